@@ -1,0 +1,447 @@
+"""A simulated exposure log, with the truth about every pair of user and item."""
+
+from numbers import Integral, Real
+
+import numpy as np
+import pandas as pd
+from scipy.special import ndtr, softmax
+from sklearn.utils import Bunch, check_random_state, check_scalar
+from sklearn.utils.random import sample_without_replacement
+
+_EFFECT_MEAN, _EFFECT_SD = 0.25, 0.5
+_SURE_THINGS = 0.5  # how far the effect falls with the appeal: a correlation
+
+
+def _hump(score):
+    """exp(-z²), moved and scaled to mean 0 and variance 1 for standard normal z."""
+    return (np.exp(-(score**2)) - 3**-0.5) / np.sqrt(5**-0.5 - 1 / 3)
+
+
+_EFFECT_SHAPES = {
+    "linear": lambda score: score,
+    "nonlinear": _hump,
+    "constant": np.zeros_like,
+}
+
+
+def _orthonormal(rng, n_rows, n_columns):
+    return np.linalg.qr(rng.standard_normal((n_rows, n_columns)))[0]
+
+
+def _draw_side(rng, name, n, n_features, n_latent, revealed):
+    """Ids and features of users (or items), and the states the features reveal."""
+    features = rng.standard_normal((n, n_features))
+    states = np.sqrt(1 - revealed) * rng.standard_normal((n, n_latent))
+    if revealed:
+        loadings = _orthonormal(rng, n_features, n_latent)
+        states += np.sqrt(revealed) * features @ loadings
+    frame = pd.DataFrame(
+        features, columns=[f"{name}_x{j}" for j in range(n_features)], copy=False
+    )
+    frame.insert(0, name, np.arange(n))
+    return frame, states
+
+
+class ExposureWorld:
+    """The users, items and mechanism behind a log of :func:`make_exposure_log`.
+
+    It answers for any pair of user and item, logged or not, which is what a list of
+    recommendations has to be judged by. :func:`make_exposure_log` makes the worlds, and
+    its documentation states the mechanism and the parameters.
+
+    Attributes
+    ----------
+    users : DataFrame of shape (n_users, 1 + n_user_features)
+        Column `user` (ids 0, 1, …) and the users' features.
+    items : DataFrame of shape (n_items, 1 + n_item_features)
+        Column `item` (ids 0, 1, …) and the items' features.
+    n_arms : int
+        Number of treatment arms; arm 0 is "not shown".
+    """
+
+    def __init__(
+        self,
+        *,
+        n_users,
+        n_items,
+        n_features,
+        outcome,
+        effect,
+        n_arms,
+        confounding,
+        overlap,
+        noise,
+        revealed,
+        n_latent,
+        random_state=None,
+    ):
+        for name, value in ("n_users", n_users), ("n_items", n_items):
+            check_scalar(value, name, Integral, min_val=1)
+        check_scalar(n_features, "n_features", Integral, min_val=0)
+        check_scalar(n_arms, "n_arms", Integral, min_val=2)
+        check_scalar(n_latent, "n_latent", Integral, min_val=2)
+        check_scalar(confounding, "confounding", Real, min_val=0)
+        check_scalar(revealed, "revealed", Real, min_val=0, max_val=1)
+        for name, value in ("overlap", overlap), ("noise", noise):
+            check_scalar(value, name, Real, min_val=0, include_boundaries="neither")
+        for name, value, known in (
+            ("outcome", outcome, ("continuous", "binary")),
+            ("effect", effect, tuple(_EFFECT_SHAPES)),
+        ):
+            if value not in known:
+                raise ValueError(f"{name} must be one of {known}, got {value!r}.")
+        if n_arms > n_latent:
+            raise ValueError(
+                f"n_arms={n_arms} arms need as many latent dimensions to differ in: "
+                f"set n_latent, now {n_latent}, to {n_arms} or more."
+            )
+        if revealed > 0 and n_features < 2 * n_latent:
+            raise ValueError(
+                f"n_features={n_features}, half of them the users', can't reveal "
+                f"n_latent={n_latent} dimensions on either side: set n_features to "
+                f"{2 * n_latent} or more, or revealed=0."
+            )
+        self.outcome = outcome
+        self.effect = effect
+        self.n_arms = n_arms
+        self.confounding = confounding
+        self.overlap = overlap
+        self.noise = noise
+
+        rng = check_random_state(random_state)
+        n_item_features = n_features // 2
+        self.users, self._tastes = _draw_side(
+            rng, "user", n_users, n_features - n_item_features, n_latent, revealed
+        )
+        self.items, self._qualities = _draw_side(
+            rng, "item", n_items, n_item_features, n_latent, revealed
+        )
+        # QR works column by column, so that the pushes, drawn over tastes alone, stay
+        # there and everything after them is orthogonal to them.
+        directions = rng.standard_normal((2 * n_latent, 2 * n_arms - 1))
+        directions[n_latent:, : n_arms - 1] = 0
+        self._directions = np.linalg.qr(directions)[0]
+
+    def _check_ids(self, ids, name, n):
+        ids = np.asarray(ids)
+        if ids.ndim != 1 or ids.dtype.kind not in "iu":
+            raise ValueError(
+                f"{name} must be a one-dimensional array of integer ids, got "
+                f"{ids.ndim} dimensions of {ids.dtype}."
+            )
+        unknown = ids[(ids < 0) | (ids >= n)]
+        if len(unknown):
+            raise ValueError(
+                f"{name} holds the id {unknown[0]}; this world's ids are 0 to {n - 1}."
+            )
+        return ids
+
+    def _check_pairs(self, users, items):
+        users = self._check_ids(users, "users", len(self.users))
+        items = self._check_ids(items, "items", len(self.items))
+        if len(users) != len(items):
+            raise ValueError(
+                f"users and items are the halves of pairs and must be as many, got "
+                f"{len(users)} users and {len(items)} items."
+            )
+        return users, items
+
+    def features(self, users, items, *, ids=True):
+        """Build the rows of X that stand for pairs of user and item.
+
+        Parameters
+        ----------
+        users, items : array-like of int, shape (n_pairs,)
+            Ids of the two halves of each pair.
+        ids : bool, default=True
+            Whether the columns `user` and `item` are included.
+
+        Returns
+        -------
+        X : DataFrame of shape (n_pairs, n_columns)
+            Ids, the user's features, the item's features.
+        """
+        users, items = self._check_pairs(users, items)
+        user_features, item_features = self.users.iloc[:, 1:], self.items.iloc[:, 1:]
+        X = pd.DataFrame(
+            np.hstack(
+                [user_features.to_numpy()[users], item_features.to_numpy()[items]]
+            ),
+            columns=[*user_features, *item_features],
+            copy=False,
+        )
+        if ids:
+            X.insert(0, "user", users)
+            X.insert(1, "item", items)
+        return X
+
+    def counterfactual(self, users, items):
+        """Tell the truth about pairs of user and item.
+
+        Parameters
+        ----------
+        users, items : array-like of int, shape (n_pairs,)
+            Ids of the two halves of each pair.
+
+        Returns
+        -------
+        truth : :class:`~sklearn.utils.Bunch`
+            With the following attributes.
+
+            mu : ndarray of shape (n_pairs, n_arms)
+                Expected outcome under each arm.
+            effect : ndarray of shape (n_pairs,) or (n_pairs, n_arms - 1)
+                ``mu[:, a] - mu[:, 0]``, in units of the outcome: one column an arm
+                other than 0 where there are more than two arms.
+            exposure_probability : ndarray of shape (n_pairs, n_arms)
+                Probabilities with which the logging system chooses the arms.
+
+        Raises
+        ------
+        ValueError
+            If an id is unknown, or users and items differ in length.
+        """
+        users, items = self._check_pairs(users, items)
+        tastes, qualities = self._tastes[users], self._qualities[items]
+        n_latent = tastes.shape[1]
+        scores = (
+            tastes @ self._directions[:n_latent]
+            + qualities @ self._directions[n_latent:]
+        )
+        push, bias, gain = np.split(scores, [self.n_arms - 1, self.n_arms], axis=1)
+        match = (tastes * qualities).sum(axis=1, keepdims=True) / np.sqrt(n_latent)
+        appeal = (2 * bias + match) / np.sqrt(5)
+
+        gain = -_SURE_THINGS * bias + np.sqrt(1 - _SURE_THINGS**2) * gain
+        tau = _EFFECT_MEAN + _EFFECT_SD * _EFFECT_SHAPES[self.effect](gain)
+        mu = np.hstack([appeal, appeal + tau])
+        if self.outcome == "binary":
+            mu = ndtr(mu / self.noise)
+
+        logit = self.confounding * appeal + push
+        logit /= np.sqrt(1 + self.confounding**2) * self.overlap
+        logit = np.hstack([np.zeros_like(appeal), logit])
+        effect = mu[:, 1:] - mu[:, :1]
+        return Bunch(
+            mu=mu,
+            effect=effect[:, 0] if self.n_arms == 2 else effect,
+            exposure_probability=softmax(logit, axis=1),
+        )
+
+
+def _draw_pairs(rng, n_samples, n_users, n_items):
+    """Distinct pairs, uniformly; a side left open has a fresh member in every row."""
+    rows = np.arange(n_samples)
+    if n_users is None and n_items is None:
+        return rows, rows
+    if n_users is None:
+        return rows, rng.randint(n_items, size=n_samples)
+    if n_items is None:
+        return rng.randint(n_users, size=n_samples), rows
+    if n_samples > n_users * n_items:
+        raise ValueError(
+            f"n_samples={n_samples} is more than the {n_users * n_items} pairs of "
+            f"n_users={n_users} and n_items={n_items}."
+        )
+    pairs = sample_without_replacement(n_users * n_items, n_samples, random_state=rng)
+    return np.divmod(rng.permutation(pairs), n_items)
+
+
+def make_exposure_log(
+    n_samples=20_000,
+    *,
+    n_users=500,
+    n_items=200,
+    n_features=12,
+    outcome="continuous",
+    effect="linear",
+    n_arms=2,
+    confounding=1.0,
+    overlap=1.0,
+    noise=1.0,
+    ids=True,
+    revealed=None,
+    n_latent=4,
+    random_state=None,
+):
+    """Simulate the log of a system that shows items to users, with known effects.
+
+    A row is one decision: a user, an item, the arm the system chose (0 is "not shown")
+    and the outcome. The system shows more often what would be liked anyway, so the log
+    is confounded; where something would be liked anyway, showing it gains less. The
+    mechanism is stated under Notes.
+
+    Parameters
+    ----------
+    n_samples : int, default=20000
+        Number of rows: distinct pairs of user and item, drawn uniformly.
+
+    n_users, n_items : int or None, default=500 and 200
+        Sizes of the two sides. None: every row has a user (an item) of its own, so that
+        rows are independent draws.
+
+    n_features : int, default=12
+        Number of features, all standard normal; the first half (rounded up) describes
+        the user, the rest the item.
+
+    outcome : {"continuous", "binary"}, default="continuous"
+        Kind of outcome.
+
+    effect : {"linear", "nonlinear", "constant"}, default="linear"
+        How the effect on the latent outcome depends on the states of user and item.
+
+    n_arms : int, default=2
+        Number of arms, "not shown" included; at most `n_latent`.
+
+    confounding : float, default=1.0
+        Weight of the pair's appeal in the choice of the arm, against what does not
+        matter for the outcome. At 0 exposure and outcome have no common cause.
+
+    overlap : float, default=1.0
+        The larger, the closer all arms are to equal probability; ``float("inf")`` is a
+        randomised experiment. At 0.25 most rows are almost certain to get one arm.
+
+    noise : float, default=1.0
+        Standard deviation of the noise in the latent outcome.
+
+    ids : bool, default=True
+        Whether X has the columns `user` and `item`; otherwise it has features only.
+
+    revealed : float in [0, 1] or None, default=None
+        Share of the variance of users' and items' latent states that their features
+        explain. None: 0.5 where the ids, which stand for the rest, are in X, and 1
+        otherwise. Below 1 without ids, confounding is partly hidden and no method can
+        remove it from the log.
+
+    n_latent : int, default=4
+        Number of latent dimensions of users and of items.
+
+    random_state : int, RandomState instance or None, default=None
+        Seed of all draws.
+
+    Returns
+    -------
+    log : :class:`~sklearn.utils.Bunch`
+        Dictionary-like object, with the following attributes.
+
+        X : DataFrame of shape (n_samples, n_features) or (n_samples, n_features + 2)
+            Ids (with ``ids=True``) and features.
+        y : ndarray of shape (n_samples,)
+            Observed outcome.
+        treatment : ndarray of int, shape (n_samples,)
+            The arm that was chosen.
+        propensity : ndarray of shape (n_samples,)
+            Probability with which the chosen arm was chosen.
+        exposure_probability : ndarray of shape (n_samples, n_arms)
+            Probabilities of all arms.
+        mu : ndarray of shape (n_samples, n_arms)
+            Expected outcome under each arm.
+        effect : ndarray of shape (n_samples,) or (n_samples, n_arms - 1)
+            ``mu[:, a] - mu[:, 0]`` in units of y, a risk difference for binary
+            outcomes: one column an arm other than 0 where there are more than two.
+        user, item : ndarray of int, shape (n_samples,)
+            Ids of the rows' users and items, whatever `ids` is.
+        users, items : DataFrame
+            Id and features of every user and every item.
+        counterfactual : callable
+            ``counterfactual(users, items)`` gives `mu`, `effect` and
+            `exposure_probability` of any pairs: what a top-k list is worth in truth.
+        world : ExposureWorld
+            The world that was drawn; ``world.features(users, items)`` gives the rows of
+            X for any pairs.
+
+    Notes
+    -----
+    Every user has a taste :math:`h` and every item a quality :math:`g`, standard normal
+    in `n_latent` dimensions :math:`k`. Features :math:`x` reveal them:
+    :math:`h = \\sqrt{r}\\,x^\\top L + \\sqrt{1-r}\\,\\varepsilon` with orthonormal
+    loadings :math:`L` and :math:`r` = `revealed`, and alike for :math:`g`. With random
+    orthonormal directions :math:`p_a` (zero on items), :math:`b` and :math:`e_a` on
+    :math:`s = (h, g)`, for the arms :math:`a = 1, 2, …`:
+
+    .. math::
+        \\text{appeal} &= (2\\,b^\\top s + h^\\top g / \\sqrt{k}) / \\sqrt{5} \\\\
+        z_a &= -\\tfrac12 b^\\top s + \\sqrt{\\tfrac34}\\, e_a^\\top s \\\\
+        \\eta_0 &= \\text{appeal}, \\quad
+        \\eta_a = \\text{appeal} + 0.25 + 0.5\\, f(z_a) \\\\
+        \\Pr(t = a) &\\propto \\exp\\Big(\\frac{\\text{confounding}\\cdot\\text{appeal}
+        + p_a^\\top s}{\\text{overlap}\\,\\sqrt{1 + \\text{confounding}^2}}\\Big),
+        \\quad \\Pr(t = 0) \\propto 1
+
+    where :math:`f(z)` is :math:`z` (linear), :math:`\\exp(-z^2)` brought to mean 0 and
+    variance 1 (nonlinear: who is in the middle can be persuaded), or 0 (constant). The
+    latent outcome is :math:`\\eta_t` plus normal noise; a continuous outcome is the
+    latent one and :math:`\\mu_a = \\eta_a`, a binary outcome is whether it is above
+    zero and :math:`\\mu_a = \\Phi(\\eta_a / \\text{noise})`. Over the population the
+    users and items are drawn from, appeal, :math:`z_a` and the logit times `overlap`
+    have mean 0 and variance 1.
+
+    Given the ids, or the features at ``revealed=1``, nothing that confounds is hidden.
+    The linear effect is linear in the features at ``revealed=1``.
+
+    Examples
+    --------
+    Liked items are shown more often, so the naive contrast misses the average effect:
+
+    >>> from sklearn_causalrec.datasets import make_exposure_log
+    >>> log = make_exposure_log(random_state=0)
+    >>> shown = log.treatment == 1
+    >>> print(f"{log.y[shown].mean() - log.y[~shown].mean():.2f}")
+    0.70
+    >>> print(f"{log.effect.mean():.2f}")
+    0.19
+
+    Independent rows of 25 features, confounded, without ids:
+
+    >>> log = make_exposure_log(
+    ...     n_users=None, n_items=None, n_features=25, ids=False, random_state=0
+    ... )
+    >>> log.X.shape
+    (20000, 25)
+
+    What showing items 3 and 4 to user 7 would change:
+
+    >>> log.counterfactual(users=[7, 7], items=[3, 4]).effect.round(1)
+    array([...])
+    """
+    if revealed is None:
+        revealed = 0.0 if n_features == 0 else 0.5 if ids else 1.0
+    check_scalar(n_samples, "n_samples", Integral, min_val=1)
+    rng = check_random_state(random_state)
+    world = ExposureWorld(
+        n_users=n_samples if n_users is None else n_users,
+        n_items=n_samples if n_items is None else n_items,
+        n_features=n_features,
+        outcome=outcome,
+        effect=effect,
+        n_arms=n_arms,
+        confounding=confounding,
+        overlap=overlap,
+        noise=noise,
+        revealed=revealed,
+        n_latent=n_latent,
+        random_state=rng,
+    )
+    user, item = _draw_pairs(rng, n_samples, n_users, n_items)
+    truth = world.counterfactual(user, item)
+    cumulative = truth.exposure_probability[:, :-1].cumsum(axis=1)
+    treatment = (rng.uniform(size=(n_samples, 1)) > cumulative).sum(axis=1)
+    rows = np.arange(n_samples)
+    expected = truth.mu[rows, treatment]
+    if outcome == "binary":
+        y = (rng.uniform(size=n_samples) < expected).astype(int)
+    else:
+        y = expected + noise * rng.standard_normal(n_samples)
+    return Bunch(
+        X=world.features(user, item, ids=ids),
+        y=y,
+        treatment=treatment,
+        propensity=truth.exposure_probability[rows, treatment],
+        **truth,
+        user=user,
+        item=item,
+        users=world.users,
+        items=world.items,
+        counterfactual=world.counterfactual,
+        world=world,
+    )
