@@ -341,14 +341,13 @@ def make_exposure_log(
             outcomes: one column an arm other than 0 where there are more than two.
         user, item : ndarray of int, shape (n_samples,)
             Ids of the rows' users and items, whatever `ids` is.
-        users, items : DataFrame
-            Id and features of every user and every item.
         counterfactual : callable
             ``counterfactual(users, items)`` gives `mu`, `effect` and
             `exposure_probability` of any pairs: what a top-k list is worth in truth.
         world : ExposureWorld
-            The world that was drawn; ``world.features(users, items)`` gives the rows of
-            X for any pairs.
+            The world that was drawn: ``world.users`` and ``world.items`` are tables of
+            ids and features, ``world.features(users, items)`` gives the rows of X for
+            any pairs.
 
     Notes
     -----
@@ -407,6 +406,8 @@ def make_exposure_log(
     if revealed is None:
         revealed = 0.0 if n_features == 0 else 0.5 if ids else 1.0
     check_scalar(n_samples, "n_samples", Integral, min_val=1)
+    if n_features == 0 and not ids:
+        raise ValueError("n_features=0 and ids=False leave X empty: set either.")
     rng = check_random_state(random_state)
     world = ExposureWorld(
         n_users=n_samples if n_users is None else n_users,
@@ -440,8 +441,6 @@ def make_exposure_log(
         **truth,
         user=user,
         item=item,
-        users=world.users,
-        items=world.items,
         counterfactual=world.counterfactual,
         world=world,
     )
