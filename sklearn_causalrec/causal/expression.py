@@ -1,0 +1,279 @@
+"""Expressions over probabilities: printing them, and their exact value on a table.
+
+A variable is written by its name. `Sum` binds its variables; where a sum binds a
+variable that has another value outside, the printed one is primed.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+class Expression:
+    """Base of `P`, `Product`, `Sum`, `Ratio` and `AnyValue`."""
+
+    def __str__(self):
+        return _render(self, {}, _PLAIN)
+
+    def to_latex(self):
+        """The expression as LaTeX, without dollar signs."""
+        return _render(self, {}, _LATEX)
+
+    def free(self):
+        """Frozenset of the variables whose value the expression depends on."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class P(Expression):
+    """P(outcome | do(do), given), each a tuple of names."""
+
+    outcome: tuple
+    given: tuple = ()
+    do: tuple = ()
+
+    __str__ = Expression.__str__
+
+    def free(self):
+        return frozenset((*self.outcome, *self.given, *self.do))
+
+
+@dataclass(frozen=True)
+class Product(Expression):
+    """Product of a tuple of expressions; 1 where it is empty."""
+
+    factors: tuple
+
+    __str__ = Expression.__str__
+
+    def free(self):
+        return frozenset().union(*(f.free() for f in self.factors))
+
+
+@dataclass(frozen=True)
+class Sum(Expression):
+    """Sum of ``body`` over all values of the variables ``over``."""
+
+    over: tuple
+    body: Expression
+
+    __str__ = Expression.__str__
+
+    def free(self):
+        return self.body.free() - set(self.over)
+
+
+@dataclass(frozen=True)
+class Ratio(Expression):
+    """``numerator / denominator``."""
+
+    numerator: Expression
+    denominator: Expression
+
+    __str__ = Expression.__str__
+
+    def free(self):
+        return self.numerator.free() | self.denominator.free()
+
+
+@dataclass(frozen=True)
+class AnyValue(Expression):
+    """``body``, which is the same for every value of the variables ``of``.
+
+    In the model that is; on data its value is the mean over their distribution, taken
+    where ``body`` is defined.
+    """
+
+    of: tuple
+    body: Expression
+
+    __str__ = Expression.__str__
+
+    def free(self):
+        return self.body.free() - set(self.of)
+
+
+def product(factors):
+    """Product without nested products or a needless wrapper."""
+    flat = []
+    for f in factors:
+        flat.extend(f.factors if isinstance(f, Product) else (f,))
+    return flat[0] if len(flat) == 1 else Product(tuple(flat))
+
+
+def total(over, body):
+    """Sum, or ``body`` itself where there is nothing to sum over."""
+    return Sum(tuple(over), body) if over else body
+
+
+# -- printing ----------------------------------------------------------------------
+
+
+def _latex_name(name):
+    escaped = str(name).replace("_", r"\_").replace("&", r"\&").replace("%", r"\%")
+    return escaped if len(escaped) == 1 else rf"\mathit{{{escaped}}}"
+
+
+_PLAIN = {
+    "name": str, "bar": " | ", "sum": "Σ_{{{}}} ", "ratio": "{} / {}", "times": " ",
+    "do": "do({})", "open": "[", "close": "]",
+}  # fmt: skip
+_LATEX = {
+    "name": _latex_name, "bar": r" \mid ", "sum": r"\sum_{{{}}} ",
+    "ratio": r"\frac{{{}}}{{{}}}", "times": r" \, ", "do": r"do({})",
+    "open": r"\left[", "close": r"\right]",
+}  # fmt: skip
+
+
+def _render(expr, primes, style):
+    def names(variables):
+        return ", ".join(style["name"](v) + "'" * primes.get(v, 0) for v in variables)
+
+    if isinstance(expr, P):
+        behind = [style["do"].format(names(expr.do))] if expr.do else []
+        behind += [names(expr.given)] if expr.given else []
+        bar = style["bar"] if behind else ""
+        return f"P({names(expr.outcome)}{bar}{', '.join(behind)})"
+    if isinstance(expr, AnyValue):
+        return _render(expr.body, primes, style)
+    if isinstance(expr, Product):
+        if not expr.factors:
+            return "1"
+        parts = [_render(f, primes, style) for f in expr.factors]
+        for k, f in enumerate(expr.factors):
+            inner = f.body if isinstance(f, AnyValue) else f
+            last = k == len(parts) - 1
+            if (isinstance(inner, Sum) and not last) or (
+                isinstance(inner, Ratio) and style is _PLAIN
+            ):
+                parts[k] = style["open"] + parts[k] + style["close"]
+        return style["times"].join(parts)
+    if isinstance(expr, Sum):
+        # Outer sums and the free variables of the query are registered in `primes`.
+        primes = dict(primes)
+        for v in expr.over:
+            primes[v] = primes.get(v, -1) + 1
+        inner = _render(expr.body, primes, style)
+        over = ", ".join(style["name"](v) + "'" * primes[v] for v in expr.over)
+        return style["sum"].format(over) + inner
+    top = _render(expr.numerator, primes, style)
+    bottom = _render(expr.denominator, primes, style)
+    if style is _PLAIN:
+        top = f"[{top}]" if not isinstance(expr.numerator, P) else top
+        bottom = f"[{bottom}]" if not isinstance(expr.denominator, P) else bottom
+    return style["ratio"].format(top, bottom)
+
+
+def render(expr, free=(), latex=False):
+    """Text of an expression in which the variables ``free`` have a value already."""
+    return _render(expr, dict.fromkeys(free, 0), _LATEX if latex else _PLAIN)
+
+
+# -- evaluating --------------------------------------------------------------------
+
+
+def times(a, b):
+    """Product of arrays in which zero times anything, undefined included, is zero.
+
+    A product of kernels is a probability, and one that is zero is zero whatever cannot
+    be known beyond it.
+    """
+    with np.errstate(invalid="ignore"):
+        return np.where((a == 0) | (b == 0), 0.0, a * b)
+
+
+def divide(a, b):
+    """Quotient, undefined (NaN) where the denominator is zero."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(b == 0, np.nan, a / b)
+
+
+class Evaluator:
+    """Values of expressions, as arrays with one axis for each variable.
+
+    Parameters
+    ----------
+    variables : sequence of names
+        One axis each, in this order; an array has length 1 along the axes of variables
+        it does not depend on.
+    shape : sequence of int
+        Number of values of each variable.
+    lookup : callable
+        From a `P` to its array.
+    """
+
+    def __init__(self, variables, shape, lookup):
+        self.axis = {v: k for k, v in enumerate(variables)}
+        self.shape = tuple(shape)
+        self.lookup = lookup
+        self._known = {}
+
+    def axes(self, variables):
+        """Axes of some variables."""
+        return tuple(self.axis[v] for v in variables)
+
+    def __call__(self, expr):
+        # Kernels share subexpressions: by identity, each is computed once.
+        if id(expr) not in self._known:
+            self._known[id(expr)] = expr, self._compute(expr)
+        return self._known[id(expr)][1]
+
+    def _compute(self, expr):
+        if isinstance(expr, P):
+            return self.lookup(expr)
+        if isinstance(expr, Product):
+            value = np.ones((1,) * len(self.shape))
+            for f in expr.factors:
+                value = times(value, self(f))
+            return value
+        if isinstance(expr, Ratio):
+            return divide(self(expr.numerator), self(expr.denominator))
+        value = self(expr.body)
+        if isinstance(expr, Sum):
+            for k in self.axes(expr.over):
+                count = self.shape[k] if value.shape[k] == 1 else 1
+                value = value.sum(axis=k, keepdims=True) * count
+            return value
+        axes = tuple(k for k in self.axes(expr.of) if value.shape[k] > 1)
+        if not axes:
+            return value
+        names = tuple(v for v in expr.of if self.axis[v] in axes)
+        weight = np.where(np.isnan(value), 0.0, self.lookup(P(names)))
+        mean = times(weight, value).sum(axis=axes, keepdims=True)
+        return divide(mean, weight.sum(axis=axes, keepdims=True))
+
+    def blame(self, expr, cell):
+        """Why an expression is undefined at a cell.
+
+        Returns
+        -------
+        (names, cell) : the variables of a probability that is zero where the program
+            divides by it, and the cell, one index for each variable.
+        """
+        if isinstance(expr, P):
+            return expr.given, cell
+        if isinstance(expr, Ratio):
+            if self._at(expr.denominator, cell) == 0:
+                return self._zero(expr.denominator, cell)
+            parts, bound = (expr.numerator, expr.denominator), ()
+        elif isinstance(expr, Product):
+            parts, bound = expr.factors, ()
+        else:
+            parts = (expr.body,)
+            bound = expr.over if isinstance(expr, Sum) else expr.of
+        bound = self.axes(bound)
+        for inner in np.ndindex(*(self.shape[k] for k in bound)):
+            there = list(cell)
+            for k, i in zip(bound, inner):
+                there[k] = i
+            for part in parts:
+                if np.isnan(self._at(part, there)):
+                    return self.blame(part, tuple(there))
+        raise AssertionError(f"{expr} is defined at {cell}")
+
+    def _zero(self, expr, cell):
+        return tuple(v for v in self.axis if v in expr.free()), cell
+
+    def _at(self, expr, cell):
+        value = self(expr)
+        return value[tuple(i if n > 1 else 0 for i, n in zip(cell, value.shape))]
