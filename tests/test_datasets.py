@@ -241,6 +241,15 @@ def test_without_confounding_arms_compare(effect):
     assert abs(naive - log.effect.mean()) < 4 * error
 
 
+def test_pushes_belong_to_users():
+    log = make_exposure_log(100, confounding=0, n_arms=3, random_state=0)
+    user, items = np.full(200, 7), np.arange(200)
+    shown = log.counterfactual(user, items).exposure_probability
+    np.testing.assert_allclose(shown, shown[:1].repeat(200, axis=0))
+    shown = log.counterfactual(np.arange(200), items).exposure_probability
+    assert shown.std(axis=0).min() > 0.05
+
+
 def test_overlap_is_the_inverse_spread_of_the_logit():
     for overlap in (0.25, 1, 4):
         log = make_exposure_log(100_000, overlap=overlap, **INDEPENDENT)
