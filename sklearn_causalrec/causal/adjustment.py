@@ -44,7 +44,7 @@ def is_adjustment_set(graph, x, y, z):
 
 
 def _optimal(graph, x, y):
-    """The adjustment set of smallest asymptotic variance, or None; see the docs below."""
+    """The set of smallest asymptotic variance, or None; see `adjustment_sets`."""
     causal = causal_nodes(graph, x, y)
     pruned, allowed = backdoor_problem(graph, x, y)
     hidden = any(graph._sib[i] for i in members(causal))

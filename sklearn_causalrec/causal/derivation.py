@@ -204,7 +204,7 @@ class _Builder:
         return dict(zip(t.outcome, factors))
 
     def condition(self, t, names):
-        """P(y | w, do(x)) as a ratio of sums of P(names | do(x)); returns the latter."""
+        """P(y | w, do(x)) as a ratio of sums of P(names | do(x)), the term returned."""
         joint = self.term(names, (), t.do)
         inner = set(t.given)
         after = Ratio(
@@ -248,7 +248,11 @@ def derive(estimand):
             b.identity(t, total(z, product([inner, outer])), "total probability")
             b.release(outer, x)
             t = inner
-        b.observe(t, x)
+        joint = b.observe(t, x)
+        if not z and estimand.conditions:
+            ratio = Ratio(joint, total(b.term(estimand.outcome).outcome, joint))
+            reason = "definition of conditional probability"
+            b.identity(ratio, estimand.formula, reason)
     elif estimand.strategy == "frontdoor":
         m = b.term(estimand.mediators).outcome
         inner, outer = b.term(t.outcome, m, x), b.term(m, (), x)

@@ -115,7 +115,7 @@ class Estimand:
             return q
         y = tuple(v for v in self.graph._listed(self._plan.y & ~self._rest))
         if isinstance(q, P):
-            return P(y, tuple(v for v in (*self.conditions, *q.given)))
+            return P(y, self._ordered(*self.conditions, *q.given))
         return Ratio(q, total(y, q))
 
     # -- what it is called and how it is shown -----------------------------------
@@ -125,7 +125,7 @@ class Estimand:
         graph, y, x = self.graph, self._plan.y, self._plan.x
         if not x:
             return "no-effect", None
-        if any(data[2] for *_, data in self._plan.parts):
+        if any(data[1] for *_, data in self._plan.parts):
             return "experiment", None
         pruned, allowed = backdoor_problem(graph, x, y)
         z = next(minimal_separators(pruned, x, y, allowed), None)
@@ -275,7 +275,7 @@ class Estimand:
         return pd.Series(values.ravel(), index=index, name=str(self.query))
 
     def _not_read(self, table):
-        """Treatments without effect, where the table has them: their value is checked."""
+        """Treatments without effect that the table has: their values are checked."""
         names = getattr(getattr(table, "index", None), "names", ())
         return [v for v in self.treatment if v not in self.variables and v in names]
 
@@ -289,8 +289,8 @@ class Estimand:
         for names in used:
             if frozenset(names) not in given:
                 raise ValueError(
-                    f"the estimand reads an experiment on {list(names)}: pass its table "
-                    f"in experiments={{{names!r}: ...}}."
+                    f"the estimand reads an experiment on {list(names)}: pass its "
+                    f"table in experiments={{{names!r}: ...}}."
                 )
             what = f"the table of the experiment on {list(names)}"
             own = JointTable(given[frozenset(names)], joint.variables, what)

@@ -49,7 +49,7 @@ class CausalGraph:
     >>> graph.is_separated("browse", "rating", given="purchase")
     False
     >>> print(graph.identify("rating", "purchase"))
-    P(rating | do(purchase)) = Σ_{browse} P(browse) P(rating | browse, purchase)
+    P(rating | do(purchase)) = Σ_{browse} P(rating | browse, purchase) P(browse)
     """
 
     def __init__(self, text):
@@ -107,7 +107,7 @@ class CausalGraph:
                     heappush(ready, j)
         if len(order) < len(number):
             raise ValueError(
-                "the directed edges have a cycle: " + self._cycle(directed)
+                f"the directed edges have a cycle: {self._cycle(directed)}"
             )
         rank = [0] * len(order)
         for r, i in enumerate(order):
@@ -276,6 +276,12 @@ class CausalGraph:
     def _named(self, mask):
         return frozenset(self._listed(mask))
 
+    def _around(self, names, adjacent):
+        """Names of the neighbours of a set, itself excluded."""
+        mask = self._mask(names)
+        near = mask_of(j for i in members(mask) for j in adjacent[i])
+        return self._named(near & ~mask)
+
     def _surgery(self, no_in=0, no_out=0, edges=()):
         """A copy without the edges into ``no_in``, out of ``no_out``, and ``edges``."""
         graph = object.__new__(type(self))
@@ -326,24 +332,15 @@ class CausalGraph:
 
     def parents(self, names):
         """Direct causes of a set, itself excluded."""
-        mask = self._mask(names)
-        return self._named(
-            mask_of(p for i in members(mask) for p in self._pa[i]) & ~mask
-        )
+        return self._around(names, self._pa)
 
     def children(self, names):
         """Direct effects of a set, itself excluded."""
-        mask = self._mask(names)
-        return self._named(
-            mask_of(c for i in members(mask) for c in self._ch[i]) & ~mask
-        )
+        return self._around(names, self._ch)
 
     def siblings(self, names):
         """Nodes that share a latent cause with a set, itself excluded."""
-        mask = self._mask(names)
-        return self._named(
-            mask_of(s for i in members(mask) for s in self._sib[i]) & ~mask
-        )
+        return self._around(names, self._sib)
 
     def ancestors(self, names):
         """The set and everything that causes it."""

@@ -1,4 +1,4 @@
-"""Complete identification of P(y|do(x)) and P(y|do(x),z), or a hedge that forbids it."""
+"""Complete identification of P(y|do(x)) and P(y|do(x),z), or a hedge against it."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -84,9 +84,7 @@ class Kernel:
         """
         links = []
         for j, around in enumerate(self.chain):
-            after = (
-                {*self.chain[j + 1]} if j + 1 < len(self.chain) else {*self.district}
-            )
+            after = {*(*self.chain[1:], self.district)[j]}
             held = {*self.ancestral[j]}
             links.append(
                 (
@@ -97,28 +95,27 @@ class Kernel:
         return tuple(links)
 
 
-def blankets_of(graph, district, within):
-    """For each node of a district of ``within``: all that its probability rests on.
+def blankets_of(graph, district):
+    """For each node of a district: all that its probability rests on.
 
     That is its Markov blanket among the nodes before it: the part of the district that
     bidirected edges still connect to it there, and the parents of that part.
 
     Returns
     -------
-    list of (index, bitset)
+    list of (index, sorted list of indices)
     """
-    if len(district) == 1:
-        (i,) = district
-        return [(i, mask_of(graph._pa[i]))]
     found = []
-    seen = 0
+    before = set()
     for i in district:
-        seen |= 1 << i
-        part = closure(graph._sib, 1 << i, seen)
-        around = part
-        for j in members(part):
-            around |= mask_of(graph._pa[j])
-        found.append((i, around & ~(1 << i)))
+        before.add(i)
+        part, stack = {i}, [i]
+        while stack and len(district) > 1:
+            fresh = before.intersection(graph._sib[stack.pop()]) - part
+            part |= fresh
+            stack.extend(fresh)
+        around = part.union(*(graph._pa[j] for j in part))
+        found.append((i, sorted(around - {i})))
     return found
 
 
@@ -153,14 +150,12 @@ def _chain(graph, district, around):
         held = inner
 
 
-def _kernel(graph, district, chain, holders, within, experiment):
+def _kernel(graph, district, chain, holders, experiment):
     named = graph._names.__getitem__
     blankets = []
-    for members_, holder in zip(chain, holders):
-        pairs = blankets_of(graph, members_, within if holder is None else holder)
-        blankets.append(
-            tuple((named(i), tuple(map(named, members(b)))) for i, b in pairs)
-        )
+    for link in chain:
+        pairs = blankets_of(graph, link)
+        blankets.append(tuple((named(i), tuple(map(named, b))) for i, b in pairs))
     return Kernel(
         district=tuple(map(named, district)),
         parents=tuple(map(named, _outside(graph, district))),
@@ -185,7 +180,7 @@ class Plan:
     inner : int
         The causes of y that remain once x is set, y included: Y* of the literature.
     parts : tuple of (district, chain, holders, data)
-        ``data`` is a triple (graph, ancestral set, experiment).
+        ``data`` is the graph the data come from and the variables set there.
     """
 
     graph: object
@@ -197,8 +192,8 @@ class Plan:
     def kernels(self):
         """A `Kernel` for each district."""
         return tuple(
-            _kernel(graph, district, chain, holders, within, experiment)
-            for district, chain, holders, (graph, within, experiment) in self.parts
+            _kernel(graph, district, chain, holders, experiment)
+            for district, chain, holders, (graph, experiment) in self.parts
         )
 
 
@@ -222,11 +217,11 @@ def make_plan(graph, y, x, experiments=((),)):
         for part in components(after._sib, within):
             for i in part:
                 around[i] = part
-        sources.append((after, within, graph._listed(set_), around))
+        sources.append((after, graph._listed(set_), around))
     parts = []
     for district in components(graph._sib, inner):
         hedge = None
-        for after, within, experiment, around in sources:
+        for after, experiment, around in sources:
             if district[0] not in around or any(i not in around for i in district):
                 continue
             part = around[district[0]]
@@ -235,7 +230,7 @@ def make_plan(graph, y, x, experiments=((),)):
             else:
                 chain, holders, stuck = _chain(after, district, part)
             if not stuck:
-                parts.append((district, chain, holders, (after, within, experiment)))
+                parts.append((district, chain, holders, (after, experiment)))
                 break
             hedge = hedge or (mask_of(chain[-1]), mask_of(district))
         else:
@@ -311,9 +306,8 @@ def identify(graph, outcome, treatment, given=(), *, experiments=()):
     Examples
     --------
     >>> from sklearn_causalrec import CausalGraph, NotIdentifiableError
-    >>> napkin = CausalGraph("w -> r -> x -> y; w <-> x; w <-> y")
-    >>> print(napkin.identify("y", "x"))
-    P(y | do(x)) = [Σ_{w} P(w) P(x | w, r) P(y | w, r, x)] / [Σ_{w, y} P(w) P(x | w, r) P(y | w, r, x)]
+    >>> print(CausalGraph("x -> m -> y; x <-> y").identify("y", "x"))
+    P(y | do(x)) = Σ_{m} P(m | x) Σ_{x'} P(y | x', m) P(x')
     >>> try:
     ...     CausalGraph("x -> y; x <-> y").identify("y", "x")
     ... except NotIdentifiableError as error:

@@ -15,9 +15,9 @@ def largest_frontdoor(graph, x, y, required, allowed):
     """The largest front-door set ``required <= z <= allowed``, or None.
 
     The three conditions of Pearl: ``z`` meets every directed path from ``x`` to ``y``;
-    nothing but ``x`` itself leads from ``x`` to ``z``; ``x`` blocks every back-door path
-    from ``z`` to ``y``. The last one only gets easier as ``z`` grows, so that striking
-    out offenders until none is left gives the largest set [1]_.
+    no back-door path leads from ``x`` to ``z``; ``x`` blocks every back-door path from
+    ``z`` to ``y``. The last one only gets easier as ``z`` grows, so that striking out
+    offenders until none is left gives the largest set [1]_.
 
     References
     ----------
