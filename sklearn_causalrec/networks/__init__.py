@@ -1,0 +1,1 @@
+"""Torch networks, their objectives, and the skorch net that trains them."""

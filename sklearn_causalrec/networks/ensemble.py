@@ -1,0 +1,205 @@
+"""An ensemble of networks trained on one log."""
+
+import copy
+
+import numpy as np
+import torch
+from scipy.special import expit, softmax
+
+from sklearn_causalrec.networks.objectives import OBJECTIVES
+from sklearn_causalrec.networks.training import (
+    make_net,
+    seeded,
+    training_callbacks,
+    validation_rows,
+)
+
+
+# Logs of up to this many rows train in double precision: it costs nothing there, and
+# a weight of 2 then equals a row given twice to the last digits shown.
+DOUBLE_ROWS = 1000
+
+
+def as_tensors(rows, y=None, dtype=torch.float32):
+    """Tensors over the same memory as the encoded rows, and the outcome."""
+    X = {"features": torch.from_numpy(rows.features)}
+    for name, kind in (
+        ("user", torch.int64),
+        ("item", torch.int64),
+        ("arm", torch.int64),
+        ("weight", dtype),
+        ("propensity", dtype),
+    ):
+        values = getattr(rows, name)
+        if values is not None:
+            name = "treatment" if name == "arm" else name
+            X[name] = torch.as_tensor(values, dtype=kind)
+    return X, None if y is None else torch.as_tensor(y, dtype=dtype)
+
+
+class PairSampler:
+    """As many pairs as the batch has rows, drawn evenly from all users x items."""
+
+    def __init__(self, catalogue):
+        self.catalogue = catalogue
+
+    def __call__(self, batch, generator):
+        n = len(batch["user"])
+        user = torch.randint(self.catalogue.n_users, (n,), generator=generator)
+        item = torch.randint(self.catalogue.n_items, (n,), generator=generator)
+        features = self.catalogue.rows(
+            user.numpy(), item.numpy(), context=batch["features"].numpy()
+        )
+        return {"features": torch.from_numpy(features), "user": user, "item": item}
+
+
+class Ensemble:
+    """Networks of one shape, from different seeds; their mean predicts.
+
+    Parameters
+    ----------
+    settings : dict
+        Parameters of the estimator, by name.
+    encoder : LogEncoder
+    device : str
+    """
+
+    def __init__(self, settings, encoder, device):
+        self.settings = settings
+        self.binary = encoder.binary
+        self.encoder = encoder
+        self.device = device
+        self.nets = []
+
+    def _pairs(self, catalogue):
+        weighted = OBJECTIVES[self.settings["objective"]].weighting != "none"
+        return PairSampler(catalogue) if catalogue is not None and weighted else None
+
+    def _net(self, rows, pairs):
+        s, encoder = self.settings, self.encoder
+        parts = OBJECTIVES[s["objective"]]
+        names = (
+            "encoder",
+            "hidden_layer_sizes",
+            "embedding_dim",
+            "activation",
+            "dropout",
+            "input_noise",
+        )
+        module = {name: s[name] for name in names}
+        module.update(
+            n_features=rows.features.shape[1],
+            n_users=len(encoder.users),
+            n_items=len(encoder.items),
+            n_arms=encoder.n_arms,
+            mean=encoder.mean,
+            scale=encoder.scale,
+            exposure=encoder.n_arms > 1 or pairs is not None,
+            imputation=parts.imputes and (encoder.n_arms > 1 or pairs is not None),
+            shared=parts.targeted,
+        )
+        objective = dict(
+            objective=s["objective"],
+            n_arms=encoder.n_arms,
+            binary=encoder.binary,
+            clip=s["clip"],
+        )
+        batch_size = s["batch_size"]
+        if batch_size == "auto":
+            batch_size = int(np.clip(2 ** int(np.log2(max(len(rows) / 64, 1))), 128, 1024))
+        names = ("optimizer", "learning_rate", "momentum", "l1", "l2")
+        training = {name: s[name] for name in names}
+        return make_net(
+            module, objective, batch_size=batch_size, device=self.device, **training
+        )
+
+    def train(self, rows, seeds, *, epochs, kept=None, catalogue=None, progress=None):
+        """Train one network a seed, or go on with those there are.
+
+        Parameters
+        ----------
+        rows : Rows
+        seeds : sequence of int
+        epochs : int
+        kept : array of int, optional
+            Rows to train on; all by default.
+        catalogue : Catalogue, optional
+            With one arm: where unlogged pairs are drawn from.
+        progress : callable, optional
+
+        Returns
+        -------
+        list of dict
+            A record an epoch and member.
+        """
+        s = self.settings
+        dtype = torch.float64 if len(rows) <= DOUBLE_ROWS else torch.float32
+        if self.nets:
+            dtype = self.nets[0].dtype
+        X, y = as_tensors(rows, self.encoder.standardized(rows.y), dtype)
+        kept = np.arange(len(rows)) if kept is None else kept
+        early = s["early_stopping"]
+        early = len(kept) >= 400 if early == "auto" else early
+        early = early and epochs > 1
+        patience = s["n_iter_no_change"] if early else None
+        pairs = self._pairs(catalogue)
+        nets, history = [], []
+        for member, seed in enumerate(seeds):
+            held_out = None
+            with seeded(seed, self.device):
+                if early:
+                    held_out = kept[self._held_out(rows, kept, seed)]
+                if member < len(self.nets):
+                    net = copy.deepcopy(self.nets[member])
+                    net.grow_ids(len(self.encoder.users), len(self.encoder.items))
+                else:
+                    net = self._net(rows, pairs).to(dtype)
+                records = net.train(
+                    X,
+                    y,
+                    kept,
+                    held_out,
+                    callbacks=training_callbacks(
+                        s["learning_rate_schedule"], epochs, patience, s["tol"]
+                    ),
+                    epochs=epochs,
+                    draw_pairs=pairs,
+                    progress=progress,
+                )
+            nets.append(net)
+            history += [{"member": member, **record} for record in records]
+        self.nets = nets
+        return history
+
+    def _held_out(self, rows, kept, seed):
+        user = None if rows.user is None else rows.user[kept]
+        time = None if rows.time is None else rows.time[kept]
+        rng = np.random.RandomState(seed % 2**32)
+        fraction = self.settings["validation_fraction"]
+        return validation_rows(len(kept), fraction, rng, user, time)
+
+    def predict(self, rows, index=None):
+        """Mean outcome and probability of every arm.
+
+        Returns
+        -------
+        outcome : ndarray of shape (n, n_arms), in the units of y
+        exposure : ndarray of shape (n, n_arms) or None
+            With one arm: the density ratio of logged to all pairs.
+        """
+        X, _ = as_tensors(rows)
+        X = {k: X[k] for k in ("features", "user", "item") if k in X}
+        outcome = exposure = 0.0
+        for net in self.nets:
+            link, logits = net.outputs(X, index)
+            outcome = outcome + (expit(link) if self.binary else link)
+            if logits is None:
+                exposure = None
+            elif logits.shape[1] == 1:
+                exposure = exposure + np.exp(logits)
+            else:
+                exposure = exposure + softmax(logits, axis=1)
+        outcome = outcome / len(self.nets)
+        if not self.binary:
+            outcome = outcome * self.encoder.y_scale + self.encoder.y_mean
+        return outcome, exposure if exposure is None else exposure / len(self.nets)

@@ -1,0 +1,231 @@
+"""Networks: an encoder of the row, and heads for outcome, exposure and imputation."""
+
+from typing import NamedTuple
+
+import torch
+from torch import nn
+
+ACTIVATIONS = {"relu": nn.ReLU, "elu": nn.ELU, "gelu": nn.GELU, "tanh": nn.Tanh}
+
+
+class Output(NamedTuple):
+    """What a network says of n rows and A arms."""
+
+    outcome: torch.Tensor  # (n, A) on the link scale
+    exposure: torch.Tensor | None  # (n, A) logits; with one arm a log density ratio
+    imputation: torch.Tensor | None  # (n, A) on the link scale
+
+
+class Standardize(nn.Module):
+    """Features to mean 0 and scale 1, with additive noise while training."""
+
+    def __init__(self, mean, scale, noise=0.0):
+        super().__init__()
+        self.register_buffer("mean", torch.as_tensor(mean, dtype=torch.float32))
+        self.register_buffer("rate", 1 / torch.as_tensor(scale, dtype=torch.float32))
+        self.noise = noise
+
+    def forward(self, x):
+        x = (x - self.mean) * self.rate
+        if self.training and self.noise > 0:
+            x = x + self.noise * torch.randn_like(x)
+        return x
+
+
+def dense_layers(n_in, sizes, activation, dropout):
+    """Linear, activation and dropout for every size; and the width that comes out."""
+    layers = []
+    for size in sizes:
+        layers += [nn.Linear(n_in, size), ACTIVATIONS[activation]()]
+        if dropout > 0:
+            layers.append(nn.Dropout(dropout))
+        n_in = size
+    return nn.Sequential(*layers), n_in
+
+
+def id_table(n_ids, width, std):
+    """Embeddings of n ids and, last, of every id not seen (at zero: the average)."""
+    table = nn.Embedding(n_ids + 1, width)
+    nn.init.normal_(table.weight, std=std) if std else nn.init.zeros_(table.weight)
+    with torch.no_grad():
+        table.weight[-1] = 0.0
+    return table
+
+
+class ArmHeads(nn.Module):
+    """One hidden layer and one output for each arm (Shalit et al. 2017)."""
+
+    def __init__(self, n_in, width, n_arms, activation):
+        super().__init__()
+        self.hidden = nn.Linear(n_in, n_arms * width) if width else None
+        self.activation = ACTIVATIONS[activation]()
+        self.weight = nn.Parameter(torch.empty(n_arms, width or n_in))
+        self.bias = nn.Parameter(torch.zeros(n_arms))
+        nn.init.normal_(self.weight, std=0.5 * (width or n_in) ** -0.5)
+
+    def forward(self, representation):
+        if self.hidden is None:
+            return representation @ self.weight.T + self.bias
+        h = self.activation(self.hidden(representation))
+        if len(self.weight) == 1:
+            return h @ self.weight.T + self.bias
+        return (h.unflatten(1, self.weight.shape) * self.weight).sum(2) + self.bias
+
+
+class WidePart(nn.Module):
+    """Linear terms: features, and a bias for each user and item."""
+
+    def __init__(self, n_features, n_users, n_items, n_out):
+        super().__init__()
+        self.linear = nn.Linear(n_features, n_out)
+        nn.init.zeros_(self.linear.weight)
+        nn.init.zeros_(self.linear.bias)
+        self.user = id_table(n_users, n_out, 0) if n_users else None
+        self.item = id_table(n_items, n_out, 0) if n_items else None
+
+    def forward(self, x, user, item):
+        out = self.linear(x)
+        if self.user is not None:
+            out = out + self.user(user)
+        if self.item is not None:
+            out = out + self.item(item)
+        return out
+
+
+class IdVectors(nn.Module):
+    """Embeddings of users and items."""
+
+    def __init__(self, n_users, n_items, width):
+        super().__init__()
+        self.user = id_table(n_users, width, 0.1) if n_users else None
+        self.item = id_table(n_items, width, 0.1) if n_items else None
+
+    def forward(self, user, item):
+        """One (n, width) tensor for each kind of id there is."""
+        tables = ((self.user, user), (self.item, item))
+        return [table(ids) for table, ids in tables if table is not None]
+
+
+class ReadOut(nn.Module):
+    """A linear head on the representation, with a wide part of its own."""
+
+    def __init__(self, width, n_features, n_users, n_items, n_out):
+        super().__init__()
+        self.deep = nn.Linear(width, n_out, bias=False) if width else None
+        self.wide = WidePart(n_features, n_users, n_items, n_out)
+
+    def forward(self, representation, x, user, item):
+        out = self.wide(x, user, item)
+        return out if self.deep is None else out + self.deep(representation)
+
+
+class CausalNetwork(nn.Module):
+    """Outcome heads for every arm, an exposure head and an imputation head.
+
+    The outcome is a wide part (linear terms and id biases; Cheng et al. 2016) plus a
+    deep part. With ``encoder="dnn"`` the deep part is a multilayer perceptron over
+    features and id embeddings whose last hidden layer belongs to the arm (TARNet,
+    Shalit et al. 2017; with the exposure head DragonNet, Shi et al. 2019). With
+    ``encoder="mf"`` it is the inner product of user and item vectors (Koren et al.
+    2009), plus a perceptron over the features where there are any.
+
+    Parameters
+    ----------
+    n_features, n_users, n_items, n_arms : int
+        0 users or items: no such ids.
+    mean, scale : array of shape (n_features,)
+        Of the features, for standardisation.
+    exposure, imputation : bool
+        Which heads there are beside the outcome.
+    shared : bool
+        Whether the exposure loss shapes the representation, as in DragonNet; else
+        the head reads the representation only.
+    """
+
+    def __init__(
+        self,
+        n_features,
+        n_users,
+        n_items,
+        n_arms,
+        mean,
+        scale,
+        encoder="dnn",
+        hidden_layer_sizes=(128, 64),
+        embedding_dim=16,
+        activation="relu",
+        dropout=0.0,
+        input_noise=0.0,
+        exposure=True,
+        imputation=False,
+        shared=False,
+    ):
+        super().__init__()
+        self.encoder = encoder
+        self.shared = shared
+        self.standardize = Standardize(mean, scale, input_noise)
+        self.vectors = IdVectors(n_users, n_items, embedding_dim)
+        n_dense = n_features
+        if encoder == "dnn":
+            n_dense += embedding_dim * (bool(n_users) + bool(n_items))
+        *common, last = hidden_layer_sizes or (0,)
+        self.dense, width = dense_layers(n_dense, common, activation, dropout)
+        self.heads = ArmHeads(width, last, n_arms, activation) if n_dense else None
+        width = width if n_dense else 0
+        if encoder == "mf":
+            self.arm_scale = nn.Parameter(torch.ones(n_arms, embedding_dim))
+            self.arm_scale.requires_grad_(n_arms > 1)
+            width += embedding_dim
+        sizes = (n_features, n_users, n_items, n_arms)
+        self.wide = WidePart(*sizes)
+        self.exposure = ReadOut(width, *sizes) if exposure else None
+        self.imputation = ReadOut(width, *sizes) if imputation else None
+
+    def encode(self, x, user, item):
+        """The deep part of the outcome, (n, A), and the representation under it."""
+        vectors = self.vectors(user, item)
+        if self.encoder == "dnn":
+            representation = self.dense(torch.cat([x, *vectors], dim=1))
+            return self.heads(representation), representation
+        product = vectors[0] * vectors[1]
+        outcome = product @ self.arm_scale.T
+        if self.heads is None:
+            return outcome, product
+        dense = self.dense(x)
+        return outcome + self.heads(dense), torch.cat([product, dense], dim=1)
+
+    def forward(self, features, user=None, item=None, **_):
+        x = self.standardize(features)
+        outcome, representation = self.encode(x, user, item)
+        fixed = representation.detach()
+        seen = representation if self.shared else fixed
+        return Output(
+            outcome + self.wide(x, user, item),
+            self.exposure and self.exposure(seen, x, user, item),
+            self.imputation and self.imputation(fixed, x, user, item),
+        )
+
+    def _id_tables(self, kind):
+        return [m for name, m in self.named_modules() if name.split(".")[-1] == kind]
+
+    @torch.no_grad()
+    def settle_unseen_ids(self):
+        """Ids not seen share the mean of the trained vectors."""
+        for kind in ("user", "item"):
+            for table in self._id_tables(kind):
+                table.weight[-1] = table.weight[:-1].mean(0)
+
+    @torch.no_grad()
+    def grow_ids(self, n_users, n_items):
+        """Room for more ids, which start as the unseen ones; whether there was need."""
+        grown = False
+        for kind, n_ids in (("user", n_users), ("item", n_items)):
+            for table in self._id_tables(kind):
+                weight = table.weight
+                new = n_ids + 1 - len(weight)
+                if new > 0:
+                    more = weight[-1:].expand(new, -1)
+                    table.weight = nn.Parameter(torch.cat([weight, more]))
+                    table.num_embeddings = n_ids + 1
+                    grown = True
+        return grown

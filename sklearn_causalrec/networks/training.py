@@ -1,0 +1,337 @@
+"""Training: a skorch net with a loader that slices, seeding, validation, device."""
+
+import time
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from sklearn import config_context
+from sklearn.metrics import r2_score, roc_auc_score
+from skorch import NeuralNet
+from skorch.callbacks import EarlyStopping, LRScheduler
+from skorch.dataset import Dataset, get_len
+from skorch.utils import noop
+from torch.utils.data import Subset
+
+from sklearn_causalrec.networks.modules import CausalNetwork
+from sklearn_causalrec.networks.objectives import Objective
+
+INFERENCE_ROWS = 8192
+
+
+def resolve_device(device):
+    """"auto" is a GPU where there is one."""
+    if device != "auto":
+        return str(torch.device(device))
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+@contextmanager
+def seeded(seed, device):
+    """Torch seeded inside, its global generators untouched outside."""
+    cuda = [torch.cuda.current_device()] if str(device).startswith("cuda") else []
+    with torch.random.fork_rng(devices=cuda):
+        torch.manual_seed(seed)
+        yield
+
+
+class SliceLoader:
+    """Batches by slicing tensors: no per-row fetch, no collation, no worker.
+
+    Parameters
+    ----------
+    dataset : skorch Dataset of (dict of tensors, tensor), or a Subset of one
+    batch_size : int
+    shuffle : bool
+    draw_pairs : callable or None
+        ``draw_pairs(batch, generator)`` returns as many pairs drawn from all pairs.
+    """
+
+    def __init__(self, dataset, batch_size, shuffle=False, draw_pairs=None):
+        self.rows = None
+        if isinstance(dataset, Subset):
+            self.rows = torch.as_tensor(dataset.indices)
+            dataset = dataset.dataset
+        self.X, self.y = dataset.X, dataset.y
+        self.n = len(self.y) if self.rows is None else len(self.rows)
+        self.batch_size = batch_size
+        self.shuffle = shuffle
+        self.draw_pairs = draw_pairs
+
+    def __len__(self):
+        return -(-self.n // self.batch_size)
+
+    def __iter__(self):
+        rows, generator = self.rows, None
+        if self.shuffle and self.n > self.batch_size:
+            order = torch.randperm(self.n)
+            rows = order if rows is None else rows[order]
+        if not self.shuffle:  # the same pairs at every validation
+            generator = torch.Generator().manual_seed(0)
+        for start in range(0, self.n, self.batch_size):
+            stop = min(start + self.batch_size, self.n)
+            part = slice(start, stop) if rows is None else rows[start:stop]
+            batch = {key: value[part] for key, value in self.X.items()}
+            if self.draw_pairs is not None:
+                batch["pairs"] = self.draw_pairs(batch, generator)
+            yield batch, self.y[part]
+
+
+def validation_rows(n, fraction, rng, groups=None, order=None):
+    """Rows held out for validation, sorted.
+
+    Parameters
+    ----------
+    n : int
+    fraction : float
+    rng : RandomState
+    groups : array of shape (n,), optional
+        That share of the rows of every group (rounded down, so that no group loses
+        its only row).
+    order : array of shape (n,), optional
+        Take the last rows in this order, instead of random ones.
+    """
+    key = rng.permutation(n) if order is None else np.argsort(np.argsort(order))
+    if groups is None:
+        return np.flatnonzero(key >= n - max(int(fraction * n), 1))
+    by_group = np.lexsort((key, groups))
+    _, first, count = np.unique(groups[by_group], return_index=True, return_counts=True)
+    rank = np.arange(n) - np.repeat(first, count)
+    size = np.repeat(count, count)
+    held_out = rank >= size - np.floor(fraction * size + rng.random_sample())
+    held_out &= rank > 0
+    return np.sort(by_group[held_out])
+
+
+class CausalNet(NeuralNet):
+    """skorch net of a :class:`CausalNetwork` under an :class:`Objective`.
+
+    Parameters
+    ----------
+    l1, l2 : float
+        Penalties l1 sum |w| + l2 / 2 sum w^2 on the weights; of the id tables only
+        the rows of the ids in the batch count, averaged over the batch, as in ridge
+        regression on ids (Koren et al. 2009).
+    """
+
+    @property
+    def _default_callbacks(self):
+        return []  # skorch's read the records of single batches
+
+    progress = None
+
+    def __init__(self, *args, l1=0.0, l2=0.0, **kwargs):
+        self.l1 = l1
+        self.l2 = l2
+        super().__init__(*args, **kwargs)
+
+    def get_loss(self, y_pred, y_true, X=None, training=False):
+        pairs = self.infer(X["pairs"]) if "pairs" in X else None
+        if self.device != "cpu":
+            X = {k: v.to(self.device) for k, v in X.items() if k != "pairs"}
+            y_true = y_true.to(self.device)
+        loss = self.criterion_(y_pred, y_true, X, pairs)
+        if training and (self.l1 or self.l2):
+            loss = loss + self.penalty(X)
+        return loss
+
+    def penalty(self, X):
+        total = 0.0
+        for name, weight in self.module_.named_parameters():
+            if name.endswith("bias") or not weight.requires_grad:
+                continue
+            for ids in ("user", "item"):
+                if ids in name:
+                    weight = weight[X[ids]] * len(X[ids]) ** -0.5
+            if self.l2:
+                total = total + self.l2 / 2 * weight.square().sum()
+            if self.l1:
+                total = total + self.l1 * weight.abs().sum()
+        return total
+
+    def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
+        """As in skorch, without a history record and a notification a batch."""
+        if iterator is None:
+            return
+        total, n_rows, seen = 0.0, 0, []
+        for batch in iterator:
+            step = step_fn(batch, **fit_params)
+            size = get_len(batch[1])
+            total = total + size * step["loss"].detach()
+            n_rows += size
+            if not training:
+                outcome, arm = step["y_pred"].outcome, batch[0]["treatment"]
+                taken = outcome.cpu().gather(1, arm.unsqueeze(1))[:, 0]
+                seen.append((batch[1], taken, batch[0]["weight"]))
+        self.history.record(f"{prefix}_loss", float(total) / max(n_rows, 1))
+        if seen:
+            y, taken, weight = (torch.cat(part).numpy() for part in zip(*seen))
+            self.history.record("valid_score", self.score_of(y, taken, weight))
+
+    def score_of(self, y, predicted, weight):
+        """R^2, or the area under the ROC curve, of the factual outcome."""
+        if not self.criterion_.binary:
+            return float(r2_score(y, predicted, sample_weight=weight))
+        if y.min() == y.max():
+            return float("nan")
+        return float(roc_auc_score(y, predicted, sample_weight=weight))
+
+    def on_epoch_begin(self, net, **kwargs):
+        super().on_epoch_begin(net, **kwargs)
+        self._epoch_start = time.perf_counter()
+
+    def on_epoch_end(self, net, **kwargs):
+        super().on_epoch_end(net, **kwargs)
+        self.history.record("seconds", time.perf_counter() - self._epoch_start)
+        if self.progress is not None:
+            self.progress(self.history[-1])
+
+    def train(
+        self, X, y, kept, held_out=None, *, callbacks, epochs, draw_pairs, progress
+    ):
+        """Train from where the net stands until the epochs or the patience run out.
+
+        Parameters
+        ----------
+        X : dict of tensors
+        y : tensor of shape (n,)
+        kept, held_out : array of int
+            Rows to train on, and those of them for validation.
+        callbacks : list of (name, Callback)
+        epochs : int
+        draw_pairs : callable or None
+        progress : callable or None
+            Called with the record of each epoch.
+
+        Returns
+        -------
+        list of dict
+            A record an epoch.
+        """
+        before = len(self.history)
+        dataset = Dataset(X, y)
+        if held_out is not None:
+            kept = np.setdiff1d(kept, held_out, assume_unique=True)
+            parts = Subset(dataset, kept), Subset(dataset, held_out)
+        elif len(kept) < len(y):
+            parts = Subset(dataset, kept), None
+        else:
+            parts = dataset, None
+        lent = dict(
+            train_split=lambda *_, **__: parts,
+            iterator_train__draw_pairs=draw_pairs,
+            iterator_valid__draw_pairs=draw_pairs,
+            progress=progress,
+        )
+        vars(self).update(lent)
+        self.callbacks = callbacks
+        self.initialize_callbacks()
+        stopper = dict(callbacks).get("early_stopping")
+        self.notify("on_train_begin", X=X, y=y)
+        try:
+            with config_context(enable_metadata_routing=False):
+                self.fit_loop(dataset, y, epochs=epochs)
+        except KeyboardInterrupt:  # which is how skorch's EarlyStopping stops
+            if stopper is None or stopper.misses_ < stopper.patience:
+                raise
+        finally:
+            vars(self).update(dict.fromkeys(lent))
+        self.notify("on_train_end", X=X, y=y)
+        self.module_.settle_unseen_ids()
+        names = ("epoch", "train_loss", "valid_loss", "valid_score", "seconds")
+        nan = float("nan")
+        return [{k: r.get(k, nan) for k in names} for r in self.history[before:]]
+
+    def to(self, dtype):
+        """Module and criterion in that precision; the optimizer keeps its hold."""
+        self.module_.to(dtype)
+        self.criterion_.to(dtype)
+        return self
+
+    @property
+    def dtype(self):
+        return self.module_.wide.linear.weight.dtype
+
+    def grow_ids(self, n_users, n_items):
+        """Room for ids not seen before."""
+        if self.module_.grow_ids(n_users, n_items):
+            self.initialize_optimizer()
+
+    def outputs(self, X, rows=None):
+        """Outcome (n, A) and exposure logits (n, A or None) for the rows of X."""
+        n = len(next(iter(X.values())))
+        rows = None if rows is None else torch.as_tensor(rows)
+        n = n if rows is None else len(rows)
+        self.module_.train(False)
+        outcome = exposure = None
+        with torch.inference_mode():
+            for start in range(0, n, INFERENCE_ROWS):
+                stop = min(start + INFERENCE_ROWS, n)
+                part = slice(start, stop) if rows is None else rows[start:stop]
+                out = self.infer({key: value[part] for key, value in X.items()})
+                if outcome is None:
+                    dtype = out.outcome.cpu().numpy().dtype
+                    outcome = np.empty((n, out.outcome.shape[1]), dtype)
+                    exposure = None if out.exposure is None else np.empty_like(outcome)
+                outcome[start:stop] = out.outcome.cpu().numpy()
+                if exposure is not None:
+                    exposure[start:stop] = out.exposure.cpu().numpy()
+        return outcome, exposure
+
+
+def training_callbacks(schedule, epochs, patience, tol):
+    """skorch callbacks: early stopping at the best weights, learning-rate schedule."""
+    callbacks = []
+    if patience is not None:
+        stopper = EarlyStopping(
+            patience=patience, threshold=tol, load_best=True, sink=noop
+        )
+        callbacks.append(("early_stopping", stopper))
+    if schedule == "cosine":
+        scheduler = LRScheduler(policy="CosineAnnealingLR", T_max=epochs)
+        callbacks.append(("schedule", scheduler))
+    elif schedule == "plateau":
+        scheduler = LRScheduler(
+            policy="ReduceLROnPlateau",
+            monitor="train_loss" if patience is None else "valid_loss",
+            factor=0.3,
+            patience=max((patience or 10) // 3, 1),
+        )
+        callbacks.append(("schedule", scheduler))
+    return callbacks
+
+
+def make_net(
+    module, objective, *, optimizer, learning_rate, momentum, batch_size, device, l1, l2
+):
+    """An initialised :class:`CausalNet`.
+
+    Parameters
+    ----------
+    module, objective : dict
+        Arguments of :class:`CausalNetwork` and :class:`Objective`.
+    """
+    if optimizer == "adam":
+        optimizer = dict(optimizer=torch.optim.Adam)
+    else:
+        optimizer = dict(optimizer=torch.optim.SGD, optimizer__momentum=momentum)
+    net = CausalNet(
+        module=CausalNetwork,
+        criterion=Objective,
+        **{f"module__{key}": value for key, value in module.items()},
+        **{f"criterion__{key}": value for key, value in objective.items()},
+        **optimizer,
+        optimizer__fused=True,
+        lr=learning_rate,
+        batch_size=batch_size,
+        iterator_train=SliceLoader,
+        iterator_train__shuffle=True,
+        iterator_valid=SliceLoader,
+        train_split=None,
+        verbose=0,
+        device=device,
+        l1=l1,
+        l2=l2,
+    )
+    with config_context(enable_metadata_routing=False):
+        return net.initialize()
