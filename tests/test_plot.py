@@ -191,6 +191,16 @@ def test_effective_size_without_clip_survives_a_zero_propensity():
     np.testing.assert_allclose(display.summary["clipped"], [0, 0.5])
 
 
+def test_an_arm_without_rows_is_drawn_empty():
+    display = OverlapDisplay.from_predictions(
+        np.full((4, 3), 1 / 3), ["a", "b", "a", "b"], arms=["a", "b", "c"], clip=0.1
+    )
+    assert display.summary.loc["c", "rows"] == 0
+    assert display.summary.loc["c", "effective_sample_size"] == 0
+    assert np.isnan(display.summary.loc["c", "clipped"])
+    assert not display.axes_[2].patches[0].get_data().values.any()
+
+
 def test_overlap_with_three_arms_has_a_panel_each():
     rng = np.random.default_rng(1)
     propensity = rng.dirichlet([2, 2, 2], size=400)
