@@ -17,6 +17,7 @@ from sklearn.utils.validation import check_is_fitted
 from threadpoolctl import threadpool_limits
 
 CHUNK = 65_536
+SLOW = dict(learning_rate=0.05, max_features=0.5)
 
 
 def _predict(model, X):
@@ -133,20 +134,56 @@ class AdditiveLasso(RegressorMixin, BaseEstimator):
         return self._basis(X) @ self.coef_ + self.intercept_
 
 
-class AdditiveBoost(RegressorMixin, BaseEstimator):
-    """:class:`AdditiveLasso`, then boosted trees on what it leaves over."""
+class Bins:
+    """Quantile bins of every feature, found once for all the trees of a fit.
 
-    def __init__(self, trees):
-        self.trees = trees
+    With ``sample_weight``, histogram boosting looks for weighted percentiles of
+    every feature, which takes ten times as long as the boosting; it skips the
+    search where a feature has few distinct values.
+    """
+
+    def __init__(self, X, n_bins=64):
+        self.edges = []
+        for x in np.asarray(X).T:
+            values = np.unique(x)
+            if len(values) > n_bins:
+                inner = np.linspace(0, 1, n_bins + 1)[1:-1]
+                self.edges.append(np.unique(np.quantile(x, inner).astype(x.dtype)))
+            else:
+                self.edges.append((values[1:] + values[:-1]) / 2)
+
+    def __call__(self, X):
+        out = np.empty(X.shape, np.uint8)
+        for j, edges in enumerate(self.edges):
+            out[:, j] = np.searchsorted(edges, X[:, j], side="right")
+        return out
+
+
+class Boost:
+    """Boosted trees of eight leaves on binned features, and on what an
+    :class:`AdditiveLasso` leaves over where ``additive`` is true."""
+
+    def __init__(self, bins, seed, additive=False, classify=False, **options):
+        self.bins, self.additive = bins, AdditiveLasso() if additive else None
+        kind = (
+            HistGradientBoostingClassifier
+            if classify
+            else HistGradientBoostingRegressor
+        )
+        self.trees = kind(
+            max_leaf_nodes=8, early_stopping=False, random_state=seed, **options
+        )
 
     def fit(self, X, y, sample_weight=None):
-        self.additive_ = AdditiveLasso().fit(X, y, sample_weight)
-        rest = y - _predict(self.additive_, X)
-        self.boost_ = self.trees.fit(X, rest, sample_weight)
+        if self.additive is not None:
+            self.additive.fit(X, y, sample_weight)
+            y = y - _predict(self.additive, X)
+        self.trees.fit(self.bins(X), y, sample_weight)
         return self
 
     def predict(self, X):
-        return self.additive_.predict(X) + self.boost_.predict(X)
+        rest = _predict(self.trees, self.bins(X))
+        return rest if self.additive is None else rest + self.additive.predict(X)
 
 
 class StackedEffect(BaseEstimator):
@@ -217,17 +254,16 @@ class StackedEffect(BaseEstimator):
         self._scale = np.sqrt(np.average((y - self._shift) ** 2, weights=w)) or 1.0
         y = (y - self._shift) / self._scale
         self._seeds = rng.randint(2**31 - 1, size=self._n_folds)
+        few = slice(None)
+        if n > self.max_rows:
+            few = np.sort(rng.choice(n, self.max_rows, replace=False))
+        self._bins = Bins(X[few])
         self._fit_nuisances(X, y, t, outcome_oof, exposure_oof, propensity)
         self._fit_candidates(X, y, t, outcome_oof)
         self._score(y, t)
         return self
 
     # ------------------------------------------------------------ nuisances
-    def _trees(self, kind, seed, **options):
-        return kind(
-            max_leaf_nodes=8, early_stopping=False, random_state=seed, **options
-        )
-
     def _each_fold(self, job):
         def run(k):
             with threadpool_limits(1, user_api="openmp"):
@@ -250,19 +286,17 @@ class StackedEffect(BaseEstimator):
             models = []
             for arm in (0, 1):
                 rows = np.flatnonzero(~out & (t == arm))
-                boost = self._trees(HistGradientBoostingRegressor, seed, max_iter=200)
-                rest = self._trees(
-                    HistGradientBoostingRegressor, seed, max_iter=200,
-                    learning_rate=0.05, max_features=0.5,
-                )  # fmt: skip
-                pair = [boost, AdditiveBoost(rest)]
+                pair = [
+                    Boost(self._bins, seed, max_iter=200),
+                    Boost(self._bins, seed, additive=True, max_iter=200, **SLOW),
+                ]
                 models.append([self._train(m, rows, X, y, w, rng) for m in pair])
             mu = [[_predict(m, X[out]) for m in arm] for arm in models]
             if propensity is not None:
                 return models, mu, None
             rows = np.flatnonzero(~out)
             linear = make_pipeline(StandardScaler(), LogisticRegression(C=0.1))
-            boost = self._trees(HistGradientBoostingClassifier, seed, max_iter=60)
+            boost = Boost(self._bins, seed, classify=True, max_iter=60)
             if len(rows) > self.max_rows:
                 rows = np.sort(rng.choice(rows, self.max_rows, replace=False))
             linear.fit(X[rows], t[rows], logisticregression__sample_weight=w[rows])
@@ -312,11 +346,8 @@ class StackedEffect(BaseEstimator):
         def job(k, rng):
             seed, out = self._seeds[k], fold == k
             rows = np.flatnonzero(~out)
-            trees = self._trees(
-                HistGradientBoostingRegressor, seed, max_iter=60,
-                learning_rate=0.05, max_features=0.5,
-            )  # fmt: skip
-            r = self._train(AdditiveBoost(trees), rows, X, target, weight, rng)
+            r = Boost(self._bins, seed, additive=True, max_iter=60, **SLOW)
+            r = self._train(r, rows, X, target, weight, rng)
             # the opposite arm's model has not seen the row: nothing of fold k
             # and no own outcome leaks into the imputed effect
             imputed = np.empty(len(y))
@@ -324,20 +355,15 @@ class StackedEffect(BaseEstimator):
                 mine = rows[t[rows] == arm]
                 other = self._outcome(k, 1 - arm, X[mine])
                 imputed[mine] = (y[mine] - other) * (2 * arm - 1)
-            trees = self._trees(HistGradientBoostingRegressor, seed, max_iter=100)
-            x = self._train(trees, rows, X, imputed, w * np.abs(rt), rng)
-            trees = self._trees(
-                HistGradientBoostingRegressor, seed, max_iter=60,
-                learning_rate=0.05, max_features=0.5,
-            )  # fmt: skip
-            xa = self._train(
-                AdditiveBoost(trees), rows, X, imputed, w * np.abs(rt), rng
-            )
+            x = Boost(self._bins, seed, max_iter=100)
+            x = self._train(x, rows, X, imputed, w * np.abs(rt), rng)
+            xa = Boost(self._bins, seed, additive=True, max_iter=60, **SLOW)
+            xa = self._train(xa, rows, X, imputed, w * np.abs(rt), rng)
             nets = [
                 self._train(make(), rows, X, target, weight, rng)
                 for make in self.network_learners
             ]
-            models = [r.additive_, r, x, xa.additive_, xa, *nets]
+            models = [r.additive, r, x, xa.additive, xa, *nets]
             return models, [_predict(m, X[out]) for m in models]
 
         done = self._each_fold(job)
