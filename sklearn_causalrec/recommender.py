@@ -2,7 +2,9 @@
 
 import copy
 from contextlib import contextmanager
+from functools import partial
 from numbers import Integral, Real
+from typing import Callable, NamedTuple
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -13,6 +15,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 from tqdm.auto import tqdm
 
+from sklearn_causalrec.inspection import recommend
 from sklearn_causalrec.interactions.columns import ROLES, ColumnRoles
 from sklearn_causalrec.interactions.encoding import LogEncoder
 from sklearn_causalrec.interactions.validation import arm_codes
@@ -35,6 +38,13 @@ def _unchanged_on_failure(estimator):
         vars(estimator).clear()
         vars(estimator).update(before)
         raise
+
+
+class PairScores(NamedTuple):
+    """Scores of pairs: of encoded rows, and of whole blocks where that is faster."""
+
+    rows: Callable
+    matrix: Callable | None
 
 
 def _is_classifier(estimator):
@@ -438,8 +448,67 @@ class CausalDNNRecommender(BaseEstimator):
     def effect(self, X, T0=0, T1=1):
         """Effect of arm T1 against arm T0 on each row, in the units of y."""
         t0, t1 = self._contrast(T0, T1)
-        _, outcomes = self._outcomes(X)
+        return self._effect_rows(self.encoder_.rows(self, X), t0, t1)
+
+    def _effect_rows(self, rows, t0, t1):
+        outcomes = self.ensemble_.predict(rows)[0]
         return outcomes[:, t1] - outcomes[:, t0]
+
+    # -- lists -----------------------------------------------------------------
+
+    def recommend(
+        self,
+        users=None,
+        k=10,
+        *,
+        items=None,
+        by="effect",
+        exclude_seen=True,
+        min_effect=None,
+        T0=0,
+        T1=1,
+    ):
+        """The k best items of every user; see :func:`sklearn_causalrec.recommend`."""
+        return recommend(
+            self,
+            users,
+            items,
+            k,
+            by,
+            min_effect=min_effect,
+            exclude_seen=exclude_seen,
+            T0=T0,
+            T1=T1,
+        )
+
+    def pair_scores(self, by="effect", min_effect=None, T0=0, T1=1):
+        """What ranks the pairs in ``recommend``.
+
+        Returns
+        -------
+        PairScores
+        """
+        check_is_fitted(self, "nets_")
+        t0, t1 = (0, 0)
+        if by == "effect" or min_effect is not None:
+            t0, t1 = self._contrast(T0, T1)
+        elif len(self.arms_) > 1:
+            t1 = self._contrast(T0, T1)[1]
+
+        def score(rows):
+            if by == "outcome":
+                scores = self.ensemble_.predict(rows)[0][:, t1]
+            else:
+                scores = self._effect_rows(rows, t0, t1)
+            if min_effect is None:
+                return scores
+            effect = scores if by == "effect" else self._effect_rows(rows, t0, t1)
+            return np.where(effect > min_effect, scores, -np.inf)
+
+        ids_alone = self.encoder == "mf" and self.catalogue_.user_table.shape[1] == 0
+        if by == "outcome" and min_effect is None and ids_alone:
+            return PairScores(score, partial(self.ensemble_.matrix, arm=t1))
+        return PairScores(score, None)
 
 
 def _numeric(*values):

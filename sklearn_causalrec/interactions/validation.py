@@ -101,7 +101,7 @@ def check_arms(treatment, n, arms=None):
     if treatment.dtype.kind not in "fiub":
         treatment = treatment.astype(object)
     if arms is None:
-        arms = np.array(sorted(pd.unique(treatment)))
+        arms = np.array(sorted(pd.unique(treatment)), dtype=treatment.dtype)
         if len(arms) > MAX_ARMS:
             raise ValueError(
                 f"treatment takes {len(arms)} different values: a continuous treatment "

@@ -203,3 +203,26 @@ class Ensemble:
         if not self.binary:
             outcome = outcome * self.encoder.y_scale + self.encoder.y_mean
         return outcome, exposure if exposure is None else exposure / len(self.nets)
+
+    def matrix(self, users, items, arm):
+        """Mean outcome of all pairs, by matrix products: ids alone, encoder "mf".
+
+        Parameters
+        ----------
+        users, items : ndarray of codes
+        arm : int
+
+        Returns
+        -------
+        ndarray of shape (n_users, n_items)
+        """
+        users, items = torch.as_tensor(users), torch.as_tensor(items)
+        total = 0.0
+        for net in self.nets:
+            link = net.matrix(users, items, arm)
+            total = total + (expit(link, out=link) if self.binary else link)
+        total /= len(self.nets)
+        if not self.binary:
+            total *= self.encoder.y_scale
+            total += self.encoder.y_mean
+        return total

@@ -77,14 +77,13 @@ class WidePart(nn.Module):
 
     def __init__(self, n_features, n_users, n_items, n_out):
         super().__init__()
-        self.linear = nn.Linear(n_features, n_out)
-        nn.init.zeros_(self.linear.weight)
-        nn.init.zeros_(self.linear.bias)
+        self.weight = nn.Parameter(torch.zeros(n_out, n_features))
+        self.bias = nn.Parameter(torch.zeros(n_out))
         self.user = id_table(n_users, n_out, 0) if n_users else None
         self.item = id_table(n_items, n_out, 0) if n_items else None
 
     def forward(self, x, user, item):
-        out = self.linear(x)
+        out = nn.functional.linear(x, self.weight, self.bias)
         if self.user is not None:
             out = out + self.user(user)
         if self.item is not None:
@@ -204,6 +203,13 @@ class CausalNetwork(nn.Module):
             self.exposure and self.exposure(seen, x, user, item),
             self.imputation and self.imputation(fixed, x, user, item),
         )
+
+    def outcome_matrix(self, users, items, arm):
+        """Outcome of every user with every item, where ids are all there is."""
+        vectors = self.vectors.user(users) * self.arm_scale[arm]
+        bias = self.wide.bias[arm] + self.wide.user(users)[:, arm, None]
+        out = torch.addmm(bias, vectors, self.vectors.item(items).T)
+        return out.add_(self.wide.item(items)[:, arm])
 
     def _id_tables(self, kind):
         return [m for name, m in self.named_modules() if name.split(".")[-1] == kind]

@@ -111,7 +111,7 @@ class Objective(nn.Module):
             if self.parts.weighting == "self-normalised":
                 w = w * (rows.sum() / w.sum())
         loss = (w * self.loss(predicted, y)).mean()
-        imputes = output.imputation is not None
+        imputes = self.parts.imputes and output.imputation is not None
         if imputes:
             everywhere = output if pairs is None else pairs
             e = self.loss(everywhere.outcome, self.label(everywhere.imputation)).sum(1)

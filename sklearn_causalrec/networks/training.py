@@ -250,12 +250,18 @@ class CausalNet(NeuralNet):
 
     @property
     def dtype(self):
-        return self.module_.wide.linear.weight.dtype
+        return self.module_.wide.bias.dtype
 
     def grow_ids(self, n_users, n_items):
         """Room for ids not seen before."""
         if self.module_.grow_ids(n_users, n_items):
             self.initialize_optimizer()
+
+    def matrix(self, users, items, arm):
+        """Outcome of all pairs on the link scale; ndarray (n_users, n_items)."""
+        users, items = users.to(self.device), items.to(self.device)
+        with torch.inference_mode():
+            return self.module_.outcome_matrix(users, items, arm).cpu().numpy()
 
     def outputs(self, X, rows=None):
         """Outcome (n, A) and exposure logits (n, A or None) for the rows of X."""

@@ -30,7 +30,7 @@ class Catalogue:
     user_table : ndarray of shape (n_users + 1, p)
         The last row, the mean, stands for users not seen. Likewise ``item_table``.
     context : ndarray of shape (p,)
-    seen : csr_array of shape (n_users, n_items), bool
+    seen : csr_array of shape (n_users + 1, n_items + 1), bool
     """
 
     def __init__(self, features, user, item, n_users, n_items):
@@ -55,7 +55,7 @@ class Catalogue:
                     table[-1, j] = values.mean()
                     mine[j] = True
                     break
-        shape = (n_users, n_items)
+        shape = (n_users + 1, n_items + 1)
         ones = np.ones(len(user), bool)
         self.seen = csr_array((ones, (user, item)), shape=shape)
 

@@ -1,0 +1,145 @@
+"""Every pair of some users and some items, as rows an estimator can score."""
+
+import numpy as np
+import pandas as pd
+from scipy.sparse import csr_array
+
+from sklearn_causalrec.interactions.columns import as_ids
+from sklearn_causalrec.interactions.encoding import Rows
+
+PAIRS_AT_ONCE = 65536
+
+
+def _query(given, key, role, index):
+    """Ids asked for and the frame that came with them, if any."""
+    if given is None:
+        return index.ids.to_numpy(), None
+    if not hasattr(given, "columns"):
+        return as_ids(np.atleast_1d(np.asarray(given)), role), None
+    frame = given if isinstance(given, pd.DataFrame) else given.to_pandas()
+    if key not in frame.columns:
+        raise ValueError(
+            f"{role}s came as a frame without the column {key!r} of ids; its columns "
+            f"are {list(frame.columns)}."
+        )
+    return as_ids(frame[key].to_numpy(), role), frame.reset_index(drop=True)
+
+
+class Pairs:
+    """The pairs of a recommendation, made in blocks.
+
+    Parameters
+    ----------
+    fitted : estimator, Pipeline or search
+    transform : callable
+        What comes before the estimator.
+    estimator : CausalDNNRecommender
+    users, items : array-like of ids, frame, or None
+    """
+
+    def __init__(self, fitted, transform, estimator, users, items):
+        catalogue = getattr(estimator, "catalogue_", None)
+        if catalogue is None:
+            raise ValueError(
+                "Recommending needs to know users and items: name their columns, "
+                'user="…" and item="…", before fit.'
+            )
+        self.estimator, self.catalogue = estimator, catalogue
+        encoder = estimator.encoder_
+        roles = encoder.roles
+        keys = (roles.named["user"], roles.named["item"])
+        self.users, user_frame = _query(users, keys[0], "user", encoder.users)
+        self.items, item_frame = _query(items, keys[1], "item", encoder.items)
+        if len(self.items) == 0:
+            raise ValueError("The catalogue is empty: items holds no item.")
+        self.user_codes = encoder.users.codes(self.users)
+        self.item_codes = encoder.items.codes(self.items)
+        self.user_table = catalogue.user_table[self.user_codes]
+        self.item_table = catalogue.item_table[self.item_codes]
+        frames = (user_frame, item_frame)
+        featured = [f for f in frames if f is not None and f.shape[1] > 1]
+        self.raw = None
+        if featured and fitted is not estimator:
+            self.raw = self._raw_frames(fitted, transform, *frames, keys)
+        elif featured:
+            features = roles.feature_columns_
+            for frame, table, own in (
+                (user_frame, self.user_table, catalogue.of_user),
+                (item_frame, self.item_table, catalogue.of_item),
+            ):
+                for j, name in enumerate(features):
+                    if frame is not None and name in frame.columns and own[j]:
+                        table[:, j] = frame[name].to_numpy(np.float32)
+
+    def _raw_frames(self, fitted, transform, users, items, keys):
+        needed = list(getattr(fitted, "feature_names_in_", []))
+        parts = []
+        for frame, ids, key in zip((users, items), (self.users, self.items), keys):
+            frame = pd.DataFrame({key: ids}) if frame is None else frame
+            parts.append(frame[[c for c in needed if c in frame.columns]])
+        parts[1] = parts[1].drop(columns=parts[0].columns, errors="ignore")
+        missing = [c for c in needed if c not in {*parts[0], *parts[1]}]
+        if missing:
+            raise ValueError(
+                f"The pipeline transforms the columns {needed}, and users and items "
+                f"came without {missing}. Pass frames that hold them, or ids alone."
+            )
+        return needed, transform, *parts
+
+    def rows(self, user, item):
+        """Encoded rows of the pairs (users[user[i]], items[item[i]])."""
+        if self.raw is not None:
+            needed, transform, users, items = self.raw
+            parts = [users.iloc[user], items.iloc[item]]
+            parts = [part.reset_index(drop=True) for part in parts]
+            X = transform(pd.concat(parts, axis=1)[needed])
+            rows = self.estimator.encoder_.rows(self.estimator, X)
+            rows.arm = None
+            return rows
+        catalogue = self.catalogue
+        features = np.empty((len(user), len(catalogue.context)), np.float32)
+        features[:] = catalogue.context
+        features[:, catalogue.of_user] = self.user_table[user][:, catalogue.of_user]
+        features[:, catalogue.of_item] = self.item_table[item][:, catalogue.of_item]
+        return Rows(features, self.user_codes[user], self.item_codes[item])
+
+    def scores(self, scorer, start, stop):
+        """Scores of users start to stop against all items; (stop - start, n_items)."""
+        if self.raw is None and scorer.matrix is not None:
+            return scorer.matrix(self.user_codes[start:stop], self.item_codes)
+        n_items = len(self.items)
+        out = np.empty((stop - start) * n_items, np.float32)
+        for first in range(0, len(out), PAIRS_AT_ONCE):
+            flat = np.arange(first, min(first + PAIRS_AT_ONCE, len(out)))
+            rows = self.rows(start + flat // n_items, flat % n_items)
+            out[flat] = scorer.rows(rows)
+        return out.reshape(stop - start, n_items)
+
+    def excluded(self, exclude, exclude_seen):
+        """Pairs to leave out; csr_array of shape (n_users, n_items), or None."""
+        shape = (len(self.users), len(self.items))
+        out = csr_array(shape, dtype=bool)
+        if exclude_seen:
+            out = self.catalogue.seen[self.user_codes][:, self.item_codes]
+        if exclude is not None:
+            pairs = np.asarray(exclude, dtype=object).reshape(-1, 2)
+            user = as_ids(_plain(pairs[:, 0]), "user of exclude")
+            item = as_ids(_plain(pairs[:, 1]), "item of exclude")
+            listed = pd.MultiIndex.from_arrays([user, item]).unique()
+            by_user = pd.Series(np.arange(shape[0]), self.users)
+            by_item = pd.Series(np.arange(shape[1]), self.items)
+            known = [(u, i) for u, i in listed if u in by_user and i in by_item]
+            cells = [
+                (a, b)
+                for u, i in known
+                for a in np.atleast_1d(by_user[u])
+                for b in np.atleast_1d(by_item[i])
+            ]
+            if cells:
+                a, b = np.array(cells).T
+                out = out + csr_array((np.ones(len(a), bool), (a, b)), shape=shape)
+        return csr_array(out)
+
+
+def _plain(ids):
+    return np.array(ids.tolist())
