@@ -317,7 +317,9 @@ def identify(graph, outcome, treatment, given=(), *, experiments=()):
     y, x, z = graph._sets(outcome=outcome, treatment=treatment, given=given)
     if not y:
         raise ValueError("name at least one outcome.")
-    experiments = [graph._listed(graph._mask(e)) for e in as_names(experiments)]
+    if isinstance(experiments, str):
+        experiments = [experiments]
+    experiments = [graph._listed(graph._mask(e)) for e in experiments]
     do, rest, moved = exchange_conditions(graph, y, x, z)
     plan, hedge = make_plan(graph, y | rest, do, ((), *experiments))
     if hedge is not None:

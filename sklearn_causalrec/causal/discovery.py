@@ -1,0 +1,324 @@
+"""Graphs from data, by causal-learn, with what the data leave open left open."""
+
+import warnings
+from contextlib import contextmanager
+
+import numpy as np
+import pandas as pd
+
+from sklearn_causalrec.causal.graph import CausalGraph
+
+METHODS = ("pc", "fci", "ges", "lingam")
+TESTS = ("fisherz", "kci", "chisq", "gsq")
+DISCRETE_TESTS = ("chisq", "gsq")
+
+
+@contextmanager
+def needs_causal_learn():
+    """Turn a missing causal-learn into a message that says how to get it."""
+    try:
+        yield
+    except ImportError as error:
+        raise ImportError(
+            "this needs causal-learn: pip install 'sklearn-causalrec[discovery]'."
+        ) from error
+
+
+def as_matrix(X, test="auto"):
+    """Data as a float array, the names of its columns, and the test that suits it.
+
+    Values of discrete tests are replaced by their codes.
+    """
+    if test not in ("auto", *TESTS):
+        raise ValueError(f"test must be 'auto' or one of {TESTS}, got {test!r}.")
+    if hasattr(X, "to_pandas"):
+        X = X.to_pandas()
+    if not isinstance(X, pd.DataFrame):
+        array = np.asarray(X)
+        if array.ndim != 2:
+            raise ValueError(f"X must have rows and columns, got shape {array.shape}.")
+        X = pd.DataFrame(array, columns=[f"x{k}" for k in range(array.shape[1])])
+    if X.isna().to_numpy().any():
+        bad = X.columns[X.isna().any()].tolist()
+        raise ValueError(f"X has missing values in {bad}; fill or drop them first.")
+    if test == "auto":
+        test = "chisq" if (X.nunique() <= 10).all() else "fisherz"
+    if test in DISCRETE_TESTS:
+        X = X.apply(lambda column: pd.factorize(column, sort=True)[0])
+    text = [c for c in X.columns if not pd.api.types.is_numeric_dtype(X[c])]
+    if text:
+        raise ValueError(f"the columns {text} are not numbers; encode them first.")
+    constant = X.columns[X.nunique() < 2].tolist()
+    if constant:
+        raise ValueError(f"the columns {constant} do not vary; drop them first.")
+    return X.to_numpy(dtype=float), [str(c) for c in X.columns], test
+
+
+class DiscoveredGraph(CausalGraph):
+    """A graph learnt from data: a `CausalGraph` that knows what was left open.
+
+    While `undirected` is not empty, questions that depend on it (separation, rules,
+    identification) raise; `orient` answers them from knowledge.
+
+    Attributes
+    ----------
+    undirected : tuple of (a, mark, b)
+        Edges with an end the data do not decide, as in ``("a", "o->", "b")``. They are
+        not among the graph's edges.
+    support : pandas.DataFrame
+        A row for each edge found, ``a``, ``mark``, ``b``; ``support`` is the share of
+        bootstrap samples with the same edge and mark, ``adjacent`` the share with any
+        edge there. Both are NaN without bootstrap.
+    """
+
+    undirected = ()
+    support = None
+
+    def orient(self, directed=(), bidirected=()):
+        """A `CausalGraph` in which every undirected edge has been decided.
+
+        Parameters
+        ----------
+        directed, bidirected : iterable of pairs
+            An answer for every pair in `undirected`; a pair may be in both.
+        """
+        directed, bidirected = list(map(tuple, directed)), list(map(tuple, bidirected))
+        answered = {frozenset(e) for e in (*directed, *bidirected)}
+        asked = {frozenset((a, b)) for a, _, b in self.undirected}
+        if asked != answered:
+            short = sorted(map(sorted, asked - answered))
+            odd = sorted(map(sorted, answered - asked))
+            raise ValueError(
+                f"orient decides exactly the undirected edges: undecided {short}, not "
+                f"undirected {odd}."
+            )
+        return CausalGraph.from_edges(
+            (*self.directed_edges, *directed),
+            (*self.bidirected_edges, *bidirected),
+            self.nodes,
+        )
+
+    def __repr__(self):
+        if not self.undirected:
+            return super().__repr__()
+        return f"<{super().__repr__()}, {len(self.undirected)} edges undecided>"
+
+    def _mask(self, names):
+        if self.undirected:
+            open_ = ", ".join(f"{a} {mark} {b}" for a, mark, b in self.undirected)
+            raise ValueError(
+                f"the data leave these edges open: {open_}. Decide them with "
+                f"orient(directed=[...], bidirected=[...]) first."
+            )
+        return super()._mask(names)
+
+
+def discover(
+    X,
+    method="pc",
+    *,
+    tiers=None,
+    required=(),
+    forbidden=(),
+    test="auto",
+    alpha=0.05,
+    n_bootstrap=20,
+    random_state=None,
+):
+    """Learn a causal graph from data with causal-learn.
+
+    Parameters
+    ----------
+    X : DataFrame or array of shape (n_rows, n_columns)
+        One column a variable; columns of an array are called x0, x1, ...
+    method : {"pc", "fci", "ges", "lingam"}
+        "pc" and "ges" assume that no common cause is hidden, "fci" does not, "lingam"
+        also assumes linear effects and non-Gaussian noise, and directs every edge.
+    tiers : list of lists of names, optional
+        Groups in the order of time: nothing causes anything in an earlier group. Not
+        for "ges".
+    required, forbidden : iterable of (cause, effect)
+        Edges that must, or must not, be there. For "pc" and "fci".
+    test : {"auto", "fisherz", "kci", "chisq", "gsq"}
+        Independence test of "pc" and "fci"; see `CausalGraph.falsify`.
+    alpha : float
+        Its level.
+    n_bootstrap : int
+        Bootstrap samples for the support of each edge.
+    random_state : int, RandomState instance or None
+
+    Returns
+    -------
+    DiscoveredGraph
+
+    Warns
+    -----
+    UserWarning
+        Where edges have ends that the data leave open.
+    """
+    from sklearn.utils import check_random_state
+
+    if method not in METHODS:
+        raise ValueError(f"method must be one of {METHODS}, got {method!r}.")
+    knowledge = {"tiers": tiers or [], "required": list(required)}
+    knowledge["forbidden"] = list(forbidden)
+    edges = knowledge["required"] or knowledge["forbidden"]
+    if (method == "ges" and (edges or tiers)) or (method == "lingam" and edges):
+        raise ValueError(
+            f"causal-learn's {method} takes no such background knowledge: "
+            f"{'tiers work with pc, fci and lingam; ' if method == 'ges' else ''}"
+            f"required and forbidden edges work with pc and fci."
+        )
+    data, names, test = as_matrix(X, test)
+    named = [v for group in knowledge["tiers"] for v in group]
+    named += [v for e in (*required, *forbidden) for v in e]
+    if unknown := sorted({str(v) for v in named} - set(names)):
+        raise ValueError(f"background knowledge names {unknown}, no columns of X.")
+    marks = _learn(method, data, names, knowledge, test, alpha)
+    rng = check_random_state(random_state)
+    draws = []
+    for _ in range(n_bootstrap):
+        rows = rng.randint(len(data), size=len(data))
+        draws.append(_learn(method, data[rows], names, knowledge, test, alpha))
+    return _assemble(method, names, marks, draws)
+
+
+def _learn(method, data, names, knowledge, test, alpha):
+    """Edges as a dict from (a, b), in the order of the columns, to the mark."""
+    with needs_causal_learn():
+        import causallearn  # noqa: F401
+    if method == "lingam":
+        return _lingam(data, names, knowledge["tiers"])
+    if method == "ges":
+        from causallearn.search.ScoreBased.GES import ges
+
+        score = "local_score_BDeu" if test in DISCRETE_TESTS else "local_score_BIC"
+        learnt = ges(data, score_func=score, node_names=names)["G"]
+    elif method == "pc":
+        from causallearn.search.ConstraintBased.PC import pc
+
+        learnt = pc(
+            data, alpha, test, node_names=names, show_progress=False,
+            background_knowledge=_background(names, knowledge),
+        ).G  # fmt: skip
+    else:
+        from causallearn.search.ConstraintBased.FCI import fci
+
+        learnt, _ = fci(
+            data, test, alpha, node_names=names, show_progress=False, verbose=False,
+            background_knowledge=_background(names, knowledge),
+        )  # fmt: skip
+    return _marks(learnt)
+
+
+def _background(names, knowledge):
+    from causallearn.graph.GraphNode import GraphNode
+    from causallearn.utils.PCUtils.BackgroundKnowledge import BackgroundKnowledge
+
+    if not any(knowledge.values()):
+        return None
+    node = {v: GraphNode(v) for v in names}
+    background = BackgroundKnowledge()
+    for k, group in enumerate(knowledge["tiers"]):
+        for v in group:
+            background.add_node_to_tier(node[v], k)
+    for a, b in knowledge["required"]:
+        background.add_required_by_node(node[a], node[b])
+    for a, b in knowledge["forbidden"]:
+        background.add_forbidden_by_node(node[a], node[b])
+    return background
+
+
+_ENDS = {"TAIL": ("-", "-"), "ARROW": ("<", ">"), "CIRCLE": ("o", "o")}
+
+
+def _marks(learnt):
+    found = {}
+    for edge in learnt.get_graph_edges():
+        left = _ENDS[edge.get_endpoint1().name][0]
+        right = _ENDS[edge.get_endpoint2().name][1]
+        a, b = edge.get_node1().get_name(), edge.get_node2().get_name()
+        visible = any(p.name == "nl" for p in edge.properties)
+        found[a, b] = f"{left}-{right}" + ("!" if visible else "")
+    return found
+
+
+def _lingam(data, names, tiers):
+    from causallearn.search.FCMBased.lingam import DirectLiNGAM
+
+    prior = None
+    if tiers:
+        tier = {str(v): k for k, group in enumerate(tiers) for v in group}
+        prior = np.full((len(names),) * 2, -1)  # row is the effect, 0: no such path
+        for i, effect in enumerate(names):
+            for j, cause in enumerate(names):
+                if tier.get(cause, -1) > tier.get(effect, len(tiers)):
+                    prior[i, j] = 0
+    model = DirectLiNGAM(prior_knowledge=prior)
+    model.fit(data)
+    weights = np.asarray(model.adjacency_matrix_)
+    return {(names[j], names[i]): "-->" for i, j in np.argwhere(weights != 0)}
+
+
+def _reversed(mark):
+    flip = {"<": ">", ">": "<"}
+    return "".join(flip.get(c, c) for c in reversed(mark))
+
+
+def _in_draw(draw, a, b):
+    if (a, b) in draw:
+        return draw[a, b].rstrip("!")
+    return _reversed(draw[b, a].rstrip("!")) if (b, a) in draw else None
+
+
+def _assemble(method, names, marks, draws):
+    directed, bidirected, undirected, rows = [], [], [], []
+    for (a, b), mark in marks.items():
+        visible, mark = mark.endswith("!"), mark.rstrip("!")
+        if mark.startswith("<") and mark != "<->":
+            a, b, mark = b, a, _reversed(mark)
+        drawn = [_in_draw(draw, a, b) for draw in draws]
+        same = np.mean([m == mark for m in drawn]) if draws else np.nan
+        near = np.mean([m is not None for m in drawn]) if draws else np.nan
+        rows.append((a, mark, b, same, near))
+        if mark == "-->":
+            directed.append((a, b))
+            # In a PAG a cause may be confounded as well unless its edge is visible.
+            if method == "fci" and not visible:
+                bidirected.append((a, b))
+        elif mark == "<->" and method == "fci":
+            bidirected.append((a, b))
+        else:  # elsewhere two heads are contradictory orientations
+            undirected.append((a, mark, b))
+    contradictory = _on_cycles(names, directed)
+    undirected += [(a, "-->", b) for a, b in contradictory]
+    directed = [e for e in directed if e not in contradictory]
+    graph = DiscoveredGraph.from_edges(directed, bidirected, names)
+    graph.undirected = tuple(undirected)
+    graph.support = pd.DataFrame(
+        rows, columns=["a", "mark", "b", "support", "adjacent"]
+    )
+    if undirected:
+        listed = ", ".join(f"{a} {mark} {b}" for a, mark, b in undirected)
+        warnings.warn(
+            f"the data leave the direction of {len(undirected)} edges open: {listed}. "
+            f"Decide them with orient().",
+            UserWarning,
+            stacklevel=3,
+        )
+    return graph
+
+
+def _on_cycles(names, directed):
+    """Edges inside a strongly connected component: together they contradict."""
+    from scipy.sparse import csr_matrix
+    from scipy.sparse.csgraph import connected_components
+
+    if not directed:
+        return []
+    number = {v: k for k, v in enumerate(names)}
+    tail, head = zip(*((number[a], number[b]) for a, b in directed))
+    shape = (len(names),) * 2
+    matrix = csr_matrix((np.ones(len(tail)), (tail, head)), shape=shape)
+    _, label = connected_components(matrix, connection="strong")
+    return [(a, b) for a, b in directed if label[number[a]] == label[number[b]]]

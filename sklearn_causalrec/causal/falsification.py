@@ -1,0 +1,134 @@
+"""What a graph forbids in the data, and whether the data do it."""
+
+import numpy as np
+import pandas as pd
+
+from sklearn_causalrec.causal.discovery import (
+    as_matrix,
+    needs_causal_learn,
+)
+from sklearn_causalrec.causal.separation import closure, minimal_separators
+
+_CORRECTIONS = ("holm", "bonferroni", "bh", "by")
+
+
+def testable_implications(graph):
+    """Lazily, one conditional independence for each pair of nodes that has one.
+
+    Pairs joined by an edge have none, nor have pairs joined by an inducing path of
+    latent causes (what those imply is no independence: a Verma constraint).
+
+    Yields
+    ------
+    (a, b, given) : (name, name, frozenset of names)
+        ``given`` is the minimal separator closest to ``b``, the later of the two.
+
+    Examples
+    --------
+    >>> from sklearn_causalrec import CausalGraph
+    >>> list(CausalGraph("a -> b -> c").testable_implications())
+    [('a', 'c', frozenset({'b'}))]
+    """
+    graph._mask(())  # raises where edges are left open
+    names = graph._names
+    for j in range(len(graph)):
+        near = {*graph._pa[j], *graph._sib[j]}
+        for i in range(j):
+            if i in near:
+                continue
+            a, b = 1 << i, 1 << j
+            causes = closure(graph._pa, a | b, graph._all)
+            given = next(minimal_separators(graph, b, a, causes), None)
+            if given is not None:
+                yield names[i], names[j], graph._named(given)
+
+
+testable_implications.__test__ = False  # pytest: not a test
+
+
+def adjust_p_values(p, correction):
+    """P-values corrected for how many there are."""
+    p = np.asarray(p, dtype=float)
+    if correction in ("bh", "by"):
+        from scipy.stats import false_discovery_control
+
+        return false_discovery_control(p, method=correction)
+    if correction == "bonferroni":
+        return np.minimum(p * len(p), 1.0)
+    order = np.argsort(p)
+    stepped = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
+    adjusted = np.empty_like(p)
+    adjusted[order] = np.minimum(stepped, 1.0)
+    return adjusted
+
+
+def falsify(graph, X, *, test="auto", alpha=0.05, correction="holm", max_tests=None):
+    """Test the graph's independences against data.
+
+    Parameters
+    ----------
+    graph : CausalGraph
+    X : DataFrame of shape (n_rows, n_columns)
+        A column for each node.
+    test : {"auto", "fisherz", "kci", "chisq", "gsq"}
+        A conditional independence test of causal-learn. "auto" is "chisq" where all
+        columns have at most ten values, else "fisherz" (partial correlation; linear).
+    alpha : float
+        Level at which an independence counts as rejected, after correction.
+    correction : {"holm", "bonferroni", "bh", "by"}
+        The first two bound the probability of any false rejection, the others the rate
+        of false ones.
+    max_tests : int, optional
+        Test only so many of `testable_implications`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns ``a``, ``b``, ``given``, ``p_value``, ``adjusted``, ``rejected``, the
+        smallest p-value first. Any rejection speaks against the graph; none does not
+        speak for it.
+
+    Raises
+    ------
+    ImportError
+        Without causal-learn.
+    ValueError
+        For data without a node, with missing values, or with text in numeric tests.
+    """
+    if correction not in _CORRECTIONS:
+        raise ValueError(
+            f"correction must be one of {_CORRECTIONS}, got {correction!r}."
+        )
+    if not 0 < alpha < 1:
+        raise ValueError(f"alpha must lie between 0 and 1, got {alpha!r}.")
+    if not hasattr(X, "columns"):
+        raise TypeError(
+            "falsify needs a DataFrame, whose columns say which node they are; got "
+            f"{type(X).__name__}."
+        )
+    missing = [v for v in graph.nodes if v not in X.columns]
+    if missing:
+        raise ValueError(f"X has no column for the nodes {missing}.")
+    data, names, test = as_matrix(X[list(graph.nodes)], test)
+    claims = []
+    for claim in graph.testable_implications():
+        claims.append(claim)
+        if max_tests is not None and len(claims) >= max_tests:
+            break
+    columns = ["a", "b", "given", "p_value", "adjusted", "rejected"]
+    if not claims:
+        return pd.DataFrame(columns=columns)
+    with needs_causal_learn():
+        from causallearn.utils.cit import CIT
+
+    tester = CIT(data, test)
+    column = {v: k for k, v in enumerate(names)}
+    p = [
+        float(tester(column[a], column[b], sorted(column[v] for v in given)))
+        for a, b, given in claims
+    ]
+    found = pd.DataFrame(claims, columns=columns[:3])
+    found["p_value"] = p
+    found["adjusted"] = adjust_p_values(p, correction)
+    found["rejected"] = found["adjusted"] <= alpha
+    return found.sort_values("p_value", ignore_index=True)
