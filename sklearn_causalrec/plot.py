@@ -6,6 +6,7 @@ what it drew in attributes. matplotlib is imported when something is drawn.
 
 import numpy as np
 import pandas as pd
+from sklearn.base import is_classifier
 
 # Blue and vermilion of the palette of Okabe and Ito: apart for the colour-blind too.
 _BLUE, _VERMILION = "#0072B2", "#D55E00"
@@ -90,15 +91,16 @@ class TrainingCurveDisplay:
         self.score_name = score_name
 
     @classmethod
-    def from_estimator(cls, estimator, *, score_name="validation score", ax=None):
+    def from_estimator(cls, estimator, *, score_name=None, ax=None):
         """Draw the curves of a fitted estimator.
 
         Parameters
         ----------
         estimator : object
             Fitted estimator with `history_`, or a pipeline or search that ends in one.
-        score_name : str, default="validation score"
-            What the validation score is, for the label of its axis.
+        score_name : str, default=None
+            What the validation score is, for the label of its axis. None: the area
+            under the ROC curve of a classifier, the R² of a regressor.
         ax : matplotlib Axes or sequence of Axes, default=None
             Where to draw: one that is divided as needed, or one a panel. None makes a
             new figure.
@@ -121,6 +123,8 @@ class TrainingCurveDisplay:
             raise ValueError(
                 f"{type(estimator).__name__} has no training history: fit it first."
             )
+        if score_name is None:
+            score_name = "ROC AUC" if is_classifier(estimator) else "R²"
         return cls(history, score_name=score_name).plot(ax=ax)
 
     def plot(self, *, ax=None):
@@ -246,8 +250,8 @@ class OverlapDisplay:
         Parameters
         ----------
         estimator : object
-            Fitted estimator with `propensity`, `arms_` and `clip`, or a pipeline or
-            search that ends in one.
+            Fitted estimator with `propensity_scores`, `arms_` and `clip`, or a pipeline
+            or search that ends in one.
         X : array-like of shape (n_samples, n_features)
             Rows as the estimator (the pipeline) takes them.
         treatment : array-like of shape (n_samples,), default=None
@@ -283,7 +287,7 @@ class OverlapDisplay:
                 )
             treatment = X[column]
         return cls.from_predictions(
-            estimator.propensity(X),
+            estimator.propensity_scores(X),
             treatment,
             arms=estimator.arms_,
             clip=estimator.clip,

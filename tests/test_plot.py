@@ -50,7 +50,7 @@ class Logged(ClassifierMixin, BaseEstimator):
     def predict(self, X):
         return np.full(len(X), self.classes_[0])
 
-    def propensity(self, X):
+    def propensity_scores(self, X):
         yes = 1 / (1 + np.exp(-np.asarray(X)[:, 0].astype(float)))
         return np.column_stack([1 - yes, yes])
 
@@ -123,6 +123,7 @@ def test_from_estimator_sees_through_search_and_pipeline(rows):
     search = GridSearchCV(pipeline, {"logged__clip": [0.2]}, cv=2).fit(X, y)
     display = TrainingCurveDisplay.from_estimator(search)
     assert set(display.lines_) == {"train_loss", "valid_loss", "valid_score"}
+    assert display.axes_[1].get_ylabel() == "ROC AUC"
 
     display = OverlapDisplay.from_estimator(search, X, treatment)
     expected = 1 / (1 + np.exp(-(X[:, 0] - X[:, 0].mean()) / X[:, 0].std()))
@@ -153,7 +154,7 @@ def test_overlap_histograms_are_shares_of_each_arm(rows):
     display = OverlapDisplay.from_estimator(estimator, X, treatment, bins=10)
     (axis,) = display.axes_
     above, below = (patch.get_data() for patch in axis.patches)
-    yes = estimator.propensity(X)[:, 1]
+    yes = estimator.propensity_scores(X)[:, 1]
     for stairs, arm, sign in (above, "yes", 1), (below, "no", -1):
         of_arm = yes[treatment == arm]
         shares = [
