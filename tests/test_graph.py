@@ -71,6 +71,7 @@ def test_unknown_names_are_listed():
         graph.is_separated("a", ["a", "b"])
 
 
+@settings(deadline=None)
 @given(admgs(high=6))
 def test_text_forms_round_trip(graph):
     assert CausalGraph(str(graph)) == graph
@@ -156,6 +157,7 @@ def test_structure():
     assert all(order.index(a) < order.index(b) for a, b in graph.directed_edges)
 
 
+@settings(deadline=None)
 @given(admgs())
 def test_markov_blanket_is_the_smallest_that_separates(graph):
     name = graph.nodes[0]
@@ -170,7 +172,7 @@ def test_markov_blanket_is_the_smallest_that_separates(graph):
     assert neighbours == blanket
 
 
-@settings(max_examples=300)
+@settings(deadline=None, max_examples=300)
 @given(st.data())
 def test_separation_is_d_separation_with_explicit_latents(data):
     graph = data.draw(admgs())
@@ -178,6 +180,7 @@ def test_separation_is_d_separation_with_explicit_latents(data):
     assert graph.is_separated(x, y, z) == d_separated(graph, x, y, z)
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_rules_are_separations_in_mutilated_graphs(data):
     graph = data.draw(admgs(low=4))
@@ -197,6 +200,7 @@ def test_rule_refuses_other_numbers():
         CausalGraph("x -> y").rule(4, "y", (), "x")
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_projection_keeps_every_separation(data):
     graph = data.draw(admgs(low=3, high=6))

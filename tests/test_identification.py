@@ -145,7 +145,7 @@ def test_napkin_is_not_the_regression():
     assert max(gaps) > 0.01
 
 
-@settings(max_examples=500)
+@settings(deadline=None, max_examples=500)
 @given(st.data())
 def test_every_query_is_exact_or_refused_with_a_hedge(data):
     graph = data.draw(admgs(low=3))
@@ -172,7 +172,7 @@ def largest_exchange(graph, y, x, z):
                 return [*x, *moved], [*y, *rest]
 
 
-@settings(max_examples=400)
+@settings(deadline=None, max_examples=400)
 @given(st.data())
 def test_conditional_queries_are_exact_or_refused(data):
     graph = data.draw(admgs(low=4))
@@ -350,7 +350,7 @@ def test_refusal_says_what_blocks_and_what_would_help():
     assert again.hedge == caught.value.hedge and str(again) == text
 
 
-@settings(max_examples=150)
+@settings(deadline=None, max_examples=150)
 @given(st.data())
 def test_remedies_work(data):
     graph = data.draw(admgs(low=3, high=6))
@@ -415,7 +415,7 @@ def test_surrogate_experiment_identifies():
     np.testing.assert_allclose(found, scm.effect(["y"], ["x"])[1], atol=1e-9)
 
 
-@settings(max_examples=200)
+@settings(deadline=None, max_examples=200)
 @given(st.data())
 def test_experiments_are_used_exactly(data):
     graph = data.draw(admgs(low=4, high=6))
