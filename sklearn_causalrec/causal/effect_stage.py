@@ -9,9 +9,8 @@ from sklearn.ensemble import (
     HistGradientBoostingClassifier,
     HistGradientBoostingRegressor,
 )
+from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression, lasso_path
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 from threadpoolctl import threadpool_limits
@@ -186,8 +185,50 @@ class Boost:
         return rest if self.additive is None else rest + self.additive.predict(X)
 
 
+class AdditiveLogit:
+    """Logistic regression on the terms that an :class:`AdditiveLasso` selects."""
+
+    def fit(self, X, t, sample_weight=None):
+        self.terms = AdditiveLasso().fit(X, np.asarray(t, float), sample_weight)
+        self.chosen = np.flatnonzero(self.terms.coef_)
+        if len(self.chosen) == 0:
+            self.chosen = np.arange(X.shape[1])
+        Z = self.terms._basis(X)[:, self.chosen]
+        self.logit = LogisticRegression(C=0.1, max_iter=200).fit(Z, t, sample_weight)
+        return self
+
+    def predict(self, X):
+        return self.logit.predict_proba(self.terms._basis(X)[:, self.chosen])[:, 1]
+
+
+def _isotonic(x, y, w, at):
+    """Weighted isotonic regression of ``y`` on ``x``, evaluated ``at`` points."""
+    model = IsotonicRegression(out_of_bounds="clip").fit(x, y, sample_weight=w)
+    return model.predict(at)
+
+
+def _binned(x, y, w, at, n_bins=20):
+    """Weighted mean of ``y`` in quantile bins of ``x``, evaluated ``at`` points."""
+    edges = np.unique(np.quantile(x, np.linspace(0, 1, n_bins + 1)[1:-1]))
+    inside = np.searchsorted(edges, x)
+    mass = np.bincount(inside, w, len(edges) + 1)
+    total = np.bincount(inside, w * y, len(edges) + 1)
+    return (total / np.where(mass > 0, mass, 1))[np.searchsorted(edges, at)]
+
+
 class StackedEffect(BaseEstimator):
-    """Effect of a binary treatment by R-stacking of cross-fitted learners.
+    r"""Effect of a binary treatment by R-stacking of cross-fitted learners.
+
+    Outcomes under each arm and the propensity are stacks of boosted trees,
+    additive models and, where given, a network, all cross-fitted. Effect
+    learners trained on them (R-learner [1]_, X-learner [2]_, difference of
+    outcomes, a constant) are combined by the nonnegative weights, summing to
+    one, that minimise the cross-fitted R-loss (Section 4.2 of [1]_)
+
+    .. math:: \sum_i w_i (t_i - e_i)^2
+              \Bigl(\frac{y_i - m_i}{t_i - e_i} - \tau(x_i)\Bigr)^2 .
+
+    The models of all folds are averaged for new rows.
 
     Parameters
     ----------
@@ -197,241 +238,366 @@ class StackedEffect(BaseEstimator):
     clip : float, default=0.01
         Propensities are kept inside ``[clip, 1 - clip]``.
     max_rows : int, default=200_000
-        Rows a single learner is trained on at most, drawn at random: the
-        boosted trees copy their input to float64. Cross-fitted predictions,
-        scores and weights use every row.
+        Rows that one learner is trained on at most, drawn at random: boosted
+        trees copy their input to float64. Predictions, scores and weights use
+        every row.
+    outcome_learners, exposure_learners : sequence of callables, default=None
+        Each called as ``make(bins, seed)`` returns a regressor with
+        ``fit(X, target, sample_weight)`` and ``predict``. None: two kinds of
+        boosting; boosting and an additive logistic regression.
     network_learners : sequence of callables, default=()
-        Each returns a regressor with ``fit(X, target, sample_weight)`` and
-        ``predict``; it enters the stack as one more R-learner.
+        Each returns such a regressor; it joins the stack as an R-learner.
     n_jobs : int, default=2
-        Folds fitted at once, in threads.
+        Folds fitted at once, in threads. The result does not depend on it.
     random_state : int, RandomState instance or None, default=None
 
     Attributes
     ----------
     weights_ : dict
         Weight of each candidate in the stack.
-    ate_, ate_stderr_ : float
-        Average effect and its standard error, from ``scores_``.
-    scores_ : ndarray of shape (n_samples,)
-        Doubly robust (AIPW) scores; their weighted mean is ``ate_``.
-    influence_ : ndarray of shape (n_samples,)
-        Influence function of ``ate_``, including the corrections for one
-        misspecified nuisance.
+    effect_oof_ : ndarray of shape (n_samples,)
+        Cross-fitted effects of the rows of ``fit``, in units of ``y``.
+    outcome_oof_ : ndarray of shape (n_samples, 2)
+        Cross-fitted stacked outcomes under each arm, in units of ``y``.
     propensity_ : ndarray of shape (n_samples,)
         Cross-fitted (or given) propensities after clipping.
-    outcomes_ : ndarray of shape (n_samples, 2)
-        Cross-fitted predictions of the outcome under each arm.
-    oof_effect_ : ndarray of shape (n_samples,)
-        Out-of-fold stacked effects of the rows of ``fit``.
+    scores_ : ndarray of shape (n_samples,)
+        Doubly robust (AIPW) scores of the effect; their mean is ``ate_``.
+    influence_ : ndarray of shape (n_samples,)
+        Influence function of ``ate_``, corrected for one wrong nuisance.
+    ate_, ate_stderr_ : float
+        Average effect and its standard error.
+
+    References
+    ----------
+    .. [1] Nie, X. and Wager, S. (2021). "Quasi-oracle estimation of
+       heterogeneous treatment effects." Biometrika 108(2).
+    .. [2] Künzel, S. et al. (2019). "Metalearners for estimating heterogeneous
+       treatment effects using machine learning." PNAS 116(10).
+    .. [3] van der Laan, L., Luedtke, A. and Carone, M. (2024). "Doubly robust
+       inference via calibration." arXiv:2411.02771.
+    .. [4] Benkeser, D. et al. (2017). "Doubly robust nonparametric inference on
+       the average treatment effect." Biometrika 104(4).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.normal(size=(1500, 3))
+    >>> t = rng.binomial(1, 1 / (1 + np.exp(-X[:, 0])))
+    >>> y = X[:, 0] + t * (1 + X[:, 1]) + rng.normal(size=1500)
+    >>> stage = StackedEffect(random_state=0).fit(X, y, t)
+    >>> bool(np.corrcoef(stage.effect(X), 1 + X[:, 1])[0, 1] > 0.9)
+    True
     """
 
-    def __init__(self, *, n_folds=5, clip=0.01, max_rows=200_000,
-                 network_learners=(), n_jobs=2, random_state=None):  # fmt: skip
+    def __init__(
+        self,
+        *,
+        n_folds=5,
+        clip=0.01,
+        max_rows=200_000,
+        outcome_learners=None,
+        exposure_learners=None,
+        network_learners=(),
+        n_jobs=2,
+        random_state=None,
+    ):
         self.n_folds = n_folds
         self.clip = clip
         self.max_rows = max_rows
+        self.outcome_learners = outcome_learners
+        self.exposure_learners = exposure_learners
         self.network_learners = network_learners
         self.n_jobs = n_jobs
         self.random_state = random_state
 
-    def fit(self, X, y, t, *, outcome_oof=None, exposure_oof=None, propensity=None,
-            sample_weight=None, fold=None):  # fmt: skip
-        X, t = np.asarray(X), np.asarray(t).astype(int)
-        n = len(t)
-        rng = check_random_state(self.random_state)
+    def fit(
+        self,
+        X,
+        y,
+        t,
+        *,
+        outcome_oof=None,
+        exposure_oof=None,
+        propensity=None,
+        sample_weight=None,
+        fold=None,
+    ):
+        """Fit nuisances, candidates and their weights.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n_samples, n_features)
+            Finite numbers; ids encoded beforehand.
+        y : ndarray of shape (n_samples,)
+            Outcome; for 0 and 1 the effect is a difference of risks.
+        t : ndarray of shape (n_samples,)
+            Treatment, 0 or 1.
+        outcome_oof : ndarray of shape (n_samples, 2), default=None
+            Outcomes under each arm predicted by a network that did not see the
+            row's fold. Then ``effect`` needs the network's outcomes as well.
+        exposure_oof : ndarray of shape (n_samples,), default=None
+            The network's cross-fitted propensities: one more learner.
+        propensity : ndarray of shape (n_samples,), default=None
+            Known probabilities of ``t = 1``; nothing is estimated then.
+        sample_weight : ndarray of shape (n_samples,), default=None
+        fold : ndarray of shape (n_samples,), default=None
+            Fold label of each row, the same as for the network's predictions.
+
+        Raises
+        ------
+        ValueError
+            If ``t`` is not 0 and 1, or a fold leaves out all rows of an arm.
+        """
+        X, t, y = np.asarray(X), np.asarray(t), np.asarray(y, float)
+        if not np.isin(t, (0, 1)).all() or len(np.unique(t)) < 2:
+            raise ValueError(
+                f"t must hold both 0 and 1 and nothing else, got {np.unique(t)[:5]}"
+            )
+        n, t = len(t), t.astype(int)
         w = np.ones(n) if sample_weight is None else np.asarray(sample_weight, float)
+        rng = check_random_state(self.random_state)
         if fold is None:
             k = self.n_folds if n < 10_000 else min(3, self.n_folds)
+            order = rng.permutation(n)
             fold = np.empty(n, int)
-            for arm in (0, 1):
-                rows = np.flatnonzero(t == arm)
-                fold[rows] = rng.permutation(len(rows)) % k
+            fold[order[np.argsort(t[order], kind="stable")]] = np.arange(n) % k
         names, fold = np.unique(fold, return_inverse=True)
-        self._n_folds, self._w, self._fold = len(names), w, fold
-        y = np.asarray(y, float)
+        for k, name in enumerate(names):
+            left = (
+                w[fold != k] * (t[fold != k] == 1),
+                w[fold != k] * (t[fold != k] == 0),
+            )
+            if min((a > 0).sum() for a in left) < 2:
+                raise ValueError(
+                    f"without fold {name!r} an arm has fewer than two rows of "
+                    "positive weight; use fewer folds or stratify them by t"
+                )
+        self._n_folds, self._fold, self._w = len(names), fold, w
+        self._seeds = rng.randint(2**31 - 1, size=len(names))
         self._shift = np.average(y, weights=w)
         self._scale = np.sqrt(np.average((y - self._shift) ** 2, weights=w)) or 1.0
         y = (y - self._shift) / self._scale
-        self._seeds = rng.randint(2**31 - 1, size=self._n_folds)
-        few = slice(None)
-        if n > self.max_rows:
-            few = np.sort(rng.choice(n, self.max_rows, replace=False))
+        if outcome_oof is not None:
+            outcome_oof = (np.asarray(outcome_oof) - self._shift) / self._scale
+        few = np.sort(rng.permutation(n)[: self.max_rows])
         self._bins = Bins(X[few])
-        self._fit_nuisances(X, y, t, outcome_oof, exposure_oof, propensity)
+        self._fit_outcomes(X, y, t, outcome_oof)
+        self._fit_exposure(X, t, exposure_oof, propensity)
         self._fit_candidates(X, y, t, outcome_oof)
-        self._score(y, t)
+        self._fit_average(y, t)
+        self.outcome_oof_ = self._mu * self._scale + self._shift
+        del self._fold, self._mu
         return self
 
-    # ------------------------------------------------------------ nuisances
     def _each_fold(self, job):
+        """Results of ``job(rows, held, seed, train)`` for every fold."""
+
         def run(k):
+            rng = np.random.RandomState(self._seeds[k])
+
+            def train(model, rows, X, target, weight):
+                rows = rows[weight[rows] > 0]
+                if len(rows) > self.max_rows:
+                    rows = np.sort(rng.choice(rows, self.max_rows, replace=False))
+                return model.fit(X[rows], target[rows], weight[rows])
+
+            held = self._fold == k
+            # one thread a fold: sums in another order would change the last bits
             with threadpool_limits(1, user_api="openmp"):
-                return job(k, np.random.RandomState(self._seeds[k]))
+                return job(k, np.flatnonzero(~held), held, train)
 
-        folds = range(self._n_folds)
-        return Parallel(self.n_jobs, prefer="threads")(delayed(run)(k) for k in folds)
+        return Parallel(self.n_jobs, prefer="threads")(
+            delayed(run)(k) for k in range(self._n_folds)
+        )
 
-    def _train(self, model, rows, X, target, weight, rng):
-        """Fit on ``rows``, or on ``max_rows`` of them drawn at random."""
-        if len(rows) > self.max_rows:
-            rows = np.sort(rng.choice(rows, self.max_rows, replace=False))
-        return model.fit(X[rows], target[rows], weight[rows])
+    def _fit_outcomes(self, X, y, t, net):
+        makers = self.outcome_learners or (
+            lambda bins, seed: Boost(bins, seed, max_iter=200),
+            lambda bins, seed: Boost(bins, seed, True, max_iter=200, **SLOW),
+        )
 
-    def _fit_nuisances(self, X, y, t, outcome_oof, exposure_oof, propensity):
-        n, w, fold = len(y), self._w, self._fold
-
-        def job(k, rng):
-            seed, out = self._seeds[k], fold == k
-            models = []
+        def job(k, rows, held, train):
+            models = [
+                [make(self._bins, self._seeds[k]) for make in makers] for _ in "01"
+            ]
             for arm in (0, 1):
-                rows = np.flatnonzero(~out & (t == arm))
-                pair = [
-                    Boost(self._bins, seed, max_iter=200),
-                    Boost(self._bins, seed, additive=True, max_iter=200, **SLOW),
-                ]
-                models.append([self._train(m, rows, X, y, w, rng) for m in pair])
-            mu = [[_predict(m, X[out]) for m in arm] for arm in models]
-            if propensity is not None:
-                return models, mu, None
-            rows = np.flatnonzero(~out)
-            linear = make_pipeline(StandardScaler(), LogisticRegression(C=0.1))
-            boost = Boost(self._bins, seed, classify=True, max_iter=60)
-            if len(rows) > self.max_rows:
-                rows = np.sort(rng.choice(rows, self.max_rows, replace=False))
-            linear.fit(X[rows], t[rows], logisticregression__sample_weight=w[rows])
-            boost.fit(X[rows], t[rows], w[rows])
-            return models, mu, [_predict(m, X[out]) for m in (linear, boost)]
+                for m in models[arm]:
+                    train(m, rows[t[rows] == arm], X, y, self._w)
+            return models, [[_predict(m, X[held]) for m in arm] for arm in models]
 
         done = self._each_fold(job)
-        self._outcome_models = [models for models, _, _ in done]
-        extra = 0 if outcome_oof is None else 1
-        mu = np.empty((2, n, 2 + extra), np.float32)
-        for k, (_, pairs, _) in enumerate(done):
+        self._outcome_models = [models for models, _ in done]
+        mu = np.empty((2, len(y), len(makers) + (net is not None)), np.float32)
+        for k, (_, parts) in enumerate(done):
             for arm in (0, 1):
-                mu[arm, fold == k, :2] = np.transpose(pairs[arm])
-        if extra:
-            net = (np.asarray(outcome_oof) - self._shift) / self._scale
-            mu[:, :, 2] = net.T
+                mu[arm, self._fold == k, : len(makers)] = np.transpose(parts[arm])
+        if net is not None:
+            mu[:, :, -1] = net.T
         self._outcome_weights = [
-            _convex_weights(mu[arm][t == arm].astype(float), y[t == arm], w[t == arm])
-            for arm in (0, 1)
+            _convex_weights(mu[a][t == a].astype(float), y[t == a], self._w[t == a])
+            for a in (0, 1)
         ]
-        self._mu = np.column_stack(
-            [mu[arm] @ self._outcome_weights[arm] for arm in (0, 1)]
-        )
-        if propensity is None:
-            e = np.empty((n, 2))
-            for k, (_, _, pair) in enumerate(done):
-                e[fold == k] = np.transpose(pair)
-            if exposure_oof is not None:
-                e = np.column_stack([e, exposure_oof])
-            propensity = e @ _convex_weights(e, t.astype(float), w)
-        self.propensity_ = np.clip(propensity, self.clip, 1 - self.clip)
+        parts = [mu[a] @ self._outcome_weights[a] for a in (0, 1)]
+        self._mu = np.column_stack(parts)
 
-    # ----------------------------------------------------------- candidates
-    def _outcome(self, k, arm, X, part=None):
-        """Outcome of ``arm`` by the models of fold ``k``, without the network."""
-        c = self._outcome_weights[arm][:2]
-        c = c / c.sum() if c.sum() > 0 else np.full(2, 0.5)
-        return sum(a * _predict(m, X) for a, m in zip(c, self._outcome_models[k][arm]))
+    def _fit_exposure(self, X, t, net, known):
+        self._known = known is not None
+        if not self._known:
+            makers = self.exposure_learners or (
+                lambda bins, seed: Boost(bins, seed, classify=True, max_iter=60),
+                lambda bins, seed: AdditiveLogit(),
+            )
 
-    def _fit_candidates(self, X, y, t, outcome_oof):
-        w, fold = self._w, self._fold
-        e, mu = self.propensity_, self._mu
-        ry, rt = y - mu[:, 0] * (1 - e) - mu[:, 1] * e, t - e
-        target, weight = ry / rt, w * rt**2
-        self._constant = np.average(target, weights=weight)
+            def job(k, rows, held, train):
+                models = [make(self._bins, self._seeds[k]) for make in makers]
+                return [
+                    _predict(train(m, rows, X, t, self._w), X[held]) for m in models
+                ]
 
-        def job(k, rng):
-            seed, out = self._seeds[k], fold == k
-            rows = np.flatnonzero(~out)
-            r = Boost(self._bins, seed, additive=True, max_iter=60, **SLOW)
-            r = self._train(r, rows, X, target, weight, rng)
-            # the opposite arm's model has not seen the row: nothing of fold k
-            # and no own outcome leaks into the imputed effect
+            e = np.empty((len(t), len(makers)))
+            for k, parts in enumerate(self._each_fold(job)):
+                e[self._fold == k] = np.transpose(parts)
+            e = e if net is None else np.column_stack([e, net])
+            known = e @ _convex_weights(e, t.astype(float), self._w)
+        self.propensity_ = np.clip(known, self.clip, 1 - self.clip)
+
+    def _outcome(self, k, arm, X, net=None):
+        """Outcome of ``arm`` by the models of fold ``k`` and the network's, if any."""
+        c, models = self._outcome_weights[arm], self._outcome_models[k][arm]
+        parts = [_predict(m, X) for m in models]
+        if net is not None and len(c) > len(models):
+            parts.append(net[:, arm])
+        c = c[: len(parts)]
+        return np.transpose(parts) @ (c / c.sum() if c.sum() > 0 else c + 1 / len(c))
+
+    def _fit_candidates(self, X, y, t, net):
+        w, e, mu = self._w, self.propensity_, self._mu
+        rt = t - e
+        target = (y - mu[:, 0] * (1 - e) - mu[:, 1] * e) / rt
+        weight, even = w * rt**2, w * np.abs(rt)
+
+        def job(k, rows, held, train):
+            seed = self._seeds[k]
+            r = Boost(self._bins, seed, True, max_iter=60, **SLOW)
+            train(r, rows, X, target, weight)
+            # The opposite arm's model saw neither the row nor fold k: imputing
+            # with cross-fitted outcomes would leak fold k into its own prediction.
             imputed = np.empty(len(y))
             for arm in (0, 1):
                 mine = rows[t[rows] == arm]
                 other = self._outcome(k, 1 - arm, X[mine])
                 imputed[mine] = (y[mine] - other) * (2 * arm - 1)
-            x = Boost(self._bins, seed, max_iter=100)
-            x = self._train(x, rows, X, imputed, w * np.abs(rt), rng)
-            xa = Boost(self._bins, seed, additive=True, max_iter=60, **SLOW)
-            xa = self._train(xa, rows, X, imputed, w * np.abs(rt), rng)
-            nets = [
-                self._train(make(), rows, X, target, weight, rng)
-                for make in self.network_learners
-            ]
-            models = [r.additive, r, x, xa.additive, xa, *nets]
-            return models, [_predict(m, X[out]) for m in models]
+            x = [AdditiveLasso(), Boost(self._bins, seed, max_iter=100)]
+            for m in x:
+                train(m, rows, X, imputed, even)
+            nets = [train(f(), rows, X, target, weight) for f in self.network_learners]
+            models = [r.additive, r, *x, *nets]
+            constant = np.average(target[rows], weights=weight[rows])
+            return constant, models, [_predict(m, X[held]) for m in models]
 
         done = self._each_fold(job)
-        self._effect_models = [models for models, _ in done]
-        labels = [
-            "constant",
-            "T-stack",
-            "R-additive",
-            "R-boost",
-            "X-boost",
-            "X-additive",
-            "X-addboost",
-        ]
-        labels += [f"R-network-{i}" for i in range(len(self.network_learners))]
-        P = np.empty((len(y), len(labels)), np.float32)
-        P[:, 0] = self._constant
+        self._constants = [constant for constant, _, _ in done]
+        self._effect_models = [models for _, models, _ in done]
+        names = ["constant", "T", "R-additive", "R-boost", "X-additive", "X-boost"]
+        names += [f"R-network-{i}" for i in range(len(self.network_learners))]
+        P = np.empty((len(y), len(names)), np.float32)
         P[:, 1] = mu[:, 1] - mu[:, 0]
-        for k, (_, parts) in enumerate(done):
-            P[fold == k, 2:] = np.transpose(parts)
-        if outcome_oof is not None:
-            net = np.asarray(outcome_oof)
-            P = np.column_stack([P, (net[:, 1] - net[:, 0]) / self._scale])
-            labels.append("network")
+        for k, (constant, _, parts) in enumerate(done):
+            P[self._fold == k, 0] = constant
+            P[self._fold == k, 2:] = np.transpose(parts)
+        if net is not None:
+            names.append("T-network")
+            P = np.column_stack([P, net[:, 1] - net[:, 0]])
         c = _convex_weights(P.astype(float), target, weight)
-        self.weights_ = dict(zip(labels, c.tolist()))
-        self.oof_effect_ = P @ c * self._scale
-        self._P = P
-        self._target = target
-        self._weight = weight
+        self.weights_ = dict(zip(names, c.tolist()))
+        self.effect_oof_ = P @ c * self._scale
 
-    def _by_fold(self, X, outcome=None):
-        """Candidates (folds, n, candidates) at ``X``, in standardised units."""
+    def _by_fold(self, X, outcome):
+        """Candidates at ``X`` by the models of each fold, in units of ``y``."""
+        check_is_fitted(self, "weights_")
+        X, net = np.asarray(X), None
+        if "T-network" in self.weights_:
+            if outcome is None:
+                raise ValueError(
+                    "fit was given outcome_oof: pass the network's outcomes of these "
+                    "rows too, effect(X, outcome=...), an array of shape (n, 2)"
+                )
+            net = (np.asarray(outcome) - self._shift) / self._scale
         out = np.empty((self._n_folds, len(X), len(self.weights_)))
-        net = None if outcome is None else np.asarray(outcome) / self._scale
         for k, models in enumerate(self._effect_models):
-            out[k, :, 0] = self._constant
-            mu = []
-            for arm in (0, 1):
-                c = self._outcome_weights[arm]
-                if len(c) == 2 or net is None or c[2] == 0:
-                    mu.append(self._outcome(k, arm, X))
-                    continue
-                shift = self._shift / self._scale
-                parts = [_predict(m, X) for m in self._outcome_models[k][arm]]
-                mu.append(np.column_stack([*parts, net[:, arm] - shift]) @ c)
-            out[k, :, 1] = mu[1] - mu[0]
+            out[k, :, 0] = self._constants[k]
+            out[k, :, 1] = self._outcome(k, 1, X, net) - self._outcome(k, 0, X, net)
             for j, m in enumerate(models, 2):
                 out[k, :, j] = _predict(m, X)
-            if "network" in self.weights_:
+            if net is not None:
                 out[k, :, -1] = net[:, 1] - net[:, 0]
-        return out
+        return out * self._scale
 
     def effect(self, X, outcome=None):
-        check_is_fitted(self, "weights_")
-        c = np.array(list(self.weights_.values()))
-        return self._by_fold(np.asarray(X), outcome).mean(0) @ c * self._scale
+        """Effect of each row, (n,), in units of ``y``.
 
-    # --------------------------------------------------------------- average
-    def _score(self, y, t):
-        w, e, mu = self._w / self._w.mean(), self.propensity_, self._mu
-        sign = np.where(t == 1, 1 / e, -1 / (1 - e))
-        self.scores_ = (
-            mu[:, 1] - mu[:, 0] + sign * (y - mu[np.arange(len(y)), t])
-        ) * self._scale
-        self.ate_ = np.average(self.scores_, weights=self._w)
-        self.influence_ = w * (self.scores_ - self.ate_)
+        ``outcome`` holds the network's outcomes under each arm, (n, 2), where
+        ``fit`` was given ``outcome_oof``.
+        """
+        c = np.array(list(self.weights_.values()))
+        return self._by_fold(X, outcome).mean(0) @ c
+
+    def effect_interval(self, X, alpha=0.05, outcome=None):
+        """Interval for the effect of each row, two arrays of shape (n,).
+
+        The variance is the delete-a-group jackknife over the folds, shrunk half
+        way to its mean over rows, plus the weighted disagreement of the
+        candidates (Buckland et al. 1997, "Model selection: an integral part of
+        inference"). Coverage holds on average over rows, not for each.
+        """
+        c = np.array(list(self.weights_.values()))
+        parts = self._by_fold(X, outcome)
+        folds = parts @ c
+        centre = folds.mean(0)
+        jackknife = (len(folds) - 1) * folds.var(0)
+        between = (parts.mean(0) - centre[:, None]) ** 2 @ c
+        half = norm.ppf(1 - alpha / 2) * np.sqrt(
+            (jackknife + jackknife.mean()) / 2 + between
+        )
+        return centre - half, centre + half
+
+    # ------------------------------------------------------ the average effect
+    def _fit_average(self, y, t):
+        """AIPW scores from calibrated nuisances ([3]_) and their influence.
+
+        Isotonic calibration makes the first-order effect of one inconsistent
+        nuisance vanish; what remains of it enters the influence function as the
+        two corrections of [4]_.
+        """
+        w, e = self._w, self.propensity_
+        if not self._known:
+            e = _isotonic(e, t, w, e)
+        e = np.clip(e, self.clip, 1 - self.clip)
+        score, correction = 0.0, 0.0
+        for arm, sign in ((0, -1), (1, 1)):
+            mine = t == arm
+            g = e if arm == 1 else 1 - e
+            q = _isotonic(self._mu[mine, arm], y[mine], w[mine], self._mu[:, arm])
+            rest = np.where(mine, y - q, 0.0)
+            score = score + sign * (q + rest / g)
+            bias_y = _binned(g[mine], rest[mine], w[mine], g)
+            bias_t = _binned(q, (mine - g) / g, w, q)
+            share = _binned(q, mine.astype(float), w, q)
+            correction = correction + sign * (
+                bias_y * (mine - g) / g * (not self._known)
+                + bias_t / np.maximum(share, self.clip) * rest
+            )
+        self.scores_ = score * self._scale
+        self.ate_ = np.average(self.scores_, weights=w)
+        relative = w / w.mean()
+        influence = relative * (score - correction)
+        self.influence_ = (influence - relative * np.mean(influence)) * self._scale
         self.ate_stderr_ = self.influence_.std() / np.sqrt(len(y))
 
     def ate_interval(self, alpha=0.05):
+        """Interval for the average effect over the rows of ``fit``."""
+        check_is_fitted(self, "ate_")
         half = norm.ppf(1 - alpha / 2) * self.ate_stderr_
         return self.ate_ - half, self.ate_ + half
