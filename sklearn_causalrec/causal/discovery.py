@@ -1,7 +1,8 @@
 """Graphs from data, by causal-learn, with what the data leave open left open."""
 
 import warnings
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
+from io import StringIO
 
 import numpy as np
 import pandas as pd
@@ -101,7 +102,11 @@ class DiscoveredGraph(CausalGraph):
     def __repr__(self):
         if not self.undirected:
             return super().__repr__()
-        return f"<{super().__repr__()}, {len(self.undirected)} edges undecided>"
+        return (
+            f"<DiscoveredGraph: {len(self)} nodes, {len(self.directed_edges)} directed "
+            f"and {len(self.bidirected_edges)} bidirected edges, "
+            f"{len(self.undirected)} undecided>"
+        )
 
     def _mask(self, names):
         if self.undirected:
@@ -204,10 +209,11 @@ def _learn(method, data, names, knowledge, test, alpha):
     else:
         from causallearn.search.ConstraintBased.FCI import fci
 
-        learnt, _ = fci(
-            data, test, alpha, node_names=names, show_progress=False, verbose=False,
-            background_knowledge=_background(names, knowledge),
-        )  # fmt: skip
+        with redirect_stdout(StringIO()):  # it prints what it orients
+            learnt, _ = fci(
+                data, test, alpha, node_names=names, show_progress=False,
+                background_knowledge=_background(names, knowledge),
+            )  # fmt: skip
     return _marks(learnt)
 
 
@@ -293,6 +299,7 @@ def _assemble(method, names, marks, draws):
     contradictory = _on_cycles(names, directed)
     undirected += [(a, "-->", b) for a, b in contradictory]
     directed = [e for e in directed if e not in contradictory]
+    bidirected = [e for e in bidirected if e not in contradictory]
     graph = DiscoveredGraph.from_edges(directed, bidirected, names)
     graph.undirected = tuple(undirected)
     graph.support = pd.DataFrame(
