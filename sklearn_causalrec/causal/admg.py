@@ -250,15 +250,9 @@ class ADMG:
 
     def markov_blanket(self, name):
         """The smallest set that separates a node from all other nodes."""
-        node = self._mask(name)
-        moral = MoralGraph(self, self._all)
-        near = {
-            j
-            for i in members(node)
-            for b in moral.blocks_of[i]
-            for j in moral.blocks[b]
-        }
-        return self._named(mask_of(near) & ~node)
+        (node,) = members(self._mask(name))
+        near = MoralGraph(self, self._all).neighbours(node)
+        return self._named(mask_of(near))
 
     def moral_edges(self):
         """Pairs of nodes joined by a collider path: the augmented (moral) graph."""

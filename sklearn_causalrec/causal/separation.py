@@ -76,6 +76,9 @@ def components(adjacent, within):
         if todo[i] == 48:
             continue
         todo[i] = 48
+        if not adjacent[i]:
+            found.append([i])
+            continue
         component, stack = [i], [i]
         while stack:
             for j in adjacent[stack.pop()]:
@@ -108,18 +111,31 @@ class MoralGraph:
     """
 
     def __init__(self, graph, within):
-        self.n = len(graph._pa)
+        self.graph = graph
         self.within = within
-        self.blocks = []
-        self.blocks_of = [()] * self.n
-        parents, blocks_of = graph._pa, self.blocks_of
-        for number, district in enumerate(components(graph._sib, within)):
-            block = set(district)
+        self.districts = components(graph._sib, within)
+        self._number = [-1] * graph._n
+        for number, district in enumerate(self.districts):
             for i in district:
-                block.update(parents[i])
-            self.blocks.append(block)
-            for i in block:
-                blocks_of[i] += (number,)
+                self._number[i] = number
+
+    @property
+    def blocks(self):
+        """Each district with its parents, as a set of indices."""
+        return [
+            {*district, *(p for i in district for p in self.graph._pa[i])}
+            for district in self.districts
+        ]
+
+    def neighbours(self, i):
+        """Indices of the nodes adjacent to a node."""
+        heads = {self._number[j] for j in (i, *self.graph._ch[i])} - {-1}
+        near = set()
+        for number in heads:
+            for k in self.districts[number]:
+                near.add(k)
+                near.update(self.graph._pa[k])
+        return near - {i}
 
     def walk(self, start, stop):
         """Walk from ``start`` without leaving through a node of ``stop``.
@@ -129,17 +145,23 @@ class MoralGraph:
         (inside, touched) : pair of int
             The nodes reached, and those of ``stop`` that are adjacent to them.
         """
-        todo = _unvisited(self.within, self.n)
-        halt = _unvisited(stop, self.n)
-        fresh = bytearray(b"1") * len(self.blocks)
+        n, number = self.graph._n, self._number
+        parents, children = self.graph._pa, self.graph._ch
+        todo, halt = _unvisited(self.within, n), _unvisited(stop, n)
+        fresh = bytearray(b"1") * len(self.districts)
         stack = members(start & self.within)
         for i in stack:
             todo[i] = 48
         while stack:
-            for number in self.blocks_of[stack.pop()]:
-                if fresh[number] == 49:
-                    fresh[number] = 48
-                    for j in self.blocks[number]:
+            i = stack.pop()
+            # A node lies in the block of its own district and in its children's.
+            for head in (i, *children[i]):
+                block = number[head]
+                if block < 0 or fresh[block] == 48:
+                    continue
+                fresh[block] = 48
+                for k in self.districts[block]:
+                    for j in (k, *parents[k]):
                         if todo[j] == 49:
                             todo[j] = 48
                             if halt[j] == 48:
@@ -268,14 +290,15 @@ def minimum_separator(graph, x, y, allowed, cost):
     nodes = members(moral.within)
     enter = {v: 2 * k for k, v in enumerate(nodes)}  # v is left through enter[v] + 1
     first_block = 2 * len(nodes)
-    source = first_block + len(moral.blocks)
+    blocks = moral.blocks
+    source = first_block + len(blocks)
     total = sum(cost[v] for v in members(allowed)) + 1
     if total > np.iinfo(np.int32).max:
         raise ValueError(f"the costs add up to {total - 1}, above the limit of 2**31.")
     arcs = [
         (enter[v], enter[v] + 1, cost[v] if allowed >> v & 1 else total) for v in nodes
     ]
-    for number, block in enumerate(moral.blocks):
+    for number, block in enumerate(blocks):
         for v in block:
             arcs.append((enter[v] + 1, first_block + number, total))
             arcs.append((first_block + number, enter[v], total))
