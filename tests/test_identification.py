@@ -37,7 +37,7 @@ FIXTURES = {
         "1 -> 2 -> 3 -> 4 -> 5; 1 <-> 5; 1 <-> 3; 2 <-> 4",
         "5", "1", (), "primal-fixable",
     ),
-    # Shpitser and Pearl 2006 (AAAI; numbers as in their 2008 paper)
+    # Shpitser and Pearl 2006; numbers as in their 2008 paper
     "S&P: a cause": ("x -> y", "y", "x", (), "adjustment"),
     "S&P 2b": ("x -> y; x -> z -> y; y <-> z", "y", "x", (), "adjustment"),
     "S&P 2c": ("x -> y; z -> x; z -> y; x <-> z", "y", "x", (), "adjustment"),
@@ -46,7 +46,7 @@ FIXTURES = {
         "x -> y1; w1 -> x; w2 -> y2; w1 <-> w2; w1 <-> y1; w1 <-> y2; x <-> w2",
         ("y1", "y2"), "x", (), "general",
     ),
-    "S&P 3b, joint": (
+    "S&P 3a with x <-> y1": (
         "x -> y1; w1 -> x; w2 -> y2; w1 <-> w2; w1 <-> y1; w1 <-> y2; x <-> w2; "
         "x <-> y1", ("y1", "y2"), "x", (), None,
     ),
@@ -56,7 +56,7 @@ FIXTURES = {
     "napkin, conditional": (
         "w -> r -> x -> y; w <-> x; w <-> y", "y", "x", "r", None,
     ),
-    # Tikka and Karvanen 2017, and the documentation of their R package
+    # From the documentation of the R package of Tikka and Karvanen 2017
     "T&K back-door": ("x -> y; z -> x; z -> y; x <-> z", "y", "x", (), "adjustment"),
     "T&K pruning 1": (
         "w1 -> w2 -> x; w1 -> x; z2 -> x -> z1; z2 -> z1; z2 -> z3; z4 -> z1; "
