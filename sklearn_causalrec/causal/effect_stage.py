@@ -16,7 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 from threadpoolctl import threadpool_limits
 
 CHUNK = 65_536
-SLOW = dict(learning_rate=0.05, max_features=0.5)
+HALF = dict(learning_rate=0.1, max_features=0.5)
 
 
 def _predict(model, X):
@@ -116,7 +116,7 @@ class AdditiveLasso(RegressorMixin, BaseEstimator):
         sd = np.sqrt(np.maximum(np.diag(centred(whole))[:-1] / whole[-1, -1], 1e-12))
         C, c = C[:-1, :-1] / np.outer(sd, sd), C[:-1, -1] / sd
         if alphas is None:
-            alphas = max(np.abs(c).max(), 1e-12) * np.logspace(0, -2.7, 40)
+            alphas = max(np.abs(c).max(), 1e-12) * np.logspace(0, -2.7, 24)
         values, vectors = np.linalg.eigh(C)
         keep = values > 1e-10 * values[-1]
         root = np.sqrt(values[keep])
@@ -383,19 +383,18 @@ class StackedEffect(BaseEstimator):
             outcome_oof = (np.asarray(outcome_oof) - self._shift) / self._scale
         few = np.sort(rng.permutation(n)[: self.max_rows])
         self._bins = Bins(X[few])
-        self._fit_outcomes(X, y, t, outcome_oof)
-        self._fit_exposure(X, t, exposure_oof, propensity)
+        self._fit_nuisances(X, y, t, outcome_oof, exposure_oof, propensity)
         self._fit_candidates(X, y, t, outcome_oof)
         self._fit_average(y, t)
         self.outcome_oof_ = self._mu * self._scale + self._shift
         del self._fold, self._mu
         return self
 
-    def _each_fold(self, job):
-        """Results of ``job(rows, held, seed, train)`` for every fold."""
+    def _each_fold(self, job, parts):
+        """Results of ``job(part, k, rows, held, train)``, a list a fold."""
 
-        def run(k):
-            rng = np.random.RandomState(self._seeds[k])
+        def run(k, i):
+            rng = np.random.RandomState([self._seeds[k], i])
 
             def train(model, rows, X, target, weight):
                 rows = rows[weight[rows] > 0]
@@ -404,63 +403,56 @@ class StackedEffect(BaseEstimator):
                 return model.fit(X[rows], target[rows], weight[rows])
 
             held = self._fold == k
-            # one thread a fold: sums in another order would change the last bits
+            # one thread a task: sums in another order would change the last bits
             with threadpool_limits(1, user_api="openmp"):
-                return job(k, np.flatnonzero(~held), held, train)
+                return job(parts[i], k, np.flatnonzero(~held), held, train)
 
-        return Parallel(self.n_jobs, prefer="threads")(
-            delayed(run)(k) for k in range(self._n_folds)
+        tasks = [(k, i) for k in range(self._n_folds) for i in range(len(parts))]
+        done = Parallel(self.n_jobs, prefer="threads")(delayed(run)(*a) for a in tasks)
+        return [done[i : i + len(parts)] for i in range(0, len(done), len(parts))]
+
+    def _fit_nuisances(self, X, y, t, net, net_exposure, known):
+        w, fold = self._w, self._fold
+        outcome = self.outcome_learners or (
+            lambda bins, seed: Boost(bins, seed, max_iter=100, learning_rate=0.15),
+            lambda bins, seed: Boost(bins, seed, True, max_iter=100, **HALF),
+        )
+        exposure = self.exposure_learners or (
+            lambda bins, seed: Boost(bins, seed, classify=True, max_iter=60),
+            lambda bins, seed: AdditiveLogit(),
         )
 
-    def _fit_outcomes(self, X, y, t, net):
-        makers = self.outcome_learners or (
-            lambda bins, seed: Boost(bins, seed, max_iter=200),
-            lambda bins, seed: Boost(bins, seed, True, max_iter=200, **SLOW),
-        )
+        def job(part, k, rows, held, train):
+            makers = exposure if part == "exposure" else outcome
+            target = t if part == "exposure" else y
+            mine = rows if part == "exposure" else rows[t[rows] == part]
+            models = [make(self._bins, self._seeds[k]) for make in makers]
+            models = [train(m, mine, X, target, w) for m in models]
+            return models, np.transpose([_predict(m, X[held]) for m in models])
 
-        def job(k, rows, held, train):
-            models = [
-                [make(self._bins, self._seeds[k]) for make in makers] for _ in "01"
-            ]
-            for arm in (0, 1):
-                for m in models[arm]:
-                    train(m, rows[t[rows] == arm], X, y, self._w)
-            return models, [[_predict(m, X[held]) for m in arm] for arm in models]
-
-        done = self._each_fold(job)
-        self._outcome_models = [models for models, _ in done]
-        mu = np.empty((2, len(y), len(makers) + (net is not None)), np.float32)
-        for k, (_, parts) in enumerate(done):
-            for arm in (0, 1):
-                mu[arm, self._fold == k, : len(makers)] = np.transpose(parts[arm])
-        if net is not None:
-            mu[:, :, -1] = net.T
-        self._outcome_weights = [
-            _convex_weights(mu[a][t == a].astype(float), y[t == a], self._w[t == a])
-            for a in (0, 1)
-        ]
-        parts = [mu[a] @ self._outcome_weights[a] for a in (0, 1)]
-        self._mu = np.column_stack(parts)
-
-    def _fit_exposure(self, X, t, net, known):
         self._known = known is not None
-        if not self._known:
-            makers = self.exposure_learners or (
-                lambda bins, seed: Boost(bins, seed, classify=True, max_iter=60),
-                lambda bins, seed: AdditiveLogit(),
+        parts = (0, 1) if self._known else (0, 1, "exposure")
+        done = self._each_fold(job, parts)
+        self._outcome_models = [[models for models, _ in row[:2]] for row in done]
+
+        def stack(part, makers, extra):
+            P = np.empty((len(y), len(makers)), np.float32)
+            for k, row in enumerate(done):
+                P[fold == k] = row[part][1]
+            return P if extra is None else np.column_stack([P, extra])
+
+        self._outcome_weights, self._mu = [], np.empty((len(y), 2))
+        for arm in (0, 1):
+            P, mine = (
+                stack(arm, outcome, None if net is None else net[:, arm]),
+                t == arm,
             )
-
-            def job(k, rows, held, train):
-                models = [make(self._bins, self._seeds[k]) for make in makers]
-                return [
-                    _predict(train(m, rows, X, t, self._w), X[held]) for m in models
-                ]
-
-            e = np.empty((len(t), len(makers)))
-            for k, parts in enumerate(self._each_fold(job)):
-                e[self._fold == k] = np.transpose(parts)
-            e = e if net is None else np.column_stack([e, net])
-            known = e @ _convex_weights(e, t.astype(float), self._w)
+            c = _convex_weights(P[mine].astype(float), y[mine], w[mine])
+            self._outcome_weights.append(c)
+            self._mu[:, arm] = P @ c
+        if not self._known:
+            P = stack(2, exposure, net_exposure).astype(float)
+            known = P @ _convex_weights(P, t.astype(float), w)
         self.propensity_ = np.clip(known, self.clip, 1 - self.clip)
 
     def _outcome(self, k, arm, X, net=None):
@@ -478,35 +470,39 @@ class StackedEffect(BaseEstimator):
         target = (y - mu[:, 0] * (1 - e) - mu[:, 1] * e) / rt
         weight, even = w * rt**2, w * np.abs(rt)
 
-        def job(k, rows, held, train):
+        def job(part, k, rows, held, train):
             seed = self._seeds[k]
-            r = Boost(self._bins, seed, True, max_iter=60, **SLOW)
-            train(r, rows, X, target, weight)
-            # The opposite arm's model saw neither the row nor fold k: imputing
-            # with cross-fitted outcomes would leak fold k into its own prediction.
-            imputed = np.empty(len(y))
-            for arm in (0, 1):
-                mine = rows[t[rows] == arm]
-                other = self._outcome(k, 1 - arm, X[mine])
-                imputed[mine] = (y[mine] - other) * (2 * arm - 1)
-            x = [AdditiveLasso(), Boost(self._bins, seed, max_iter=100)]
-            for m in x:
-                train(m, rows, X, imputed, even)
-            nets = [train(f(), rows, X, target, weight) for f in self.network_learners]
-            models = [r.additive, r, *x, *nets]
-            constant = np.average(target[rows], weights=weight[rows])
-            return constant, models, [_predict(m, X[held]) for m in models]
+            if part == "R":
+                r = Boost(self._bins, seed, True, max_iter=30, **HALF)
+                train(r, rows, X, target, weight)
+                nets = [make() for make in self.network_learners]
+                nets = [train(m, rows, X, target, weight) for m in nets]
+                models = [r.additive, r, *nets]
+            else:
+                # The opposite arm's model saw neither the row nor fold k: imputing
+                # with cross-fitted outcomes would leak fold k into its prediction.
+                imputed = np.empty(len(y))
+                for arm in (0, 1):
+                    mine = rows[t[rows] == arm]
+                    other = self._outcome(k, 1 - arm, X[mine])
+                    imputed[mine] = (y[mine] - other) * (2 * arm - 1)
+                x = Boost(self._bins, seed, max_iter=60, learning_rate=0.15)
+                models = [AdditiveLasso(), x]
+                models = [train(m, rows, X, imputed, even) for m in models]
+            return models, np.transpose([_predict(m, X[held]) for m in models])
 
-        done = self._each_fold(job)
-        self._constants = [constant for constant, _, _ in done]
-        self._effect_models = [models for _, models, _ in done]
-        names = ["constant", "T", "R-additive", "R-boost", "X-additive", "X-boost"]
+        done = self._each_fold(job, ("X", "R"))
+        self._effect_models = [row[0][0] + row[1][0] for row in done]
+        names = ["constant", "T", "X-additive", "X-boost", "R-additive", "R-boost"]
         names += [f"R-network-{i}" for i in range(len(self.network_learners))]
         P = np.empty((len(y), len(names)), np.float32)
         P[:, 1] = mu[:, 1] - mu[:, 0]
-        for k, (constant, _, parts) in enumerate(done):
-            P[self._fold == k, 0] = constant
-            P[self._fold == k, 2:] = np.transpose(parts)
+        self._constants = []
+        for k, row in enumerate(done):
+            held = self._fold == k
+            self._constants.append(np.average(target[~held], weights=weight[~held]))
+            P[held, 0] = self._constants[k]
+            P[held, 2:] = np.hstack([row[0][1], row[1][1]])
         if net is not None:
             names.append("T-network")
             P = np.column_stack([P, net[:, 1] - net[:, 0]])
@@ -547,20 +543,20 @@ class StackedEffect(BaseEstimator):
     def effect_interval(self, X, alpha=0.05, outcome=None):
         """Interval for the effect of each row, two arrays of shape (n,).
 
-        The variance is the delete-a-group jackknife over the folds, shrunk half
-        way to its mean over rows, plus the weighted disagreement of the
-        candidates (Buckland et al. 1997, "Model selection: an integral part of
-        inference"). Coverage holds on average over rows, not for each.
+        The variance is the delete-a-group jackknife over the folds plus the
+        weighted disagreement of the candidates (Buckland et al. 1997, "Model
+        selection: an integral part of inference"), which stands for bias. With
+        few folds it is noisy, hence shrunk three quarters of the way to its mean
+        over the rows of ``X``. Coverage holds on average over rows, not for each.
         """
         c = np.array(list(self.weights_.values()))
         parts = self._by_fold(X, outcome)
         folds = parts @ c
         centre = folds.mean(0)
-        jackknife = (len(folds) - 1) * folds.var(0)
-        between = (parts.mean(0) - centre[:, None]) ** 2 @ c
-        half = norm.ppf(1 - alpha / 2) * np.sqrt(
-            (jackknife + jackknife.mean()) / 2 + between
-        )
+        variance = (len(folds) - 1) * folds.var(0)
+        variance += (parts.mean(0) - centre[:, None]) ** 2 @ c
+        half = np.sqrt(0.25 * variance + 0.75 * variance.mean())
+        half *= norm.ppf(1 - alpha / 2)
         return centre - half, centre + half
 
     # ------------------------------------------------------ the average effect
