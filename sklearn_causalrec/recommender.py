@@ -1,10 +1,11 @@
 """CausalDNNRecommender: the estimator."""
 
 import copy
+from collections.abc import Callable
 from contextlib import contextmanager
 from functools import partial
 from numbers import Integral, Real
-from typing import Callable, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -75,7 +76,10 @@ class CausalDNNRecommender(BaseEstimator):
         "momentum": [Interval(Real, 0, 1, closed="left")],
         "l1": [Interval(Real, 0, None, closed="left")],
         "l2": [Interval(Real, 0, None, closed="left")],
-        "batch_size": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
+        "batch_size": [
+            Interval(Integral, 1, None, closed="left"),
+            StrOptions({"auto"}),
+        ],
         "max_epochs": [Interval(Integral, 1, None, closed="left")],
         "early_stopping": ["boolean", StrOptions({"auto"})],
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
@@ -118,7 +122,7 @@ class CausalDNNRecommender(BaseEstimator):
         learning_rate_schedule="constant",
         momentum=0.9,
         l1=0.0,
-        l2=1e-4,
+        l2=1.0,
         batch_size="auto",
         max_epochs=100,
         early_stopping="auto",
@@ -262,7 +266,9 @@ class CausalDNNRecommender(BaseEstimator):
             self.encoder_ = copy.deepcopy(self.encoder_)
         else:
             roles = {name: getattr(self, name) for name in ROLES}
-            self.encoder_ = LogEncoder(ColumnRoles(**roles), _is_classifier(self), *known)
+            self.encoder_ = LogEncoder(
+                ColumnRoles(**roles), _is_classifier(self), *known
+            )
         given = (X, y, treatment, propensity, sample_weight)
         rows = self.encoder_.fit_rows(self, *given, first=not again)
         self.arms_ = self.encoder_.arms
@@ -318,12 +324,10 @@ class CausalDNNRecommender(BaseEstimator):
             return None
         clipped = propensity < self.clip
         w = rows.weight / np.maximum(propensity, self.clip)
-        arms = range(len(self.arms_))
-        ess = {
-            self.arms_[t]: float(w[rows.arm == t].sum() ** 2 / (w[rows.arm == t] ** 2).sum())
-            for t in arms
-            if (rows.arm == t).any()
-        }
+        ess = {}
+        for code, arm in enumerate(self.arms_.tolist()):
+            mine = w[rows.arm == code]
+            ess[arm] = float(mine.sum() ** 2 / max((mine**2).sum(), 1e-300))
         return {"clipped": float(clipped.mean()), "effective_sample_size": ess}
 
     def _taken_propensity(self, rows):

@@ -84,11 +84,11 @@ def test_naive_is_the_plain_mean():
     weight = torch.tensor([0.5, 1.5, 1.0, 1.0], dtype=torch.float64)
     batch = {"treatment": arm, "weight": weight}
     taken = output.outcome[torch.arange(4), arm]
-    exposure = torch.nn.functional.cross_entropy(
-        output.exposure, arm, reduction="none"
-    )
+    exposure = torch.nn.functional.cross_entropy(output.exposure, arm, reduction="none")
     expected = (weight * ((taken - y) ** 2 + exposure)).mean()
-    torch.testing.assert_close(Objective("naive", 2, False, 0.05)(output, y, batch), expected)
+    torch.testing.assert_close(
+        Objective("naive", 2, False, 0.05)(output, y, batch), expected
+    )
 
 
 def test_snips_weights_have_mean_one():
@@ -103,7 +103,9 @@ def test_snips_weights_have_mean_one():
     }
     criterion = Objective("snips", 2, False, 1e-3)
     first = criterion(output, y, batch)
-    torch.testing.assert_close(first, criterion(output, y, batch | {"propensity": p / 2}))
+    torch.testing.assert_close(
+        first, criterion(output, y, batch | {"propensity": p / 2})
+    )
 
 
 def test_clip_bounds_the_weight():

@@ -27,13 +27,16 @@ class Rows:
     propensity: np.ndarray | None = None  # (n,) of the arm taken, NaN where unknown
     weight: np.ndarray | None = None  # (n,) mean 1
     y: np.ndarray | None = None  # (n,) in the units of y; 0 and 1 where binary
+    total: float = 0.0  # the weight of all rows, as it came
 
     def __len__(self):
         return len(self.features)
 
     def take(self, rows):
         parts = {f.name: getattr(self, f.name) for f in fields(self)}
-        return Rows(**{k: v if v is None else v[rows] for k, v in parts.items()})
+        total = parts.pop("total")
+        parts = {k: v if v is None else v[rows] for k, v in parts.items()}
+        return Rows(**parts, total=total)
 
 
 def weighted_moments(X, weight):
@@ -101,17 +104,23 @@ class LogEncoder:
             Those of positive weight.
         """
         log = self.roles.split(estimator, X, reset=first)
-        y, self.classes = check_outcome(estimator, y, len(log), self.binary, self.classes)
+        y, self.classes = check_outcome(
+            estimator, y, len(log), self.binary, self.classes
+        )
         treatment = self._one_source("treatment", treatment, log.treatment)
         propensity = self._one_source("propensity", propensity, log.propensity)
         arm, self.arms = check_arms(treatment, len(log), self.arms)
         propensity = check_propensity(propensity, len(log))
         weight = check_weight(sample_weight, log.features)
-        rows = Rows(log.features, log.user, log.item, log.time, arm, propensity, weight, y)
+        rows = Rows(
+            log.features, log.user, log.item, log.time, arm, propensity, weight, y
+        )
         if not (weight > 0).all():
             rows = rows.take(weight > 0)
             if len(rows) == 0:
-                raise ValueError("sample_weight is zero in every row: nothing to learn.")
+                raise ValueError(
+                    "sample_weight is zero in every row: nothing to learn."
+                )
             if self.binary and len(np.unique(rows.y)) < 2 and first:
                 raise ValueError(
                     "y has one class only among the rows of positive sample_weight: a "
@@ -123,6 +132,7 @@ class LogEncoder:
             if not self.binary:
                 mean, scale = weighted_moments(rows.y[:, None], rows.weight)
                 self.y_mean, self.y_scale = float(mean[0]), float(scale[0])
+        rows.total = float(rows.weight.sum())
         rows.weight = rows.weight / rows.weight.mean()
         if rows.user is not None:
             rows.user = self.users.extend(rows.user).codes(rows.user)
@@ -156,6 +166,3 @@ class LogEncoder:
 
     def standardized(self, y):
         return (y - self.y_mean) / self.y_scale
-
-
-

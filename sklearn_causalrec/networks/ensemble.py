@@ -14,7 +14,6 @@ from sklearn_causalrec.networks.training import (
     validation_rows,
 )
 
-
 # Logs of up to this many rows train in double precision: it costs nothing there, and
 # a weight of 2 then equals a row given twice to the last digits shown.
 DOUBLE_ROWS = 1000
@@ -106,11 +105,18 @@ class Ensemble:
         )
         batch_size = s["batch_size"]
         if batch_size == "auto":
-            batch_size = int(np.clip(2 ** int(np.log2(max(len(rows) / 64, 1))), 128, 1024))
+            batch_size = int(
+                np.clip(2 ** int(np.log2(max(len(rows) / 64, 1))), 128, 1024)
+            )
         names = ("optimizer", "learning_rate", "momentum", "l1", "l2")
         training = {name: s[name] for name in names}
         return make_net(
-            module, objective, batch_size=batch_size, device=self.device, **training
+            module,
+            objective,
+            batch_size=batch_size,
+            device=self.device,
+            n_rows=rows.total,
+            **training,
         )
 
     def train(self, rows, seeds, *, epochs, kept=None, catalogue=None, progress=None):
@@ -151,7 +157,9 @@ class Ensemble:
                     held_out = kept[self._held_out(rows, kept, seed)]
                 if member < len(self.nets):
                     net = copy.deepcopy(self.nets[member])
-                    net.grow_ids(len(self.encoder.users), len(self.encoder.items))
+                    net.resume(
+                        len(self.encoder.users), len(self.encoder.items), rows.total
+                    )
                 else:
                     net = self._net(rows, pairs).to(dtype)
                 records = net.train(

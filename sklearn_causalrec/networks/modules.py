@@ -167,10 +167,11 @@ class CausalNetwork(nn.Module):
         n_dense = n_features
         if encoder == "dnn":
             n_dense += embedding_dim * (bool(n_users) + bool(n_items))
-        *common, last = hidden_layer_sizes or (0,)
+        *common, last = (
+            hidden_layer_sizes if n_dense and len(hidden_layer_sizes) else (0,)
+        )
         self.dense, width = dense_layers(n_dense, common, activation, dropout)
         self.heads = ArmHeads(width, last, n_arms, activation) if n_dense else None
-        width = width if n_dense else 0
         if encoder == "mf":
             self.arm_scale = nn.Parameter(torch.ones(n_arms, embedding_dim))
             self.arm_scale.requires_grad_(n_arms > 1)

@@ -17,10 +17,12 @@ from sklearn_causalrec.networks.modules import CausalNetwork
 from sklearn_causalrec.networks.objectives import Objective
 
 INFERENCE_ROWS = 8192
+# An id's vector has a gradient in its own rows alone, so id tables learn faster.
+ID_RATE = 10.0
 
 
 def resolve_device(device):
-    """"auto" is a GPU where there is one."""
+    """ "auto" is a GPU where there is one."""
     if device != "auto":
         return str(torch.device(device))
     return "cuda" if torch.cuda.is_available() else "cpu"
@@ -109,9 +111,9 @@ class CausalNet(NeuralNet):
     Parameters
     ----------
     l1, l2 : float
-        Penalties l1 sum |w| + l2 / 2 sum w^2 on the weights; of the id tables only
-        the rows of the ids in the batch count, averaged over the batch, as in ridge
-        regression on ids (Koren et al. 2009).
+        Penalties (l1 sum |w| + l2 / 2 sum w^2) / n on all weights but intercepts, next
+        to the mean loss of n rows: a prior that counts as much as l2 rows, which
+        shrinks ids with few rows more than those with many.
     """
 
     @property
@@ -120,9 +122,10 @@ class CausalNet(NeuralNet):
 
     progress = None
 
-    def __init__(self, *args, l1=0.0, l2=0.0, **kwargs):
+    def __init__(self, *args, l1=0.0, l2=0.0, n_rows=1.0, **kwargs):
         self.l1 = l1
         self.l2 = l2
+        self.n_rows = n_rows
         super().__init__(*args, **kwargs)
 
     def get_loss(self, y_pred, y_true, X=None, training=False):
@@ -131,23 +134,25 @@ class CausalNet(NeuralNet):
             X = {k: v.to(self.device) for k, v in X.items() if k != "pairs"}
             y_true = y_true.to(self.device)
         loss = self.criterion_(y_pred, y_true, X, pairs)
-        if training and (self.l1 or self.l2):
-            loss = loss + self.penalty(X)
+        if training and self.l1:
+            weights = (p for n, p in self._weights() if p.requires_grad)
+            loss = loss + self.l1 / self.n_rows * sum(p.abs().sum() for p in weights)
         return loss
 
-    def penalty(self, X):
-        total = 0.0
-        for name, weight in self.module_.named_parameters():
-            if name.endswith("bias") or not weight.requires_grad:
-                continue
-            for ids in ("user", "item"):
-                if ids in name:
-                    weight = weight[X[ids]] * len(X[ids]) ** -0.5
-            if self.l2:
-                total = total + self.l2 / 2 * weight.square().sum()
-            if self.l1:
-                total = total + self.l1 * weight.abs().sum()
-        return total
+    def _weights(self):
+        named = self.module_.named_parameters()
+        return [(name, p) for name, p in named if not name.endswith("bias")]
+
+    def initialize_optimizer(self, *args, **kwargs):
+        """l2 is the optimizer's decay, which has the penalty's gradient at no cost."""
+        groups = []
+        for name, _ in self._weights():
+            group = {"weight_decay": self.l2 / self.n_rows}
+            if name.split(".")[-2:-1] in (["user"], ["item"]):
+                group["lr"] = ID_RATE * self.lr
+            groups.append((name, group))
+        self.optimizer__param_groups = groups
+        return super().initialize_optimizer(*args, **kwargs)
 
     def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
         """As in skorch, without a history record and a notification a batch."""
@@ -252,8 +257,12 @@ class CausalNet(NeuralNet):
     def dtype(self):
         return self.module_.wide.bias.dtype
 
-    def grow_ids(self, n_users, n_items):
-        """Room for ids not seen before."""
+    def resume(self, n_users, n_items, n_more):
+        """Make ready for more rows: a lighter prior, and room for new ids."""
+        self.n_rows = self.n_rows + n_more
+        for group in self.optimizer_.param_groups:
+            if group["weight_decay"]:
+                group["weight_decay"] = self.l2 / self.n_rows
         if self.module_.grow_ids(n_users, n_items):
             self.initialize_optimizer()
 
@@ -308,7 +317,17 @@ def training_callbacks(schedule, epochs, patience, tol):
 
 
 def make_net(
-    module, objective, *, optimizer, learning_rate, momentum, batch_size, device, l1, l2
+    module,
+    objective,
+    *,
+    optimizer,
+    learning_rate,
+    momentum,
+    batch_size,
+    device,
+    l1,
+    l2,
+    n_rows,
 ):
     """An initialised :class:`CausalNet`.
 
@@ -316,6 +335,8 @@ def make_net(
     ----------
     module, objective : dict
         Arguments of :class:`CausalNetwork` and :class:`Objective`.
+    n_rows : float
+        Weight of all rows, by which the penalties are divided.
     """
     if optimizer == "adam":
         optimizer = dict(optimizer=torch.optim.Adam)
@@ -338,6 +359,7 @@ def make_net(
         device=device,
         l1=l1,
         l2=l2,
+        n_rows=n_rows,
     )
     with config_context(enable_metadata_routing=False):
         return net.initialize()

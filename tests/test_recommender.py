@@ -1,0 +1,348 @@
+"""CausalDNNRecommender on logs of which the truth is known."""
+
+import pickle
+
+import joblib
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+import torch
+from sklearn.base import clone, is_classifier, is_regressor
+from sklearn.metrics import roc_auc_score
+
+from sklearn_causalrec import CausalDNNRecommender
+
+
+def make_log(n=1500, seed=0, binary=False):
+    """y = x0 + t (1 + x1) + noise; x0 raises the chance of being shown."""
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(n, 4)).astype(np.float32)
+    p = 1 / (1 + np.exp(-X[:, 0]))
+    t = rng.binomial(1, p)
+    truth = 1 + X[:, 1]
+    y = X[:, 0] + t * truth + 0.5 * rng.normal(size=n)
+    if binary:
+        y = (y > 0.5).astype(int)
+    return X, y, t, truth, np.where(t == 1, p, 1 - p)
+
+
+def make_ids(n=1500, seed=0):
+    rng = np.random.default_rng(seed)
+    user, item = rng.integers(0, 40, n), rng.integers(0, 25, n)
+    quality, activity = rng.normal(size=25), rng.normal(size=40)
+    y = quality[item] + activity[user] + 0.3 * rng.normal(size=n)
+    frame = pd.DataFrame({"user": user, "item": item})
+    frame["user"] = "u" + frame["user"].astype(str)
+    return frame, y, quality
+
+
+def fast(**params):
+    return CausalDNNRecommender(**{"max_epochs": 40, "random_state": 0, **params})
+
+
+@pytest.mark.parametrize("objective", ["naive", "ips", "snips", "dr", "targeted"])
+def test_effect_of_a_confounded_log(objective):
+    X, y, t, truth, _ = make_log()
+    model = fast(objective=objective).fit(X, y, treatment=t)
+    confounded = y[t == 1].mean() - y[t == 0].mean()
+    assert abs(confounded - truth.mean()) > 0.4
+    effect = model.effect(X)
+    assert abs(effect.mean() - truth.mean()) < 0.15
+    assert np.sqrt(np.mean((effect - truth) ** 2)) < 0.4
+    np.testing.assert_allclose(model.effect(X, T0=1, T1=0), -effect)
+
+
+def test_effects_are_in_the_units_of_y():
+    X, y, t, truth, _ = make_log()
+    a = fast().fit(X, y, treatment=t).effect(X)
+    b = fast().fit(X, 1000 * y + 5e5, treatment=t).effect(X)
+    assert np.corrcoef(a, b)[0, 1] > 0.98
+    assert abs(b.mean() - 1000 * truth.mean()) < 150
+
+
+def test_predict_is_the_outcome_if_shown():
+    X, y, t, truth, _ = make_log()
+    model = fast().fit(X, y, treatment=t)
+    shown = X[:, 0] + truth
+    assert np.corrcoef(model.predict(X), shown)[0, 1] > 0.95
+    np.testing.assert_array_equal(model.predict(X), model.predict(X, treatment=1))
+    factual = model.predict(X, treatment=t)
+    np.testing.assert_array_equal(factual[t == 1], model.predict(X)[t == 1])
+    assert model.score(X, y, treatment=t) > 0.8
+
+
+def test_binary_outcome():
+    X, y, t, _, _ = make_log(binary=True)
+    labels = np.array(["no", "yes"])[y]
+    model = fast(task="classification").fit(X, labels, treatment=t)
+    assert is_classifier(model) and not is_regressor(model)
+    assert model.classes_.tolist() == ["no", "yes"]
+    proba = model.predict_proba(X, treatment=t)
+    np.testing.assert_allclose(proba.sum(1), 1)
+    assert roc_auc_score(y, proba[:, 1]) > 0.9
+    assert set(model.predict(X)) <= {"no", "yes"}
+    assert (np.abs(model.effect(X)) <= 1).all()
+    assert model.score(X, labels, treatment=t) > 0.8
+
+
+def test_regressor_has_no_predict_proba():
+    assert is_regressor(CausalDNNRecommender())
+    assert not hasattr(CausalDNNRecommender(), "predict_proba")
+
+
+def test_several_arms_by_name():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(2000, 3))
+    names = np.array(["banner", "mail", "none"])
+    t = rng.integers(0, 3, 2000)
+    lift = np.array([2.0, 1.0, 0.0])
+    y = X[:, 0] + lift[t] + 0.3 * rng.normal(size=2000)
+    model = fast().fit(X, y, treatment=names[t])
+    assert model.arms_.tolist() == ["banner", "mail", "none"]
+    assert abs(model.effect(X, T0="none", T1="banner").mean() - 2) < 0.15
+    assert abs(model.effect(X, T0="mail", T1="banner").mean() - 1) < 0.15
+    chain = model.effect(X, "none", "mail") + model.effect(X, "mail", "banner")
+    np.testing.assert_allclose(chain, model.effect(X, "none", "banner"), atol=1e-5)
+    with pytest.raises(ValueError, match="T1='fax' is not an arm"):
+        model.effect(X, T0="none", T1="fax")
+    with pytest.raises(ValueError, match="Which of the arms"):
+        model.predict(X)
+    one = model.predict(X, treatment="mail")
+    np.testing.assert_array_equal(one, model.predict(X, treatment=["mail"] * 2000))
+
+
+def test_a_single_arm_has_outcomes_and_no_effect():
+    X, y, _, _, _ = make_log()
+    model = fast().fit(X, y)
+    assert model.score(X, y) > 0.3
+    with pytest.raises(ValueError, match="not identified.*single treatment value"):
+        model.effect(X)
+    with pytest.raises(ValueError, match="not identified"):
+        fast(max_epochs=1).fit(X, y, treatment=np.ones(len(y))).effect(X)
+
+
+@pytest.mark.parametrize("n_estimators", [1, 2])
+@pytest.mark.parametrize("encoder", ["dnn", "mf"])
+def test_refits_are_bit_identical(encoder, n_estimators):
+    frame, y, _ = make_ids()
+    t = np.random.default_rng(1).integers(0, 2, len(y))
+    model = fast(
+        encoder=encoder,
+        user="user",
+        item="item",
+        n_estimators=n_estimators,
+        dropout=0.1,
+    )
+    state = torch.random.get_rng_state()
+    first = clone(model).fit(frame, y, treatment=t)
+    assert (torch.random.get_rng_state() == state).all()
+    torch.manual_seed(7)
+    again = clone(model).fit(frame, y, treatment=t)
+    np.testing.assert_array_equal(first.predict(frame), again.predict(frame))
+    np.testing.assert_array_equal(first.effect(frame), again.effect(frame))
+    other = clone(model).set_params(random_state=1).fit(frame, y, treatment=t)
+    assert (first.predict(frame) != other.predict(frame)).any()
+    assert len(first.nets_) == n_estimators
+
+
+def test_pickle_and_joblib(tmp_path):
+    X, y, t, _, _ = make_log(600)
+    model = fast(max_epochs=3).fit(X, y, treatment=t)
+    back = pickle.loads(pickle.dumps(model))
+    np.testing.assert_array_equal(back.effect(X), model.effect(X))
+    joblib.dump(model, tmp_path / "model.joblib")
+    back = joblib.load(tmp_path / "model.joblib")
+    np.testing.assert_array_equal(back.predict(X), model.predict(X))
+    back.partial_fit(X, y, treatment=t)
+
+
+def test_numpy_pandas_and_polars_agree():
+    frame, y, _ = make_ids(600)
+    frame["x"] = np.random.default_rng(0).normal(size=len(y))
+    roles = dict(user="user", item="item", max_epochs=2)
+    pandas = fast(**roles).fit(frame, y)
+    polars = fast(**roles).fit(pl.from_pandas(frame), pl.Series(y))
+    array = fast(user=0, item=-2, max_epochs=2).fit(frame.to_numpy(), y)
+    expected = pandas.predict(frame)
+    np.testing.assert_array_equal(polars.predict(pl.from_pandas(frame)), expected)
+    np.testing.assert_array_equal(array.predict(frame.to_numpy()), expected)
+    assert list(pandas.feature_names_in_) == ["user", "item", "x"]
+    assert pandas.n_features_in_ == 3
+
+
+@pytest.mark.parametrize("encoder", ["dnn", "mf"])
+def test_ids_are_keys_not_numbers(encoder):
+    """Renaming ids changes nothing; unknown ids share one prediction."""
+    frame, y, quality = make_ids()
+    model = fast(encoder=encoder, user="user", item="item")
+    a = clone(model).fit(frame, y)
+    per_item = [
+        a.predict(pd.DataFrame({"user": ["new"], "item": [i]}))[0] for i in range(25)
+    ]
+    assert np.corrcoef(per_item, quality)[0, 1] > 0.95
+    big = frame.assign(item=10**9 + frame["item"].astype("int64"))
+    b = clone(model).fit(big, y)
+    np.testing.assert_allclose(a.predict(frame), b.predict(big), rtol=1e-6)
+    unknown = b.predict(pd.DataFrame({"user": ["v", "w"], "item": [3, 4]}))
+    assert unknown[0] == unknown[1]
+    as_category = frame.astype({"user": "category", "item": "category"})
+    c = clone(model).fit(as_category, y)
+    np.testing.assert_array_equal(c.predict(as_category), a.predict(frame))
+
+
+def test_ids_near_a_billion_stay_apart():
+    rng = np.random.default_rng(0)
+    item = 10**9 + np.repeat(np.arange(300), 4)
+    level = rng.normal(size=300)
+    y = level[item - 10**9]
+    X = np.column_stack([np.tile(np.arange(20), 60), item]).astype(float)
+    model = fast(user=0, item=1, encoder="mf", l2=0.0, max_epochs=80).fit(X, y)
+    assert len(model.encoder_.items) == 300
+    assert np.corrcoef(model.predict(X), y)[0, 1] > 0.9
+
+
+def test_sample_weight_moves_the_fit():
+    X, y, t, _, _ = make_log()
+    first = X[:, 2] > 0
+    y = np.where(first, y + 5, y)
+    drop = fast().fit(X, y, treatment=t, sample_weight=first.astype(float))
+    only = fast().fit(X[first], y[first], treatment=t[first])
+    np.testing.assert_array_equal(drop.predict(X), only.predict(X))
+
+
+def test_given_propensities_replace_the_estimate():
+    X, y, t, _, propensity = make_log()
+    model = fast(objective="ips", clip=0.3).fit(
+        X, y, treatment=t, propensity=propensity
+    )
+    assert model.overlap_["clipped"] == pytest.approx((propensity < 0.3).mean())
+    w = 1 / np.maximum(propensity, 0.3)
+    for arm in (0, 1):
+        ess = w[t == arm].sum() ** 2 / (w[t == arm] ** 2).sum()
+        assert model.overlap_["effective_sample_size"][arm] == pytest.approx(ess)
+    named = pd.DataFrame(X, columns=list("abcd")).assign(p=propensity, shown=t)
+    by_column = fast(objective="ips", clip=0.3, treatment="shown", propensity="p")
+    by_column.fit(named, y)
+    np.testing.assert_array_equal(by_column.effect(named), model.effect(X))
+
+
+def test_history_and_verbose(capsys):
+    X, y, t, _, _ = make_log()
+    model = fast(verbose=1, n_estimators=2, max_epochs=3).fit(X, y, treatment=t)
+    assert "fit" in capsys.readouterr().err
+    assert [(r["member"], r["epoch"]) for r in model.history_] == [
+        (m, e) for m in (0, 1) for e in (1, 2, 3)
+    ]
+    record = model.history_[0]
+    assert {"train_loss", "valid_loss", "valid_score", "seconds"} <= set(record)
+    assert np.isfinite(list(record.values())).all()
+
+
+def test_early_stopping_returns_the_best_epoch():
+    X, y, t, _, _ = make_log(600)
+    model = fast(max_epochs=200, learning_rate=0.01, n_iter_no_change=3, l2=0.0)
+    model.set_params(early_stopping=True).fit(X, y, treatment=t)
+    losses = [r["valid_loss"] for r in model.history_]
+    assert len(losses) < 200
+    assert np.argmin(losses) <= len(losses) - 3
+
+
+@pytest.mark.parametrize("schedule", ["constant", "cosine", "plateau"])
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+def test_optimizers_and_schedules(optimizer, schedule):
+    X, y, t, _, _ = make_log(800)
+    rate = 0.003 if optimizer == "adam" else 0.03
+    model = fast(
+        optimizer=optimizer, learning_rate_schedule=schedule, learning_rate=rate
+    ).fit(X, y, treatment=t)
+    assert model.score(X, y, treatment=t) > 0.8
+
+
+def test_penalties_shrink_and_noise_changes():
+    X, y, t, _, _ = make_log(600)
+
+    def size(**params):
+        net = fast(max_epochs=20, **params).fit(X, y, treatment=t).nets_[0].module_
+        return sum(p.abs().sum().item() for p in net.dense.parameters())
+
+    plain = size(l2=0.0)
+    assert size(l2=0.1) < plain and size(l1=1e-3, l2=0.0) < plain
+    assert size(input_noise=0.3, l2=0.0) != plain
+
+
+def test_l2_is_the_penalty_it_says():
+    """The decay in the optimizer is the gradient of l2 / 2 sum w^2."""
+    X, y, _, _, _ = make_log(600)
+    sgd = dict(
+        optimizer="sgd", momentum=0.0, learning_rate=0.1, max_epochs=1, batch_size=600
+    )
+    sgd.update(early_stopping=False, objective="naive")
+    with_l2, without = (
+        fast(l2=l2, **sgd).fit(X, y).nets_[0].module_ for l2 in (0.5, 0.0)
+    )
+    w = dict(without.named_parameters())["dense.0.weight"].data
+    # one step: w1 = w0 - 0.1 g without, and w0 - 0.1 g - 0.1 * 0.5 w0 with the penalty
+    w0 = (w - dict(with_l2.named_parameters())["dense.0.weight"].data) / (0.1 * 0.5)
+    start = fast(l2=0.0, **sgd | {"learning_rate": 1e-12}).fit(X, y).nets_[0].module_
+    expected = dict(start.named_parameters())["dense.0.weight"].data
+    torch.testing.assert_close(w0, expected, atol=1e-4, rtol=1e-3)
+
+
+def test_partial_fit_learns_batch_by_batch_and_takes_new_ids():
+    frame, y, quality = make_ids(3000)
+    model = fast(user="user", item="item", encoder="mf", learning_rate=0.02)
+    first = frame["item"] < 20
+    for _ in range(10):
+        model.partial_fit(frame[first], y[first])
+    for _ in range(10):
+        model.partial_fit(frame, y)
+    assert len(model.encoder_.items) == 25
+    assert len(model.history_) == 20
+    assert model.score(frame, y) > 0.8
+    known = model.recommend(["nobody"], k=25, by="outcome")
+    assert np.corrcoef(known["score"], quality[known["item"]])[0, 1] > 0.9
+
+
+def test_partial_fit_knows_the_arms_to_come():
+    X, y, t, _, _ = make_log()
+    model = fast()
+    for _ in range(15):
+        for arm in (0, 1):
+            mine = t == arm
+            model.partial_fit(X[mine], y[mine], treatment=t[mine], arms=[0, 1])
+    assert np.isfinite(model.effect(X)).all()
+    with pytest.raises(ValueError, match="treatment holds 2.*arms are \\[0, 1\\]"):
+        model.partial_fit(X, y, treatment=np.full(len(y), 2))
+
+
+def test_warm_start_goes_on():
+    X, y, t, _, _ = make_log()
+    model = fast(max_epochs=2, warm_start=True).fit(X, y, treatment=t)
+    first = model.score(X, y, treatment=t)
+    model.set_params(max_epochs=20).fit(X, y, treatment=t)
+    assert len(model.history_) > 2
+    assert model.score(X, y, treatment=t) > first
+
+
+def test_device_is_said():
+    X, y, _, _, _ = make_log(100)
+    model = fast(max_epochs=1).fit(X, y)
+    assert model.device_ == ("cuda" if torch.cuda.is_available() else "cpu")
+    with pytest.raises(RuntimeError, match="abacus"):
+        fast(device="abacus").fit(X, y)
+
+
+def test_selective_exposure_gives_an_exposure_ratio():
+    """Items shown three times as often have three times the density."""
+    rng = np.random.default_rng(0)
+    user, item = np.divmod(np.arange(60 * 40), 40)
+    shown = rng.random(len(user)) < np.where(item < 20, 0.6, 0.2)
+    frame = pd.DataFrame({"user": user, "item": item})[shown]
+    y = rng.normal(size=len(frame))
+    model = fast(user="user", item="item", encoder="mf", objective="ips")
+    model.set_params(max_epochs=60, early_stopping=False).fit(frame, y)
+    ratio = model.propensity_scores(frame)[:, 0]
+    often = frame["item"] < 20
+    assert ratio[often].mean() / ratio[~often].mean() == pytest.approx(3, rel=0.25)
+    assert ratio[often].mean() == pytest.approx(1.5, rel=0.2)
