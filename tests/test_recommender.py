@@ -38,7 +38,9 @@ def make_ids(n=1500, seed=0):
 
 
 def fast(**params):
-    return CausalDNNRecommender(**{"max_epochs": 40, "random_state": 0, **params})
+    """Without the second stage, which has tests of its own."""
+    quick = {"max_epochs": 40, "random_state": 0, "effect_learner": "t"}
+    return CausalDNNRecommender(**quick | params)
 
 
 @pytest.mark.parametrize("objective", ["naive", "ips", "snips", "dr", "targeted"])
@@ -116,7 +118,7 @@ def test_a_single_arm_has_outcomes_and_no_effect():
     X, y, _, _, _ = make_log()
     model = fast().fit(X, y)
     assert model.score(X, y) > 0.3
-    with pytest.raises(ValueError, match="not identified.*single treatment value"):
+    with pytest.raises(ValueError, match=r"not identified.*single treatment value"):
         model.effect(X)
     with pytest.raises(ValueError, match="not identified"):
         fast(max_epochs=1).fit(X, y, treatment=np.ones(len(y))).effect(X)
@@ -312,7 +314,7 @@ def test_partial_fit_knows_the_arms_to_come():
             mine = t == arm
             model.partial_fit(X[mine], y[mine], treatment=t[mine], arms=[0, 1])
     assert np.isfinite(model.effect(X)).all()
-    with pytest.raises(ValueError, match="treatment holds 2.*arms are \\[0, 1\\]"):
+    with pytest.raises(ValueError, match=r"treatment holds 2.*arms are \[0, 1\]"):
         model.partial_fit(X, y, treatment=np.full(len(y), 2))
 
 
@@ -341,8 +343,254 @@ def test_selective_exposure_gives_an_exposure_ratio():
     frame = pd.DataFrame({"user": user, "item": item})[shown]
     y = rng.normal(size=len(frame))
     model = fast(user="user", item="item", encoder="mf", objective="ips")
-    model.set_params(max_epochs=60, early_stopping=False).fit(frame, y)
+    model.set_params(max_epochs=60, early_stopping=False, learning_rate=0.02)
+    model.fit(frame, y)
     ratio = model.propensity_scores(frame)[:, 0]
     often = frame["item"] < 20
     assert ratio[often].mean() / ratio[~often].mean() == pytest.approx(3, rel=0.25)
     assert ratio[often].mean() == pytest.approx(1.5, rel=0.2)
+
+
+# -- the second stage ------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def stacked():
+    X, y, t, truth, _ = make_log(2000, seed=3)
+    model = fast(effect_learner="stacked", n_folds=3).fit(X, y, treatment=t)
+    return model, X, y, t, truth
+
+
+def test_the_second_stage_beats_the_difference_of_heads(stacked):
+    model, X, y, t, truth = stacked
+    heads = fast().fit(X, y, treatment=t).effect(X)
+    error = np.sqrt(np.mean((model.effect(X) - truth) ** 2))
+    assert error < 0.8 * np.sqrt(np.mean((heads - truth) ** 2))
+    assert error < 0.25
+
+
+def test_average_effect_and_its_interval(stacked):
+    model, X, _, _, truth = stacked
+    low, high = model.ate_interval()
+    assert low < truth.mean() < high
+    assert low < model.ate() < high
+    assert high - low < 0.3
+    wide = model.ate_interval(alpha=0.01)
+    assert wide[0] < low and high < wide[1]
+    # over the rows of the log, both ways of averaging agree
+    assert model.ate(X) == pytest.approx(model.ate(), abs=0.05)
+    rows = X[:, 1] > 0
+    assert model.ate(X[rows]) == pytest.approx(truth[rows].mean(), abs=0.2)
+    backward = model.ate_interval(T0=1, T1=0)
+    np.testing.assert_allclose(backward, (-high, -low))
+
+
+def test_interval_of_each_effect(stacked):
+    model, X, _, _, truth = stacked
+    low, high = model.effect_interval(X)
+    assert (low < high).all()
+    assert np.mean((low < truth) & (truth < high)) > 0.8
+
+
+def test_second_stage_with_known_propensities_and_binary_outcome():
+    X, y, t, _, propensity = make_log(1500, binary=True)
+    model = fast(task="classification", effect_learner="stacked", n_folds=2)
+    model.fit(X, y, treatment=t, propensity=propensity)
+    stage = model.effects_.stages[1]
+    expected = np.where(t == 1, propensity, 1 - propensity)
+    np.testing.assert_allclose(stage.propensity_, expected.clip(0.05, 0.95))
+    assert 0 < model.ate_interval()[0] < model.ate_interval()[1] < 1
+
+
+def test_second_stage_between_several_arms():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(1800, 3)).astype(np.float32)
+    p = np.exp(np.column_stack([0 * X[:, 0], X[:, 0], -X[:, 0]]) * 0.5)
+    p /= p.sum(1, keepdims=True)
+    t = (rng.random(1800)[:, None] > p.cumsum(1)).sum(1)
+    effect = np.column_stack([0 * X[:, 0], 1 + X[:, 1], 0 * X[:, 0] - 1])
+    y = X[:, 0] + effect[np.arange(1800), t] + 0.5 * rng.normal(size=1800)
+    model = fast(effect_learner="stacked", n_folds=2).fit(X, y, treatment=t)
+    for t0, t1 in [(0, 1), (0, 2), (2, 1)]:
+        truth = effect[:, t1] - effect[:, t0]
+        assert np.sqrt(np.mean((model.effect(X, t0, t1) - truth) ** 2)) < 0.35
+        low, high = model.ate_interval(T0=t0, T1=t1)
+        assert low - 0.1 < truth.mean() < high + 0.1
+        assert high - low < 0.5
+        assert (np.subtract(*model.effect_interval(X, T0=t1, T1=t0)) < 0).all()
+
+
+def test_second_stage_with_ids():
+    frame, y, _ = make_ids(1500)
+    t = np.random.default_rng(1).integers(0, 2, len(y))
+    gain = np.random.default_rng(2).normal(size=25)
+    y = y + t * gain[frame["item"]]
+    model = fast(user="user", item="item", effect_learner="stacked", n_folds=2)
+    model.fit(frame, y, treatment=t)
+    assert np.corrcoef(model.effect(frame), gain[frame["item"]])[0, 1] > 0.8
+    top = model.recommend(k=3, min_effect=0.0)
+    assert (top["score"] > 0).all() and top.groupby("user").size().max() <= 3
+
+
+def test_too_few_rows_for_the_second_stage():
+    X, y, t, _, _ = make_log(60)
+    t = np.arange(60) < 5
+    with pytest.warns(UserWarning, match="An arm has 5 rows, too few"):
+        model = fast(effect_learner="stacked").fit(X, y, treatment=t)
+    assert np.isfinite(model.effect(X)).all()
+    with pytest.raises(ValueError, match="ate_interval comes from the cross-fitted"):
+        model.ate_interval()
+
+
+# -- selection -------------------------------------------------------------------
+
+
+def select_on_outcome(seed=0, n_users=120, n_items=80):
+    """Pairs seen more often where y = 1, and a twentieth shown at random."""
+    rng = np.random.default_rng(seed)
+    user, item = np.divmod(np.arange(n_users * n_items), n_items)
+    link = rng.normal(size=n_users)[user] + rng.normal(size=n_items)[item] - 0.5
+    y = rng.random(len(user)) < 1 / (1 + np.exp(-link))
+    random = rng.random(len(user)) < 0.05
+    system = rng.random(len(user)) < np.where(y, 0.6, 0.1)
+    frame = pd.DataFrame({"user": user, "item": item})
+    logged = random | system
+    propensity = np.where(random, 0.05, np.nan)
+    return frame, y.astype(int), logged, propensity
+
+
+MF = dict(
+    task="classification",
+    encoder="mf",
+    user="user",
+    item="item",
+    learning_rate=4e-3,
+    early_stopping=False,
+)
+
+
+def test_a_few_randomised_rows_undo_selection_on_the_outcome():
+    frame, y, logged, propensity = select_on_outcome()
+    log, labels = frame[logged], y[logged]
+
+    def mean_and_brier(model):
+        p = model.predict_proba(frame)[:, 1]
+        return p.mean(), np.mean((p - y) ** 2)
+
+    naive = fast(**MF, objective="naive").fit(
+        log, labels, propensity=propensity[logged]
+    )
+    corrected = fast(**MF).fit(log, labels, propensity=propensity[logged])
+    mean, brier = mean_and_brier(corrected)
+    naive_mean, naive_brier = mean_and_brier(naive)
+    assert naive_mean > y.mean() + 0.15
+    assert abs(mean - y.mean()) < 0.05
+    assert brier < 0.9 * naive_brier
+    # y = 1 is six times as likely to be logged: the tilt is the log of that
+    tilt = corrected.nets_[0].criterion_.tilt.item()
+    assert tilt == pytest.approx(np.log(6), abs=0.4)
+    # where every propensity is known there is nothing to tell apart
+    known = fast(**MF, objective="ips").fit(
+        log, labels, propensity=np.full(len(log), 0.3)
+    )
+    assert known.nets_[0].criterion_.tilt is None
+
+
+def test_log_alone_keeps_the_naive_ranking():
+    frame, y, logged, _ = select_on_outcome()
+    log, labels = frame[logged], y[logged]
+    quick = dict(max_epochs=10, n_folds=2)
+    naive = fast(**MF, **quick, objective="naive").fit(log, labels)
+    targeted = fast(**MF, **quick).fit(log, labels)
+    a, b = (m.predict_proba(frame)[:, 1] for m in (naive, targeted))
+    order = np.argsort(a, kind="stable")
+    assert (np.diff(b[order]) > -1e-6).all()
+    assert np.mean((b - y) ** 2) < np.mean((a - y) ** 2) + 1e-3
+
+
+# -- bad input -------------------------------------------------------------------
+
+
+def broken(where, value):
+    X, y, t, _, _ = make_log(50)
+    arrays = {"X": X.astype(float), "y": y.astype(float), "treatment": t.astype(float)}
+    arrays[where].flat[7] = value
+    return arrays
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("where", ["X", "y", "treatment"])
+def test_nan_and_infinity(where, value):
+    with pytest.raises(ValueError, match="NaN|infinity"):
+        fast().fit(**broken(where, value))
+
+
+@pytest.mark.parametrize(
+    "change, match",
+    [
+        (dict(propensity=np.full(50, 1.5)), "propensity is 1.5 in row 0"),
+        (dict(propensity=np.zeros(50)), "propensity is 0.0 in row 0"),
+        (dict(propensity=np.ones(49)), "49.*50 rows"),
+        (dict(treatment=np.ones(49)), "49.*50 rows"),
+        (dict(treatment=np.random.default_rng(0).normal(size=50)), "no arms. Bin it"),
+        (dict(y=np.ones(49)), "50 rows and y has 49"),
+        (dict(sample_weight=np.full(50, -1.0)), "[Nn]egative"),
+        (dict(sample_weight=np.zeros(50)), "zero in every row"),
+    ],
+)
+def test_bad_arguments(change, match):
+    if "treatment" in change and len(change["treatment"]) == 50:
+        change = {**change, "X": np.zeros((60, 2)), "y": np.zeros(60)}
+        change["treatment"] = np.random.default_rng(0).normal(size=60)
+    arguments = {**broken("X", 0.0), **change}
+    with pytest.raises(ValueError, match=match):
+        fast().fit(**arguments)
+
+
+def test_bad_columns():
+    frame, y, _ = make_ids(200)
+    scaled = frame.assign(user=np.linspace(-1, 1, 200))
+    with pytest.raises(ValueError, match=r"user column holds .*looks scaled"):
+        fast(user="user", item="item").fit(scaled, y)
+    with pytest.raises(ValueError, match="user='usr' is not a column"):
+        fast(user="usr").fit(frame, y)
+    with pytest.raises(ValueError, match="names a column, but X came as an array"):
+        fast(user="user").fit(frame.to_numpy(), y)
+    with pytest.raises(ValueError, match="'user' holds 'u.*not a number"):
+        fast(item="item").fit(frame, y)
+    with pytest.raises(ValueError, match="missing id in row 3"):
+        holes = frame.astype({"user": object})
+        holes.loc[3, "user"] = None
+        fast(user="user").fit(holes, y)
+    with pytest.raises(ValueError, match="factorises users and items"):
+        fast(encoder="mf", user="user").fit(frame, y)
+    with pytest.raises(ValueError, match="came twice"):
+        t = np.arange(200) % 2
+        fast(treatment="t", user="user").fit(frame.assign(t=t), y, treatment=t)
+
+
+def test_bad_parameters_are_named():
+    X, y, _, _, _ = make_log(50)
+    with pytest.raises(ValueError, match="'objective' parameter"):
+        fast(objective="magic").fit(X, y)
+
+
+def test_a_failed_fit_leaves_the_estimator_usable():
+    X, y, t, _, _ = make_log(300)
+    model = fast(max_epochs=2).fit(X, y, treatment=t)
+    before, attributes = model.effect(X), set(vars(model))
+    with pytest.raises(ValueError):
+        model.fit(X[:, :2], np.where(np.arange(300) == 5, np.nan, y), treatment=t)
+    assert set(vars(model)) == attributes
+    np.testing.assert_array_equal(model.effect(X), before)
+
+    class Stop(Exception):
+        pass
+
+    def fail(*_):
+        raise Stop
+
+    model._fit_effects = fail
+    with pytest.raises(Stop):
+        model.fit(X[:, :2], y, treatment=t)
+    np.testing.assert_array_equal(model.effect(X), before)

@@ -38,7 +38,8 @@ def log():
 
 
 def make_pipe(**params):
-    rec = CausalDNNRecommender(max_epochs=30, random_state=0, **params)
+    quick = dict(max_epochs=30, effect_learner="t", random_state=0)
+    rec = CausalDNNRecommender(**quick | params)
     return Pipeline([("scaler", StandardScaler()), ("rec", rec)])
 
 
@@ -56,7 +57,7 @@ def test_fit_by_step_name_with_routing(log, enable_routing):
 
 def test_fit_by_name_without_routing(log):
     X, y, t = log
-    with pytest.raises(ValueError, match="Pipeline.fit does not accept"):
+    with pytest.raises(ValueError, match=r"Pipeline.fit does not accept"):
         make_pipe().fit(X, y, treatment=t)
 
 
@@ -139,7 +140,9 @@ def test_treatment_as_a_column_needs_no_routing(log, routing):
         remainder="passthrough",
         verbose_feature_names_out=False,
     ).set_output(transform="pandas")
-    rec = CausalDNNRecommender(treatment="shown", max_epochs=30, random_state=0)
+    rec = CausalDNNRecommender(
+        treatment="shown", max_epochs=30, effect_learner="t", random_state=0
+    )
     pipe = Pipeline([("scaler", scale), ("rec", rec)])
     with config_context(enable_metadata_routing=routing):
         assert cross_val_score(pipe, frame, y, cv=2).min() > 0.7
@@ -158,7 +161,7 @@ def test_a_scaled_treatment_column_keeps_its_two_arms(log):
 
 def test_a_transformed_target_would_change_the_units(log):
     X, y, t = log
-    rec = CausalDNNRecommender(max_epochs=2, treatment=3)
+    rec = CausalDNNRecommender(max_epochs=2, treatment=3, effect_learner="t")
     scaled = TransformedTargetRegressor(rec, transformer=StandardScaler())
     scaled.fit(np.column_stack([X, t]), y)
     with pytest.raises(TypeError, match="units of y"):

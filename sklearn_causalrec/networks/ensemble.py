@@ -4,7 +4,7 @@ import copy
 
 import numpy as np
 import torch
-from scipy.special import expit, softmax
+from scipy.special import expit, logit, softmax
 
 from sklearn_causalrec.networks.objectives import OBJECTIVES
 from sklearn_causalrec.networks.training import (
@@ -71,12 +71,39 @@ class Ensemble:
         self.nets = []
 
     def _pairs(self, catalogue):
-        weighted = OBJECTIVES[self.settings["objective"]].weighting != "none"
-        return PairSampler(catalogue) if catalogue is not None and weighted else None
+        unused = catalogue is None or self.settings["objective"] == "naive"
+        return None if unused else PairSampler(catalogue)
+
+    def _start(self, rows):
+        """Intercepts of the outcome, and the tilt or None, from the marginal means."""
+
+        def link(chosen):
+            mean = np.average(rows.y[chosen], weights=rows.weight[chosen])
+            if not self.binary:
+                return self.encoder.standardized(mean)
+            return logit(np.clip(mean, 1e-3, 1 - 1e-3))
+
+        arms = range(self.encoder.n_arms)
+        masks = [rows.arm == arm for arm in arms]
+        start = np.array([link(m) if m.any() else 0.0 for m in masks])
+        if self.randomized(rows) is None:
+            return start, None
+        system = np.isnan(rows.propensity)
+        start = np.array([link(~system)])
+        return start, link(system) - start[0]
+
+    def randomized(self, rows):
+        """Rows shown at random beside others that were not, with one arm; or None."""
+        if self.encoder.n_arms > 1 or self.settings["objective"] == "naive":
+            return None
+        if rows.propensity is None or not np.isnan(rows.propensity).any():
+            return None
+        return ~np.isnan(rows.propensity)
 
     def _net(self, rows, pairs):
         s, encoder = self.settings, self.encoder
         parts = OBJECTIVES[s["objective"]]
+        start, tilt = self._start(rows)
         names = (
             "encoder",
             "hidden_layer_sizes",
@@ -95,13 +122,15 @@ class Ensemble:
             scale=encoder.scale,
             exposure=encoder.n_arms > 1 or pairs is not None,
             imputation=parts.imputes and (encoder.n_arms > 1 or pairs is not None),
-            shared=parts.targeted,
+            shared=parts.targeted and encoder.n_arms > 1,
+            intercept=start,
         )
         objective = dict(
             objective=s["objective"],
             n_arms=encoder.n_arms,
             binary=encoder.binary,
             clip=s["clip"],
+            tilt=tilt,
         )
         batch_size = s["batch_size"]
         if batch_size == "auto":
@@ -143,6 +172,8 @@ class Ensemble:
         if self.nets:
             dtype = self.nets[0].dtype
         X, y = as_tensors(rows, self.encoder.standardized(rows.y), dtype)
+        if self.encoder.n_arms == 1 and "propensity" in X:
+            X["propensity"] = X["propensity"] / X["propensity"].nanmean()
         kept = np.arange(len(rows)) if kept is None else kept
         early = s["early_stopping"]
         early = len(kept) >= 400 if early == "auto" else early
@@ -211,6 +242,70 @@ class Ensemble:
         if not self.binary:
             outcome = outcome * self.encoder.y_scale + self.encoder.y_mean
         return outcome, exposure if exposure is None else exposure / len(self.nets)
+
+    def cross_fit(self, rows, fold, seeds, *, epochs, catalogue=None):
+        """Outcome and exposure of every row by networks that did not see its fold.
+
+        Parameters
+        ----------
+        fold : ndarray of shape (n,)
+            Labels 0 to k - 1.
+        seeds : sequence of int
+            One a fold.
+
+        Returns
+        -------
+        outcome, exposure : ndarray of shape (n, n_arms)
+        """
+        outcome = exposure = None
+        for k, seed in enumerate(seeds):
+            part = Ensemble(self.settings, self.encoder, self.device)
+            kept, held = np.flatnonzero(fold != k), np.flatnonzero(fold == k)
+            part.train(rows, [seed], epochs=epochs, kept=kept, catalogue=catalogue)
+            mean, probability = part.predict(rows, held)
+            if outcome is None:
+                outcome = np.empty((len(rows), mean.shape[1]))
+                exposure = np.empty_like(outcome)
+            outcome[held], exposure[held] = mean, probability
+        return outcome, exposure
+
+    def target(self, rows, fold, seeds, *, epochs, catalogue):
+        """Move the intercept of a one-arm log towards the average over all pairs.
+
+        One targeted step (van der Laan & Rose 2011): eps solves
+        sum w (y - mean(link + eps)) = 0 over cross-fitted predictions, with w the
+        inverse of the clipped density ratio, and is shrunk by two standard errors.
+        The ranking stays that of the naive fit.
+
+        Returns
+        -------
+        float
+            The step, on the link scale.
+        """
+        mean, ratio = self.cross_fit(
+            rows, fold, seeds, epochs=epochs, catalogue=catalogue
+        )
+        relative = ratio[:, 0] * np.average(1 / ratio[:, 0], weights=rows.weight)
+        clip = min(10 * self.settings["clip"], 1.0)
+        w = rows.weight / np.maximum(relative, clip)
+        mean, y = mean[:, 0], rows.y
+        link = logit(np.clip(mean, 1e-6, 1 - 1e-6)) if self.binary else mean
+        step = 0.0
+        for _ in range(50 if self.binary else 1):
+            slope, fitted = np.ones_like(y), link + step
+            if self.binary:
+                fitted = expit(fitted)
+                slope = fitted * (1 - fitted)
+            step += (
+                np.clip(w @ (y - fitted) / (w @ slope), -1, 1)
+                if self.binary
+                else (w @ (y - fitted) / w.sum())
+            )
+        error = np.sqrt(np.sum((w * (y - fitted)) ** 2)) / (w @ slope)
+        step = float(np.sign(step) * max(abs(step) - 2 * error, 0.0))
+        for net in self.nets:
+            net.module_.wide.bias.data += step / self.encoder.y_scale
+        return step
 
     def matrix(self, users, items, arm):
         """Mean outcome of all pairs, by matrix products: ids alone, encoder "mf".

@@ -136,6 +136,8 @@ class CausalNetwork(nn.Module):
         Of the features, for standardisation.
     exposure, imputation : bool
         Which heads there are beside the outcome.
+    intercept : float or array of shape (n_arms,)
+        Where the outcome starts, on the link scale.
     shared : bool
         Whether the exposure loss shapes the representation, as in DragonNet; else
         the head reads the representation only.
@@ -158,6 +160,7 @@ class CausalNetwork(nn.Module):
         exposure=True,
         imputation=False,
         shared=False,
+        intercept=0.0,
     ):
         super().__init__()
         self.encoder = encoder
@@ -178,6 +181,7 @@ class CausalNetwork(nn.Module):
             width += embedding_dim
         sizes = (n_features, n_users, n_items, n_arms)
         self.wide = WidePart(*sizes)
+        self.wide.bias.data[:] = torch.as_tensor(intercept)
         self.exposure = ReadOut(width, *sizes) if exposure else None
         self.imputation = ReadOut(width, *sizes) if imputation else None
 

@@ -44,11 +44,22 @@ class Objective(nn.Module):
     with w = 1{T = t} for "naive", e = 0 for all but "dr" (Wang et al. 2019), and w
     divided by its mean over the batch for "snips" (Swaminathan & Joachims 2015).
     "targeted" adds the targeted regularisation of DragonNet (Shi et al. 2019).
+    ``outcome_loss`` keeps the outcome term of the last batch.
     Probabilities below ``clip`` count as ``clip``. The gradient of the outcome term
     does not reach the exposure and imputation heads, which have losses of their own.
 
     With one arm and sampled pairs, rows are the logged pairs, g the ratio of their
-    density to that of all pairs, and e is averaged over the sampled pairs.
+    density to that of all pairs (at least ``10 * clip``), and e is averaged over the
+    sampled pairs.
+
+    With ``tilt``, one arm and rows shown at random (those of known propensity), the
+    outcome of the other rows is shifted by one parameter on the link scale,
+
+        link E[y | x, chosen by the system] = f(x) + tilt,
+
+    while the rows shown at random see f alone: exact where the chance of being chosen
+    is proportional to exp(gamma y), an exponential tilt. It undoes selection on the
+    outcome itself, which no function of x can.
 
     Parameters
     ----------
@@ -58,16 +69,19 @@ class Objective(nn.Module):
     binary : bool
         Cross-entropy instead of squared error.
     clip : float
+    tilt : float or None
+        Start of the tilt; None: there is none.
     targeted_weight : float
         Of the targeted term.
     """
 
-    def __init__(self, objective, n_arms, binary, clip, targeted_weight=1.0):
+    def __init__(self, objective, n_arms, binary, clip, tilt=None, targeted_weight=1.0):
         super().__init__()
         self.parts = OBJECTIVES[objective]
         self.loss = cross_entropy if binary else squared_error
         self.binary = binary
-        self.clip = clip
+        self.clip = clip if n_arms > 1 else min(10 * clip, 1.0)
+        self.tilt = None if tilt is None else nn.Parameter(torch.tensor(float(tilt)))
         self.targeted_weight = targeted_weight
         if self.parts.targeted:
             self.epsilon = nn.Parameter(torch.zeros(n_arms))
@@ -104,6 +118,8 @@ class Objective(nn.Module):
         n_arms = output.outcome.shape[1]
         rows, arm = batch["weight"], batch["treatment"].unsqueeze(1)
         predicted = output.outcome.gather(1, arm)[:, 0]
+        if self.tilt is not None:
+            predicted = predicted + self.tilt * batch["propensity"].isnan()
         if self.parts.weighting == "none":
             w = rows
         else:
@@ -121,6 +137,7 @@ class Objective(nn.Module):
             loss = loss + e.mean() - e_observed.mean()
         # One outcome term an arm: keep the scale, so that l1 and l2 mean the same.
         loss = loss / n_arms if self.parts.weighting != "none" else loss
+        self.outcome_loss = loss.detach()
         if imputes:
             loss = loss + (w * self.loss(imputation, y)).mean() / n_arms
         if self.parts.targeted and n_arms > 1:
@@ -147,7 +164,7 @@ class Objective(nn.Module):
         return logged.mean() + softplus(pairs.exposure).mean()
 
     def targeted_term(self, output, predicted, y, batch):
-        """Squared error after the fluctuation eps_t / g_t (Shi et al. 2019, eq. 3.2)."""
+        """Squared error after the fluctuation eps_t / g_t, Shi et al. 2019, eq. 3.2."""
         mean = predicted.sigmoid() if self.binary else predicted
         epsilon = self.epsilon[batch["treatment"]]
         fluctuated = mean + epsilon / self.exposure_ratio(output, batch)

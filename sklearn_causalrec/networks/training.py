@@ -59,23 +59,25 @@ class SliceLoader:
         self.batch_size = batch_size
         self.shuffle = shuffle
         self.draw_pairs = draw_pairs
+        # A stream of its own: drawing pairs leaves the order of the batches alone.
+        self.generator = torch.Generator().manual_seed(torch.initial_seed())
 
     def __len__(self):
         return -(-self.n // self.batch_size)
 
     def __iter__(self):
-        rows, generator = self.rows, None
+        rows = self.rows
         if self.shuffle and self.n > self.batch_size:
             order = torch.randperm(self.n)
             rows = order if rows is None else rows[order]
         if not self.shuffle:  # the same pairs at every validation
-            generator = torch.Generator().manual_seed(0)
+            self.generator.manual_seed(0)
         for start in range(0, self.n, self.batch_size):
             stop = min(start + self.batch_size, self.n)
             part = slice(start, stop) if rows is None else rows[start:stop]
             batch = {key: value[part] for key, value in self.X.items()}
             if self.draw_pairs is not None:
-                batch["pairs"] = self.draw_pairs(batch, generator)
+                batch["pairs"] = self.draw_pairs(batch, self.generator)
             yield batch, self.y[part]
 
 
@@ -151,6 +153,8 @@ class CausalNet(NeuralNet):
             if name.split(".")[-2:-1] in (["user"], ["item"]):
                 group["lr"] = ID_RATE * self.lr
             groups.append((name, group))
+        if self.criterion_.tilt is not None:
+            groups.append(("tilt", {"lr": ID_RATE * self.lr}))
         self.optimizer__param_groups = groups
         return super().initialize_optimizer(*args, **kwargs)
 
@@ -162,7 +166,7 @@ class CausalNet(NeuralNet):
         for batch in iterator:
             step = step_fn(batch, **fit_params)
             size = get_len(batch[1])
-            total = total + size * step["loss"].detach()
+            total = total + size * self.criterion_.outcome_loss
             n_rows += size
             if not training:
                 outcome, arm = step["y_pred"].outcome, batch[0]["treatment"]
