@@ -1,0 +1,296 @@
+"""What training and predicting cost beside the same network in bare torch.
+
+- epoch: seconds of an epoch on 200,000 x 50 against a hand-written loop over the same
+  network and data, with batches of 128, 1024 and 8192 (bar: 1.10 times);
+- predict: ``predict`` of 1,000,000 rows against the bare forward pass of the fitted
+  network, whole and in blocks (bar: 1.2 times the faster of the two);
+- memory: peak of ``fit`` on 2,000,000 x 50 float32, 400 MB (bar: 3 times the data).
+
+Both sides take turns, and the best of their times counts. Run from the repository
+root, all of it or some::
+
+    python benchmarks/bench_training.py [epoch] [predict] [memory]
+"""
+
+import inspect
+import json
+import subprocess
+import sys
+import time
+
+THREADS = 2
+N_FEATURES = 50
+PEAK_LINES = ("VmHWM", "VmRSS")
+MB = 1e6
+
+
+def memory():
+    """Peak since the last call of `forget_peak`, and present use, in bytes."""
+    with open("/proc/self/status") as lines:
+        values = dict(line.split(":", 1) for line in lines)
+    return [int(values[name].split()[0]) * 1024 for name in PEAK_LINES]
+
+
+def forget_peak():
+    with open("/proc/self/clear_refs", "w") as control:
+        control.write("5")
+
+
+def make_log(n, n_arms, seed=0):
+    """Features, arm (None with one arm) and outcome."""
+    import numpy as np
+
+    rng = np.random.default_rng(seed)
+    X = rng.standard_normal((n, N_FEATURES), dtype=np.float32)
+    arm = rng.integers(0, n_arms, n) if n_arms > 1 else None
+    y = X[:, 0] + rng.standard_normal(n, dtype=np.float32)
+    return X, arm, y if arm is None else (y + arm).astype(np.float32)
+
+
+def recommender(**settings):
+    """The estimator; without the second stage where it can be left out."""
+    from sklearn_causalrec import CausalDNNRecommender
+
+    default_stage = settings.pop("default_stage", False)
+    known = inspect.signature(CausalDNNRecommender).parameters
+    if "effect_learner" in known and not default_stage:
+        settings["effect_learner"] = "t"
+    return CausalDNNRecommender(random_state=0, **settings)
+
+
+def raw_network(mean=None, scale=None):
+    """Two arms, one shared layer of 128, 64 units an arm, wide part, exposure head.
+
+    Without mean and scale, for features that were standardised beforehand.
+    """
+    import torch
+    from torch import nn
+
+    class Raw(nn.Module):
+        def __init__(self):
+            super().__init__()
+            if mean is not None:
+                self.mean = torch.as_tensor(mean, dtype=torch.float32)
+                self.rate = 1 / torch.as_tensor(scale, dtype=torch.float32)
+            self.shared = nn.Sequential(nn.Linear(N_FEATURES, 128), nn.ReLU())
+            self.heads = nn.Linear(128, 2 * 64)
+            self.weight = nn.Parameter(torch.randn(2, 64) * 0.06)
+            self.bias = nn.Parameter(torch.zeros(2))
+            self.wide = nn.Linear(N_FEATURES, 2)
+            self.exposure = nn.Linear(128, 2, bias=False)
+            self.exposure_wide = nn.Linear(N_FEATURES, 2)
+
+        def forward(self, x):
+            if mean is not None:
+                x = (x - self.mean) * self.rate
+            r = self.shared(x)
+            h = torch.relu(self.heads(r)).view(-1, 2, 64)
+            outcome = (h * self.weight).sum(2) + self.bias + self.wide(x)
+            return outcome, self.exposure(r.detach()) + self.exposure_wide(x)
+
+    return Raw()
+
+
+def same_network(model, X):
+    """Largest difference of the outputs once the raw network has the weights."""
+    import torch
+
+    net, encoder = model.nets_[0].module_.eval(), model.encoder_
+    raw = raw_network(encoder.mean, encoder.scale)
+    with torch.inference_mode():
+        for mine, theirs in (
+            (raw.shared[0].weight, net.dense[0].weight),
+            (raw.shared[0].bias, net.dense[0].bias),
+            (raw.heads.weight, net.heads.hidden.weight),
+            (raw.heads.bias, net.heads.hidden.bias),
+            (raw.weight, net.heads.weight),
+            (raw.bias, net.heads.bias),
+            (raw.wide.weight, net.wide.weight),
+            (raw.wide.bias, net.wide.bias),
+            (raw.exposure.weight, net.exposure.deep.weight),
+            (raw.exposure_wide.weight, net.exposure.wide.weight),
+            (raw.exposure_wide.bias, net.exposure.wide.bias),
+        ):
+            mine.copy_(theirs)
+        x = torch.from_numpy(X)
+        outcome, exposure = raw(x)
+        out = net(x)
+        return max(
+            float((outcome - out.outcome).abs().max()),
+            float((exposure - out.exposure).abs().max()),
+        )
+
+
+def raw_epochs(raw, tensors, batch_size, n_epochs):
+    """Seconds of every epoch of Adam on squared error and cross-entropy."""
+    import torch
+    from torch.nn.functional import cross_entropy, mse_loss
+
+    X, arm, y = tensors
+    optimizer = torch.optim.Adam(raw.parameters(), lr=2e-3, fused=True)
+    seconds = []
+    for _ in range(n_epochs):
+        start = time.perf_counter()
+        order = torch.randperm(len(X))
+        for first in range(0, len(X), batch_size):
+            rows = order[first : first + batch_size]
+            x, t, target = X[rows], arm[rows], y[rows]
+            optimizer.zero_grad()
+            outcome, exposure = raw(x)
+            taken = outcome.gather(1, t[:, None])[:, 0]
+            loss = mse_loss(taken, target) + cross_entropy(exposure, t)
+            loss.backward()
+            optimizer.step()
+        seconds.append(time.perf_counter() - start)
+    return seconds
+
+
+def bench_epoch(n=200_000, n_epochs=3, rounds=4):
+    import torch
+
+    X, arm, y = make_log(n, 2)
+    mean, scale = X.mean(0), X.std(0)
+    z = torch.from_numpy((y - y.mean()) / y.std())
+    plain = (torch.from_numpy(X), torch.from_numpy(arm), z)
+    ready = (torch.from_numpy((X - mean) / scale), torch.from_numpy(arm), z)
+    print(f"epoch of {n:,} x {N_FEATURES}, seconds (best of {n_epochs * rounds})")
+    print("batch   ours   raw    ratio  raw, features standardised beforehand  ratio")
+    for batch_size in (128, 1024, 8192):
+        ours, raw, bare = [], [], []
+        for _ in range(rounds):
+            model = recommender(
+                objective="naive",
+                batch_size=batch_size,
+                max_epochs=n_epochs,
+                early_stopping=False,
+            ).fit(X, y, treatment=arm)
+            ours += [record["seconds"] for record in model.history_]
+            raw += raw_epochs(raw_network(mean, scale), plain, batch_size, n_epochs)
+            bare += raw_epochs(raw_network(), ready, batch_size, n_epochs)
+        a, b, c = min(ours), min(raw), min(bare)
+        print(
+            f"{batch_size:5d}  {a:.3f}  {b:.3f}  {a / b:5.2f}  {c:.3f} {a / c:36.2f}",
+            flush=True,
+        )
+    difference = same_network(model, X[:10_000])
+    print(f"largest difference of the two networks' outputs: {difference:.1e}")
+
+
+def bench_predict(n=1_000_000, rounds=7, block=8192):
+    import numpy as np
+    import torch
+
+    X, arm, y = make_log(n, 2)
+    few = slice(0, 100_000)
+    model = recommender(objective="naive", max_epochs=1)
+    model.fit(X[few], y[few], treatment=arm[few])
+    network = model.nets_[0].module_.eval()
+
+    def whole():
+        with torch.inference_mode():
+            return network(torch.from_numpy(X)).outcome[:, 1].numpy()
+
+    def blocks():
+        with torch.inference_mode():
+            parts = [network(x).outcome[:, 1] for x in torch.from_numpy(X).split(block)]
+            return torch.cat(parts).numpy()
+
+    seconds = {"predict": [], "whole": [], "blocks": []}
+    for _ in range(rounds):
+        for name, run in (
+            ("predict", lambda: model.predict(X)),
+            ("whole", whole),
+            ("blocks", blocks),
+        ):
+            start = time.perf_counter()
+            result = run()
+            seconds[name].append(time.perf_counter() - start)
+            if name == "predict":
+                predicted = result
+            else:
+                expected = result * model.encoder_.y_scale + model.encoder_.y_mean
+                np.testing.assert_allclose(predicted, expected, atol=1e-4)
+    best = {name: min(times) for name, times in seconds.items()}
+    print(f"predict of {n:,} rows, seconds (best of {rounds})")
+    print(
+        f"predict {best['predict']:.3f}; bare forward pass: whole {best['whole']:.3f}, "
+        f"blocks of {block} {best['blocks']:.3f}; ratio to the faster "
+        f"{best['predict'] / min(best['whole'], best['blocks']):.2f}",
+        flush=True,
+    )
+
+
+def measure_fit(n, n_arms, default_stage):
+    """Run in a process of its own: bytes before and at the peak of `fit`."""
+    import torch
+
+    torch.set_num_threads(THREADS)
+    # The first fit imports what fit imports.
+    X, arm, y = make_log(2000, n_arms)
+    recommender(max_epochs=1, default_stage=default_stage).fit(X, y, treatment=arm)
+    imports = memory()[1]
+    X, arm, y = make_log(n, n_arms)
+    model = recommender(max_epochs=2, default_stage=default_stage)
+    before = memory()[1]
+    forget_peak()
+    start = time.perf_counter()
+    model.fit(X, y, treatment=arm)
+    return {
+        "imports": imports,
+        "before": before,
+        "peak": memory()[0],
+        "data": X.nbytes,
+        "seconds": time.perf_counter() - start,
+    }
+
+
+def bench_memory(n=2_000_000):
+    from sklearn_causalrec import CausalDNNRecommender
+
+    cases = [("one arm", 1, False), ("two arms, no second stage", 2, False)]
+    if "effect_learner" in inspect.signature(CausalDNNRecommender).parameters:
+        cases.append(("two arms, default second stage", 2, True))
+    print(f"fit of {n:,} x {N_FEATURES} float32, MB, 2 epochs")
+    print("'beyond' is the peak less what was there before fit, 'all' less imports")
+    for name, n_arms, default_stage in cases:
+        call = [sys.executable, __file__, "measure", str(n), str(n_arms)]
+        call.append(str(int(default_stage)))
+        done = subprocess.run(call, capture_output=True, text=True)
+        if done.returncode:
+            print(f"{name}: failed\n{done.stderr[-2000:]}", flush=True)
+            continue
+        m = json.loads(done.stdout.splitlines()[-1])
+        beyond, everything = m["peak"] - m["before"], m["peak"] - m["imports"]
+        print(
+            f"{name}: data {m['data'] / MB:.0f}, imports {m['imports'] / MB:.0f}, "
+            f"before fit {m['before'] / MB:.0f}, peak {m['peak'] / MB:.0f}, "
+            f"beyond {beyond / MB:.0f} ({beyond / m['data']:.2f} x data), "
+            f"all {everything / MB:.0f} ({everything / m['data']:.2f} x data), "
+            f"{m['seconds']:.0f} s",
+            flush=True,
+        )
+
+
+def main():
+    if sys.argv[1:2] == ["measure"]:
+        n, n_arms, default_stage = map(int, sys.argv[2:])
+        print(json.dumps(measure_fit(n, n_arms, bool(default_stage))))
+        return
+    benchmarks = {
+        "epoch": bench_epoch,
+        "predict": bench_predict,
+        "memory": bench_memory,
+    }
+    chosen = sys.argv[1:] or list(benchmarks)
+    unknown = set(chosen) - set(benchmarks)
+    if unknown:
+        sys.exit(f"unknown: {sorted(unknown)}; choose from {list(benchmarks)}")
+    import torch
+
+    torch.set_num_threads(THREADS)
+    for name in chosen:
+        benchmarks[name]()
+
+
+if __name__ == "__main__":
+    main()
