@@ -134,7 +134,7 @@ class CausalDNNRecommender(BaseEstimator):
         learning_rate_schedule="constant",
         momentum=0.9,
         l1=0.0,
-        l2=1.0,
+        l2=2.0,
         batch_size="auto",
         max_epochs=100,
         early_stopping="auto",
@@ -427,8 +427,8 @@ class CausalDNNRecommender(BaseEstimator):
         if len(self.arms_) > 1 and factual:
             raise ValueError(
                 f"Several arms {self.arms_.tolist()} were fitted, and an outcome can "
-                "be scored only under the arm its row had: pass treatment= to score. With "
-                "cross_validate and GridSearchCV, set_config("
+                "be scored only under the arm its row had: pass treatment= to score. "
+                "With cross_validate and GridSearchCV, set_config("
                 "enable_metadata_routing=True) and params={'treatment': t}, or name a "
                 "column of X as treatment."
             )

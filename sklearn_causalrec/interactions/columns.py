@@ -51,8 +51,8 @@ def as_ids(values, role):
         broken = ~np.isfinite(values) | (values != np.round(values))
         if broken.any():
             raise ValueError(
-                f"The {role} column holds {values[broken].tolist()[0]!r}, which is not an id: "
-                "it looks scaled. Keep ids out of the scaler, for instance with "
+                f"The {role} column holds {values[broken].tolist()[0]!r}, which is not "
+                "an id: it looks scaled. Keep ids out of the scaler, for instance with "
                 'ColumnTransformer([("num", StandardScaler(), numeric_columns)], '
                 'remainder="passthrough", verbose_feature_names_out=False)'
                 '.set_output(transform="pandas").'
@@ -226,7 +226,7 @@ def _to_float32(X):
     if not np.isfinite(X32).all():
         row, col = np.argwhere(~np.isfinite(X32))[0]
         raise ValueError(
-            f"X contains a value too large for float32: {float(X[row, col])!r} in row {row}, "
-            f"feature {col}. Scale it first."
+            f"X contains a value too large for float32: {float(X[row, col])!r} in row "
+            f"{row}, feature {col}. Scale it first."
         )
     return X32

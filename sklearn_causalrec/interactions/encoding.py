@@ -117,10 +117,6 @@ class LogEncoder:
         )
         if not (weight > 0).all():
             rows = rows.take(weight > 0)
-            if len(rows) == 0:
-                raise ValueError(
-                    "sample_weight is zero in every row: nothing to learn."
-                )
             if self.binary and len(np.unique(rows.y)) < 2 and first:
                 raise ValueError(
                     "y has one class only among the rows of positive sample_weight: a "

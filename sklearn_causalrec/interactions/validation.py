@@ -51,8 +51,8 @@ def check_outcome(estimator, y, n, binary, classes=None):
         )
     if len(classes) < 2:
         raise ValueError(
-            f"y has one class only, {found.tolist()[0]!r}: a classifier needs both. Use "
-            'task="regression", or rows of the other class.'
+            f"y has one class only, {found.tolist()[0]!r}: a classifier needs both. "
+            'Use task="regression", or rows of the other class.'
         )
     return (y == classes[1]).astype(np.float64), classes
 
@@ -95,8 +95,8 @@ def check_arms(treatment, n, arms=None):
     if missing.any():
         row = int(missing.argmax())
         raise ValueError(
-            f"treatment is {treatment.tolist()[row]!r} in row {row}: NaN or infinity is no arm. "
-            "Drop those rows, or give them an arm of their own."
+            f"treatment is {treatment.tolist()[row]!r} in row {row}: NaN or infinity "
+            "is no arm. Drop those rows, or give them an arm of their own."
         )
     if treatment.dtype.kind not in "fiub":
         treatment = treatment.astype(object)
@@ -125,8 +125,8 @@ def arm_codes(treatment, arms):
         known = nearest >= 0
     if not known.all():
         raise ValueError(
-            f"treatment holds {treatment[~known].tolist()[0]!r}, an arm unseen in fit; the arms "
-            f"are {arms.tolist()}."
+            f"treatment holds {treatment[~known].tolist()[0]!r}, an arm unseen in fit; "
+            f"the arms are {arms.tolist()}."
         )
     return nearest.astype(np.int64)
 
@@ -152,8 +152,9 @@ def check_propensity(propensity, n):
     if wrong.any():
         row = int(wrong.argmax())
         raise ValueError(
-            f"propensity is {propensity.tolist()[row]!r} in row {row}: it is the probability "
-            "with which the arm taken was chosen, in (0, 1], or NaN where unknown."
+            f"propensity is {propensity.tolist()[row]!r} in row {row}: it is the "
+            "probability with which the arm taken was chosen, in (0, 1], or NaN where "
+            "unknown."
         )
     return None if np.isnan(propensity).all() else propensity
 

@@ -193,6 +193,8 @@ class Ensemble:
                     )
                 else:
                     net = self._net(rows, pairs).to(dtype)
+                # The order of the batches does not depend on which heads there are.
+                torch.manual_seed(seed)
                 records = net.train(
                     X,
                     y,
