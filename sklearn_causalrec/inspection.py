@@ -134,7 +134,7 @@ def recommend(
     --------
     >>> from sklearn_causalrec import CausalDNNRecommender, recommend
     >>> from sklearn_causalrec.datasets import make_exposure_log
-    >>> log = make_exposure_log(900, n_users=50, n_items=20, random_state=0)
+    >>> log = make_exposure_log(900, n_users=50, n_items=100, random_state=0)
     >>> model = CausalDNNRecommender(user="user", item="item", random_state=0)
     >>> model = model.fit(log.X, log.y, treatment=log.treatment)
     >>> top = recommend(model, users=[3, 7], k=2)

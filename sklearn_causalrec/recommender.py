@@ -1,7 +1,6 @@
 """CausalDNNRecommender: the estimator."""
 
 import copy
-import warnings
 from collections.abc import Callable
 from contextlib import contextmanager
 from functools import partial
@@ -17,11 +16,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 from tqdm.auto import tqdm
 
-from sklearn_causalrec.causal.arm_effects import (
-    ArmEffects,
-    interval,
-    stratified_folds,
-)
+from sklearn_causalrec.effects import MAX_SEED, EffectMixin
 from sklearn_causalrec.inspection import recommend
 from sklearn_causalrec.interactions.columns import ROLES, ColumnRoles
 from sklearn_causalrec.interactions.encoding import LogEncoder
@@ -31,10 +26,6 @@ from sklearn_causalrec.networks.modules import ACTIVATIONS
 from sklearn_causalrec.networks.objectives import OBJECTIVES
 from sklearn_causalrec.networks.training import resolve_device
 from sklearn_causalrec.ranking.catalogue import Catalogue
-
-# From so many rows on, three folds leave enough to train on.
-MANY_ROWS = 10_000
-MAX_SEED = np.iinfo(np.int32).max
 
 
 @contextmanager
@@ -60,8 +51,127 @@ def _is_classifier(estimator):
     return estimator.task == "classification"
 
 
-class CausalDNNRecommender(BaseEstimator):
-    """PLACEHOLDER"""
+class CausalDNNRecommender(EffectMixin, BaseEstimator):
+    """Deep causal recommender: what happens if shown, what changes because shown.
+
+    Each row of X is a decision that a system logged: a user, an item, a context.
+    Networks with an outcome head for every treatment arm (TARNet [1]_, with an exposure
+    head DragonNet [2]_) answer ``predict``; a cross-fitted, orthogonal second stage (an
+    R-stack [3]_ of boosted trees, additive models and the networks) answers ``effect``.
+
+    With one arm every row counts as shown: ``predict`` works and ``effect`` raises.
+    With user and item named, the logged pairs against all pairs then tell how selective
+    the exposure was, and rows shown at random (of known propensity, beside rows of an
+    unknown one) undo selection on the outcome itself.
+
+    Parameters
+    ----------
+    task : {"regression", "classification"}, default="regression"
+        "classification": a binary outcome; effects are risk differences.
+    user, item, time, treatment, propensity : str or int, default=None
+        Columns of X, by name or position, with a role; all others are features.
+        User and item are keys with embeddings; ids not seen share one. The last rows
+        in time are held out for validation. Treatment and propensity can be arguments
+        of ``fit`` instead.
+    encoder : {"dnn", "mf"}, default="dnn"
+        Perceptron over features and embeddings, or matrix factorisation with biases,
+        plus a perceptron over the features if any. Both have linear terms.
+    hidden_layer_sizes : sequence of int, default=(128, 64)
+        The last layer belongs to the arm, those before are shared.
+    embedding_dim : int, default=16
+    dropout : float, default=0.0
+    activation : {"relu", "elu", "gelu", "tanh"}, default="relu"
+    input_noise : float, default=0.0
+        Standard deviation of noise on standardised features while training.
+    objective : {"targeted", "naive", "ips", "snips", "dr"}, default="targeted"
+        "naive" weighs rows equally. "ips", "snips" and "dr" weigh by the inverse
+        exposure probability: right where exposure depends on what is in X, at a price
+        in variance, which with one arm costs ranking. "targeted" fits as "naive", with
+        targeted regularisation [2]_; with one arm it then moves the average, not the
+        ranking. See :class:`~sklearn_causalrec.networks.objectives.Objective`.
+    clip : float, default=0.05
+        Exposure probabilities count as at least this.
+    effect_learner : {"stacked", "t"}, default="stacked"
+        "t": no second stage; effects are differences of the outcome heads.
+    n_folds : int, default=5
+        Of the cross-fitting; at most 3 from 10,000 rows on.
+    optimizer : {"adam", "sgd"}, default="adam"
+    learning_rate : float, default=2e-3
+        Id tables learn ten times as fast.
+    learning_rate_schedule : {"constant", "cosine", "plateau"}, default="constant"
+    momentum : float, default=0.9
+        Of "sgd".
+    l1, l2 : float, default=0.0 and 2.0
+        Penalties (l1 sum |w| + l2 / 2 sum w^2) / n on the weights: a prior that counts
+        as much as so many rows.
+    batch_size : int or "auto", default="auto"
+        "auto": a 64th of the rows, between 128 and 1024.
+    max_epochs : int, default=100
+    early_stopping : bool or "auto", default="auto"
+        Stop when the validation loss is not better for ``n_iter_no_change`` epochs, and
+        return to the best; "auto": from 400 rows on. With users named, every user keeps
+        rows to train on.
+    validation_fraction : float, default=0.1
+    n_iter_no_change : int, default=5
+    tol : float, default=1e-4
+        Relative improvement that counts.
+    n_estimators : int, default=1
+        Networks, from different seeds, whose mean predicts.
+    device : str, default="auto"
+        "auto": a GPU where there is one; ``device_`` says which.
+    warm_start : bool, default=False
+        ``fit`` goes on from the networks there are.
+    verbose : int, default=0
+        1: progress bars.
+    random_state : int, RandomState or None, default=None
+        An int makes fits on CPU bit-identical.
+
+    Attributes
+    ----------
+    arms_ : ndarray of shape (n_arms,)
+        Treatment values, sorted.
+    classes_ : ndarray of shape (2,)
+        With ``task="classification"``.
+    nets_ : list of skorch.NeuralNet
+    history_ : list of dict
+        A record an epoch: member, epoch, train_loss, valid_loss, valid_score (R^2 or
+        area under the ROC curve), seconds.
+    overlap_ : dict or None
+        Share of rows clipped, effective sample size by arm.
+    device_ : str
+    n_iter_ : int
+    n_features_in_ : int
+    feature_names_in_ : ndarray of str
+
+    Notes
+    -----
+    ``set_config(enable_metadata_routing=True)`` is all it takes for ``treatment`` and
+    ``propensity`` to travel through Pipeline, ``cross_validate`` and GridSearchCV;
+    :func:`sklearn_causalrec.effect` and :func:`sklearn_causalrec.recommend` see through
+    them.
+
+    References
+    ----------
+    .. [1] Shalit, U., Johansson, F. and Sontag, D. (2017). "Estimating individual
+       treatment effect: generalization bounds and algorithms." ICML.
+    .. [2] Shi, C., Blei, D. and Veitch, V. (2019). "Adapting neural networks for the
+       estimation of treatment effects." NeurIPS.
+    .. [3] Nie, X. and Wager, S. (2021). "Quasi-oracle estimation of heterogeneous
+       treatment effects." Biometrika 108(2).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_causalrec import CausalDNNRecommender
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.normal(size=(800, 3))
+    >>> shown = rng.binomial(1, 1 / (1 + np.exp(-X[:, 0])))
+    >>> y = X[:, 0] + 2 * shown + rng.normal(size=800)
+    >>> model = CausalDNNRecommender(random_state=0).fit(X, y, treatment=shown)
+    >>> low, high = model.ate_interval()
+    >>> bool(low < 2 < high)
+    True
+    """
 
     _parameter_constraints = {
         "task": [StrOptions({"regression", "classification"})],
@@ -328,60 +438,6 @@ class CausalDNNRecommender(BaseEstimator):
         self.n_iter_ = max(record["epoch"] for record in history)
         self.overlap_ = self._summarise_overlap(rows)
 
-    def _fit_effects(self, rows):
-        """The second stage; or, with one arm, the targeted step."""
-        self.effects_ = None
-        rng = check_random_state(self.random_state)
-        seeds = rng.randint(MAX_SEED, size=self.n_folds + 1).tolist()
-        n_folds = self.n_folds if len(rows) < MANY_ROWS else min(3, self.n_folds)
-        settings = dict(epochs=self.max_epochs, catalogue=self.catalogue_)
-        if len(self.arms_) == 1:
-            if (
-                self.objective == "targeted"
-                and self.catalogue_ is not None
-                and self.ensemble_.randomized(rows) is None
-                and len(rows) >= 2 * n_folds
-            ):
-                fold = stratified_folds(rows.arm, n_folds, rng)
-                self.ensemble_.target(rows, fold, seeds[:n_folds], **settings)
-            return
-        if self.effect_learner == "t":
-            return
-        smallest = np.bincount(rows.arm, minlength=len(self.arms_)).min()
-        if smallest < 2 * n_folds:
-            warnings.warn(
-                f"An arm has {smallest} rows, too few for cross-fitting over "
-                f"{n_folds} folds: effects are differences of the outcome heads, "
-                "without intervals.",
-                stacklevel=3,
-            )
-            return
-        fold = stratified_folds(rows.arm, n_folds, rng)
-        settings["catalogue"] = None
-        outcome, exposure = self.ensemble_.cross_fit(
-            rows, fold, seeds[:n_folds], **settings
-        )
-        propensity = rows.propensity
-        if propensity is not None and np.isnan(propensity).any():
-            propensity = None
-        self.effects_ = ArmEffects(len(self.arms_), self.clip, seeds[-1] % 2**30).fit(
-            self._effect_features(rows, outcome),
-            rows.y,
-            rows.arm,
-            rows.weight,
-            fold,
-            outcome,
-            exposure,
-            propensity,
-        )
-
-    @staticmethod
-    def _effect_features(rows, outcome):
-        """Features of the second stage: ids enter by the outcomes predicted of them."""
-        if rows.user is None and rows.item is None:
-            return rows.features
-        return np.column_stack([rows.features, outcome]).astype(np.float32)
-
     def _summarise_overlap(self, rows):
         """How well the arms overlap: share clipped and effective sample size."""
         propensity = self._taken_propensity(rows)
@@ -484,102 +540,10 @@ class CausalDNNRecommender(BaseEstimator):
             return accuracy_score(y, predicted, sample_weight=sample_weight)
         return r2_score(y, mean, sample_weight=sample_weight)
 
-    # -- what changes because it is shown --------------------------------------
-
-    def _contrast(self, T0, T1):
-        """Codes of two arms; 0 and 1 are positions where no arm is called so."""
-        check_is_fitted(self, "nets_")
-        if len(self.arms_) == 1:
-            raise ValueError(
-                "The effect is not identified: fit saw a single treatment value, so "
-                "nothing says what happens otherwise. Fit with treatment=, including "
-                "rows that were not shown; predict and recommend(by='outcome') work."
-            )
-        codes = []
-        positions = not np.isin([0, 1], self.arms_).any() if _numeric(T0, T1) else False
-        for name, arm in (("T0", T0), ("T1", T1)):
-            if positions and arm in (0, 1):
-                codes.append(int(arm))
-                continue
-            try:
-                codes.append(int(arm_codes(np.array([arm]), self.arms_)[0]))
-            except ValueError:
-                raise ValueError(
-                    f"{name}={arm!r} is not an arm; the arms are {self.arms_.tolist()}."
-                ) from None
-        return codes
-
     def propensity_scores(self, X):
         """Probability of every arm, (n, n_arms), as the exposure head estimates it."""
         check_is_fitted(self, "nets_")
         return self.ensemble_.predict(self.encoder_.rows(self, X))[1]
-
-    def effect(self, X, T0=0, T1=1):
-        """Effect of arm T1 against arm T0 on each row.
-
-        Parameters
-        ----------
-        X : array-like of shape (n, p)
-        T0, T1 : scalar
-            Arms; 0 and 1 are positions where no arm is called so.
-
-        Returns
-        -------
-        ndarray of shape (n,)
-            In the units of y; a difference of probabilities where it is binary.
-
-        Raises
-        ------
-        ValueError
-            If fit saw one arm alone, or T0 or T1 is not an arm.
-        """
-        t0, t1 = self._contrast(T0, T1)
-        return self._effect_rows(self.encoder_.rows(self, X), t0, t1)
-
-    def _effect_rows(self, rows, t0, t1):
-        outcomes = self.ensemble_.predict(rows)[0]
-        if self.effects_ is None:
-            return outcomes[:, t1] - outcomes[:, t0]
-        features = self._effect_features(rows, outcomes)
-        return self.effects_.effect(features, outcomes, t0, t1)
-
-    def _need_effects(self, what):
-        if self.effects_ is None:
-            raise ValueError(
-                f"{what} comes from the cross-fitted effect learner, which was not "
-                'fitted: it needs fit (not partial_fit), effect_learner="stacked", and '
-                f"at least {2 * self.n_folds} rows an arm."
-            )
-
-    def effect_interval(self, X, alpha=0.05, T0=0, T1=1):
-        """Bounds of the effect of each row, two arrays of shape (n,).
-
-        They hold on average over rows, not for each; ``benchmarks/RESULTS.md`` has
-        the coverage measured.
-        """
-        t0, t1 = self._contrast(T0, T1)
-        self._need_effects("effect_interval")
-        rows, outcomes = self._outcomes(X)
-        features = self._effect_features(rows, outcomes)
-        return self.effects_.effect_interval(features, outcomes, t0, t1, alpha)
-
-    def ate(self, X=None, T0=0, T1=1):
-        """Average effect over the rows of X, or of the log.
-
-        The doubly robust estimate over the log; over other rows, the mean of
-        ``effect`` plus the mean residual of the log's doubly robust scores.
-        """
-        return self._average(X, T0, T1, "ate")[0]
-
-    def ate_interval(self, X=None, alpha=0.05, T0=0, T1=1):
-        """Bounds of the average effect, from the cross-fitted influence function."""
-        return interval(*self._average(X, T0, T1, "ate_interval"), alpha)
-
-    def _average(self, X, T0, T1, what):
-        t0, t1 = self._contrast(T0, T1)
-        self._need_effects(what)
-        effect = None if X is None else self.effect(X, T0, T1)
-        return self.effects_.ate(t0, t1, effect)
 
     # -- lists -----------------------------------------------------------------
 
@@ -636,7 +600,3 @@ class CausalDNNRecommender(BaseEstimator):
         if by == "outcome" and min_effect is None and ids_alone:
             return PairScores(score, partial(self.ensemble_.matrix, arm=t1))
         return PairScores(score, None)
-
-
-def _numeric(*values):
-    return all(isinstance(value, Real) for value in values)
