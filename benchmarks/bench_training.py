@@ -10,15 +10,19 @@ Both sides take turns, and the best of their times counts. Run from the reposito
 root, all of it or some::
 
     python benchmarks/bench_training.py [epoch] [predict] [memory]
+
+Two threads, or as many as THREADS in the environment says. On a machine that is busy
+otherwise, two threads wait for each other and only THREADS=1 compares the two sides.
 """
 
 import inspect
 import json
+import os
 import subprocess
 import sys
 import time
 
-THREADS = 2
+THREADS = int(os.environ.get("THREADS", 2))
 N_FEATURES = 50
 PEAK_LINES = ("VmHWM", "VmRSS")
 MB = 1e6
@@ -145,7 +149,7 @@ def raw_epochs(raw, tensors, batch_size, n_epochs):
     return seconds
 
 
-def bench_epoch(n=200_000, n_epochs=3, rounds=4):
+def bench_epoch(n=200_000, n_epochs=3, rounds=4, batches=(128, 1024, 8192), l2=0.0):
     import torch
 
     X, arm, y = make_log(n, 2)
@@ -155,12 +159,13 @@ def bench_epoch(n=200_000, n_epochs=3, rounds=4):
     ready = (torch.from_numpy((X - mean) / scale), torch.from_numpy(arm), z)
     print(f"epoch of {n:,} x {N_FEATURES}, seconds (best of {n_epochs * rounds})")
     print("batch   ours   raw    ratio  raw, features standardised beforehand  ratio")
-    for batch_size in (128, 1024, 8192):
+    for batch_size in batches:
         ours, raw, bare = [], [], []
         for _ in range(rounds):
             model = recommender(
                 objective="naive",
                 batch_size=batch_size,
+                l2=l2,
                 max_epochs=n_epochs,
                 early_stopping=False,
             ).fit(X, y, treatment=arm)
@@ -224,7 +229,7 @@ def measure_fit(n, n_arms, default_stage):
     """Run in a process of its own: bytes before and at the peak of `fit`."""
     import torch
 
-    torch.set_num_threads(THREADS)
+    torch.set_num_threads(1)  # memory hardly depends on it, and others may be at work
     # The first fit imports what fit imports.
     X, arm, y = make_log(2000, n_arms)
     recommender(max_epochs=1, default_stage=default_stage).fit(X, y, treatment=arm)
