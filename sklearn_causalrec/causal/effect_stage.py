@@ -385,7 +385,7 @@ class StackedEffect(BaseEstimator):
         self._bins = Bins(X[few])
         self._fit_nuisances(X, y, t, outcome_oof, exposure_oof, propensity)
         self._fit_candidates(X, y, t, outcome_oof)
-        self._fit_average(y, t)
+        self._fit_average(X, y, t)
         self.outcome_oof_ = self._mu * self._scale + self._shift
         del self._fold, self._mu
         return self
@@ -560,12 +560,46 @@ class StackedEffect(BaseEstimator):
         return centre - half, centre + half
 
     # ------------------------------------------------------ the average effect
-    def _fit_average(self, y, t):
+    def _regressed(self, X, rest, weight):
+        """Cross-fitted ridge regression of ``rest`` on ``X`` and, where the rows are
+        twenty times as many, its products and squares."""
+        n, p = X.shape
+        centre, spread = X.mean(0, dtype=float), X.std(0, dtype=float)
+        spread[spread < 1e-9] = 1.0
+        pairs = np.triu_indices(p)
+        if len(pairs[0]) > min(n / 20, 400):
+            pairs = np.empty((2, 0), int)
+        size = 1 + p + len(pairs[0])
+        gram = np.zeros((self._n_folds, size, size + 1))
+        blocks = [slice(i, i + CHUNK // 8) for i in range(0, n, CHUNK // 8)]
+
+        def scaled(b):
+            Z = np.clip((X[b] - centre) / spread, -4, 4)
+            return np.column_stack(
+                [np.ones(len(Z)), Z, Z[:, pairs[0]] * Z[:, pairs[1]]]
+            )
+
+        for b in blocks:
+            Z = scaled(b)
+            for k in range(self._n_folds):
+                ZW = (Z * np.where(self._fold[b] == k, weight[b], 0)[:, None]).T
+                gram[k] += ZW @ np.column_stack([Z, rest[b]])
+        # as much prior weight as each coefficient were worth one average row
+        penalty = np.eye(size) * size * weight.sum() / (weight > 0).sum()
+        total = gram.sum(0) + np.column_stack([penalty, np.zeros(size)])
+        coefs = [np.linalg.solve((total - g)[:, :-1], (total - g)[:, -1]) for g in gram]
+        coefs = np.array(coefs)
+        parts = [np.sum(scaled(b) * coefs[self._fold[b]], 1) for b in blocks]
+        return np.concatenate(parts)
+
+    def _fit_average(self, X, y, t):
         """AIPW scores from calibrated nuisances ([3]_) and their influence.
 
         Isotonic calibration makes the first-order effect of one inconsistent
         nuisance vanish; what remains of it enters the influence function as the
-        two corrections of [4]_.
+        two corrections of [4]_. A cross-fitted regression makes the residuals
+        uncorrelated with ``X`` under the weights ``(1 - g) / g``, the direction
+        in which estimating a propensity linear in its logit moves the mean.
         """
         w, e = self._w, self.propensity_
         if not self._known:
@@ -576,6 +610,7 @@ class StackedEffect(BaseEstimator):
             mine = t == arm
             g = e if arm == 1 else 1 - e
             q = _isotonic(self._mu[mine, arm], y[mine], w[mine], self._mu[:, arm])
+            q = q + self._regressed(X, y - q, np.where(mine, w * (1 - g) / g, 0))
             rest = np.where(mine, y - q, 0.0)
             score = score + sign * (q + rest / g)
             bias_y = _binned(g[mine], rest[mine], w[mine], g)

@@ -1,0 +1,163 @@
+"""Effects of single rows against peers, on data with a known truth.
+
+Root of the mean squared error of the effect (square root of PEHE) on
+
+- ACIC 2016, files 1-3: 80/20 split with the file number as seed, test rows,
+  divided by the standard deviation of the observed outcome;
+- RealCause PSID, samples 0-9: all rows. The truth is a difference of two drawn
+  outcomes, so most of the error is noise that no method can remove;
+- a simulated log: 20,000 x 25, confounded, linear effect, fresh rows.
+
+Hyper-parameters are the defaults and the same for every row; they were chosen
+on other simulated outcomes. Peers: X-learner of LightGBM, and CausalForestDML
+and LinearDML of EconML with LightGBM nuisances. Missing peers are left out.
+
+Run ``python benchmarks/bench_effects.py [acic psid log] [--no-peers]``.
+"""
+
+import argparse
+import time
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy.special import expit
+
+from sklearn_causalrec.causal.effect_stage import StackedEffect
+
+DATA = Path(__file__).parent / "data"
+
+
+def ours(X, y, t, X_new):
+    """Effect at ``X_new`` and the average effect over the rows of ``X``."""
+    stage = StackedEffect(random_state=0).fit(X, y, t)
+    return stage.effect(X_new), stage.ate_
+
+
+def x_lightgbm(X, y, t, X_new):
+    """X-learner (Künzel et al. 2019) of LightGBM with its defaults."""
+    from lightgbm import LGBMClassifier, LGBMRegressor
+
+    def fit(rows, target):
+        return LGBMRegressor(verbose=-1, random_state=0).fit(X[rows], target)
+
+    on, off = t == 1, t == 0
+    shown, hidden = fit(on, y[on]), fit(off, y[off])
+    effect_on = fit(on, y[on] - hidden.predict(X[on]))
+    effect_off = fit(off, shown.predict(X[off]) - y[off])
+    exposure = LGBMClassifier(verbose=-1, random_state=0).fit(X, t)
+
+    def effect(X):
+        g = exposure.predict_proba(X)[:, 1]
+        return g * effect_off.predict(X) + (1 - g) * effect_on.predict(X)
+
+    return effect(X_new), effect(X).mean()
+
+
+def _dml(kind, X, y, t, X_new):
+    import econml.dml
+    from lightgbm import LGBMClassifier, LGBMRegressor
+
+    model = getattr(econml.dml, kind)(
+        model_y=LGBMRegressor(verbose=-1, random_state=0),
+        model_t=LGBMClassifier(verbose=-1, random_state=0),
+        discrete_treatment=True,
+        random_state=0,
+    ).fit(y, t, X=X)
+    return model.effect(X_new), model.effect(X).mean()
+
+
+def causal_forest(X, y, t, X_new):
+    return _dml("CausalForestDML", X, y, t, X_new)
+
+
+def linear_dml(X, y, t, X_new):
+    return _dml("LinearDML", X, y, t, X_new)
+
+
+PEERS = {
+    "X-LightGBM": x_lightgbm,
+    "CausalForestDML": causal_forest,
+    "LinearDML": linear_dml,
+}
+
+
+def acic(file):
+    """Rows to train on, rows to test on and the scale of the error."""
+    folder = DATA / "acic2016"
+    X = pd.get_dummies(pd.read_csv(folder / "x.csv.gz"), dtype=float)
+    X = X.to_numpy(np.float32)
+    d = pd.read_csv(folder / f"zymu_{file}.csv.gz")
+    t = d.z.to_numpy()
+    y = np.where(t == 1, d.y1, d.y0)
+    truth = (d.mu1 - d.mu0).to_numpy()
+    order = np.random.RandomState(file).permutation(len(t))
+    cut = int(0.8 * len(t))
+    train, test = order[:cut], order[cut:]
+    return X[train], y[train], t[train], truth[train], X[test], truth[test], y.std()
+
+
+def psid(sample):
+    d = pd.read_csv(DATA / "realcause_psid" / f"sample{sample}.csv.gz")
+    X = d.loc[:, "age":"re75"].to_numpy(np.float32)
+    truth = d.ite.to_numpy()
+    return X, d.y.to_numpy(), d.t.to_numpy().astype(int), truth, X, truth, 1.0
+
+
+def simulated_log(seed, n=20_000, n_new=5_000, effect="linear"):
+    """A confounded log of 25 features with a linear (or nonlinear) effect."""
+    rng = np.random.default_rng([56, seed])
+    X = rng.normal(size=(n + n_new, 25)).astype(np.float32)
+    slopes = rng.normal(size=25) * 0.3
+    exposure = np.r_[rng.normal(size=8) * 0.35, np.zeros(17)]
+    base = X @ slopes + 0.5 * np.sin(2 * X[:, 0]) + 0.5 * np.maximum(X[:, 1], 0)
+    e = np.clip(expit(X @ exposure + 0.3 * X[:, 1]), 0.03, 0.97)
+    linear = 0.5 + X[:, :5] @ (rng.normal(size=5) * 0.4)
+    bent = 0.6 * np.tanh(2 * X[:, 0]) + 0.6 * (X[:, 1] > 0.3) * (X[:, 2] > -0.3)
+    truth = linear if effect == "linear" else 0.5 + bent
+    t = rng.binomial(1, e)
+    y = base + t * truth + rng.normal(size=n + n_new)
+    return X[:n], y[:n], t[:n], truth[:n], X[n:], truth[n:], 1.0
+
+
+TABLES = {
+    "acic": (acic, (1, 2, 3)),
+    "psid": (psid, range(10)),
+    "log": (simulated_log, range(1000, 1005)),
+}
+
+
+def table(load, keys, methods):
+    """One row a method and data set: error, error of the average, seconds."""
+    rows = []
+    for key in keys:
+        X, y, t, truth, X_new, truth_new, scale = load(key)
+        for name, method in methods.items():
+            start = time.perf_counter()
+            try:
+                effect, average = method(X, y, t, X_new)
+            except ImportError as missing:
+                print(f"{name} left out: {missing}")
+                continue
+            error = np.sqrt(np.mean((effect - truth_new) ** 2)) / scale
+            ate = abs(average - truth.mean()) / scale
+            rows.append((name, key, error, ate, time.perf_counter() - start))
+    columns = ["method", "data", "root_pehe", "ate_error", "seconds"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+if __name__ == "__main__":
+    warnings.filterwarnings("ignore")
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("tables", nargs="*", default=list(TABLES))
+    parser.add_argument("--no-peers", action="store_true")
+    options = parser.parse_args()
+    methods = {"ours": ours} | ({} if options.no_peers else PEERS)
+    for name in options.tables:
+        done = table(*TABLES[name], methods)
+        print(f"\n{name}: root PEHE by data set, then mean and sd of all columns")
+        wide = done.pivot(index="method", columns="data", values="root_pehe")
+        print(wide.loc[list(dict.fromkeys(done.method))].round(4).to_string())
+        numbers = done.drop(columns="data").groupby("method", sort=False)
+        print(numbers.agg(["mean", "std"]).round(4).to_string(), flush=True)
