@@ -97,7 +97,8 @@ ax.set(xlim=(0, 1.15 * table["effect"].max()), xlabel="effect of showing on buyi
 ax.tick_params(axis="y", length=0)
 ax.spines[["top", "right"]].set_visible(False)
 
-output = Path(__file__).parent / "output" if "__file__" in globals() else Path.cwd()
+here = Path(__file__).parent if "__file__" in globals() else Path.cwd()
+output = here / "output"
 output.mkdir(exist_ok=True)
 figure.savefig(output / "do_calculus.png", dpi=150)
 print(f"Plot: {(output / 'do_calculus.png').resolve()}")

@@ -169,7 +169,8 @@ print(value.to_string(float_format="{:.2f}".format))
 # The two in one picture
 # ----------------------
 
-output = Path(__file__).parent / "output" if "__file__" in globals() else Path.cwd()
+here = Path(__file__).parent if "__file__" in globals() else Path.cwd()
+output = here / "output"
 output.mkdir(exist_ok=True)
 BLUE, VERMILION, GREY = "#0072B2", "#D55E00", "0.6"
 plt.rcParams.update(
