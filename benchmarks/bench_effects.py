@@ -10,7 +10,8 @@ Root of the mean squared error of the effect (square root of PEHE) on
 
 Hyper-parameters are the defaults and the same for every row; they were chosen
 on other simulated outcomes. Peers: X-learner of LightGBM, and CausalForestDML
-and LinearDML of EconML with LightGBM nuisances. Missing peers are left out.
+and LinearDML of EconML with LightGBM nuisances, the forest also with EconML's own
+choice of them ("auto"). Missing peers are left out.
 
 Run ``python benchmarks/bench_effects.py [acic psid log] [--no-peers]``.
 """
@@ -55,21 +56,26 @@ def x_lightgbm(X, y, t, X_new):
     return effect(X_new), effect(X).mean()
 
 
-def _dml(kind, X, y, t, X_new):
+def _dml(kind, X, y, t, X_new, lightgbm=True):
     import econml.dml
     from lightgbm import LGBMClassifier, LGBMRegressor
 
+    nuisances = {
+        "model_y": LGBMRegressor(verbose=-1, random_state=0),
+        "model_t": LGBMClassifier(verbose=-1, random_state=0),
+    }
     model = getattr(econml.dml, kind)(
-        model_y=LGBMRegressor(verbose=-1, random_state=0),
-        model_t=LGBMClassifier(verbose=-1, random_state=0),
-        discrete_treatment=True,
-        random_state=0,
+        **(nuisances if lightgbm else {}), discrete_treatment=True, random_state=0
     ).fit(y, t, X=X)
     return model.effect(X_new), model.effect(X).mean()
 
 
 def causal_forest(X, y, t, X_new):
     return _dml("CausalForestDML", X, y, t, X_new)
+
+
+def causal_forest_auto(X, y, t, X_new):
+    return _dml("CausalForestDML", X, y, t, X_new, lightgbm=False)
 
 
 def linear_dml(X, y, t, X_new):
@@ -79,6 +85,7 @@ def linear_dml(X, y, t, X_new):
 PEERS = {
     "X-LightGBM": x_lightgbm,
     "CausalForestDML": causal_forest,
+    "CausalForestDML, auto": causal_forest_auto,
     "LinearDML": linear_dml,
 }
 
@@ -113,7 +120,7 @@ def simulated_log(seed, n=20_000, n_new=5_000, effect="linear"):
     exposure = np.r_[rng.normal(size=8) * 0.35, np.zeros(17)]
     base = X @ slopes + 0.5 * np.sin(2 * X[:, 0]) + 0.5 * np.maximum(X[:, 1], 0)
     e = np.clip(expit(X @ exposure + 0.3 * X[:, 1]), 0.03, 0.97)
-    linear = 0.5 + X[:, :5] @ (rng.normal(size=5) * 0.4)
+    linear = 0.5 + X[:, :5] @ (rng.normal(size=5) * 0.15)
     bent = 0.6 * np.tanh(2 * X[:, 0]) + 0.6 * (X[:, 1] > 0.3) * (X[:, 2] > -0.3)
     truth = linear if effect == "linear" else 0.5 + bent
     t = rng.binomial(1, e)

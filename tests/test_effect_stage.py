@@ -197,7 +197,7 @@ def test_treatment_must_be_binary(t):
 
 def test_a_fold_that_holds_a_whole_arm_is_an_error():
     X, y, t, _ = log(n=200)
-    with pytest.raises(ValueError, match="without fold 1 an arm has fewer"):
+    with pytest.raises(ValueError, match="without fold 0 an arm has fewer"):
         StackedEffect().fit(X, y, t, fold=t)
 
 

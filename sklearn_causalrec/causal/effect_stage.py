@@ -1,7 +1,10 @@
 """Effects from cross-fitted predictions: R-stacking of orthogonal learners."""
 
+import warnings
+
 import numpy as np
 from joblib import Parallel, delayed
+from scipy.linalg import solve_triangular
 from scipy.optimize import nnls
 from scipy.stats import norm
 from sklearn.base import BaseEstimator, RegressorMixin
@@ -9,6 +12,7 @@ from sklearn.ensemble import (
     HistGradientBoostingClassifier,
     HistGradientBoostingRegressor,
 )
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression, lasso_path
 from sklearn.utils import check_random_state
@@ -16,6 +20,7 @@ from sklearn.utils.validation import check_is_fitted
 from threadpoolctl import threadpool_limits
 
 CHUNK = 65_536
+RIDGE = 1e-6
 HALF = dict(learning_rate=0.1, max_features=0.5)
 
 
@@ -117,13 +122,12 @@ class AdditiveLasso(RegressorMixin, BaseEstimator):
         C, c = C[:-1, :-1] / np.outer(sd, sd), C[:-1, -1] / sd
         if alphas is None:
             alphas = max(np.abs(c).max(), 1e-12) * np.logspace(0, -2.7, 24)
-        values, vectors = np.linalg.eigh(C)
-        keep = values > 1e-10 * values[-1]
-        root = np.sqrt(values[keep])
-        R, r = root[:, None] * vectors[:, keep].T, (vectors[:, keep].T @ c) / root
-        m = len(r)
+        # Any R with R'R = C will do; the ridge carries terms that repeat another.
+        C += RIDGE * np.eye(len(C))
+        R = np.linalg.cholesky(C).T
+        r = solve_triangular(R, c, trans="T")
         coefs = lasso_path(
-            np.asfortranarray(R), r, alphas=alphas / m, precompute=C, Xy=c,
+            np.asfortranarray(R), r, alphas=alphas / len(r), precompute=C, Xy=c,
             max_iter=200, tol=1e-3,
         )[1] / sd[:, None]  # fmt: skip
         means = G[:-2, -1] / G[-1, -1]
@@ -371,7 +375,7 @@ class StackedEffect(BaseEstimator):
             )
             if min((a > 0).sum() for a in left) < 2:
                 raise ValueError(
-                    f"without fold {name!r} an arm has fewer than two rows of "
+                    f"without fold {name} an arm has fewer than two rows of "
                     "positive weight; use fewer folds or stratify them by t"
                 )
         self._n_folds, self._fold, self._w = len(names), fold, w
@@ -408,7 +412,11 @@ class StackedEffect(BaseEstimator):
                 return job(parts[i], k, np.flatnonzero(~held), held, train)
 
         tasks = [(k, i) for k in range(self._n_folds) for i in range(len(parts))]
-        done = Parallel(self.n_jobs, prefer="threads")(delayed(run)(*a) for a in tasks)
+        with warnings.catch_warnings():
+            # The path is searched coarsely: its penalty is chosen by validation.
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            workers = Parallel(self.n_jobs, prefer="threads")
+            done = workers(delayed(run)(*task) for task in tasks)
         return [done[i : i + len(parts)] for i in range(0, len(done), len(parts))]
 
     def _fit_nuisances(self, X, y, t, net, net_exposure, known):
