@@ -412,7 +412,9 @@ class StackedEffect(BaseEstimator):
                 return job(parts[i], k, np.flatnonzero(~held), held, train)
 
         tasks = [(k, i) for k in range(self._n_folds) for i in range(len(parts))]
-        with warnings.catch_warnings():
+        # Small matrices: BLAS threads cost more than they give, many times so where
+        # other processes want the same cores.
+        with warnings.catch_warnings(), threadpool_limits(1, user_api="blas"):
             # The path is searched coarsely: its penalty is chosen by validation.
             warnings.simplefilter("ignore", ConvergenceWarning)
             workers = Parallel(self.n_jobs, prefer="threads")
