@@ -338,12 +338,12 @@ def test_device_is_said():
 def test_selective_exposure_gives_an_exposure_ratio():
     """Items shown three times as often have three times the density."""
     rng = np.random.default_rng(0)
-    user, item = np.divmod(np.arange(60 * 40), 40)
+    user, item = np.divmod(np.arange(300 * 40), 40)
     shown = rng.random(len(user)) < np.where(item < 20, 0.6, 0.2)
     frame = pd.DataFrame({"user": user, "item": item})[shown]
     y = rng.normal(size=len(frame))
     model = fast(user="user", item="item", encoder="mf", objective="ips")
-    model.set_params(max_epochs=60, early_stopping=False, learning_rate=0.02)
+    model.set_params(max_epochs=15, early_stopping=False, embedding_dim=1)
     model.fit(frame, y)
     ratio = model.propensity_scores(frame)[:, 0]
     often = frame["item"] < 20

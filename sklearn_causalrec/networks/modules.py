@@ -214,7 +214,7 @@ class CausalNetwork(nn.Module):
         vectors = self.vectors.user(users) * self.arm_scale[arm]
         bias = self.wide.bias[arm] + self.wide.user(users)[:, arm, None]
         out = torch.addmm(bias, vectors, self.vectors.item(items).T)
-        return out.add_(self.wide.item(items)[:, arm])
+        return out.add_(self.wide.item(items)[:, arm].contiguous())
 
     def _id_tables(self, kind):
         return [m for name, m in self.named_modules() if name.split(".")[-1] == kind]

@@ -2,6 +2,7 @@
 
 import time
 from contextlib import contextmanager
+from fnmatch import filter as matching
 
 import numpy as np
 import torch
@@ -9,7 +10,7 @@ from sklearn import config_context
 from sklearn.metrics import r2_score, roc_auc_score
 from skorch import NeuralNet
 from skorch.callbacks import EarlyStopping, LRScheduler
-from skorch.dataset import Dataset, get_len
+from skorch.dataset import Dataset
 from skorch.utils import noop
 from torch.utils.data import Subset
 
@@ -146,17 +147,38 @@ class CausalNet(NeuralNet):
         return [(name, p) for name, p in named if not name.endswith("bias")]
 
     def initialize_optimizer(self, *args, **kwargs):
-        """l2 is the optimizer's decay, which has the penalty's gradient at no cost."""
-        groups = []
-        for name, _ in self._weights():
-            group = {"weight_decay": self.l2 / self.n_rows}
-            if name.split(".")[-2:-1] in (["user"], ["item"]):
-                group["lr"] = ID_RATE * self.lr
-            groups.append((name, group))
-        if self.criterion_.tilt is not None:
-            groups.append(("tilt", {"lr": ID_RATE * self.lr}))
-        self.optimizer__param_groups = groups
+        """l2 is the optimizer's decay, which has the penalty's gradient at no cost.
+
+        Few groups: a fused optimizer runs once a group.
+        """
+        decay = {"weight_decay": self.l2 / self.n_rows} if self.l2 else {}
+        fast = {"lr": ID_RATE * self.lr}
+        groups = [
+            ("*.user.weight", {**decay, **fast}),
+            ("*.item.weight", {**decay, **fast}),
+            ("tilt", fast),
+        ]
+        if self.l2:
+            groups += [("*weight", decay), ("arm_scale", decay)]
+        names = [name for name, _ in self.get_all_learnable_params()]
+        self.optimizer__param_groups = [g for g in groups if matching(names, g[0])]
         return super().initialize_optimizer(*args, **kwargs)
+
+    def train_step(self, batch, **fit_params):
+        """As in skorch, for optimizers that evaluate the loss once."""
+        self.optimizer_.zero_grad()
+        step = self.train_step_single(batch, **fit_params)
+        self.optimizer_.step()
+        return step
+
+    def _set_training(self, training=True):
+        if self.module_.training != training:
+            super()._set_training(training)
+
+    def infer(self, x, **fit_params):
+        if self.device == "cpu":  # the loader gives tensors: nothing to move
+            return self.module_(**x)
+        return super().infer(x, **fit_params)
 
     def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
         """As in skorch, without a history record and a notification a batch."""
@@ -165,7 +187,7 @@ class CausalNet(NeuralNet):
         total, n_rows, seen = 0.0, 0, []
         for batch in iterator:
             step = step_fn(batch, **fit_params)
-            size = get_len(batch[1])
+            size = len(batch[1])
             total = total + size * self.criterion_.outcome_loss
             n_rows += size
             if not training:
