@@ -23,8 +23,10 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import torch
 from scipy.special import expit
 
+from sklearn_causalrec import CausalDNNRecommender
 from sklearn_causalrec.causal.effect_stage import StackedEffect
 
 DATA = Path(__file__).parent / "data"
@@ -32,6 +34,12 @@ DATA = Path(__file__).parent / "data"
 
 def ours(X, y, t, X_new):
     """Effect at ``X_new`` and the average effect over the rows of ``X``."""
+    model = CausalDNNRecommender(random_state=0).fit(X, y, treatment=t)
+    return model.effect(X_new), model.ate()
+
+
+def second_stage(X, y, t, X_new):
+    """The second stage of it alone, without the networks."""
     stage = StackedEffect(random_state=0).fit(X, y, t)
     return stage.effect(X_new), stage.ate_
 
@@ -160,7 +168,9 @@ if __name__ == "__main__":
     parser.add_argument("tables", nargs="*", default=list(TABLES))
     parser.add_argument("--no-peers", action="store_true")
     options = parser.parse_args()
-    methods = {"ours": ours} | ({} if options.no_peers else PEERS)
+    torch.set_num_threads(1)
+    methods = {"ours": ours, "ours, stage alone": second_stage}
+    methods |= {} if options.no_peers else PEERS
     for name in options.tables:
         done = table(*TABLES[name], methods)
         print(f"\n{name}: root PEHE by data set, then mean and sd of all columns")
