@@ -5,9 +5,12 @@ lin = -1.6 + 1.2 z(ratio) + 0.5 z(item noise), Bernoulli(sigmoid(lin)). Judged o
 true y of all 58,100 pairs. "5 % random" adds pairs shown at random with probability
 0.05, marked by that propensity; the others have none.
 
-Settings are the same in every row. Dimension, schedule and penalty were chosen on
-simulated worlds of users and items; the penalty is a compromise between those that are
-best for all pairs and for pairs not in the log.
+Settings are the same in every row, not blind to these data. Dimension and schedule
+were compared on simulated worlds of users and items. The penalty is a compromise of
+those best for all pairs and for unlogged pairs, after a sweep on one exposure of
+this slice. That density ratios are clipped at 10 * clip = 0.5, and the targeted step
+shrunk by two standard errors, was settled after seeing this slice, other exposures.
+The exposures here are drawn afresh; users, items and outcomes are the same.
 
 Run ``python benchmarks/bench_kuairec.py [n_seeds]``.
 """
@@ -24,6 +27,7 @@ from sklearn.metrics import roc_auc_score
 from sklearn_causalrec import CausalDNNRecommender
 from sklearn_causalrec.datasets import load_kuairec_slice
 
+FIRST_SEED = 100  # exposures of lower seeds were looked at during development
 SETTINGS = dict(
     task="classification",
     encoder="mf",
@@ -57,7 +61,7 @@ def main(n_seeds):
     y = (frame["watch_ratio"] >= 1).astype(int).to_numpy()
     print(f"mean of y over all pairs: {y.mean():.3f}")
     records = []
-    for seed in range(n_seeds):
+    for seed in range(FIRST_SEED, FIRST_SEED + n_seeds):
         shown, random = expose(frame, np.random.default_rng(seed))
         propensity = np.where(random, 0.05, np.nan)
         for log, logged in (("log alone", shown), ("5 % random", shown | random)):

@@ -9,12 +9,11 @@ from scipy.optimize import minimize
 from sklearn.linear_model import LassoCV, LinearRegression
 
 from sklearn_causalrec.causal.effect_stage import (
-    AdditiveLasso,
-    Bins,
     StackedEffect,
     _binned,
     _convex_weights,
 )
+from sklearn_causalrec.causal.learners import AdditiveLasso, Bins
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 

@@ -4,32 +4,25 @@ import warnings
 
 import numpy as np
 from joblib import Parallel, delayed
-from scipy.linalg import solve_triangular
 from scipy.optimize import nnls
 from scipy.stats import norm
-from sklearn.base import BaseEstimator, RegressorMixin
-from sklearn.ensemble import (
-    HistGradientBoostingClassifier,
-    HistGradientBoostingRegressor,
-)
+from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.isotonic import IsotonicRegression
-from sklearn.linear_model import LogisticRegression, lasso_path
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 from threadpoolctl import threadpool_limits
 
-CHUNK = 65_536
-RIDGE = 1e-6
+from sklearn_causalrec.causal.learners import (
+    CHUNK,
+    AdditiveLasso,
+    AdditiveLogit,
+    Bins,
+    Boost,
+    chunked_predict,
+)
+
 HALF = dict(learning_rate=0.1, max_features=0.5)
-
-
-def _predict(model, X):
-    """Predictions of ``model`` in chunks, so that copies stay small."""
-    call = model.predict_proba if hasattr(model, "predict_proba") else model.predict
-    parts = [call(X[i : i + CHUNK]) for i in range(0, len(X), CHUNK)]
-    out = np.concatenate(parts) if parts else np.empty(0)
-    return out[:, 1] if out.ndim == 2 else out
 
 
 def _convex_weights(P, target, weight):
@@ -49,160 +42,6 @@ def _convex_weights(P, target, weight):
     R = np.sqrt(values[keep])[:, None] * vectors[:, keep].T
     c, _ = nnls(R, (vectors[:, keep].T @ cross) / np.sqrt(values[keep]))
     return c / c.sum() if c.sum() > 0 else np.full(P.shape[1], 1 / P.shape[1])
-
-
-class AdditiveLasso(RegressorMixin, BaseEstimator):
-    """Lasso over a line, hinges and steps of each feature.
-
-    The penalty is chosen by cross-validation on Gram matrices: the data are
-    read once, in chunks, and the path is that of an equivalent problem with as
-    many rows as basis functions.
-
-    Parameters
-    ----------
-    n_knots : int, default=5
-        Quantiles of a feature at which a hinge and a step are placed.
-    n_folds : int, default=3
-        Folds of the choice of the penalty.
-    max_features : int, default=100
-        Features beyond this number enter as lines only.
-    """
-
-    def __init__(self, n_knots=5, n_folds=3, max_features=100):
-        self.n_knots = n_knots
-        self.n_folds = n_folds
-        self.max_features = max_features
-
-    def _basis(self, X):
-        Z = (X - self.mean_) / self.scale_
-        jump = Z[:, self.knot_of_] - self.knots_
-        return np.hstack([Z, np.maximum(jump, 0), jump > 0])
-
-    def fit(self, X, y, sample_weight=None):
-        n, p = X.shape
-        w = np.ones(n) if sample_weight is None else np.asarray(sample_weight, float)
-        self.mean_, self.scale_ = X.mean(0, dtype=float), X.std(0, dtype=float)
-        self.scale_[self.scale_ < 1e-9] = 1.0
-        knots = np.quantile(X, np.linspace(0, 1, self.n_knots + 2), axis=0)
-        knots = (knots - self.mean_) / self.scale_
-        inner = [np.unique(k[(k > k[0]) & (k < k[-1])]) for k in knots.T]
-        if p > self.max_features:
-            inner = [k[:0] for k in inner]
-        self.knot_of_ = np.repeat(np.arange(p), [len(k) for k in inner])
-        self.knots_ = np.concatenate(inner)
-        size = p + 2 * len(self.knots_) + 2
-        gram = np.zeros((self.n_folds, size, size))
-        for f in range(self.n_folds):
-            rows = np.arange(f, n, self.n_folds)
-            for i in range(0, len(rows), CHUNK // 4):
-                r = rows[i : i + CHUNK // 4]
-                B = np.column_stack([self._basis(X[r]), y[r], np.ones(len(r))])
-                gram[f] += (B * w[r, None]).T @ B
-        total = gram.sum(0)
-        path = None
-        errors = 0.0
-        for held in gram:
-            coefs, path = self._path(total - held, total, path)
-            D = np.vstack([-coefs[:-1], np.ones(coefs.shape[1]), -coefs[-1]])
-            errors = errors + np.einsum("ij,ij->j", D, held @ D)
-        coefs, _ = self._path(total, total, path)
-        best = coefs[:, np.argmin(errors)]
-        self.coef_, self.intercept_ = best[:-1], best[-1]
-        return self
-
-    @staticmethod
-    def _path(G, whole, alphas):
-        """Coefficients and intercepts along the path from a Gram matrix."""
-
-        def centred(M):
-            return M[:-1, :-1] - np.outer(M[:-1, -1], M[-1, :-1]) / M[-1, -1]
-
-        C = centred(G) / G[-1, -1]
-        sd = np.sqrt(np.maximum(np.diag(centred(whole))[:-1] / whole[-1, -1], 1e-12))
-        C, c = C[:-1, :-1] / np.outer(sd, sd), C[:-1, -1] / sd
-        if alphas is None:
-            alphas = max(np.abs(c).max(), 1e-12) * np.logspace(0, -2.7, 24)
-        # Any R with R'R = C will do; the ridge carries terms that repeat another.
-        C += RIDGE * np.eye(len(C))
-        R = np.linalg.cholesky(C).T
-        r = solve_triangular(R, c, trans="T")
-        coefs = lasso_path(
-            np.asfortranarray(R), r, alphas=alphas / len(r), precompute=C, Xy=c,
-            max_iter=200, tol=1e-3,
-        )[1] / sd[:, None]  # fmt: skip
-        means = G[:-2, -1] / G[-1, -1]
-        return np.vstack([coefs, G[-2, -1] / G[-1, -1] - means @ coefs]), alphas
-
-    def predict(self, X):
-        return self._basis(X) @ self.coef_ + self.intercept_
-
-
-class Bins:
-    """Quantile bins of every feature, found once for all the trees of a fit.
-
-    With ``sample_weight``, histogram boosting looks for weighted percentiles of
-    every feature, which takes ten times as long as the boosting; it skips the
-    search where a feature has few distinct values.
-    """
-
-    def __init__(self, X, n_bins=64):
-        self.edges = []
-        for x in np.asarray(X).T:
-            values = np.unique(x)
-            if len(values) > n_bins:
-                inner = np.linspace(0, 1, n_bins + 1)[1:-1]
-                self.edges.append(np.unique(np.quantile(x, inner).astype(x.dtype)))
-            else:
-                self.edges.append((values[1:] + values[:-1]) / 2)
-
-    def __call__(self, X):
-        out = np.empty(X.shape, np.uint8)
-        for j, edges in enumerate(self.edges):
-            out[:, j] = np.searchsorted(edges, X[:, j], side="right")
-        return out
-
-
-class Boost:
-    """Boosted trees of eight leaves on binned features, and on what an
-    :class:`AdditiveLasso` leaves over where ``additive`` is true."""
-
-    def __init__(self, bins, seed, additive=False, classify=False, **options):
-        self.bins, self.additive = bins, AdditiveLasso() if additive else None
-        kind = (
-            HistGradientBoostingClassifier
-            if classify
-            else HistGradientBoostingRegressor
-        )
-        self.trees = kind(
-            max_leaf_nodes=8, early_stopping=False, random_state=seed, **options
-        )
-
-    def fit(self, X, y, sample_weight=None):
-        if self.additive is not None:
-            self.additive.fit(X, y, sample_weight)
-            y = y - _predict(self.additive, X)
-        self.trees.fit(self.bins(X), y, sample_weight)
-        return self
-
-    def predict(self, X):
-        rest = _predict(self.trees, self.bins(X))
-        return rest if self.additive is None else rest + self.additive.predict(X)
-
-
-class AdditiveLogit:
-    """Logistic regression on the terms that an :class:`AdditiveLasso` selects."""
-
-    def fit(self, X, t, sample_weight=None):
-        self.terms = AdditiveLasso().fit(X, np.asarray(t, float), sample_weight)
-        self.chosen = np.flatnonzero(self.terms.coef_)
-        if len(self.chosen) == 0:
-            self.chosen = np.arange(X.shape[1])
-        Z = self.terms._basis(X)[:, self.chosen]
-        self.logit = LogisticRegression(C=0.1, max_iter=200).fit(Z, t, sample_weight)
-        return self
-
-    def predict(self, X):
-        return self.logit.predict_proba(self.terms._basis(X)[:, self.chosen])[:, 1]
 
 
 def _isotonic(x, y, w, at):
@@ -438,7 +277,7 @@ class StackedEffect(BaseEstimator):
             mine = rows if part == "exposure" else rows[t[rows] == part]
             models = [make(self._bins, self._seeds[k]) for make in makers]
             models = [train(m, mine, X, target, w) for m in models]
-            return models, np.transpose([_predict(m, X[held]) for m in models])
+            return models, np.transpose([chunked_predict(m, X[held]) for m in models])
 
         self._known = known is not None
         parts = (0, 1) if self._known else (0, 1, "exposure")
@@ -468,7 +307,7 @@ class StackedEffect(BaseEstimator):
     def _outcome(self, k, arm, X, net=None):
         """Outcome of ``arm`` by the models of fold ``k`` and the network's, if any."""
         c, models = self._outcome_weights[arm], self._outcome_models[k][arm]
-        parts = [_predict(m, X) for m in models]
+        parts = [chunked_predict(m, X) for m in models]
         if net is not None and len(c) > len(models):
             parts.append(net[:, arm])
         c = c[: len(parts)]
@@ -499,7 +338,7 @@ class StackedEffect(BaseEstimator):
                 x = Boost(self._bins, seed, max_iter=60, learning_rate=0.15)
                 models = [AdditiveLasso(), x]
                 models = [train(m, rows, X, imputed, even) for m in models]
-            return models, np.transpose([_predict(m, X[held]) for m in models])
+            return models, np.transpose([chunked_predict(m, X[held]) for m in models])
 
         done = self._each_fold(job, ("X", "R"))
         self._effect_models = [row[0][0] + row[1][0] for row in done]
@@ -536,7 +375,7 @@ class StackedEffect(BaseEstimator):
             out[k, :, 0] = self._constants[k]
             out[k, :, 1] = self._outcome(k, 1, X, net) - self._outcome(k, 0, X, net)
             for j, m in enumerate(models, 2):
-                out[k, :, j] = _predict(m, X)
+                out[k, :, j] = chunked_predict(m, X)
             if net is not None:
                 out[k, :, -1] = net[:, 1] - net[:, 0]
         return out * self._scale
