@@ -18,7 +18,7 @@ import warnings
 import numpy as np
 from bench_effects import simulated_log
 from joblib import Parallel, delayed
-from scipy.special import expit
+from scipy import special
 from sklearn.dummy import DummyRegressor
 from sklearn.linear_model import LinearRegression, LogisticRegression
 
@@ -36,7 +36,7 @@ def confounded(seed, n):
     rng = np.random.default_rng([91, seed])
     X = rng.normal(size=(n, 6))
     Z = terms(X)
-    t = rng.binomial(1, expit(Z @ [0.6, -0.5, 0.3, 0, 0, 0, 0, 0.3]))
+    t = rng.binomial(1, special.expit(Z @ [0.6, -0.5, 0.3, 0, 0, 0, 0, 0.3]))
     effect = 1 + 0.5 * X[:, 0] + 0.5 * X[:, 3]
     y = Z @ [1, 1, -0.5, 0.5, 0, 0, 0.5, 0.5] + t * effect + rng.normal(size=n)
     return X, y, t
