@@ -9,7 +9,8 @@ Root of the mean squared error of the effect (square root of PEHE) on
 - a simulated log: 20,000 x 25, confounded, linear effect, fresh rows.
 
 Hyper-parameters are the defaults and the same for every row; they were chosen
-on other simulated outcomes. Peers: X-learner of LightGBM, and CausalForestDML
+on generated outcomes over the covariates of ACIC and PSID and, for the simulated
+log, on other seeds of its family. Peers: X-learner of LightGBM, and CausalForestDML
 and LinearDML of EconML with LightGBM nuisances, the forest also with EconML's own
 choice of them ("auto"). Missing peers are left out.
 
