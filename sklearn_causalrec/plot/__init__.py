@@ -1,0 +1,10 @@
+"""Displays in the manner of scikit-learn.
+
+A display is made by ``from_estimator`` or ``from_predictions``, draws itself, and keeps
+what it drew in attributes. matplotlib is imported when something is drawn.
+"""
+
+from sklearn_causalrec.plot._overlap import OverlapDisplay
+from sklearn_causalrec.plot._training import TrainingCurveDisplay
+
+__all__ = ["OverlapDisplay", "TrainingCurveDisplay"]

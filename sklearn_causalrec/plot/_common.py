@@ -1,0 +1,43 @@
+"""What every display draws with."""
+
+import numpy as np
+
+# Blue and vermilion of the palette of Okabe and Ito: apart for the colour-blind too.
+BLUE, VERMILION = "#0072B2", "#D55E00"
+
+
+def import_pyplot(caller):
+    try:
+        import matplotlib.pyplot as plt
+    except ImportError as error:
+        raise ImportError(
+            f"{caller} needs matplotlib: pip install 'sklearn-causalrec[plot]'."
+        ) from error
+    return plt
+
+
+def subplots(plt, ax, n_panels, *, figsize):
+    """Give axes side by side: new ones, or the given, or parts of the one given."""
+    if ax is None:
+        figure, axes = plt.subplots(
+            1, n_panels, figsize=figsize, layout="constrained", squeeze=False
+        )
+        return figure, axes[0]
+    axes = np.ravel(ax)
+    if len(axes) == 1 and n_panels > 1:
+        spec = axes[0].get_subplotspec()
+        if spec is None:
+            raise ValueError(
+                f"ax is no part of a grid and can't be divided: pass {n_panels} axes."
+            )
+        axes[0].set_axis_off()
+        # A layout engine makes the room for labels itself.
+        wspace = None if axes[0].figure.get_layout_engine() else 0.4
+        axes = np.ravel(spec.subgridspec(1, n_panels, wspace=wspace).subplots())
+    if len(axes) != n_panels:
+        raise ValueError(f"ax must be 1 or {n_panels} axes, got {len(axes)}.")
+    return axes[0].figure, axes
+
+
+def despine(ax):
+    ax.spines[["top", "right"]].set_visible(False)
