@@ -1,0 +1,1 @@
+"""From an identified query and data to an estimate: one module a rung of the ladder."""

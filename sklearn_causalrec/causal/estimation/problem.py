@@ -1,0 +1,175 @@
+"""An identified query together with its data, and what every estimator answers."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.stats import norm
+
+MAX_LEVELS = 20  # numbers with more distinct values count as continuous
+
+
+class Variables:
+    """Columns of a frame as numbers: text and categories one column a level.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        Without missing values.
+
+    Attributes
+    ----------
+    levels : dict of name to ndarray
+        Sorted levels of the columns that are not numbers.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> variables = Variables(pd.DataFrame({"age": [31, 54], "town": ["Bonn", "Ulm"]}))
+    >>> variables.matrix(["town", "age"])
+    array([[ 1.,  0., 31.],
+           [ 0.,  1., 54.]])
+    """
+
+    def __init__(self, frame):
+        self.levels = {}
+        for name in frame.columns:
+            column = frame[name]
+            if not pd.api.types.is_numeric_dtype(column):
+                self.levels[name] = np.sort(pd.unique(column.astype(object)))
+        self._blocks = self._encode(frame)
+        self.n = len(frame)
+
+    def _encode(self, frame):
+        blocks = {}
+        for name in frame.columns:
+            column = frame[name]
+            if name in self.levels:
+                values = column.astype(object).to_numpy()[:, None]
+                blocks[name] = (values == self.levels[name]).astype(float)
+            else:
+                blocks[name] = column.to_numpy(dtype=float)[:, None]
+        return blocks
+
+    def at(self, frame):
+        """The same encoding of other rows; unknown levels are zero everywhere."""
+        other = object.__new__(Variables)
+        other.levels, other.n = self.levels, len(frame)
+        other._blocks = other._encode(frame)
+        return other
+
+    def matrix(self, names):
+        """Encoded columns side by side, (n, width) float64."""
+        blocks = [self._blocks[name] for name in names]
+        return np.hstack(blocks) if blocks else np.zeros((self.n, 0))
+
+    def is_discrete(self, name):
+        """Whether a column is text, a category, or few whole numbers."""
+        if name in self.levels:
+            return True
+        values = np.unique(self._blocks[name])
+        return len(values) <= MAX_LEVELS and bool((values == np.round(values)).all())
+
+    def codes(self, name):
+        """Levels of a discrete column and the position of every row among them."""
+        block = self._blocks[name]
+        if name in self.levels:
+            return self.levels[name], block.argmax(1)
+        return np.unique(block[:, 0], return_inverse=True)
+
+    def rows(self, index):
+        """The same variables on some of the rows, repeated ones included."""
+        other = object.__new__(Variables)
+        other.levels = self.levels
+        other._blocks = {name: block[index] for name, block in self._blocks.items()}
+        other.n = len(index)
+        return other
+
+
+@dataclass
+class Problem:
+    """What an estimator of the ladder is given.
+
+    Attributes
+    ----------
+    estimand : Estimand
+        P(outcome | do(treatment)), without conditions.
+    variables : Variables
+        The observed nodes except the outcome; treatments included.
+    y : ndarray of shape (n,)
+    arms : list
+        Levels of a discrete treatment; tuples where several are set together.
+    arm : ndarray of int of shape (n,)
+        Position in ``arms`` of every row.
+    fold : ndarray of int of shape (n,)
+        Fold of every row for cross-fitting, arms spread evenly.
+    outcome_model, treatment_model : estimator, list of estimators, or None
+        Nuisance models; several are stacked, None takes the defaults.
+    binary : bool
+        Whether y is 0 and 1.
+    clip : float
+        Probabilities of arms are kept above it.
+    seed : int
+    n_jobs : int or None
+    """
+
+    estimand: Any
+    variables: Variables
+    y: np.ndarray
+    arms: list
+    arm: np.ndarray
+    fold: np.ndarray
+    outcome_model: Any = None
+    treatment_model: Any = None
+    binary: bool = False
+    clip: float = 0.01
+    seed: int = 0
+    n_jobs: Any = None
+
+
+@dataclass
+class ArmMeans:
+    """Mean outcome under each arm, with what is known of its error.
+
+    Attributes
+    ----------
+    mean : ndarray of shape (n_arms,)
+    covariance : ndarray of shape (n_arms, n_arms)
+        Of ``mean``.
+    scores : ndarray of shape (n, n_arms), or None
+        Uncentred influence function: its column means are ``mean``.
+    guarantee : str
+        What the theory promises, in a few words.
+    method : str
+        What was computed, for reports.
+    nuisances : dict
+        Whatever the rung has to show: propensities, outcomes, weights.
+    """
+
+    mean: np.ndarray
+    covariance: np.ndarray
+    scores: Any
+    guarantee: str
+    method: str
+    nuisances: dict = field(default_factory=dict)
+
+    @classmethod
+    def from_scores(cls, scores, guarantee, method, **nuisances):
+        """Mean and covariance of scores of independent rows."""
+        n = len(scores)
+        covariance = np.atleast_2d(np.cov(scores.T, bias=True)) / n
+        return cls(scores.mean(0), covariance, scores, guarantee, method, nuisances)
+
+    def contrast(self, t0, t1):
+        """Difference of two arms and its standard error."""
+        step = np.zeros(len(self.mean))
+        step[t1] += 1.0
+        step[t0] -= 1.0
+        return step @ self.mean, np.sqrt(max(step @ self.covariance @ step, 0.0))
+
+
+def normal_interval(mean, error, alpha):
+    """Bounds ``mean ± z error``."""
+    half = norm.ppf(1 - alpha / 2) * error
+    return mean - half, mean + half
