@@ -41,6 +41,7 @@ def aipw(problem, names):
         scores,
         "doubly robust, root-n",
         "cross-fitted AIPW",
+        names=tuple(names),
         propensity=propensity,
         outcomes=outcomes,
         fits=fits,

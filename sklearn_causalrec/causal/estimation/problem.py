@@ -10,6 +10,12 @@ from scipy.stats import norm
 MAX_LEVELS = 20  # numbers with more distinct values count as continuous
 
 
+def is_discrete(values):
+    """Whether numbers take two values, or few, each of them many times."""
+    n_levels = len(np.unique(values))
+    return n_levels <= 2 or (n_levels <= MAX_LEVELS and 10 * n_levels <= len(values))
+
+
 class Variables:
     """Columns of a frame as numbers: text and categories one column a level.
 
@@ -64,12 +70,19 @@ class Variables:
         blocks = [self._blocks[name] for name in names]
         return np.hstack(blocks) if blocks else np.zeros((self.n, 0))
 
+    def labels(self, names):
+        """Names of the columns of `matrix`."""
+        found = []
+        for name in names:
+            levels = self.levels.get(name)
+            found += [name] if levels is None else [f"{name} = {v}" for v in levels]
+        return found
+
     def is_discrete(self, name):
-        """Whether a column is text, a category, or few whole numbers."""
+        """Whether a column is text, a category, or takes few values many times."""
         if name in self.levels:
             return True
-        values = np.unique(self._blocks[name])
-        return len(values) <= MAX_LEVELS and bool((values == np.round(values)).all())
+        return is_discrete(self._blocks[name])
 
     def codes(self, name):
         """Levels of a discrete column and the position of every row among them."""

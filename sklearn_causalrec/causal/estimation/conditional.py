@@ -1,0 +1,139 @@
+"""How an effect varies with the modifiers, learned from an influence function."""
+
+import numpy as np
+from scipy.stats import norm
+
+from sklearn_causalrec.causal.arm_effects import ArmEffects
+from sklearn_causalrec.causal.estimation.nuisance import (
+    CrossFit,
+    as_models,
+    default_regressors,
+)
+
+
+class ScoreRegression:
+    """Differences of the scores of two arms, regressed on the modifiers.
+
+    Given modifiers W that precede the treatment and whose distribution the target
+    keeps, the uncentred influence function has the conditional effect as its mean given
+    W: a DR-learner for any identified functional [1]_.
+
+    References
+    ----------
+    .. [1] E. Kennedy (2023). Towards optimal doubly robust estimation of heterogeneous
+       causal effects. Electronic Journal of Statistics 17.
+    """
+
+    def __init__(self, problem, names, scores, model=None):
+        self.names = names
+        W = problem.variables.matrix(names)
+        models = as_models(model, default_regressors)
+        self.fits = []
+        for a in range(scores.shape[1]):
+            target = scores[:, a] if a == 0 else scores[:, a] - scores[:, 0]
+            fit = CrossFit(
+                models, W, target, problem.fold,
+                seed=problem.seed + 7000 + a, n_jobs=problem.n_jobs,
+            )  # fmt: skip
+            self.fits.append(fit)
+        self._fitted = np.column_stack(
+            [np.zeros(len(W)), *(fit(W) for fit in self.fits[1:])]
+        )
+
+    def _by_fold(self, variables, t0, t1):
+        """(n_folds, n, candidates) and the weights of the candidates."""
+        W = variables.matrix(self.names)
+        total, weights = 0.0, []
+        for sign, a in ((1.0, t1), (-1.0, t0)):
+            if a:
+                fit = self.fits[a]
+                parts = [np.column_stack([m(W) for m in row]) for row in fit.fitted]
+                weights.append(fit.weights)
+                total = total + sign * np.stack(parts)
+        return total, weights
+
+    def effect(self, variables, t0, t1):
+        """Effect of arm t1 against arm t0, (n,)."""
+        W = variables.matrix(self.names)
+        out = np.zeros(len(W))
+        for sign, a in ((1.0, t1), (-1.0, t0)):
+            if a:
+                out += sign * self.fits[a].at(W)
+        return out
+
+    def fitted(self, t0, t1):
+        """Cross-fitted effects of the rows of fit."""
+        return self._fitted[:, t1] - self._fitted[:, t0]
+
+    def baseline(self, variables):
+        """Mean outcome under the first arm given the modifiers."""
+        return self.fits[0].at(variables.matrix(self.names))
+
+    def effect_interval(self, variables, t0, t1, alpha):
+        """The jackknife over folds plus the disagreement of the candidates."""
+        centre = self.effect(variables, t0, t1)
+        if t0 == t1:
+            return centre, centre
+        parts, weights = self._by_fold(variables, t0, t1)
+        c = np.mean(weights, axis=0)
+        folds = parts @ c
+        variance = (len(folds) - 1) * folds.var(0)
+        variance += (parts.mean(0) - folds.mean(0)[:, None]) ** 2 @ c
+        half = norm.ppf(1 - alpha / 2) * np.sqrt(
+            0.25 * variance + 0.75 * variance.mean()
+        )
+        return centre - half, centre + half
+
+
+class StackedConditional:
+    """R-stacking given the adjustment set, see `StackedEffect`."""
+
+    def __init__(self, problem, names, means):
+        self.names, self.nuisances = names, means.nuisances
+        X = problem.variables.matrix(names)
+        weight = np.ones(len(X))
+        self.model = ArmEffects(len(problem.arms), problem.clip, problem.seed).fit(
+            X, problem.y, problem.arm, weight, problem.fold,
+            means.nuisances["outcomes"], means.nuisances["propensity"],
+        )  # fmt: skip
+
+    def _inputs(self, variables):
+        Z = variables.matrix(self.names)
+        return Z, np.column_stack([fit.at(Z) for fit in self.nuisances["fits"]])
+
+    def effect(self, variables, t0, t1):
+        """Effect of arm t1 against arm t0, (n,)."""
+        return self.model.effect(*self._inputs(variables), t0, t1)
+
+    def fitted(self, t0, t1):
+        """Cross-fitted effects of the rows of fit."""
+        return self.model.fitted[t1] - self.model.fitted[t0]
+
+    def effect_interval(self, variables, t0, t1, alpha):
+        """Bounds of the effect of each row."""
+        return self.model.effect_interval(*self._inputs(variables), t0, t1, alpha)
+
+
+class ConstantEffect:
+    """The average, where nothing modifies it."""
+
+    def __init__(self, means):
+        self.means = means
+
+    def effect(self, variables, t0, t1):
+        """The average effect for every row, (n,)."""
+        return np.full(variables.n, self.means.contrast(t0, t1)[0])
+
+    def fitted(self, t0, t1):
+        """The average effect."""
+        return self.means.contrast(t0, t1)[0]
+
+    def baseline(self, variables):
+        """Mean outcome under the first arm."""
+        return np.full(variables.n, self.means.mean[0])
+
+    def effect_interval(self, variables, t0, t1, alpha):
+        """The interval of the average for every row."""
+        mean, error = self.means.contrast(t0, t1)
+        half = norm.ppf(1 - alpha / 2) * error
+        return np.full(variables.n, mean - half), np.full(variables.n, mean + half)

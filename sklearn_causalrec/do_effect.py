@@ -1,0 +1,519 @@
+"""`DoCalculusEffect`: identify an effect in a graph, then estimate it."""
+
+from contextlib import contextmanager
+
+import numpy as np
+from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.metrics import r2_score
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
+
+from sklearn_causalrec.causal.arm_effects import stratified_folds
+from sklearn_causalrec.causal.estimation import ladder
+from sklearn_causalrec.causal.estimation.problem import (
+    Problem,
+    Variables,
+    normal_interval,
+)
+from sklearn_causalrec.causal.estimation.reading import Reader
+
+MAX_SEED = 2**30
+
+
+@contextmanager
+def _unchanged_on_failure(estimator):
+    """A failed fit leaves the estimator as it was."""
+    before = dict(vars(estimator))
+    try:
+        yield
+    except BaseException:
+        vars(estimator).clear()
+        vars(estimator).update(before)
+        raise
+
+
+class DoCalculusEffect(RegressorMixin, BaseEstimator):
+    """Effect of a treatment: identified in a causal graph, then estimated.
+
+    ``fit`` asks the graph whether and how the effect follows from the data, takes an
+    estimator whose theory covers the functional found, cross-fits its nuisance models,
+    and refuses, before any model is trained, where the graph does not identify the
+    effect. In order of preference the ladder is
+
+    - "plug-in": all variables are discrete and few: the formula on smoothed counts;
+    - "adjustment": augmented inverse probability weighting; for a continuous treatment
+      a doubly robust dose-response curve;
+    - "sequential": front door, primal fixing, treatments one after the other: one-step
+      estimators with sequential regressions;
+    - "weighted": every other identified functional, by weighted regressions;
+    - "instrument": only by request, since it needs more than the graph.
+
+    Parameters
+    ----------
+    graph : CausalGraph or None, default=None
+        Nodes are the columns of X, the treatment and the outcome; latent common causes
+        are bidirected edges. None: every other column is a confounder measured before
+        the treatment.
+    treatment : name or list of names, default=None
+        Column of X, or several that are set together; or the name of the node that
+        ``fit(..., treatment=)`` gives. With ``graph=None`` and no treatment at all,
+        every row counts as treated: ``predict`` works, effects are not identified.
+    outcome : name, default=None
+        Node that y is. None: the name of y, or the one node that X lacks.
+    strategy : {"auto", "plug-in", "adjustment", "sequential", "weighted", \
+            "instrument"}, default="auto"
+    adjustment_set : names, default=None
+        What to adjust for; must be valid in the graph. None: the set of the smallest
+        asymptotic variance.
+    effect_modifiers : names, default=None
+        What ``effect(X)`` depends on. None: the adjustment set; else the causes of the
+        outcome measured before the treatment.
+    mediators : names, default=None
+        Nodes between treatment and outcome: ``path_effects_`` splits the effect into
+        what goes through them and what does not.
+    instrument : name, default=None
+        For ``strategy="instrument"``; None takes the first that the graph offers.
+    outcome_model, treatment_model : estimator or list of estimators, default=None
+        Nuisance models: a regressor (or, for a binary outcome, a classifier) and a
+        classifier (for a continuous treatment a regressor); of lists, the convex
+        combination with the smallest cross-fitted error. None: additive splines and
+        boosted trees. scikit-learn, `CausalDNNRecommender`, skorch.
+    effect_model : "auto", None, estimator, default="auto"
+        How effects vary with the modifiers. "auto": with adjustment, R-stacking of
+        orthogonal learners; else a regression of the influence function by the default
+        models. A regressor does the latter by that regressor; an EconML estimator is
+        fitted as it is. None: averages only, and ``fit`` is faster.
+    discrete_treatment : "auto" or bool, default="auto"
+        "auto": discrete where it takes two values, or at most 20, many times each.
+    clip : float, default=0.01
+        Probabilities of arms are kept above it.
+    cv : int, default=5
+        Folds of the cross-fitting.
+    n_jobs : int, default=None
+        Nuisance models fitted at once, through joblib.
+    random_state : int, RandomState instance or None, default=None
+
+    Attributes
+    ----------
+    graph_ : CausalGraph
+    estimand_ : Estimand
+    strategy_ : str
+        Rung of the ladder, and ``method_``, what was computed there.
+    guarantee_ : str
+        What the theory promises of it.
+    derivation_ : Derivation
+        The steps of do-calculus from the query to the formula.
+    arms_ : list
+        Levels of a discrete treatment; tuples where several are set.
+    adjustment_set_, effect_modifiers_ : frozenset and tuple of names
+        The first is None where it is not by adjustment.
+    scores_ : ndarray of shape (n, n_arms), or None
+        Uncentred influence function of the mean outcome under each arm.
+    diagnostics_ : dict
+        Overlap, balance, effective sample sizes, influential rows: frames.
+    path_effects_ : DataFrame
+        With ``mediators``: total, direct and indirect effect with intervals.
+
+    See Also
+    --------
+    CausalDNNRecommender : Deep networks for a log of recommendations.
+    CausalGraph : Graphs and identification.
+
+    Examples
+    --------
+    Browsing and rating share a latent taste; what browsing does goes through purchase:
+
+    >>> import numpy as np, pandas as pd
+    >>> from sklearn_causalrec import CausalGraph, DoCalculusEffect
+    >>> rng = np.random.default_rng(0)
+    >>> taste = rng.normal(size=4000)
+    >>> browse = rng.binomial(1, 1 / (1 + np.exp(-taste)))
+    >>> purchase = rng.binomial(1, 0.2 + 0.5 * browse)
+    >>> rating = 1.0 * purchase + taste + rng.normal(size=4000)
+    >>> X = pd.DataFrame({"browse": browse, "purchase": purchase})
+    >>> graph = CausalGraph("browse -> purchase -> rating; browse <-> rating")
+    >>> model = DoCalculusEffect(graph, treatment="browse", random_state=0)
+    >>> model = model.fit(X, pd.Series(rating, name="rating"))
+    >>> model.strategy_
+    'sequential'
+    >>> low, high = model.ate_interval()
+    >>> bool(low < 0.5 < high), bool(high - low < 0.25)
+    (True, True)
+    """
+
+    __metadata_request__fit = {"treatment": True}
+    __metadata_request__predict = {"treatment": True}
+    __metadata_request__score = {"treatment": True}
+
+    def __init__(
+        self,
+        graph=None,
+        *,
+        treatment=None,
+        outcome=None,
+        strategy="auto",
+        adjustment_set=None,
+        effect_modifiers=None,
+        mediators=None,
+        instrument=None,
+        outcome_model=None,
+        treatment_model=None,
+        effect_model="auto",
+        discrete_treatment="auto",
+        clip=0.01,
+        cv=5,
+        n_jobs=None,
+        random_state=None,
+    ):
+        self.graph = graph
+        self.treatment = treatment
+        self.outcome = outcome
+        self.strategy = strategy
+        self.adjustment_set = adjustment_set
+        self.effect_modifiers = effect_modifiers
+        self.mediators = mediators
+        self.instrument = instrument
+        self.outcome_model = outcome_model
+        self.treatment_model = treatment_model
+        self.effect_model = effect_model
+        self.discrete_treatment = discrete_treatment
+        self.clip = clip
+        self.cv = cv
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.target_tags.required = True
+        return tags
+
+    # -- fitting -----------------------------------------------------------------
+
+    def fit(self, X, y, treatment=None):
+        """Identify, then estimate.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like of shape (n, p)
+            Nodes of the graph; the columns of an array are x0, x1, ...
+        y : array-like of shape (n,)
+            Outcome: a number, or 0 and 1.
+        treatment : array-like of shape (n,) or (n, n_treatments), optional
+            Where it is no column of X.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        NotIdentifiableError
+            If the effect does not follow from graph and data; it holds the hedge.
+        ValueError
+            If columns and nodes do not match, the treatment does not vary, or an arm
+            never occurs in some stratum; an earlier fit stays as it was.
+        """
+        with _unchanged_on_failure(self):
+            ladder.check_parameters(self)
+            reader = Reader(self.graph, self.treatment, self.outcome)
+            frame, y = reader.fit(self, X, y, treatment)
+            self.reader_ = reader
+            self.graph_, self.outcome_name_ = reader.graph, reader.outcome
+            self.treatment_names_ = reader.treatments
+            self._rng = check_random_state(self.random_state)
+            if not reader.treatments:
+                self._fit_one_arm(frame, y)
+            else:
+                self._fit_effect(frame, y)
+            del self._rng
+        return self
+
+    def _problem(self, variables, y, estimand, arms, arm):
+        rng = self._rng
+        return Problem(
+            estimand=estimand,
+            variables=variables,
+            y=y,
+            arms=arms,
+            arm=arm,
+            fold=stratified_folds(arm, min(self.cv, len(y)), rng),
+            outcome_model=self.outcome_model,
+            treatment_model=self.treatment_model,
+            binary=bool(np.isin(y, (0, 1)).all()),
+            clip=self.clip,
+            seed=int(rng.randint(MAX_SEED)),
+            n_jobs=self.n_jobs,
+        )
+
+    def _fit_one_arm(self, frame, y):
+        self.estimand_ = self.derivation_ = self.adjustment_set_ = None
+        self.scores_, self.arms_, self.effect_modifiers_ = None, [1], ()
+        self.strategy_, self.guarantee_ = "one arm", "a regression; no effect"
+        self.method_, self.diagnostics_ = "outcome regression", {}
+        variables = Variables(frame)
+        problem = self._problem(variables, y, None, [1], np.zeros(len(y), int))
+        self.fitted_ = ladder.OneArm(problem)
+
+    def _fit_effect(self, frame, y):
+        names = self.treatment_names_
+        variables = Variables(frame)
+        for name in names:
+            if frame[name].nunique() < 2:
+                raise ValueError(
+                    f"the treatment {name!r} is {frame[name].iloc[0]!r} in every row: "
+                    "without variation there is nothing to compare."
+                )
+        self.discrete_treatment_ = self._is_discrete(variables)
+        query = ladder.Query(self, variables)
+        self.estimand_ = query.estimand
+        self.derivation_ = None if query.estimand is None else query.estimand.derivation
+        arms, arm = [], np.zeros(len(y), int)
+        if self.discrete_treatment_:
+            arms, arm = _joint_arms(variables, names)
+        problem = self._problem(variables, y, query.estimand, arms, arm)
+        fitted = ladder.climb(query, problem, self)
+        self.fitted_ = fitted
+        self.arms_, self.arm_ = arms, arm
+        self.strategy_, self.method_ = fitted.strategy, fitted.method
+        self.guarantee_ = fitted.guarantee
+        self.adjustment_set_ = fitted.adjustment_set
+        self.effect_modifiers_ = fitted.modifiers
+        self.scores_ = fitted.scores
+        self.diagnostics_ = fitted.diagnostics()
+        if self.mediators is not None:
+            self.path_effects_ = ladder.path_effects(query, problem, self)
+
+    def _is_discrete(self, variables):
+        kinds = [variables.is_discrete(name) for name in self.treatment_names_]
+        if self.discrete_treatment == "auto":
+            if len(set(kinds)) > 1 or (len(kinds) > 1 and not kinds[0]):
+                loose = [n for n, k in zip(self.treatment_names_, kinds) if not k]
+                raise ValueError(
+                    f"several treatments are set together and {loose} is continuous: "
+                    "bin it, for instance with KBinsDiscretizer."
+                )
+            return kinds[0]
+        return bool(self.discrete_treatment)
+
+    # -- answers -----------------------------------------------------------------
+
+    def _contrast(self, T0, T1):
+        """Positions of two arms, or two doses."""
+        check_is_fitted(self, "fitted_")
+        if not self.treatment_names_:
+            raise ValueError(
+                "The effect is not identified: fit saw no treatment, so nothing says "
+                "what happens otherwise. Name the column, treatment=..., or pass "
+                "treatment= to fit; predict works."
+            )
+        if not self.discrete_treatment_:
+            for name, dose in (("T0", T0), ("T1", T1)):
+                if not np.isscalar(dose) or isinstance(dose, str):
+                    raise ValueError(f"{name}={dose!r} is no dose: pass a number.")
+            return float(T0), float(T1)
+        return self._arm("T0", T0), self._arm("T1", T1)
+
+    def _arm(self, label, value):
+        arms = self.arms_
+        if len(self.treatment_names_) > 1:
+            if isinstance(value, dict):
+                value = tuple(value.get(name) for name in self.treatment_names_)
+            elif np.ndim(value) == 0:
+                value = (value,) * len(self.treatment_names_)
+            value = tuple(value)
+        if value in arms:
+            return arms.index(value)
+        if not any(a in (0, 1) for a in arms) and value in (0, 1) and len(arms) == 2:
+            return int(value)
+        raise ValueError(f"{label}={value!r} is not an arm; the arms are {arms}.")
+
+    def _new(self, X, treatment=None):
+        frame = self.reader_.rows(self, X, treatment)
+        return self.fitted_.variables.at(frame), frame
+
+    def effect(self, X, T0=0, T1=1):
+        """Effect of arm T1 against arm T0 on each row.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like of shape (n, p)
+            Of its columns, ``effect_modifiers_`` matter.
+        T0, T1 : scalar; dict or tuple where several treatments are set
+            Arms, or doses of a continuous treatment. 0 and 1 are the first and the
+            second of two arms where none is called so; of several treatments, a scalar
+            is for all.
+
+        Returns
+        -------
+        ndarray of shape (n,)
+            In the units of y.
+
+        Raises
+        ------
+        ValueError
+            If the effect given these columns is not identified; it says given which
+            it is.
+        """
+        contrast = self._contrast(T0, T1)
+        variables, _ = self._new(X)
+        return self.fitted_.effect(variables, *contrast)
+
+    def effect_interval(self, X, alpha=0.05, T0=0, T1=1):
+        """Bounds of the effect of each row, two arrays of shape (n,).
+
+        They hold on average over rows, not for each.
+        """
+        contrast = self._contrast(T0, T1)
+        variables, _ = self._new(X)
+        return self.fitted_.effect_interval(variables, *contrast, alpha)
+
+    def ate(self, X=None, T0=0, T1=1):
+        """Average effect over the rows of ``fit``, or of X."""
+        return self._average(X, T0, T1)[0]
+
+    def ate_interval(self, X=None, alpha=0.05, T0=0, T1=1):
+        """Bounds of the average effect."""
+        if not 0 < alpha < 1:
+            raise ValueError(f"alpha is {alpha!r}: a number between 0 and 1.")
+        fitted = getattr(self, "fitted_", None)
+        if X is None and hasattr(fitted, "ate_interval"):
+            return fitted.ate_interval(*self._contrast(T0, T1), alpha)
+        return normal_interval(*self._average(X, T0, T1), alpha)
+
+    def _average(self, X, T0, T1):
+        contrast = self._contrast(T0, T1)
+        if X is None:
+            return self.fitted_.ate(*contrast)
+        return self.fitted_.ate_over(self._new(X)[0], *contrast)
+
+    def att(self, T0=0, T1=1):
+        """Average effect among the rows of ``fit`` that had arm T1."""
+        return self.fitted_.att(*self._contrast(T0, T1))[0]
+
+    def att_interval(self, alpha=0.05, T0=0, T1=1):
+        """Bounds of the average effect on the treated."""
+        return normal_interval(*self.fitted_.att(*self._contrast(T0, T1)), alpha)
+
+    def dose_response(self, grid=None, alpha=0.05):
+        """Mean outcome under each dose of a continuous treatment.
+
+        Parameters
+        ----------
+        grid : array-like of doses, optional
+            None: 50 doses between the 2nd and the 98th percentile.
+
+        Returns
+        -------
+        DataFrame
+            Columns dose, mean, low, high.
+        """
+        return self._continuous("dose_response").curve(grid, alpha)
+
+    def average_derivative(self, alpha=0.05):
+        """Mean effect of one unit more of a continuous treatment, with bounds.
+
+        Returns
+        -------
+        (estimate, low, high)
+        """
+        mean, error = self._continuous("average_derivative").average_derivative()
+        return (mean, *normal_interval(mean, error, alpha))
+
+    def _continuous(self, what):
+        check_is_fitted(self, "fitted_")
+        if not self.treatment_names_ or self.discrete_treatment_:
+            raise ValueError(
+                f"{what} is for a continuous treatment; this one has the arms "
+                f"{self.arms_}."
+            )
+        return self.fitted_
+
+    def predict(self, X, treatment=None):
+        """Mean outcome given the row if the treatment were set, E[Y | do(t), x].
+
+        Parameters
+        ----------
+        X : DataFrame or array-like of shape (n, p)
+        treatment : scalar or array-like of shape (n,), optional
+            Where it is no column of X. None: the second of two arms.
+
+        Returns
+        -------
+        ndarray of shape (n,)
+        """
+        check_is_fitted(self, "fitted_")
+        variables, frame = self._new(X, treatment)
+        names = self.treatment_names_
+        if not names:
+            return self.fitted_.predict(variables)
+        if all(name in frame for name in names):
+            if not self.discrete_treatment_:
+                return self.fitted_.predict(variables, frame[names[0]].to_numpy(float))
+            rows = frame[list(names)].itertuples(index=False, name=None)
+            keys = [row if len(names) > 1 else row[0] for row in rows]
+            arm = np.array([self._arm("treatment", key) for key in keys], int)
+        elif self.discrete_treatment_ and len(self.arms_) == 2:
+            arm = np.ones(len(frame), int)
+        else:
+            raise ValueError(
+                f"predict(X, treatment=...): under which value of {list(names)}?"
+            )
+        return self.fitted_.predict(variables, arm)
+
+    def score(self, X, y, treatment=None, sample_weight=None):
+        """Minus the doubly robust loss of the effects, higher is better.
+
+        The scores of an influence function, cross-fitted on these rows by the default
+        nuisance models whatever the estimator's own, stand for the effects that nobody
+        observes: the loss is their mean squared distance to ``effect(X)``, in units of
+        y squared, so that models are comparable [1]_. Without treatment, R^2.
+
+        References
+        ----------
+        .. [1] D. Mahajan et al. (2024). Empirical analysis of model selection for
+           heterogeneous causal effect estimation. ICLR.
+        """
+        check_is_fitted(self, "fitted_")
+        if not self.treatment_names_:
+            predicted = self.predict(X)
+            return r2_score(y, predicted, sample_weight=sample_weight)
+        judge = DoCalculusEffect(
+            self.graph, treatment=self.treatment, outcome=self.outcome,
+            strategy=self.strategy, adjustment_set=self.adjustment_set,
+            instrument=self.instrument, discrete_treatment=self.discrete_treatment_,
+            effect_model=None, cv=2, random_state=0,
+        )  # fmt: skip
+        judge.fit(X, y, treatment)
+        truth, weight = judge.fitted_.pseudo_effects()
+        columns = [self.effect(X, *pair) for pair in self.fitted_.pairs(judge)]
+        gaps = np.column_stack(columns) - truth
+        if sample_weight is not None:
+            weight = weight * np.asarray(sample_weight)
+        return -float(np.average((gaps**2).mean(1), weights=weight))
+
+    # -- what was done, and what would overturn it ---------------------------------
+
+    def refute(self, X, y, treatment=None, **options):
+        """Try to break the estimate; see `sklearn_causalrec.causal.refutation.refute`.
+
+        Returns
+        -------
+        Refutation
+        """
+        from sklearn_causalrec.causal.refutation import refute
+
+        check_is_fitted(self, "fitted_")
+        options.setdefault("random_state", self.random_state)
+        return refute(self, X, y, treatment, **options)
+
+
+def _joint_arms(variables, names):
+    """Levels of the treatments, joint where several, and the code of every row."""
+    parts = [variables.codes(name) for name in names]
+    stacked = np.column_stack([code for _, code in parts])
+    levels, arm = np.unique(stacked, axis=0, return_inverse=True)
+    arms = [
+        tuple(values[c] for (values, _), c in zip(parts, level)) for level in levels
+    ]
+    arms = [tuple(v.item() if hasattr(v, "item") else v for v in a) for a in arms]
+    return (arms if len(names) > 1 else [a[0] for a in arms]), arm.ravel()
