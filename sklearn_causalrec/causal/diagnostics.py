@@ -185,9 +185,9 @@ def overlap(propensity, arm, *, arms=None, clip=None):
     -------
     DataFrame
         By arm: ``rows``; ``smallest``, ``largest`` probability of the arm over all
-        rows; ``clipped``, the share of all rows whose probability of the arm is at or
-        below ``clip``; ``effective_sample_size`` of the arm's rows under inverse
-        propensities.
+        rows; ``clipped``, the share of the arm's rows whose probability is at or below
+        ``clip``; ``effective_sample_size`` of these rows under the inverse of their
+        probabilities.
 
     Examples
     --------
@@ -204,15 +204,19 @@ def overlap(propensity, arm, *, arms=None, clip=None):
         )
     rows = {}
     for name, of_arm in zip(arms, p.T):
-        own = np.maximum(of_arm[arm == name], clip or np.finfo(float).tiny)
+        own = of_arm[arm == name]
+        raised = np.maximum(own, clip or np.finfo(float).tiny)
+        # Relative to the smallest, so that none overflows.
+        size = effective_sample_size(raised.min(initial=1) / raised)
         rows[name] = {
             "rows": len(own),
             "smallest": of_arm.min(),
             "largest": of_arm.max(),
-            "clipped": np.mean(of_arm <= (clip or 0)),
-            "effective_sample_size": effective_sample_size(own.min(initial=1) / own),
+            "clipped": np.mean(own <= (clip or 0)) if len(own) else np.nan,
+            "effective_sample_size": size,
         }
-    return pd.DataFrame.from_dict(rows, orient="index").astype({"rows": int})
+    found = pd.DataFrame.from_dict(rows, orient="index").astype({"rows": int})
+    return found.rename_axis("arm")
 
 
 def influential_rows(influence, k=10, *, index=None):
@@ -287,7 +291,7 @@ def rows_to_overturn(influence, to=0.0):
     --------
     >>> from sklearn_causalrec.causal.diagnostics import rows_to_overturn
     >>> rows_to_overturn([-1, -1, 1, 9])
-    2
+    1
     """
     gap = np.asarray(influence, float) - to
     gap = np.sort(gap if gap.mean() >= 0 else -gap)
