@@ -1,8 +1,8 @@
 """Whether arms overlap."""
 
 import numpy as np
-import pandas as pd
 
+from sklearn_causalrec.causal.diagnostics import overlap
 from sklearn_causalrec.plot._common import (
     BLUE,
     VERMILION,
@@ -168,21 +168,8 @@ class OverlapDisplay:
 
     @property
     def summary(self):
-        rows = []
-        for arm, of_arm in zip(self.arms, self.propensity.T):
-            own = of_arm[self.treatment == arm]
-            raised = np.clip(own, self.clip or np.finfo(float).tiny, None)
-            # Relative to the largest weight, so that squares can't overflow.
-            weights = raised.min(initial=1) / raised
-            rows.append(
-                {
-                    "rows": len(own),
-                    "clipped": np.mean(own <= (self.clip or 0)) if len(own) else np.nan,
-                    "effective_sample_size": weights.sum() ** 2
-                    / max((weights**2).sum(), 1),
-                }
-            )
-        return pd.DataFrame(rows, index=pd.Index(self.arms, name="arm"))
+        found = overlap(self.propensity, self.treatment, arms=self.arms, clip=self.clip)
+        return found[["rows", "clipped", "effective_sample_size"]]
 
     def plot(self, *, bins=40, ax=None):
         """Draw the histograms.
