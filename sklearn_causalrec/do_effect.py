@@ -38,15 +38,15 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
     ``fit`` asks the graph whether and how the effect follows from the data, takes an
     estimator whose theory covers the functional found, cross-fits its nuisance models,
     and refuses, before any model is trained, where the graph does not identify the
-    effect. In order of preference the ladder is
+    effect. The ladder of estimators:
 
-    - "plug-in": all variables are discrete and few: the formula on smoothed counts;
-    - "adjustment": augmented inverse probability weighting; for a continuous treatment
+    - all variables discrete and few: plug-in, the formula on smoothed counts;
+    - adjustment: augmented inverse probability weighting; for a continuous treatment
       a doubly robust dose-response curve;
-    - "sequential": front door, primal fixing, treatments one after the other: one-step
-      estimators with sequential regressions;
-    - "weighted": every other identified functional, by weighted regressions;
-    - "instrument": only by request, since it needs more than the graph.
+    - front door, primal fixing, treatments one after the other: one-step estimators
+      with sequential regressions;
+    - every other identified functional: weighted regressions;
+    - instruments: only by request, since they need more than the graph.
 
     Parameters
     ----------
@@ -60,8 +60,10 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
         every row counts as treated: ``predict`` works, effects are not identified.
     outcome : name, default=None
         Node that y is. None: the name of y, or the one node that X lacks.
-    strategy : {"auto", "plug-in", "adjustment", "sequential", "weighted", \
-            "instrument"}, default="auto"
+    strategy : {"auto", "plug-in", "adjustment", "frontdoor", "primal-fixable", \
+            "sequential", "general", "instrument"}, default="auto"
+        "auto" takes the first rung above that covers the estimand; others insist on
+        one, and raise where it does not apply.
     adjustment_set : names, default=None
         What to adjust for; must be valid in the graph. None: the set of the smallest
         asymptotic variance.
@@ -98,9 +100,10 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
     graph_ : CausalGraph
     estimand_ : Estimand
     strategy_ : str
-        Rung of the ladder, and ``method_``, what was computed there.
-    guarantee_ : str
-        What the theory promises of it.
+        How the effect is identified: "adjustment", "frontdoor", "primal-fixable",
+        "general", "no-effect" or "instrument".
+    method_, guarantee_ : str
+        What was computed, and what the theory promises of it.
     derivation_ : Derivation
         The steps of do-calculus from the query to the formula.
     arms_ : list
@@ -135,7 +138,7 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
     >>> model = DoCalculusEffect(graph, treatment="browse", random_state=0)
     >>> model = model.fit(X, pd.Series(rating, name="rating"))
     >>> model.strategy_
-    'sequential'
+    'frontdoor'
     >>> low, high = model.ate_interval()
     >>> bool(low < 0.5 < high), bool(high - low < 0.25)
     (True, True)
@@ -260,7 +263,7 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
         for name in names:
             if frame[name].nunique() < 2:
                 raise ValueError(
-                    f"the treatment {name!r} is {frame[name].iloc[0]!r} in every row: "
+                    f"the treatment {name!r} is {frame[name].iloc[0]} in every row: "
                     "without variation there is nothing to compare."
                 )
         self.discrete_treatment_ = self._is_discrete(variables)
@@ -485,7 +488,10 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
         )  # fmt: skip
         judge.fit(X, y, treatment)
         truth, weight = judge.fitted_.pseudo_effects()
-        columns = [self.effect(X, *pair) for pair in self.fitted_.pairs(judge)]
+        pairs = [(0.0, 1.0)]
+        if self.discrete_treatment_:
+            pairs = [(judge.arms_[0], arm) for arm in judge.arms_[1:]]
+        columns = [self.effect(X, *pair) for pair in pairs]
         gaps = np.column_stack(columns) - truth
         if sample_weight is not None:
             weight = weight * np.asarray(sample_weight)

@@ -322,7 +322,8 @@ def path_effects(query, problem, estimator, alpha=0.05):
     .. [2] E. Tchetgen Tchetgen, I. Shpitser (2012). Semiparametric theory for causal
        mediation analysis. Annals of Statistics 40.
     """
-    program = query.program
+    whole = query.program
+    program = Program(whole.order, whole.treatments, whole.natural, query.through)
     codes = treatment_codes(problem, program.treatments)
     mean = SequentialMean(problem, program, codes)
     arms = arm_codes(problem, program.treatments)

@@ -7,6 +7,7 @@ from sklearn.ensemble import (
     HistGradientBoostingClassifier,
     HistGradientBoostingRegressor,
 )
+from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression, RidgeCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import SplineTransformer, StandardScaler
@@ -36,7 +37,7 @@ def default_classifiers():
     """Logistic regression on additive splines, and boosted trees."""
     return [
         make_pipeline(_smooth(), LogisticRegression(C=0.1, max_iter=1000)),
-        HistGradientBoostingClassifier(max_iter=60, max_leaf_nodes=8),
+        HistGradientBoostingClassifier(max_iter=60, max_leaf_nodes=6),
     ]
 
 
@@ -188,8 +189,8 @@ class CrossFit:
 def regress(problem, X, target, *, rows=None, weight=None, first=False, salt=0):
     """Cross-fitted regression by the problem's outcome models.
 
-    ``first`` says that the target is the outcome itself: where it is binary, classifiers
-    are the default.
+    ``first`` says that the target is the outcome itself: where it is binary,
+    classifiers are the default.
     """
     models = problem.outcome_model
     default = default_regressors
@@ -216,9 +217,18 @@ def classify(problem, X, codes, n_classes, *, rows=None, weight=None, salt=0):
 
 
 def arm_probabilities(problem, X, *, salt=0):
-    """Cross-fitted probabilities of the arms, clipped, rows summing to one."""
+    """Cross-fitted probabilities of the arms, calibrated, clipped, summing to one.
+
+    Isotonic calibration spares the inverse weights the overconfidence of flexible
+    classifiers (van der Laan et al. 2024, "Stabilized inverse probability weighting
+    via isotonic calibration").
+    """
     n_arms = len(problem.arms)
     p = classify(problem, X, problem.arm, n_arms, salt=salt)(X)
+    for a in range(n_arms):
+        if np.ptp(p[:, a]) > 0:
+            isotonic = IsotonicRegression(out_of_bounds="clip")
+            p[:, a] = isotonic.fit_transform(p[:, a], problem.arm == a)
     return clipped(p, problem.clip)
 
 

@@ -186,12 +186,12 @@ class Query:
                     f"cause joins {list(kernel.district)}, some of which are mediators "
                     "and some are not."
                 )
-        self.through = through | {
-            v
-            for kernel in self.estimand.kernels
-            if any(u in through and x in self.graph.parents(u) for u in kernel.district)
-            for v in kernel.district
-        }
+        moved = [
+            k.district
+            for k in self.estimand.kernels
+            if any(v in through and x in self.graph.parents(v) for v in k.district)
+        ]
+        self.through = frozenset(through).union(*moved)
 
 
 # -- positivity --------------------------------------------------------------------

@@ -59,6 +59,8 @@ def as_outcome(estimator, y, n):
                 "binary one, y = (label == 'yes').astype(int)."
             ) from None
     assert_all_finite(y, input_name="y")
+    if n < 2:
+        raise ValueError(f"X has {n} sample(s): at least 2 are needed.")
     return y.astype(float)
 
 
@@ -105,8 +107,9 @@ class Reader:
         if treatment is None:
             if lacking := [t for t in self.treatments if t not in frame]:
                 raise ValueError(
-                    f"the treatment {lacking[0]!r} is no column of X, whose columns are "
-                    f"{list(frame.columns)[:12]}; name one, or pass treatment= to fit."
+                    f"the treatment {lacking[0]!r} is no column of X, whose columns "
+                    f"are {list(frame.columns)[:12]}; name one, or pass treatment= to "
+                    "fit."
                 )
         else:
             frame = self._beside(frame, treatment)

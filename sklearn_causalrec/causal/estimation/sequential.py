@@ -26,10 +26,13 @@ class Program:
     treatments : tuple of names
     natural : dict of name to frozenset of names
         For each node, the treatments before it that it meets in their natural state.
+    apart : frozenset of names
+        Nodes that may be assigned other values than the rest.
     """
 
-    def __init__(self, order, treatments, natural):
+    def __init__(self, order, treatments, natural, apart=frozenset()):
         self.order, self.treatments, self.natural = order, treatments, natural
+        self.apart = apart
         met = frozenset().union(*natural.values()) if natural else frozenset()
         self.copied = tuple(x for x in treatments if x in met)
 
@@ -80,11 +83,12 @@ class Program:
                 if v in self.copied:
                     found.append((v,))
                 continue
-            key = x, self.natural[v] & set(x)
+            key = x, self.natural[v] & set(x), v in self.apart
             if found and found[-1][0] not in self.treatments:
                 first = found[-1][0]
                 fx, _ = self.before(first)
-                if (fx, self.natural[first] & set(fx)) == key:
+                same = fx, self.natural[first] & set(fx), first in self.apart
+                if same == key:
                     found[-1] = (*found[-1], v)
                     continue
             found.append((v,))
