@@ -126,8 +126,8 @@ def balance(X, arm, weights=None, *, max_levels=20):
             mean = _mean_by_arm(values, of_arm, w)
             apart = np.array([mean[b] - mean[a] for a, b in pairs])
             if flat:  # constant in every arm: alike, or apart beyond any yardstick
-                apart = np.where(np.abs(apart) <= _FLAT * np.abs(mean).max(), 0, apart)
-                apart = np.where(apart == 0, 0.0, np.sign(apart) * np.inf)
+                alike = np.abs(apart) <= _FLAT * np.abs(mean).max()
+                apart = np.where(alike, 0.0, np.copysign(np.inf, apart))
             else:
                 apart = apart / spread
             rows[name][label] = apart[0] if len(pairs) == 1 else np.abs(apart).max()

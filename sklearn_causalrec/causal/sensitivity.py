@@ -45,7 +45,9 @@ def _check_alpha(alpha):
 def _share_of(strength):
     """The share v, the same for outcome and treatment, with v / sqrt(1 - v) given."""
     square = np.square(strength)
-    return float((np.sqrt(square**2 + 4 * square) - square) / 2)
+    if square == 0:
+        return 0.0
+    return float(2 / (1 + np.sqrt(1 + 4 / square)))
 
 
 class Sensitivity:
