@@ -7,7 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.base import BaseEstimator
 
-from sklearn_causalrec.causal.sensitivity import Sensitivity, e_value, risk_ratio
+from sklearn_causalrec.causal.risk import e_value, risk_ratio
+from sklearn_causalrec.causal.robustness import sensitivity
+from sklearn_causalrec.causal.sensitivity import Sensitivity
 
 DARFUR = (0.09731581928495575, 0.023256537809811115, 783)
 
@@ -363,11 +365,11 @@ class Cells(BaseEstimator):
         return self
 
 
-def test_from_estimator_benchmarks_by_refits():
+def test_an_estimator_is_benchmarked_by_refits():
     frame = pd.DataFrame(_population(), columns=["u", "x", "a", "y"])
     X, y = frame[["u", "x", "a"]], frame["y"]
     fitted = Cells(treatment="a", graph="any").fit(X, y)
-    found = Sensitivity.from_estimator(fitted, X, y, benchmarks=["u", "x"])
+    found = sensitivity(fitted, X, y, benchmarks=["u", "x"])
     g, p = _exact(X["a"].to_numpy(), y.to_numpy(), X["x"].to_numpy())
     short = Sensitivity.from_interactive(y, X["a"], g, p)
     long = Sensitivity.from_interactive(y, X["a"], fitted.outcomes_, fitted.propensity_)
@@ -376,20 +378,20 @@ def test_from_estimator_benchmarks_by_refits():
         found.benchmarks.loc["u"], long.benchmark({"u": short}).loc["u"]
     )
     passed = Cells().fit(X[["u", "x"]], y, treatment=X["a"])
-    again = Sensitivity.from_estimator(
+    again = sensitivity(
         passed, X[["u", "x"]], y, X["a"], benchmarks={"the latent one": "u"}
     )
     np.testing.assert_allclose(again.benchmarks.iloc[0], found.benchmarks.loc["u"])
     assert "One like the latent one" in str(again)
 
     with pytest.raises(ValueError, match=r"\['z'\] are not among the covariates"):
-        Sensitivity.from_estimator(fitted, X, y, benchmarks="z")
+        sensitivity(fitted, X, y, benchmarks="z")
     with pytest.raises(ValueError, match="no covariate is left"):
-        Sensitivity.from_estimator(fitted, X, y, benchmarks={"all": ["u", "x"]})
+        sensitivity(fitted, X, y, benchmarks={"all": ["u", "x"]})
     with pytest.raises(ValueError, match=r"2 is not one of the arms \[.*0.*1.*\]"):
-        Sensitivity.from_estimator(fitted, X, y, T1=2)
+        sensitivity(fitted, X, y, T1=2)
     with pytest.raises(ValueError, match="Cells has no scores_, outcomes_"):
-        Sensitivity.from_estimator(Cells(), X, y)
+        sensitivity(Cells(), X, y)
 
 
 # -- errors -------------------------------------------------------------------------
