@@ -5,18 +5,9 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
+from sklearn_causalrec.causal.refits import as_frame
+
 _FLAT = 1e-12  # spreads below this share of the largest value are rounding
-
-
-def _as_frame(X):
-    if isinstance(X, pd.DataFrame):
-        return X
-    if hasattr(X, "columns"):
-        return pd.DataFrame({c: X[c].to_numpy() for c in X.columns})
-    X = np.asarray(X)
-    if X.ndim != 2:
-        raise ValueError(f"X must have rows and columns, got the shape {X.shape}.")
-    return pd.DataFrame(X, columns=[f"x{j}" for j in range(X.shape[1])])
 
 
 def _as_weights(weights, n):
@@ -103,7 +94,7 @@ def balance(X, arm, weights=None, *, max_levels=20):
     >>> bool(found["before"] > 0.5), bool(abs(found["after"]) < 0.1)
     (True, True)
     """
-    frame, arm = _as_frame(X), np.asarray(arm)
+    frame, arm = as_frame(X), np.asarray(arm)
     n = len(frame)
     if arm.shape != (n,):
         raise ValueError(f"arm must have the shape ({n},), got {arm.shape}.")
@@ -126,8 +117,8 @@ def balance(X, arm, weights=None, *, max_levels=20):
             mean = _mean_by_arm(values, of_arm, w)
             apart = np.array([mean[b] - mean[a] for a, b in pairs])
             if flat:  # constant in every arm: alike, or apart beyond any yardstick
-                apart = np.where(np.abs(apart) <= _FLAT * np.abs(mean).max(), 0, apart)
-                apart = np.where(apart == 0, 0.0, np.sign(apart) * np.inf)
+                alike = np.abs(apart) <= _FLAT * np.abs(mean).max()
+                apart = np.where(alike, 0.0, np.copysign(np.inf, apart))
             else:
                 apart = apart / spread
             rows[name][label] = apart[0] if len(pairs) == 1 else np.abs(apart).max()

@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 from scipy.optimize import brentq
 from scipy.stats import norm
-from scipy.stats import t as student
 
 
 class Bounds(NamedTuple):
@@ -19,14 +18,7 @@ class Bounds(NamedTuple):
     high: float
 
 
-class EValue(NamedTuple):
-    """E-value of an estimate, and of the confidence limit nearer to no effect."""
-
-    estimate: float
-    limit: float | None
-
-
-def _check_share(**shares):
+def check_share(**shares):
     for name, value in shares.items():
         value = np.asarray(value, float)
         wrong = value[~((value >= 0) & (value < 1))]
@@ -37,15 +29,17 @@ def _check_share(**shares):
             )
 
 
-def _check_alpha(alpha):
+def check_alpha(alpha):
     if not 0 < alpha < 1:
         raise ValueError(f"alpha must lie between 0 and 1, got {alpha!r}.")
 
 
-def _share_of(strength):
+def share_of(strength):
     """The share v, the same for outcome and treatment, with v / sqrt(1 - v) given."""
     square = np.square(strength)
-    return float((np.sqrt(square**2 + 4 * square) - square) / 2)
+    if square == 0:
+        return 0.0
+    return float(2 / (1 + np.sqrt(1 + 4 / square)))
 
 
 class Sensitivity:
@@ -61,7 +55,8 @@ class Sensitivity:
 
     (corollary 2 of [1]_), where :math:`\rho` says how far its two roles go together
     and 1 is the worst case. Make one by :meth:`from_interactive`,
-    :meth:`from_partially_linear`, :meth:`from_regression` or :meth:`from_estimator`.
+    :meth:`from_partially_linear` or :meth:`from_regression`, or of a fitted estimator by
+    :func:`~sklearn_causalrec.causal.robustness.sensitivity`.
 
     Parameters
     ----------
@@ -221,78 +216,11 @@ class Sensitivity:
             and with the treatment: they become ``benchmarks``, of a confounder as
             strong as they are (equation 22 of [2]_).
         """
+        from sklearn_causalrec.causal.sensitivity_regression import (
+            RegressionSensitivity,
+        )
+
         return RegressionSensitivity(estimate, stderr, dof, partial_r2)
-
-    @classmethod
-    def from_estimator(
-        cls,
-        estimator,
-        X,
-        y,
-        treatment=None,
-        *,
-        T0=0,
-        T1=1,
-        benchmarks=(),
-        refit=None,
-    ):
-        """For a fitted estimator that adjusts for covariates.
-
-        Parameters
-        ----------
-        estimator : object
-            Fitted, with ``scores_``, ``outcomes_``, ``propensity_``, ``arm_``,
-            ``arms_``.
-        X, y, treatment
-            As given to ``fit``.
-        T0, T1 : scalar
-            Arms.
-        benchmarks : sequence of names, or dict of label to names
-            Covariates, or groups of them, that a confounder is compared with: the
-            estimator is fitted again without each.
-        refit : callable, optional
-            ``refit(names)`` returns the estimator fitted without these columns. None:
-            a clone with ``graph=None``, fitted on the other covariates.
-        """
-        missing = [
-            name
-            for name in ("scores_", "outcomes_", "propensity_", "arm_", "arms_")
-            if getattr(estimator, name, None) is None
-        ]
-        if missing:
-            raise ValueError(
-                f"bounds for omitted confounders need an effect of arms by adjustment; "
-                f"{type(estimator).__name__} has no {', '.join(missing)} after fit."
-            )
-
-        def of(fitted):
-            arms = list(fitted.arms_)
-            for value in (T0, T1):
-                if value not in arms:
-                    raise ValueError(f"{value!r} is not one of the arms {arms}.")
-            return cls.from_interactive(
-                y,
-                fitted.arm_,
-                fitted.outcomes_,
-                fitted.propensity_,
-                contrast=(arms.index(T0), arms.index(T1)),
-                scores=fitted.scores_,
-            )
-
-        def without(names):
-            return _refit_without(estimator, X, y, treatment, names)
-
-        found, refit = of(estimator), refit or without
-        if not isinstance(benchmarks, dict):
-            names = [benchmarks] if isinstance(benchmarks, str) else benchmarks
-            benchmarks = {name: [name] for name in names}
-        if benchmarks:
-            shorter = {
-                label: of(refit([names] if isinstance(names, str) else list(names)))
-                for label, names in benchmarks.items()
-            }
-            found.benchmark(shorter)
-        return found
 
     # -- questions -----------------------------------------------------------------
 
@@ -310,7 +238,7 @@ class Sensitivity:
 
     @staticmethod
     def _strength(cf_y, cf_d, rho):
-        _check_share(cf_y=cf_y, cf_d=cf_d)
+        check_share(cf_y=cf_y, cf_d=cf_d)
         if not -1 <= rho <= 1:
             raise ValueError(f"rho is a correlation, from -1 to 1: got {rho!r}.")
         return abs(rho) * np.sqrt(cf_y * np.asarray(cf_d) / (1 - np.asarray(cf_d)))
@@ -337,7 +265,7 @@ class Sensitivity:
             ``lower``, ``upper``: estimates of the smallest and the largest effect;
             ``low``, ``high``: their confidence limits.
         """
-        _check_alpha(alpha)
+        check_alpha(alpha)
         strength = self._strength(cf_y, cf_d, rho)
         return Bounds(
             float(self._moved(strength, 1)[0]),
@@ -370,8 +298,8 @@ class Sensitivity:
         if self.bias == 0:
             return 1.0 if self.estimate else 0.0
         if alpha is None:
-            return _share_of(q * abs(self.estimate) / (abs(rho) * self.bias))
-        _check_alpha(alpha)
+            return share_of(q * abs(self.estimate) / (abs(rho) * self.bias))
+        check_alpha(alpha)
         return self._robustness_of_limit(q, alpha, abs(rho))
 
     def _robustness_of_limit(self, q, alpha, rho):
@@ -388,7 +316,7 @@ class Sensitivity:
         high = 1.0
         while left(high) > 0:
             high *= 2
-        return _share_of(brentq(left, 0.0, high, xtol=1e-14) / rho)
+        return share_of(brentq(left, 0.0, high, xtol=1e-14) / rho)
 
     def contour(self, cf_d=None, cf_y=None, *, rho=1.0, alpha=None):
         """The estimate, brought towards zero and past it, over a grid of strengths.
@@ -407,32 +335,26 @@ class Sensitivity:
         DataFrame
             A row for each ``cf_y``, a column for each ``cf_d``.
         """
-        if cf_d is None or cf_y is None:
-            reach = [0.02, self.robustness_value(rho=rho) if rho else 0.5]
-            far_d, far_y = reach, reach
-            if self.benchmarks is not None:
-                far_d = [*reach, *self.benchmarks["cf_d"]]
-                far_y = [*reach, *self.benchmarks["cf_y"]]
-            cf_d = (
-                np.linspace(0, min(1.35 * max(far_d), 0.95), 121)
-                if cf_d is None
-                else cf_d
-            )
-            cf_y = (
-                np.linspace(0, min(1.35 * max(far_y), 0.95), 121)
-                if cf_y is None
-                else cf_y
-            )
+        if cf_d is None:
+            cf_d = self._grid("cf_d", rho)
+        if cf_y is None:
+            cf_y = self._grid("cf_y", rho)
         cf_d, cf_y = np.asarray(cf_d, float), np.asarray(cf_y, float)
         sign = 1 if self.estimate >= 0 else -1
         grid = cf_y[:, None], cf_d[None, :]
         if alpha is None:
             values, _ = self._moved(self._strength(*grid, rho), sign)
         else:
-            _check_alpha(alpha)
+            check_alpha(alpha)
             values = self._limit(*grid, rho, alpha, sign)
-        index = pd.Index(cf_y, name="cf_y"), pd.Index(cf_d, name="cf_d")
-        return pd.DataFrame(values, index=index[0], columns=index[1])
+        rows, columns = pd.Index(cf_y, name="cf_y"), pd.Index(cf_d, name="cf_d")
+        return pd.DataFrame(values, index=rows, columns=columns)
+
+    def _grid(self, share, rho):
+        far = [0.02, self.robustness_value(rho=rho) if rho else 0.5]
+        if self.benchmarks is not None:
+            far += [*self.benchmarks[share]]
+        return np.linspace(0, min(1.35 * max(far), 0.95), 121)
 
     def benchmark(self, shorter):
         """What observed covariates would amount to, had they been left out.
@@ -507,174 +429,3 @@ class Sensitivity:
 
     def _repr_html_(self):
         return "".join(f"<p>{escape(line)}</p>" for line in str(self).split("\n"))
-
-
-class RegressionSensitivity(Sensitivity):
-    """Closed form for a regression; see :meth:`Sensitivity.from_regression`."""
-
-    def __init__(self, estimate, stderr, dof, partial_r2=None):
-        if not stderr > 0 or not dof > 1:
-            raise ValueError(
-                f"stderr must be positive and dof above 1, got {stderr!r}, {dof!r}."
-            )
-        self.estimate, self.stderr, self.dof = float(estimate), float(stderr), dof
-        self.bias = self.stderr * np.sqrt(dof)
-        self.benchmarks = None
-        if partial_r2:
-            rows = {label: _as_strong(label, *r2) for label, r2 in partial_r2.items()}
-            self.benchmarks = pd.DataFrame.from_dict(
-                rows, orient="index", columns=["cf_y", "cf_d"]
-            )
-
-    def _moved(self, strength, sign):
-        return self.estimate - sign * strength * self.bias, None
-
-    def _limit(self, cf_y, cf_d, rho, alpha, sign):
-        moved, _ = self._moved(self._strength(cf_y, cf_d, rho), sign)
-        error = self.stderr * np.sqrt(self.dof / (self.dof - 1))
-        error = error * np.sqrt((1 - cf_y) / (1 - cf_d))
-        return moved - sign * student.ppf(1 - alpha / 2, self.dof - 1) * error
-
-    def _robustness_of_limit(self, q, alpha, rho):
-        f = q * abs(self.estimate) / self.bias
-        critical = student.ppf(1 - alpha / 2, self.dof - 1) / np.sqrt(self.dof - 1)
-        if f <= critical:
-            return 0.0
-        # A confounder that explains more of the outcome also makes the error smaller:
-        # beyond this point less of the outcome does more harm.
-        if rho == 1 and f > 1 / critical:
-            return float((f**2 - critical**2) / (1 + f**2))
-        return _share_of((f - critical) / rho)
-
-    def benchmark(self, shorter):
-        raise TypeError(
-            "a regression is benchmarked by partial R²: "
-            "from_regression(..., partial_r2={label: (with outcome, with treatment)})."
-        )
-
-
-def _as_strong(label, r2_y, r2_d, k=1.0):
-    """Bounds on both shares for a confounder k times as strong as a covariate."""
-    _check_share(**{f"partial R² of {label!r}": (r2_y, r2_d)})
-    if k * r2_d >= 1 - r2_d:
-        raise ValueError(
-            f"no confounder can be as strong as {label!r} besides it: its partial R² "
-            f"with the treatment is {r2_d:.3g}."
-        )
-    shared = k * r2_d**2 / ((1 - k * r2_d) * (1 - r2_d))
-    harm = (np.sqrt(k) + np.sqrt(shared)) ** 2 / (1 - shared) * r2_y / (1 - r2_y)
-    return min(harm, 1 - 1e-9), k * r2_d / (1 - r2_d)
-
-
-def _refit_without(estimator, X, y, treatment, names):
-    """A clone that adjusts for all covariates of the estimator but these."""
-    from sklearn.base import clone
-
-    used = getattr(estimator, "adjustment_set_", None)
-    own = getattr(estimator, "treatment", None)
-    own = [] if own is None else [own] if isinstance(own, str) else list(own)
-    used = [c for c in X.columns if c not in own and (used is None or c in used)]
-    unknown = [name for name in names if name not in used]
-    if unknown:
-        raise ValueError(
-            f"{unknown} are not among the covariates adjusted for, {used}."
-        )
-    kept = [c for c in X.columns if c in own or (c in used and c not in names)]
-    if len(kept) == len([c for c in own if c in kept]):
-        raise ValueError(f"without {list(names)} no covariate is left to adjust for.")
-    short = clone(estimator)
-    if "graph" in short.get_params(deep=False):
-        short.set_params(graph=None)
-    if treatment is None:
-        return short.fit(X[kept], y)
-    return short.fit(X[kept], y, treatment=treatment)
-
-
-def _e_value(ratio):
-    ratio = max(ratio, 1 / ratio)
-    return float(ratio + np.sqrt(ratio * (ratio - 1)))
-
-
-def e_value(risk_ratio, lower=None, upper=None):
-    """How strongly a confounder must be tied to both sides to explain a risk ratio.
-
-    Parameters
-    ----------
-    risk_ratio : float
-        Also a rate or hazard ratio of a rare outcome.
-    lower, upper : float, optional
-        Its confidence limits.
-
-    Returns
-    -------
-    EValue
-        ``estimate``: the smallest risk ratio that the confounder must have with the
-        treatment and with the outcome, beyond the covariates [1]_. ``limit``: the
-        same for the limit nearer to 1; 1 where the interval contains 1; None without
-        limits.
-
-    References
-    ----------
-    .. [1] T. VanderWeele, P. Ding (2017). Sensitivity analysis in observational
-       research: introducing the E-value. Annals of Internal Medicine 167.
-
-    Examples
-    --------
-    >>> from sklearn_causalrec.causal.sensitivity import e_value
-    >>> found = e_value(3.9, 1.8, 8.7)
-    >>> round(found.estimate, 2), round(found.limit, 2)
-    (7.26, 3.0)
-    """
-    given = {"risk_ratio": risk_ratio, "lower": lower, "upper": upper}
-    for name, value in given.items():
-        if value is not None and not 0 < value < np.inf:
-            raise ValueError(f"{name} must be positive and finite, got {value!r}.")
-    low = -np.inf if lower is None else lower
-    high = np.inf if upper is None else upper
-    if not low <= risk_ratio <= high:
-        raise ValueError(
-            f"risk_ratio {risk_ratio!r} lies outside its limits, {lower!r} and "
-            f"{upper!r}."
-        )
-    near = lower if risk_ratio >= 1 else upper
-    limit = None
-    if near is not None:
-        crosses = (near - 1) * (risk_ratio - 1) <= 0
-        limit = 1.0 if crosses else _e_value(near)
-    return EValue(_e_value(risk_ratio), limit)
-
-
-def risk_ratio(control, treated, alpha=0.05):
-    """Ratio of two risks with a delta-method interval on the log scale.
-
-    Parameters
-    ----------
-    control, treated : float or array-like of shape (n,)
-        Risks; or uncentred influence function values of them for the same rows, whose
-        means are the risks.
-    alpha : float
-
-    Returns
-    -------
-    ratio, lower, upper : float
-        As `e_value` takes them; the limits are None for single risks.
-
-    Examples
-    --------
-    >>> from sklearn_causalrec.causal.sensitivity import e_value, risk_ratio
-    >>> round(e_value(*risk_ratio(0.1, 0.2)).estimate, 3)
-    3.414
-    """
-    _check_alpha(alpha)
-    p0, p1 = float(np.mean(control)), float(np.mean(treated))
-    for risk in (p0, p1):
-        if not 0 < risk <= 1:
-            raise ValueError(
-                f"a ratio of risks needs risks above 0 and up to 1, got {risk:g}: is "
-                "the outcome 0 and 1?"
-            )
-    if np.ndim(control) == 0:
-        return p1 / p0, None, None
-    influence = np.asarray(treated, float) / p1 - np.asarray(control, float) / p0
-    half = norm.ppf(1 - alpha / 2) * influence.std() / np.sqrt(len(influence))
-    return p1 / p0, p1 / p0 * np.exp(-half), p1 / p0 * np.exp(half)

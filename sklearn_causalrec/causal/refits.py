@@ -1,0 +1,88 @@
+"""Fitting an estimator again, with something about its data or its graph changed."""
+
+import numpy as np
+import pandas as pd
+from sklearn.base import clone
+
+
+def as_frame(X):
+    """A pandas frame of a frame of any kind, or of an array (columns x0, x1, ...)."""
+    if isinstance(X, pd.DataFrame):
+        return X
+    if hasattr(X, "columns"):
+        return pd.DataFrame({c: X[c].to_numpy() for c in X.columns})
+    X = np.asarray(X)
+    if X.ndim != 2:
+        raise ValueError(f"X must have rows and columns, got the shape {X.shape}.")
+    return pd.DataFrame(X, columns=[f"x{j}" for j in range(X.shape[1])])
+
+
+def take(values, rows):
+    """Rows of a column, a frame or None, as what they are."""
+    if values is None:
+        return None
+    return values.iloc[rows] if hasattr(values, "iloc") else np.asarray(values)[rows]
+
+
+def treatment_columns(estimator, X):
+    """Columns of X that the estimator takes as treatment."""
+    named = getattr(estimator, "treatment", None)
+    named = [named] if isinstance(named, str) else list(named or ())
+    return [name for name in named if name in X.columns]
+
+
+def covariates(estimator, X):
+    """Columns that the fitted estimator adjusts for."""
+    own = {
+        *treatment_columns(estimator, X),
+        *getattr(estimator, "treatment_names_", ()),
+    }
+    used = getattr(estimator, "adjustment_set_", None)
+    return [c for c in X.columns if c not in own and (used is None or c in used)]
+
+
+def refit(estimator, X, y, treatment=None, *, seed=None, **params):
+    """A clone, with other parameters and its randomness seeded, fitted."""
+    fresh = clone(estimator)
+    if seed is not None and "random_state" in fresh.get_params(deep=False):
+        params["random_state"] = seed
+    fresh.set_params(**params)
+    if treatment is None:
+        return fresh.fit(X, y)
+    return fresh.fit(X, y, treatment=treatment)
+
+
+def refit_without(estimator, X, y, treatment, names):
+    """A clone that adjusts for all covariates of the estimator but these."""
+    used = covariates(estimator, X)
+    unknown = [name for name in names if name not in used]
+    if unknown:
+        raise ValueError(
+            f"{unknown} are not among the covariates adjusted for, {used}."
+        )
+    kept = [c for c in used if c not in names]
+    if not kept:
+        raise ValueError(f"without {list(names)} no covariate is left to adjust for.")
+    own = treatment_columns(estimator, X)
+    params = {}
+    if "graph" in estimator.get_params(deep=False):
+        params["graph"] = None
+    return refit(
+        estimator, X[[c for c in X if c in {*kept, *own}]], y, treatment, **params
+    )
+
+
+def with_common_cause(graph, name, treatments, outcome):
+    """The graph with one more observed cause of the treatments and the outcome."""
+    return type(graph).from_edges(
+        [*graph.directed_edges, *((name, v) for v in (*treatments, outcome))],
+        graph.bidirected_edges,
+        [*graph.nodes, name],
+    )
+
+
+def average_effect(fitted, T0, T1, alpha=0.05):
+    """Estimate and confidence limits, three floats."""
+    low, high = fitted.ate_interval(alpha=alpha, T0=T0, T1=T1)
+    point = fitted.ate(T0=T0, T1=T1)
+    return tuple(float(np.squeeze(v)) for v in (point, low, high))
