@@ -403,12 +403,12 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
         Parameters
         ----------
         grid : array-like of doses, optional
-            None: 50 doses between the 2nd and the 98th percentile.
+            None: 50 doses between the 5th and the 95th percentile.
 
         Returns
         -------
         DataFrame
-            Columns dose, mean, low, high.
+            Columns dose, mean, and low and high, which hold for all doses at once.
         """
         return self._continuous("dose_response").curve(grid, alpha)
 

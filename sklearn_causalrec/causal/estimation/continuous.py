@@ -354,6 +354,10 @@ class DoseResponse:
         step = design[1:] - design[:1]
         return float(step[0] @ self.coef_), float(_errors(step, self.covariance_)[0])
 
+    def outcome(self, dose, Z):
+        """Outcome regression at doses and covariates, (n,)."""
+        return self._outcome.at(np.column_stack([dose, Z]))
+
     def average_derivative(self):
         r"""Mean over rows of the slope of the outcome in the dose.
 

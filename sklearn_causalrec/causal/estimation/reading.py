@@ -9,14 +9,23 @@ from sklearn_causalrec.causal.graph import CausalGraph
 from sklearn_causalrec.causal.separation import as_names
 
 
-def as_frame(estimator, X, reset):
-    """X as a DataFrame of finite values; columns of an array are x0, x1, ..."""
+def as_frame(estimator, X, reset, optional=()):
+    """X as a DataFrame of finite values; columns of an array are x0, x1, ...
+
+    ``optional`` are columns that new rows may lack.
+    """
     if not hasattr(X, "columns"):
         X = validate_data(estimator, X, dtype=None, reset=reset)
         if X.dtype.kind not in "fiub":
             X = X.astype(float)
         return pd.DataFrame(X, columns=[f"x{k}" for k in range(X.shape[1])])
-    validate_data(estimator, X, skip_check_array=True, reset=reset)
+    if reset or all(name in X.columns for name in optional):
+        validate_data(estimator, X, skip_check_array=True, reset=reset)
+    else:
+        wanted = [c for c in estimator.feature_names_in_ if c not in optional]
+        if lacking := [c for c in wanted if c not in X.columns]:
+            raise ValueError(f"X lacks the columns {lacking} that fit saw.")
+        X = X[wanted]
     if not len(X):
         raise ValueError("X has 0 sample(s): at least one row is needed.")
     if not isinstance(X, pd.DataFrame):
@@ -206,7 +215,8 @@ class Reader:
 
     def rows(self, estimator, X, treatment=None):
         """Frame of new rows: with the treatments where they are known."""
-        frame = as_frame(estimator, X, reset=False)
+        optional = () if self.separate else self.treatments
+        frame = as_frame(estimator, X, False, optional)
         if treatment is not None and self.treatments:
             if np.ndim(treatment) == 0:
                 treatment = np.repeat(np.asarray([treatment]), len(frame))

@@ -1,0 +1,153 @@
+"""Answers by EconML and by curves: continuous treatments, and instruments."""
+
+import numpy as np
+import pandas as pd
+from scipy.stats import norm
+
+from sklearn_causalrec.causal.estimation.continuous import DoseResponse
+from sklearn_causalrec.causal.estimation.econml_effects import EconMLEffect
+from sklearn_causalrec.causal.estimation.nuisance import CrossFit, default_regressors
+
+
+class EconMLConditional:
+    """An EconML estimator of how an effect varies, between positions of arms."""
+
+    def __init__(self, problem, model, modifiers, adjusted):
+        self.names = modifiers
+        rest = [v for v in adjusted if v not in modifiers]
+        self.model = EconMLEffect(
+            model, outcome_model=problem.outcome_model,
+            treatment_model=problem.treatment_model, random_state=problem.seed,
+        ).fit(
+            problem.y, problem.arm, problem.variables.matrix(modifiers),
+            problem.variables.matrix(rest), fold=problem.fold,
+        )  # fmt: skip
+        self._W = problem.variables.matrix(modifiers)
+
+    def effect(self, variables, t0, t1):
+        """Effect of arm t1 against arm t0, (n,)."""
+        return self.model.effect(variables.matrix(self.names), t0, t1)
+
+    def fitted(self, t0, t1):
+        """Effects of the rows of fit."""
+        return self.model.effect(self._W, t0, t1)
+
+    def effect_interval(self, variables, t0, t1, alpha):
+        """Bounds of the effect of each row."""
+        return self.model.effect_interval(variables.matrix(self.names), alpha, t0, t1)
+
+
+class DoseAnswer:
+    """Dose-response by adjustment; effects of rows by an EconML estimator."""
+
+    strategy, scores = "adjustment", None
+    guarantee = "doubly robust; robust standard errors"
+
+    def __init__(self, query, problem, estimator):
+        if query.adjustment is None or estimator.strategy not in ("auto", "adjustment"):
+            raise ValueError(
+                f"a continuous treatment is estimated by adjustment; here the effect "
+                f"is identified by {query.estimand.strategy!r} and strategy is "
+                f"{estimator.strategy!r}. Bin the treatment, for instance with "
+                "KBinsDiscretizer, or set strategy='instrument' where there is one."
+            )
+        self.modifiers = query.modifiers(estimator.effect_modifiers)
+        self.names = query._ordered({*query.adjustment, *self.modifiers})
+        self.adjustment_set = frozenset(self.names)
+        self.variables = problem.variables
+        (name,) = query.treatments
+        t = problem.variables.matrix([name])[:, 0]
+        Z = problem.variables.matrix(self.names)
+        self._data = problem.y, t, Z, problem.fold
+        self.curve_ = DoseResponse(
+            problem.outcome_model, problem.treatment_model,
+            seed=problem.seed, n_jobs=problem.n_jobs,
+        ).fit(*self._data)  # fmt: skip
+        self.method, self.rows_ = "doubly robust dose-response curve", None
+        model = estimator.effect_model
+        if model is None or not self.names:
+            return
+        if model == "auto":
+            model = None
+        elif not hasattr(model, "effect"):
+            raise ValueError(
+                "effect_model of a continuous treatment is an EconML estimator, "
+                f'"auto" (LinearDML) or None, got {type(model).__name__}.'
+            )
+        rest = [v for v in self.names if v not in self.modifiers]
+        self.rows_ = EconMLEffect(
+            model, outcome_model=problem.outcome_model,
+            treatment_model=problem.treatment_model, random_state=problem.seed,
+        ).fit(
+            problem.y, t, problem.variables.matrix(self.modifiers),
+            problem.variables.matrix(rest), fold=problem.fold,
+        )  # fmt: skip
+        kind = type(self.rows_.estimator_).__name__
+        self.method += f"; effects of rows by {kind}"
+
+    def ate(self, t0, t1):
+        """Difference of the curve at two doses, and its standard error."""
+        return self.curve_.contrast(t0, t1)
+
+    def ate_over(self, variables, t0, t1):
+        """Mean effect over other rows, by the model of the effects of rows."""
+        self._need_rows()
+        W = variables.matrix(self.modifiers)
+        low, high = self.rows_.ate_interval(W, 0.05, t0, t1)
+        error = (high - low) / 2 / norm.ppf(0.975)
+        return self.rows_.ate(W, t0, t1), error
+
+    def att(self, t0, t1):
+        """Not defined."""
+        raise ValueError("the effect on the treated is for a discrete treatment.")
+
+    def _need_rows(self):
+        if self.rows_ is None:
+            raise ValueError(
+                "effects of rows were not fitted: effect_model is None, or there is "
+                "nothing to adjust for; ate(), dose_response() and "
+                "average_derivative() work."
+            )
+
+    def effect(self, variables, t0, t1):
+        """Effect of each row, (n,)."""
+        self._need_rows()
+        return self.rows_.effect(variables.matrix(self.modifiers), t0, t1)
+
+    def effect_interval(self, variables, t0, t1, alpha):
+        """Bounds of the effect of each row."""
+        self._need_rows()
+        W = variables.matrix(self.modifiers)
+        return self.rows_.effect_interval(W, alpha, t0, t1)
+
+    def predict(self, variables, dose):
+        """Mean outcome of each row under a dose."""
+        Z = variables.matrix(self.names)
+        return self.curve_.outcome(dose, Z)
+
+    def curve(self, grid, alpha):
+        """The curve with its uniform band, as a frame."""
+        grid = self.curve_.default_grid() if grid is None else np.asarray(grid, float)
+        mean, _ = self.curve_.curve(grid)
+        low, high = self.curve_.band(grid, alpha=alpha)
+        return pd.DataFrame({"dose": grid, "mean": mean, "low": low, "high": high})
+
+    def average_derivative(self):
+        """Mean slope and its standard error."""
+        return self.curve_.average_derivative()
+
+    def pseudo_effects(self):
+        """Residual over residual, weighted by the treatment's: the R-loss."""
+        y, t, Z, fold = self._data
+        rest_y, rest_t = (
+            v - CrossFit(default_regressors(), Z, v, fold)(Z) for v in (y, t)
+        )
+        rest_t = np.where(np.abs(rest_t) < 1e-9, 1e-9, rest_t)
+        return (rest_y / rest_t)[:, None], rest_t**2
+
+    def diagnostics(self):
+        """How many rows, in effect, speak for a dose."""
+        doses = np.quantile(self._data[1], [0.02, 0.1, 0.25, 0.5, 0.75, 0.9, 0.98])
+        rows = self.curve_.effective_rows(doses)
+        support = pd.DataFrame({"dose": doses, "effective_rows": rows})
+        return {"support": support}
