@@ -42,11 +42,16 @@ def covariates(estimator, X):
 
 
 def refit(estimator, X, y, treatment=None, *, seed=None, **params):
-    """A clone, with other parameters and its randomness seeded, fitted."""
+    """A clone, with other parameters and its randomness seeded, fitted.
+
+    Only the average effect is asked of it: what takes longer is switched off.
+    """
     fresh = clone(estimator)
-    if seed is not None and "random_state" in fresh.get_params(deep=False):
-        params["random_state"] = seed
-    fresh.set_params(**params)
+    known = fresh.get_params(deep=False)
+    params = {"effect_model": None, "mediators": None, "random_state": seed, **params}
+    if seed is None:
+        del params["random_state"]
+    fresh.set_params(**{k: v for k, v in params.items() if k in known})
     if treatment is None:
         return fresh.fit(X, y)
     return fresh.fit(X, y, treatment=treatment)
@@ -60,16 +65,13 @@ def refit_without(estimator, X, y, treatment, names):
         raise ValueError(
             f"{unknown} are not among the covariates adjusted for, {used}."
         )
-    kept = [c for c in used if c not in names]
-    if not kept:
+    left = [c for c in used if c not in names]
+    if not left:
         raise ValueError(f"without {list(names)} no covariate is left to adjust for.")
-    own = treatment_columns(estimator, X)
-    params = {}
-    if "graph" in estimator.get_params(deep=False):
-        params["graph"] = None
-    return refit(
-        estimator, X[[c for c in X if c in {*kept, *own}]], y, treatment, **params
-    )
+    kept = {*left, *treatment_columns(estimator, X)}
+    # Without a graph every column is adjusted for, which is what is wanted here.
+    free = dict.fromkeys(("graph", "adjustment_set", "effect_modifiers"))
+    return refit(estimator, X[[c for c in X if c in kept]], y, treatment, **free)
 
 
 def with_common_cause(graph, name, treatments, outcome):

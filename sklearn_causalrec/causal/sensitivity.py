@@ -55,8 +55,8 @@ class Sensitivity:
 
     (corollary 2 of [1]_), where :math:`\rho` says how far its two roles go together
     and 1 is the worst case. Make one by :meth:`from_interactive`,
-    :meth:`from_partially_linear` or :meth:`from_regression`, or of a fitted estimator by
-    :func:`~sklearn_causalrec.causal.robustness.sensitivity`.
+    :meth:`from_partially_linear`, :meth:`from_regression`, or of a fitted estimator
+    by :func:`~sklearn_causalrec.causal.robustness.sensitivity`.
 
     Parameters
     ----------

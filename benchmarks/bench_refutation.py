@@ -1,0 +1,174 @@
+"""How often the refuters refuse a sound estimate, and how often an unsound one.
+
+``size``: share of simulated logs on which each method (raw p-value below 0.05), and the
+verdict of the four default ones, refuses an estimator that is right: augmented
+inverse-probability weighting with linear models on linear data.
+
+``power``: the same where something is wrong with the estimator: its outcome and
+exposure models are straight lines and the truth is bent; it reports half its standard
+error; a confounder is left out, measured or not, which none but the negative control
+can see.
+
+Run ``python benchmarks/bench_refutation.py [size power] [--logs N]``.
+"""
+
+import argparse
+
+import numpy as np
+import pandas as pd
+from joblib import Parallel, delayed
+from scipy.special import expit
+from scipy.stats import norm
+from sklearn.base import BaseEstimator
+from sklearn.ensemble import (
+    HistGradientBoostingClassifier,
+    HistGradientBoostingRegressor,
+)
+
+from sklearn_causalrec.causal.refutation import negative_control, refute
+
+DEFAULT = ("placebo", "dummy_outcome", "random_common_cause", "subset")
+TREES = dict(max_iter=40, learning_rate=0.15, max_leaf_nodes=8, random_state=0)
+
+
+class Aipw(BaseEstimator):
+    """Cross-fitted augmented inverse-probability weighting for two arms."""
+
+    def __init__(
+        self,
+        treatment="t",
+        ignore=(),
+        trees=False,
+        scale=1.0,
+        random_state=None,
+    ):
+        self.treatment = treatment
+        self.ignore = ignore
+        self.trees = trees
+        self.scale = scale
+        self.random_state = random_state
+
+    def fit(self, X, y, treatment=None):
+        t = np.asarray(X[self.treatment])
+        Z = X.drop(columns=[self.treatment, *self.ignore]).to_numpy()
+        y = np.asarray(y, float)
+        rng = np.random.RandomState(self.random_state)
+        g, p = np.empty((len(y), 2)), np.empty(len(y))
+        fold = rng.permutation(len(y)) % 5
+        for k in range(5):
+            train, test = fold != k, fold == k
+            for a in (0, 1):
+                own = train & (t == a)
+                g[test, a] = self._outcome(Z[own], y[own], Z[test])
+            p[test] = self._exposure(Z[train], t[train], Z[test])
+        p = np.clip(p, 0.01, 0.99)
+        self.adjustment_set_ = frozenset(X.columns) - {self.treatment, *self.ignore}
+        self.score_ = (
+            g[:, 1] - g[:, 0] + (y - g[np.arange(len(y)), t]) * (t - p) / (p * (1 - p))
+        )
+        return self
+
+    def _outcome(self, Z, y, new):
+        if self.trees:
+            return HistGradientBoostingRegressor(**TREES).fit(Z, y).predict(new)
+        coef = np.linalg.lstsq(np.c_[np.ones(len(Z)), Z], y, rcond=None)[0]
+        return coef[0] + new @ coef[1:]
+
+    def _exposure(self, Z, t, new):
+        if self.trees:
+            model = HistGradientBoostingClassifier(**TREES).fit(Z, t)
+            return model.predict_proba(new)[:, 1]
+        A, coef = np.c_[np.ones(len(Z)), Z], np.zeros(Z.shape[1] + 1)
+        for _ in range(6):  # Newton's method
+            p = expit(A @ coef)
+            hessian = (A * (p * (1 - p))[:, None]).T @ A + 1e-6 * np.eye(len(coef))
+            coef = coef + np.linalg.solve(hessian, A.T @ (t - p) - 1e-6 * coef)
+        return expit(coef[0] + new @ coef[1:])
+
+    def ate(self, X=None, T0=0, T1=1):
+        return self.score_.mean()
+
+    def ate_interval(self, X=None, alpha=0.05, T0=0, T1=1):
+        half = norm.ppf(1 - alpha / 2) * self.score_.std() / np.sqrt(len(self.score_))
+        half *= self.scale
+        return self.score_.mean() - half, self.score_.mean() + half
+
+
+def log(seed, n, *, bent=False, share=0.5, hidden=0.0):
+    """Covariates, treatment, outcome, and what was bought the week before."""
+    rng = np.random.default_rng([17, seed])
+    Z = rng.normal(size=(n, 4))
+    latent = rng.normal(size=n)
+    index = Z @ [0.6, -0.4, 0.2, 0] + hidden * latent
+    mean = Z @ [1, 0.5, -0.5, 0.5] + hidden * latent
+    if bent:
+        index = index + 0.8 * (Z[:, 0] ** 2 - 1) * (Z[:, 1] > 0)
+        mean = mean + 0.8 * Z[:, 0] ** 2 * (Z[:, 1] > 0)
+    t = rng.binomial(1, expit(index + np.log(share / (1 - share))))
+    y = mean + t + rng.standard_t(4, size=n)
+    before = mean + rng.normal(size=n)
+    X = pd.DataFrame(Z, columns=list("abcd")).assign(t=t)
+    return X, pd.Series(y, name="y"), before
+
+
+def verdicts(
+    seed, n, estimator, methods=DEFAULT, tolerance=0.1, n_simulations=20, **world
+):
+    X, y, before = log(seed, n, **world)
+    fitted = estimator.set_params(random_state=seed).fit(X, y)
+    found = refute(
+        fitted,
+        X,
+        y,
+        methods=methods,
+        tolerance=tolerance,
+        n_simulations=n_simulations,
+        random_state=seed,
+    )
+    row = (found.results["p_value"] < 0.05).to_dict()
+    row["verdict"] = not found.passed
+    control = negative_control(fitted, X, {"before": before})
+    row["negative_control"] = not control.passed
+    low, high = fitted.ate_interval()
+    row["covered"] = low < 1 < high
+    return row
+
+
+def study(name, n_logs, n_jobs, **options):
+    rows = Parallel(n_jobs)(
+        delayed(verdicts)(seed, **options) for seed in range(n_logs)
+    )
+    shares = pd.DataFrame(rows).mean()
+    shares.name = name
+    return shares
+
+
+SIZE = {
+    "linear, n = 500": dict(n=500, estimator=Aipw()),
+    "the same, tolerance 0": dict(n=500, estimator=Aipw(), tolerance=0.0),
+    "n = 2000": dict(n=2000, estimator=Aipw()),
+    "one in five treated": dict(n=1000, estimator=Aipw(), share=0.2),
+    "60 simulations": dict(n=500, estimator=Aipw(), n_simulations=60),
+}
+FLEXIBLE = {"boosted trees, bent": dict(n=1000, estimator=Aipw(trees=True), bent=True)}
+POWER = {
+    "half the standard error": dict(n=500, estimator=Aipw(scale=0.5)),
+    "lines, truth bent": dict(n=2000, estimator=Aipw(), bent=True),
+    "measured confounder left out": dict(n=1000, estimator=Aipw(ignore=("a",))),
+    "latent confounder": dict(n=1000, estimator=Aipw(), hidden=0.7),
+}
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("what", nargs="*", default=["size", "power"])
+    parser.add_argument("--logs", type=int, default=400)
+    parser.add_argument("--jobs", type=int, default=1)
+    chosen = parser.parse_args()
+    worlds = {"size": SIZE, "power": POWER, "trees": FLEXIBLE}
+    for what in chosen.what:
+        table = [
+            study(name, chosen.logs, chosen.jobs, **options)
+            for name, options in worlds[what].items()
+        ]
+        print(f"\n{what}: share of {chosen.logs} logs refused")
+        print(pd.DataFrame(table).round(3).to_string(), flush=True)
