@@ -59,6 +59,11 @@ def complete(estimator, outcome_model, treatment_model, seed):
     ):
         for name in names:
             value = getattr(estimator, name, None)
+            if (
+                name == "model_t_xwz"
+                and getattr(estimator, "projection", None) is False
+            ):
+                continue  # OrthoIV refuses a model it would not use
             if isinstance(value, str) and value == "auto":
                 propensity = discrete or name == "model_propensity"
                 models = nuisance(given, discrete=propensity, seed=seed)
@@ -165,7 +170,7 @@ class EconMLEffect:
         self.inference = inference
         self.random_state = random_state
 
-    def fit(self, y, t, X=None, W=None, fold=None):
+    def fit(self, y, t, X=None, W=None, fold=None, Z=None):
         """Fit a copy of the estimator.
 
         Parameters
@@ -177,6 +182,8 @@ class EconMLEffect:
             Further controls: adjusted for, the effect does not vary with them.
         fold : ndarray of int of shape (n,), optional
             Folds of the cross-fitting, in place of the estimator's own.
+        Z : array-like of shape (n, k), optional
+            Instruments, for estimators that take them.
 
         Raises
         ------
@@ -213,6 +220,8 @@ class EconMLEffect:
                     f"{kind} knows no controls W: pass all columns as effect modifiers."
                 )
             del given["W"]
+        if Z is not None:
+            given["Z"] = _table("Z", Z, len(y))
         if self.inference != "auto":
             given["inference"] = self.inference
         if fold is not None and hasattr(estimator, "cv"):
