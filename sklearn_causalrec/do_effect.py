@@ -112,6 +112,8 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
         The first is None where it is not by adjustment.
     scores_ : ndarray of shape (n, n_arms), or None
         Uncentred influence function of the mean outcome under each arm.
+    propensity_, outcomes_ : ndarray of shape (n, n_arms), or None
+        Cross-fitted probability of, and mean outcome under, each arm, by adjustment.
     diagnostics_ : dict
         Overlap, balance, effective sample sizes, influential rows: frames.
     path_effects_ : DataFrame
@@ -249,6 +251,7 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
         )
 
     def _fit_one_arm(self, frame, y):
+        self.propensity_ = self.outcomes_ = None
         self.estimand_ = self.derivation_ = self.adjustment_set_ = None
         self.scores_, self.arms_, self.effect_modifiers_ = None, [1], ()
         self.strategy_, self.guarantee_ = "one arm", "a regression; no effect"
@@ -272,7 +275,7 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
         self.derivation_ = None if query.estimand is None else query.estimand.derivation
         arms, arm = [], np.zeros(len(y), int)
         if self.discrete_treatment_:
-            arms, arm = _joint_arms(variables, names)
+            arms, arm = _joint_arms(frame[list(names)])
         problem = self._problem(variables, y, query.estimand, arms, arm)
         fitted = ladder.climb(query, problem, self)
         self.fitted_ = fitted
@@ -282,6 +285,9 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
         self.adjustment_set_ = fitted.adjustment_set
         self.effect_modifiers_ = fitted.modifiers
         self.scores_ = fitted.scores
+        nuisances = getattr(getattr(fitted, "means", None), "nuisances", {})
+        self.propensity_ = nuisances.get("propensity")
+        self.outcomes_ = nuisances.get("outcomes")
         self.diagnostics_ = fitted.diagnostics()
         if self.mediators is not None:
             self.path_effects_ = ladder.path_effects(query, problem, self)
@@ -300,8 +306,7 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
 
     # -- answers -----------------------------------------------------------------
 
-    def _contrast(self, T0, T1):
-        """Positions of two arms, or two doses."""
+    def _contrast_known(self):
         check_is_fitted(self, "fitted_")
         if not self.treatment_names_:
             raise ValueError(
@@ -309,6 +314,10 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
                 "what happens otherwise. Name the column, treatment=..., or pass "
                 "treatment= to fit; predict works."
             )
+
+    def _contrast(self, T0, T1):
+        """Positions of two arms, or two doses."""
+        self._contrast_known()
         if not self.discrete_treatment_:
             for name, dose in (("T0", T0), ("T1", T1)):
                 if not np.isscalar(dose) or isinstance(dose, str):
@@ -512,14 +521,77 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
         options.setdefault("random_state", self.random_state)
         return refute(self, X, y, treatment, **options)
 
+    def sensitivity(self, X=None, y=None, treatment=None, *, T0=0, T1=1, benchmarks=()):
+        """Bounds for a latent confounder that the graph does not allow for.
 
-def _joint_arms(variables, names):
+        Parameters
+        ----------
+        X, y, treatment
+            As given to ``fit``; needed where there are benchmarks.
+        benchmarks : sequence of names
+            Covariates to compare it with: the estimator is fitted without each.
+
+        Returns
+        -------
+        Sensitivity
+            Robustness values, bounds, contours [1]_.
+
+        References
+        ----------
+        .. [1] V. Chernozhukov et al. (2022). Long story short: omitted variable bias in
+           causal machine learning. NBER 30302.
+        """
+        from sklearn_causalrec.causal.robustness import sensitivity
+
+        t0, t1 = self._contrast(T0, T1)
+        if self.outcomes_ is None:
+            raise ValueError(
+                "bounds for omitted confounders need arms and adjustment; this effect "
+                f"is by {self.strategy_!r}, {self.method_}."
+            )
+        if not len(benchmarks):
+            return self.fitted_.sensitivity(t0, t1)
+        if X is None or y is None:
+            raise ValueError("benchmarks are refits: pass X and y, as given to fit.")
+        arms = self.arms_[t0], self.arms_[t1]
+        options = dict(T0=arms[0], T1=arms[1], benchmarks=benchmarks)
+        return sensitivity(self, X, y, treatment, **options)
+
+    def negative_control(self, X, outcomes, treatment=None, **options):
+        """Effects on outcomes that the treatment cannot have.
+
+        See `sklearn_causalrec.causal.refutation.negative_control`.
+        """
+        from sklearn_causalrec.causal.refutation import negative_control
+
+        check_is_fitted(self, "fitted_")
+        return negative_control(self, X, outcomes, treatment, **options)
+
+    def summary(self, alpha=0.05):
+        """One report, as text and HTML: query, graph, derivation, estimate, checks.
+
+        Returns
+        -------
+        Report
+            ``print`` it, or let a notebook show it.
+        """
+        from sklearn_causalrec.causal.estimation.summary import summarize
+
+        self._contrast_known()
+        return summarize(self, alpha)
+
+
+def _joint_arms(frame):
     """Levels of the treatments, joint where several, and the code of every row."""
-    parts = [variables.codes(name) for name in names]
+    parts = [np.unique(frame[name].to_numpy(), return_inverse=True) for name in frame]
     stacked = np.column_stack([code for _, code in parts])
     levels, arm = np.unique(stacked, axis=0, return_inverse=True)
     arms = [
-        tuple(values[c] for (values, _), c in zip(parts, level)) for level in levels
+        tuple(_plain(values[c]) for (values, _), c in zip(parts, level))
+        for level in levels
     ]
-    arms = [tuple(v.item() if hasattr(v, "item") else v for v in a) for a in arms]
-    return (arms if len(names) > 1 else [a[0] for a in arms]), arm.ravel()
+    return (arms if frame.shape[1] > 1 else [a[0] for a in arms]), arm.ravel()
+
+
+def _plain(value):
+    return value.item() if hasattr(value, "item") else value

@@ -34,7 +34,7 @@ def aipw(problem, names):
         regress(problem, Z, y, rows=arm == a, first=True, salt=a) for a in range(n_arms)
     ]
     outcomes = np.column_stack([fit(Z) for fit in fits])
-    propensity = arm_probabilities(problem, Z)
+    propensity, raw = arm_probabilities(problem, Z)
     taken = arm[:, None] == np.arange(n_arms)
     scores = outcomes + taken / propensity * (y[:, None] - outcomes)
     return ArmMeans.from_scores(
@@ -43,6 +43,7 @@ def aipw(problem, names):
         "cross-fitted AIPW",
         names=tuple(names),
         propensity=propensity,
+        raw_propensity=raw,
         outcomes=outcomes,
         fits=fits,
         residual=y - outcomes[np.arange(len(y)), arm],

@@ -6,7 +6,13 @@ from scipy.stats import norm
 
 from sklearn_causalrec.causal.estimation.continuous import DoseResponse
 from sklearn_causalrec.causal.estimation.econml_effects import EconMLEffect
+from sklearn_causalrec.causal.estimation.instrument import (
+    METHODS,
+    WEAK,
+    InstrumentEffect,
+)
 from sklearn_causalrec.causal.estimation.nuisance import CrossFit, default_regressors
+from sklearn_causalrec.causal.separation import as_names
 
 
 class EconMLConditional:
@@ -151,3 +157,106 @@ class DoseAnswer:
         rows = self.curve_.effective_rows(doses)
         support = pd.DataFrame({"dose": doses, "effective_rows": rows})
         return {"support": support}
+
+
+class InstrumentAnswer:
+    """Effect of one treatment by an instrument of the graph, given its controls."""
+
+    strategy, scores, adjustment_set = "instrument", None, None
+    guarantee = (
+        "not P(y | do(t)): one effect for all rows, linear in the dose, or, for a "
+        "binary treatment that the instrument moves one way, a local effect"
+    )
+
+    def __init__(self, query, problem, estimator):
+        kind = "2sls" if estimator.effect_model in ("auto", None) else None
+        kind = kind or estimator.effect_model
+        if kind not in METHODS:
+            raise ValueError(
+                f"effect_model of strategy='instrument' is one of {METHODS}, "
+                f'"auto" ("2sls"), got {kind!r}.'
+            )
+        if len(problem.arms) > 2:
+            raise ValueError(
+                f"an instrument is for a binary or a continuous treatment; this one "
+                f"has the arms {problem.arms}."
+            )
+        chosen = as_names(estimator.effect_modifiers or ())
+        if wrong := [v for v in chosen if v not in query.controls]:
+            raise ValueError(
+                f"effect_modifiers {wrong} are not among the controls of the "
+                f"instrument, {list(query.controls)}."
+            )
+        self.modifiers = query._ordered(chosen)
+        self.variables = problem.variables
+        (name,) = query.treatments
+        t = problem.variables.matrix([name])[:, 0]
+        if problem.arms:
+            t = problem.arm.astype(float)
+        rest = [v for v in query.controls if v not in self.modifiers]
+        self.model = InstrumentEffect(
+            kind, outcome_model=problem.outcome_model,
+            treatment_model=problem.treatment_model, cv=estimator.cv,
+            random_state=problem.seed, n_bootstrap=100,
+        ).fit(
+            problem.y, t, problem.variables.matrix([query.instrument]),
+            problem.variables.matrix(rest), problem.variables.matrix(self.modifiers),
+        )  # fmt: skip
+        self.mean_ = problem.y.mean(), t.mean()
+        self.method = f"{kind}, instrument {query.instrument}"
+        if query.controls:
+            self.method += f" given {', '.join(map(str, query.controls))}"
+
+    def _table(self, variables):
+        return variables.matrix(self.modifiers) if self.modifiers else None
+
+    def ate(self, t0, t1):
+        """Average effect and its standard error."""
+        return self._average(None, t0, t1)
+
+    def ate_over(self, variables, t0, t1):
+        """The same over other rows."""
+        return self._average(self._table(variables), t0, t1)
+
+    def _average(self, X, t0, t1):
+        low, high = self.model.ate_interval(X, 0.05, t0, t1)
+        return self.model.ate(X, t0, t1), (high - low) / 2 / norm.ppf(0.975)
+
+    def att(self, t0, t1):
+        """Not what an instrument tells."""
+        raise ValueError("an instrument does not tell the effect on the treated.")
+
+    def effect(self, variables, t0, t1):
+        """Effect of each row, (n,)."""
+        out = self.model.effect(self._table(variables), t0, t1)
+        return np.broadcast_to(out[:1] if not self.modifiers else out, variables.n)
+
+    def effect_interval(self, variables, t0, t1, alpha):
+        """Bounds of the effect of each row."""
+        bounds = self.model.effect_interval(self._table(variables), alpha, t0, t1)
+        if not self.modifiers:
+            bounds = (b[:1] for b in bounds)
+        return tuple(np.broadcast_to(b, variables.n) for b in bounds)
+
+    def predict(self, variables, dose):
+        """Mean of y moved by the effect of the dose against the mean dose."""
+        mean, centre = self.mean_
+        unit = self.effect(variables, 0.0, 1.0)
+        return mean + unit * (np.asarray(dose, float) - centre)
+
+    def pseudo_effects(self):
+        """Nothing stands for them."""
+        raise ValueError(
+            "strategy='instrument' has no default score: pass scoring= of your own."
+        )
+
+    def diagnostics(self):
+        """First-stage strength, and the interval that holds at any strength."""
+        low, high = self.model.anderson_rubin_interval()
+        row = {
+            "effective_F": self.model.f_,
+            "weak": self.model.f_ < WEAK,
+            "anderson_rubin_low": low,
+            "anderson_rubin_high": high,
+        }
+        return {"first_stage": pd.DataFrame([row], index=["first stage"])}

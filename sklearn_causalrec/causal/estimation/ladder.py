@@ -31,6 +31,7 @@ from sklearn_causalrec.causal.estimation.sequential import (
     sequential,
     treatment_codes,
 )
+from sklearn_causalrec.causal.sensitivity import Sensitivity
 
 __all__ = ["Query", "check_parameters", "climb", "path_effects"]
 
@@ -148,6 +149,13 @@ class ArmsAnswer:
                 out[mine] = self.means.mean[a]
         return out
 
+    def sensitivity(self, t0, t1):
+        """Bounds for an omitted confounder, see `Sensitivity`."""
+        return Sensitivity.from_interactive(
+            self.y, self.arm, self.means.nuisances["outcomes"],
+            self.means.nuisances["propensity"], contrast=(t0, t1), scores=self.scores,
+        )  # fmt: skip
+
     def pseudo_effects(self):
         """What stands for the effects against the first arm, (n, n_arms - 1)."""
         if self.scores is None:
@@ -160,6 +168,12 @@ class ArmsAnswer:
     def diagnostics(self):
         """Frames: overlap and balance under adjustment, rows that weigh most."""
         found = {}
+        if "effective" in self.means.nuisances:
+            steps = [", ".join(s.block) for s in self.means.nuisances["steps"]]
+            found["effective_sample_sizes"] = pd.DataFrame(
+                {"effective_rows": self.means.nuisances["effective"]},
+                index=pd.Index(steps, name="regression over"),
+            )
         if self.scores is not None and len(self.y) > 20:
             effect = self.scores[:, 1] - self.scores[:, 0]
             found["influential_rows"] = influential_rows(effect)
@@ -188,7 +202,7 @@ def climb(query, problem, estimator):
         Where the strategy asked for does not apply.
     """
     if estimator.strategy == "instrument":
-        from sklearn_causalrec.causal.estimation.instrument import InstrumentAnswer
+        from sklearn_causalrec.causal.estimation.dose import InstrumentAnswer
 
         return InstrumentAnswer(query, problem, estimator)
     if not estimator.discrete_treatment_:
@@ -204,7 +218,7 @@ def climb(query, problem, estimator):
         names = query._ordered({*query.adjustment, *modifiers})
         _check_strata(query, problem, names)
         means = aipw(problem, names)
-        warn_of_poor_overlap(problem, names, means.nuisances["propensity"])
+        warn_of_poor_overlap(problem, names, means.nuisances["raw_propensity"])
         strategy = "adjustment"
     elif rung == "plug-in":
         from sklearn_causalrec.causal.estimation.plugin import plugin

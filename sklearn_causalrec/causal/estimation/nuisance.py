@@ -217,19 +217,22 @@ def classify(problem, X, codes, n_classes, *, rows=None, weight=None, salt=0):
 
 
 def arm_probabilities(problem, X, *, salt=0):
-    """Cross-fitted probabilities of the arms, calibrated, clipped, summing to one.
+    """Cross-fitted probabilities of the arms, calibrated and as they were.
+
+    Clipped, rows summing to one.
 
     Isotonic calibration spares the inverse weights the overconfidence of flexible
     classifiers (van der Laan et al. 2024, "Stabilized inverse probability weighting
     via isotonic calibration").
     """
     n_arms = len(problem.arms)
-    p = classify(problem, X, problem.arm, n_arms, salt=salt)(X)
+    raw = classify(problem, X, problem.arm, n_arms, salt=salt)(X)
+    p = raw.copy()
     for a in range(n_arms):
         if np.ptp(p[:, a]) > 0:
             isotonic = IsotonicRegression(out_of_bounds="clip")
             p[:, a] = isotonic.fit_transform(p[:, a], problem.arm == a)
-    return clipped(p, problem.clip)
+    return clipped(p, problem.clip), clipped(raw, problem.clip)
 
 
 def clipped(p, clip):
