@@ -8,7 +8,13 @@ from joblib import Parallel, delayed
 from sklearn_causalrec.causal.estimation.problem import ArmMeans
 from sklearn_causalrec.causal.estimation.ratios import Sample, light_classifiers
 from sklearn_causalrec.causal.identification import _chain, blankets_of
-from sklearn_causalrec.causal.separation import closure, components, mask_of, members
+from sklearn_causalrec.causal.separation import (
+    closure,
+    components,
+    mask_of,
+    members,
+    separated,
+)
 
 GUARANTEE = "one-step, root-n where products of nuisance errors are small"
 
@@ -154,9 +160,9 @@ class KernelWeights:
         # outside the district: independent of it, given what else is outside
         terms = []
         for i in members(free):
-            before = (1 << i) - 1
-            if around & before:
-                terms.append((i, free & before, (around | free) & before))
+            given = self._blanket(i, (around | free) & (1 << i) - 1)
+            if given & ~free:
+                terms.append((i, given & free, given))
         self._apply(terms)
         after = [*map(mask_of, chain[1:]), mask_of(district)]
         for link, held, inner in zip(chain, [*holders[1:], after[-1]], after):
@@ -173,6 +179,14 @@ class KernelWeights:
                     if given & ~free:
                         terms.append((i, given & free, given))
             self._apply(terms)
+
+    def _blanket(self, i, given):
+        """Those of the nodes given that a node depends on, by the graph."""
+        for j in reversed(members(given)):
+            rest = given & ~(1 << j)
+            if separated(self.graph, 1 << i, 1 << j, rest):
+                given = rest
+        return given
 
     def _apply(self, terms):
         if not terms:
