@@ -250,8 +250,8 @@ class InstrumentEffect:
         if self.f_ < WEAK:
             warnings.warn(
                 f"Weak instruments: the effective first-stage F is {self.f_:.2f}, "
-                f"below {WEAK:g}. The estimate is biased and its interval too short; "
-                "report anderson_rubin_interval(), which holds at any strength.",
+                f"below {WEAK:g}. The estimate is biased, its interval too short: see "
+                "anderson_rubin_interval(), which holds at any strength.",
                 stacklevel=2,
             )
         if self.method == "2sls":
