@@ -4,7 +4,8 @@ A display is made by ``from_estimator`` or ``from_predictions``, draws itself, a
 what it drew in attributes. matplotlib is imported when something is drawn.
 """
 
+from sklearn_causalrec.plot._graph import CausalGraphDisplay
 from sklearn_causalrec.plot._overlap import OverlapDisplay
 from sklearn_causalrec.plot._training import TrainingCurveDisplay
 
-__all__ = ["OverlapDisplay", "TrainingCurveDisplay"]
+__all__ = ["CausalGraphDisplay", "OverlapDisplay", "TrainingCurveDisplay"]
