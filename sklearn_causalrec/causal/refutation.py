@@ -210,7 +210,7 @@ def _run(changes, jobs, T0, T1, n_jobs, verbose):
 
         done = tqdm(done, total=len(jobs), desc="refute")
     found = {}
-    for (method, _), result in zip(jobs, done):
+    for result, (method, _) in zip(done, jobs):
         failed = isinstance(result, Exception)
         rows, errors = found.setdefault(method, ([], []))
         rows.append((np.nan,) * 3 if failed else result)

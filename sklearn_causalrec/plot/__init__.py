@@ -1,10 +1,21 @@
 """Displays in the manner of scikit-learn.
 
-A display is made by ``from_estimator`` or ``from_predictions``, draws itself, and keeps
+A display is made by ``from_estimator`` or another ``from_...``, draws itself, and keeps
 what it drew in attributes. matplotlib is imported when something is drawn.
 """
 
+from sklearn_causalrec.plot._balance import BalanceDisplay
+from sklearn_causalrec.plot._effects import EffectDisplay
+from sklearn_causalrec.plot._graph import CausalGraphDisplay
 from sklearn_causalrec.plot._overlap import OverlapDisplay
+from sklearn_causalrec.plot._sensitivity import SensitivityDisplay
 from sklearn_causalrec.plot._training import TrainingCurveDisplay
 
-__all__ = ["OverlapDisplay", "TrainingCurveDisplay"]
+__all__ = [
+    "BalanceDisplay",
+    "CausalGraphDisplay",
+    "EffectDisplay",
+    "OverlapDisplay",
+    "SensitivityDisplay",
+    "TrainingCurveDisplay",
+]

@@ -1,0 +1,171 @@
+"""How alike the arms are, before and after weighting."""
+
+import numpy as np
+
+from sklearn_causalrec.plot._common import BLUE, VERMILION, despine, import_pyplot
+
+
+class BalanceDisplay:
+    """Standardised differences of the covariates between arms (a love plot).
+
+    Make one by :meth:`from_frame` or :meth:`from_estimator`.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        By covariate the columns `before` and, where rows are weighted, `after`, as
+        :func:`sklearn_causalrec.causal.diagnostics.balance` makes it.
+    threshold : float, default=0.1
+        Size up to which a difference passes for balanced.
+
+    Attributes
+    ----------
+    figure_ : matplotlib Figure
+    ax_ : matplotlib Axes
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from sklearn_causalrec.plot import BalanceDisplay
+    >>> frame = pd.DataFrame(
+    ...     {"before": [0.6, -0.2], "after": [0.02, 0.01]}, index=["age", "visits"]
+    ... )
+    >>> display = BalanceDisplay.from_frame(frame)
+    >>> [text.get_text() for text in display.ax_.get_yticklabels()]
+    ['age', 'visits']
+    """
+
+    def __init__(self, frame, *, threshold=0.1):
+        self.frame = frame
+        self.threshold = threshold
+
+    @classmethod
+    def from_frame(cls, frame, *, threshold=0.1, max_rows=40, ax=None):
+        """Draw a frame of differences, the largest on top.
+
+        Parameters
+        ----------
+        frame : DataFrame
+            Columns `before` and optionally `after`.
+        threshold : float, default=0.1
+            Size up to which a difference passes for balanced.
+        max_rows : int, default=40
+            Only the covariates with the largest differences are drawn.
+        ax : matplotlib Axes, default=None
+            Where to draw. None makes a new figure.
+
+        Returns
+        -------
+        display : BalanceDisplay
+            What was drawn.
+        """
+        if "before" not in frame or not len(frame):
+            raise ValueError(
+                "the frame needs rows and a column before, and may have one named "
+                f"after: got {list(frame)} with {len(frame)} rows."
+            )
+        size = frame["before"].abs()
+        if "after" in frame:
+            size = size.combine(frame["after"].abs(), max)
+        kept = size.sort_values(ascending=False, kind="stable").index[:max_rows]
+        # By the difference before, so that the eye can follow it.
+        order = frame.loc[kept, "before"].abs().sort_values(ascending=False)
+        return cls(frame.loc[order.index], threshold=threshold).plot(ax=ax)
+
+    @classmethod
+    def from_estimator(cls, estimator, *, threshold=0.1, max_rows=40, ax=None):
+        """Draw the balance that a fitted estimator has noted.
+
+        Parameters
+        ----------
+        estimator : object
+            Fitted, with a frame `balance` among its `diagnostics_`; or a pipeline or
+            search that ends in one.
+        threshold, max_rows, ax
+            See :meth:`from_frame`.
+
+        Returns
+        -------
+        display : BalanceDisplay
+            What was drawn.
+
+        Raises
+        ------
+        ValueError
+            If the estimator weights no arms.
+        """
+        from sklearn_causalrec.inspection import unwrap
+
+        _, estimator = unwrap(estimator)
+        frame = getattr(estimator, "diagnostics_", {}).get("balance")
+        if frame is None:
+            raise ValueError(
+                f"{type(estimator).__name__} has noted no balance of arms: it does not "
+                "adjust by weights, or is not fitted."
+            )
+        return cls.from_frame(frame, threshold=threshold, max_rows=max_rows, ax=ax)
+
+    def plot(self, *, ax=None):
+        """Draw.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            See :meth:`from_frame`.
+
+        Returns
+        -------
+        display : BalanceDisplay
+            Itself.
+        """
+        plt = import_pyplot("BalanceDisplay.plot")
+        frame = self.frame
+        if ax is None:
+            size = (6.4, 1.2 + 0.3 * len(frame))
+            _, ax = plt.subplots(figsize=size, layout="constrained")
+        self.figure_, self.ax_ = ax.figure, ax
+        place = np.arange(len(frame))[::-1]
+        ax.axvspan(-self.threshold, self.threshold, color="0.93", lw=0, zorder=0)
+        ax.axvline(0, color="0.6", lw=0.8, zorder=0)
+        # A covariate that the arms have nothing in common of is beyond any scale.
+        seen = frame[[c for c in ("before", "after") if c in frame]]
+        finite = seen.where(np.isfinite(seen)).abs().max().max()
+        edge = 1.15 * max(finite if finite == finite else 0, 2 * self.threshold)
+        shown = seen.clip(-edge, edge)
+        if "after" in shown:
+            ax.hlines(place, shown["before"], shown["after"], color="0.75", lw=1)
+        for name, color, marker, fill in (
+            ("before", VERMILION, "o", "white"),
+            ("after", BLUE, "o", BLUE),
+        ):
+            if name in shown:
+                ax.plot(
+                    *(shown[name], place),
+                    marker,
+                    color=color,
+                    mfc=fill,
+                    mew=1.5,
+                    ms=6.5,
+                    label=f"{name} weighting" if "after" in shown else None,
+                    clip_on=False,
+                )
+        ax.set_yticks(place, [str(name) for name in frame.index])
+        low = -edge if (shown < 0).any().any() else -1.5 * self.threshold
+        ax.set(
+            xlim=(low, edge),
+            ylim=(-0.7, len(frame) - 0.3),
+            xlabel="standardised difference between arms",
+        )
+        ax.tick_params(axis="y", length=0)
+        ax.spines["left"].set_visible(False)
+        if "after" in shown:
+            ax.legend(
+                loc="lower right",
+                bbox_to_anchor=(1, 1),
+                ncols=2,
+                frameon=False,
+                borderpad=0,
+                handletextpad=0.3,
+            )
+        despine(ax)
+        return self

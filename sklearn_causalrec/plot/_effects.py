@@ -1,0 +1,277 @@
+"""Effects with their intervals: side by side, or along the doses."""
+
+import numpy as np
+import pandas as pd
+
+from sklearn_causalrec.plot._common import BLUE, VERMILION, despine, import_pyplot
+
+
+class EffectDisplay:
+    """Estimates with intervals, one below the other; or a dose-response curve.
+
+    Make one by :meth:`from_frame`, :meth:`from_curve` or :meth:`from_estimator`.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Columns `estimate`, `low`, `high` and, where known, `truth`. Its index holds the
+        labels of the estimates, or the doses of a curve.
+    curve : bool, default=False
+        Whether it is one.
+    label : str, default="effect"
+        What is estimated, for the axis.
+    dose_label : str, default="dose"
+        For the other axis of a curve.
+    null : float or None, default=0
+        Where there is no effect: a thin line. None draws none.
+    observed : array-like or None, default=None
+        Doses in the data, drawn as ticks at the bottom of a curve.
+
+    Attributes
+    ----------
+    figure_ : matplotlib Figure
+    ax_ : matplotlib Axes
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from sklearn_causalrec.plot import EffectDisplay
+    >>> frame = pd.DataFrame(
+    ...     {"estimate": [1.9, 2.1], "low": [1.3, 1.8], "high": [2.6, 2.4]},
+    ...     index=["front-door", "adjustment"],
+    ... )
+    >>> display = EffectDisplay.from_frame(frame)
+    >>> [text.get_text() for text in display.ax_.get_yticklabels()]
+    ['front-door', 'adjustment']
+    """
+
+    def __init__(
+        self,
+        frame,
+        *,
+        curve=False,
+        label="effect",
+        dose_label="dose",
+        null=0.0,
+        observed=None,
+    ):
+        self.frame = frame
+        self.curve = curve
+        self.label = label
+        self.dose_label = dose_label
+        self.null = null
+        self.observed = observed
+
+    @classmethod
+    def from_frame(cls, frame, *, label="effect", null=0.0, ax=None):
+        """Draw estimates one below the other, the first on top (a forest plot).
+
+        Parameters
+        ----------
+        frame : DataFrame
+            Columns `estimate`, `low`, `high` and optionally `truth`, a row an estimate;
+            the index labels them. An interval that is NaN is not drawn.
+        label : str, default="effect"
+            What is estimated.
+        null : float or None, default=0
+            Where there is no effect.
+        ax : matplotlib Axes, default=None
+            Where to draw. None makes a new figure.
+
+        Returns
+        -------
+        display : EffectDisplay
+            What was drawn.
+
+        Raises
+        ------
+        ValueError
+            If a column is missing or the frame has no rows.
+        """
+        return cls(_checked(frame), label=label, null=null).plot(ax=ax)
+
+    @classmethod
+    def from_curve(
+        cls,
+        dose,
+        estimate,
+        low,
+        high,
+        *,
+        truth=None,
+        observed=None,
+        label="mean outcome",
+        dose_label="dose",
+        null=None,
+        ax=None,
+    ):
+        """Draw a dose-response curve with its band.
+
+        Parameters
+        ----------
+        dose, estimate, low, high : array-like of shape (n_doses,)
+        truth : array-like of shape (n_doses,), default=None
+        observed : array-like, default=None
+            Doses in the data: where there are few, the curve is a guess.
+        label, dose_label : str
+            Of the axes.
+        null : float or None, default=None
+            Where to draw a thin horizontal line.
+        ax : matplotlib Axes, default=None
+            See :meth:`from_frame`.
+
+        Returns
+        -------
+        display : EffectDisplay
+            What was drawn.
+        """
+        columns = {"estimate": estimate, "low": low, "high": high}
+        if truth is not None:
+            columns["truth"] = truth
+        columns = {name: np.asarray(values, float) for name, values in columns.items()}
+        index = pd.Index(np.asarray(dose, float), name=dose_label)
+        frame = pd.DataFrame(columns, index=index).sort_index()
+        return cls(
+            _checked(frame),
+            curve=True,
+            label=label,
+            dose_label=dose_label,
+            null=null,
+            observed=observed,
+        ).plot(ax=ax)
+
+    @classmethod
+    def from_estimator(cls, estimator, *, alpha=0.05, ax=None):
+        """Draw the average effects of a fitted estimator.
+
+        Parameters
+        ----------
+        estimator : object
+            Fitted, with `ate`, `ate_interval` and `arms_`, whose effects against the
+            first arm are drawn; or, where it has no arms, with `dose_response`. A
+            pipeline or search that ends in one will do.
+        alpha : float, default=0.05
+            One minus the confidence of the intervals.
+        ax : matplotlib Axes, default=None
+            See :meth:`from_frame`.
+
+        Returns
+        -------
+        display : EffectDisplay
+            What was drawn.
+        """
+        from sklearn_causalrec.inspection import unwrap
+
+        _, estimator = unwrap(estimator)
+        outcome = getattr(estimator, "outcome_name_", None)
+        treatment = ", ".join(map(str, getattr(estimator, "treatment_names_", ())))
+        arms = list(getattr(estimator, "arms_", ()))
+        if not arms:
+            curve = estimator.dose_response(alpha=alpha)
+            return cls.from_curve(
+                *(curve[name] for name in ("dose", "mean", "low", "high")),
+                label=f"mean {outcome or 'outcome'}",
+                dose_label=treatment or "dose",
+                ax=ax,
+            )
+        rows = {}
+        for arm in arms[1:]:
+            low, high = estimator.ate_interval(alpha=alpha, T0=arms[0], T1=arm)
+            point = estimator.ate(T0=arms[0], T1=arm)
+            rows[f"{arm} against {arms[0]}"] = [
+                float(np.squeeze(v)) for v in (point, low, high)
+            ]
+        frame = pd.DataFrame.from_dict(
+            rows, orient="index", columns=["estimate", "low", "high"]
+        )
+        label = f"effect of {treatment}" if treatment else "effect"
+        return cls.from_frame(
+            frame, label=f"{label} on {outcome}" if outcome else label, ax=ax
+        )
+
+    def plot(self, *, ax=None):
+        """Draw.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            See :meth:`from_frame`.
+
+        Returns
+        -------
+        display : EffectDisplay
+            Itself.
+        """
+        plt = import_pyplot("EffectDisplay.plot")
+        if ax is None:
+            size = (6.4, 4.2) if self.curve else (6.4, 1.1 + 0.36 * len(self.frame))
+            _, ax = plt.subplots(figsize=size, layout="constrained")
+        self.figure_, self.ax_ = ax.figure, ax
+        if self.curve:
+            self._draw_curve()
+        else:
+            self._draw_forest()
+        if "truth" in self.frame:
+            place = dict(loc="lower right", bbox_to_anchor=(1, 1), borderpad=0)
+            ax.legend(frameon=False, ncols=2, **place)
+        despine(ax)
+        return self
+
+    def _draw_forest(self):
+        ax, frame = self.ax_, self.frame
+        place = np.arange(len(frame))[::-1]
+        if self.null is not None:
+            ax.axvline(self.null, color="0.6", lw=0.8, zorder=0)
+        ax.hlines(place, frame["low"], frame["high"], color=BLUE, lw=2)
+        ax.plot(frame["estimate"], place, "o", color=BLUE, ms=6, label="estimate")
+        if "truth" in frame:
+            ax.plot(
+                *(frame["truth"], place),
+                "D",
+                color=VERMILION,
+                mfc="none",
+                mew=1.5,
+                ms=7,
+                label="truth",
+            )
+        ax.set_yticks(place, [str(name) for name in frame.index])
+        ax.set(ylim=(-0.7, len(frame) - 0.3), xlabel=self.label)
+        ax.tick_params(axis="y", length=0)
+        ax.spines["left"].set_visible(False)
+
+    def _draw_curve(self):
+        ax, frame = self.ax_, self.frame
+        doses = frame.index.to_numpy()
+        if self.null is not None:
+            ax.axhline(self.null, color="0.6", lw=0.8, zorder=0)
+        ax.fill_between(doses, frame["low"], frame["high"], color=BLUE, alpha=0.2, lw=0)
+        ax.plot(doses, frame["estimate"], color=BLUE, lw=2, label="estimate")
+        if "truth" in frame:
+            ax.plot(doses, frame["truth"], color=VERMILION, ls="--", label="truth")
+        ax.margins(x=0.02)
+        if self.observed is not None:
+            observed = np.asarray(self.observed, float)
+            inside = observed[(observed >= doses[0]) & (observed <= doses[-1])]
+            # A few hundred ticks show where the data are as well as all of them.
+            inside = np.quantile(inside, np.linspace(0, 1, min(len(inside), 300)))
+            ax.plot(
+                *(inside, np.zeros(len(inside))),
+                "|",
+                color="0.3",
+                ms=7,
+                mew=0.5,
+                transform=ax.get_xaxis_transform(),
+                clip_on=False,
+            )
+        ax.set(xlabel=self.dose_label, ylabel=self.label)
+
+
+def _checked(frame):
+    missing = [c for c in ("estimate", "low", "high") if c not in frame]
+    if missing:
+        raise ValueError(
+            f"the frame needs columns estimate, low and high: it lacks {missing}."
+        )
+    if not len(frame):
+        raise ValueError("there are no estimates to draw: the frame has no rows.")
+    return frame

@@ -1,0 +1,211 @@
+"""What a confounder that was left out would do to an effect."""
+
+import numpy as np
+
+from sklearn_causalrec.plot._common import BLUE, VERMILION, despine, import_pyplot
+
+
+class SensitivityDisplay:
+    """Contours of the estimate over the strength of a confounder.
+
+    To the right the confounder explains more of the treatment, upwards more of the
+    outcome. Beyond the thick line it could account for the whole effect. Crosses are
+    observed covariates: what they would have done, had they been left out. Make one by
+    :meth:`from_sensitivity` or :meth:`from_estimator`.
+
+    Parameters
+    ----------
+    sensitivity : Sensitivity
+    rho : float, default=1.0
+        How far the confounder's two roles go together; 1 is the worst case.
+    alpha : float or None, default=None
+        Given: contours of the confidence limit instead of the estimate.
+
+    Attributes
+    ----------
+    values : DataFrame
+        What is drawn: a row for each share of the outcome, a column for each of the
+        treatment.
+    figure_ : matplotlib Figure
+    ax_ : matplotlib Axes
+    contour_ : matplotlib QuadContourSet
+
+    References
+    ----------
+    C. Cinelli, C. Hazlett (2020). Making sense of sensitivity: extending omitted
+    variable bias. JRSS B 82, figure 2.
+
+    Examples
+    --------
+    >>> from sklearn_causalrec.causal.sensitivity import Sensitivity
+    >>> from sklearn_causalrec.plot import SensitivityDisplay
+    >>> darfur = Sensitivity.from_regression(0.0973, 0.0233, 783)
+    >>> display = SensitivityDisplay.from_sensitivity(darfur)
+    >>> round(float(display.values.iloc[0, 0]), 4)
+    0.0973
+    """
+
+    def __init__(self, sensitivity, *, rho=1.0, alpha=None):
+        self.sensitivity = sensitivity
+        self.rho = rho
+        self.alpha = alpha
+
+    @classmethod
+    def from_sensitivity(cls, sensitivity, *, rho=1.0, alpha=None, ax=None):
+        """Draw the contours of a sensitivity analysis.
+
+        Parameters
+        ----------
+        sensitivity : Sensitivity
+            With its `benchmarks`, if any.
+        rho : float, default=1.0
+            Correlation between the confounder's two roles.
+        alpha : float or None, default=None
+            Given: contours of the confidence limit instead of the estimate.
+        ax : matplotlib Axes, default=None
+            Where to draw. None makes a new figure.
+
+        Returns
+        -------
+        display : SensitivityDisplay
+            What was drawn.
+        """
+        return cls(sensitivity, rho=rho, alpha=alpha).plot(ax=ax)
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator,
+        X,
+        y,
+        treatment=None,
+        *,
+        T0=0,
+        T1=1,
+        benchmarks=(),
+        rho=1.0,
+        alpha=None,
+        ax=None,
+    ):
+        """Draw the contours of a fitted estimator that adjusts for covariates.
+
+        Parameters
+        ----------
+        estimator, X, y, treatment, T0, T1, benchmarks
+            See :func:`sklearn_causalrec.causal.robustness.sensitivity`.
+        rho, alpha, ax
+            See :meth:`from_sensitivity`.
+
+        Returns
+        -------
+        display : SensitivityDisplay
+            What was drawn.
+        """
+        from sklearn_causalrec.causal.robustness import sensitivity
+        from sklearn_causalrec.inspection import unwrap
+
+        transform, estimator = unwrap(estimator)
+        found = sensitivity(
+            *(estimator, transform(X), y, treatment),
+            T0=T0,
+            T1=T1,
+            benchmarks=benchmarks,
+        )
+        return cls.from_sensitivity(found, rho=rho, alpha=alpha, ax=ax)
+
+    def plot(self, *, ax=None):
+        """Draw.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            See :meth:`from_sensitivity`.
+
+        Returns
+        -------
+        display : SensitivityDisplay
+            Itself.
+        """
+        plt = import_pyplot("SensitivityDisplay.plot")
+        if ax is None:
+            _, ax = plt.subplots(figsize=(6.0, 4.8), layout="constrained")
+        self.figure_, self.ax_ = ax.figure, ax
+        self.values = self.sensitivity.contour(rho=self.rho, alpha=self.alpha)
+        x, y = self.values.columns.to_numpy(), self.values.index.to_numpy()
+        start = float(self.values.iloc[0, 0])
+        self._draw_levels(x, y, start)
+        ax.plot(0, 0, "^", color=BLUE, ms=9, clip_on=False, zorder=4)
+        what = "estimate" if self.alpha is None else "limit"
+        self._note(0, 0, f"{what} as it is: {start:.3g}")
+        benchmarks = self.sensitivity.benchmarks
+        for name, row in () if benchmarks is None else benchmarks.iterrows():
+            ax.plot(
+                *(row["cf_d"], row["cf_y"]),
+                "X",
+                color="0.15",
+                mec="white",
+                ms=9,
+                clip_on=False,
+                zorder=4,
+            )
+            self._note(row["cf_d"], row["cf_y"], f"one like {name}")
+        ax.set(
+            xlim=(0, x[-1]),
+            ylim=(0, y[-1]),
+            xlabel="share of the treatment's variance that the confounder explains",
+            ylabel="share of the outcome's variance",
+        )
+        for axis in (ax.xaxis, ax.yaxis):
+            axis.set_major_formatter(lambda share, _: f"{100 * share:g} %")
+        despine(ax)
+        self._spread_notes()
+        return self
+
+    def _draw_levels(self, x, y, start):
+        from matplotlib.ticker import MaxNLocator
+
+        values = self.values.to_numpy()
+        levels = MaxNLocator(9).tick_values(values.min(), values.max())
+        levels = [v for v in levels if v and values.min() < v < values.max()]
+        ax = self.ax_
+        # What could be explained away is shaded.
+        gone = [-np.inf, 0] if start > 0 else [0, np.inf]
+        if values.min() < 0 < values.max():
+            ax.contourf(x, y, values, gone, colors=[VERMILION], alpha=0.08)
+            zero = ax.contour(x, y, values, [0], colors=[VERMILION], linewidths=2.2)
+            ax.clabel(zero, fmt={0: "0"}, fontsize="small", inline_spacing=3)
+        self.contour_ = ax.contour(
+            x, y, values, levels, colors="0.55", linewidths=0.9, linestyles="solid"
+        )
+        ax.clabel(self.contour_, fontsize="small", inline_spacing=3)
+
+    def _note(self, x, y, text):
+        if not hasattr(self, "texts_") or (x, y) == (0, 0):
+            self.texts_ = []
+        note = self.ax_.annotate(
+            text,
+            (x, y),
+            xytext=(9, 5),
+            textcoords="offset points",
+            fontsize="small",
+            bbox=dict(facecolor="white", alpha=0.8, lw=0, pad=1),
+            zorder=5,
+        )
+        self.texts_.append(note)
+
+    def _spread_notes(self):
+        """Move notes that would lie on each other, or run off to the right."""
+        self.figure_.draw_without_rendering()
+        renderer = self.figure_.canvas.get_renderer()
+        right = self.ax_.get_window_extent(renderer).x1
+        placed = []
+        for note in self.texts_:
+            if note.get_window_extent(renderer).x1 > right:
+                note.set(ha="right", position=(-9, 5))
+            for _ in range(12):
+                box = note.get_window_extent(renderer)
+                if not any(box.overlaps(other) for other in placed):
+                    break
+                dx, dy = note.get_position()
+                note.set_position((dx, dy + 6))
+            placed.append(note.get_window_extent(renderer))
