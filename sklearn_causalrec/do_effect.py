@@ -1,7 +1,5 @@
 """`DoCalculusEffect`: identify an effect in a graph, then estimate it."""
 
-from contextlib import contextmanager
-
 import numpy as np
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.metrics import r2_score
@@ -16,20 +14,9 @@ from sklearn_causalrec.causal.estimation.problem import (
     normal_interval,
 )
 from sklearn_causalrec.causal.estimation.reading import Reader
+from sklearn_causalrec.interactions.validation import unchanged_on_failure
 
 MAX_SEED = 2**30
-
-
-@contextmanager
-def _unchanged_on_failure(estimator):
-    """A failed fit leaves the estimator as it was."""
-    before = dict(vars(estimator))
-    try:
-        yield
-    except BaseException:
-        vars(estimator).clear()
-        vars(estimator).update(before)
-        raise
 
 
 class DoCalculusEffect(RegressorMixin, BaseEstimator):
@@ -218,7 +205,7 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
             If columns and nodes do not match, the treatment does not vary, or an arm
             never occurs in some stratum; an earlier fit stays as it was.
         """
-        with _unchanged_on_failure(self):
+        with unchanged_on_failure(self):
             ladder.check_parameters(self)
             reader = Reader(self.graph, self.treatment, self.outcome)
             frame, y = reader.fit(self, X, y, treatment)

@@ -94,6 +94,8 @@ class EffectMixin:
                 "nothing says what happens otherwise. Fit with treatment=, including "
                 "rows that were not shown; predict and recommend(by='outcome') work."
             )
+        if self.unidentified_ is not None:
+            raise self.unidentified_
         codes = []
         positions = not np.isin([0, 1], self.arms_).any() if _numeric(T0, T1) else False
         for name, arm in (("T0", T0), ("T1", T1)):

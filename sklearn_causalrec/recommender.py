@@ -2,7 +2,6 @@
 
 import copy
 from collections.abc import Callable
-from contextlib import contextmanager
 from functools import partial
 from numbers import Integral, Real
 from typing import NamedTuple
@@ -16,28 +15,21 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 from tqdm.auto import tqdm
 
+from sklearn_causalrec.causal.graph import CausalGraph
+from sklearn_causalrec.causal.inputs import check_inputs, name_roles
 from sklearn_causalrec.effects import MAX_SEED, EffectMixin
 from sklearn_causalrec.inspection import recommend
 from sklearn_causalrec.interactions.columns import ROLES, ColumnRoles
 from sklearn_causalrec.interactions.encoding import LogEncoder
-from sklearn_causalrec.interactions.validation import arm_codes
+from sklearn_causalrec.interactions.validation import (
+    arm_codes,
+    unchanged_on_failure,
+)
 from sklearn_causalrec.networks.ensemble import Ensemble
 from sklearn_causalrec.networks.modules import ACTIVATIONS
 from sklearn_causalrec.networks.objectives import OBJECTIVES
 from sklearn_causalrec.networks.training import resolve_device
 from sklearn_causalrec.ranking.catalogue import Catalogue
-
-
-@contextmanager
-def _unchanged_on_failure(estimator):
-    """Give the estimator its attributes back if the block raises."""
-    before = dict(vars(estimator))
-    try:
-        yield
-    except BaseException:
-        vars(estimator).clear()
-        vars(estimator).update(before)
-        raise
 
 
 class PairScores(NamedTuple):
@@ -121,6 +113,11 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         "auto": a GPU where there is one; ``device_`` says which.
     warm_start : bool, default=False
         ``fit`` goes on from the networks there are.
+    graph : CausalGraph, default=None
+        Whose nodes are the columns of X, the treatment and y. ``fit`` refuses inputs
+        that the treatment causes, colliders, and inputs that do not suffice, by name;
+        where the graph says that the effect is not identified, ``predict`` works and
+        ``effect`` raises. None: every input is a confounder measured before.
     verbose : int, default=0
         1: progress bars.
     random_state : int, RandomState or None, default=None
@@ -207,6 +204,7 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         "tol": [Interval(Real, 0, None, closed="left")],
         "n_estimators": [Interval(Integral, 1, None, closed="left")],
         "device": [str],
+        "graph": [CausalGraph, None],
         "warm_start": ["boolean"],
         "verbose": ["verbose"],
         "random_state": ["random_state"],
@@ -254,6 +252,7 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         n_estimators=1,
         device="auto",
         warm_start=False,
+        graph=None,
         verbose=0,
         random_state=None,
     ):
@@ -288,6 +287,7 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         self.n_estimators = n_estimators
         self.device = device
         self.warm_start = warm_start
+        self.graph = graph
         self.verbose = verbose
         self.random_state = random_state
 
@@ -334,7 +334,7 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
             If a value cannot be used; the message names it. An estimator that was
             fitted before stays as it was.
         """
-        with _unchanged_on_failure(self):
+        with unchanged_on_failure(self):
             again = self.warm_start and hasattr(self, "nets_")
             rows = self._read(X, y, treatment, propensity, sample_weight, again)
             self._train(rows, again, self.max_epochs)
@@ -370,13 +370,34 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         -------
         self
         """
-        with _unchanged_on_failure(self):
+        with unchanged_on_failure(self):
             again = hasattr(self, "nets_")
             given = (X, y, treatment, propensity, sample_weight)
             rows = self._read(*given, again, classes, arms)
             self._train(rows, again, 1)
             self.effects_ = None
         return self
+
+    def _check_graph(self, X, y, treatment):
+        self.unidentified_ = None
+        if self.graph is None:
+            return
+        if not hasattr(X, "columns"):
+            raise ValueError("with a graph, X is a DataFrame: its columns are nodes.")
+        if treatment is None and self.treatment is None:
+            raise ValueError(
+                "a graph is given and no treatment: name its column, treatment=..., or "
+                "pass treatment= to fit."
+            )
+        columns = [c for c in X.columns if c != self.propensity]
+        named = self.treatment
+        if named is None:
+            named = getattr(treatment, "name", None)
+        outcome, named = name_roles(
+            self.graph, columns, getattr(y, "name", None), named
+        )
+        inputs = [c for c in columns if c not in (named, self.time)]
+        self.unidentified_ = check_inputs(self.graph, inputs, outcome, named)
 
     def _read(self, X, y, treatment, propensity, sample_weight, again, *known):
         self._validate_params()
@@ -385,6 +406,7 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
                 'encoder="mf" factorises users and items: name their columns, '
                 'user="…" and item="…".'
             )
+        self._check_graph(X, y, treatment)
         self.device_ = resolve_device(self.device)
         if again:
             self.encoder_ = copy.deepcopy(self.encoder_)

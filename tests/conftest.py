@@ -1,4 +1,5 @@
 import matplotlib
+import numpy as np
 import pytest
 import torch
 
@@ -14,3 +15,8 @@ def enable_routing():
 
     with config_context(enable_metadata_routing=True):
         yield
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)

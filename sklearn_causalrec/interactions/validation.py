@@ -1,5 +1,7 @@
 """Checks of outcome, treatment, propensity and weights, before any training."""
 
+from contextlib import contextmanager
+
 import numpy as np
 import pandas as pd
 from sklearn.utils import column_or_1d
@@ -10,6 +12,18 @@ from sklearn.utils.validation import (
 )
 
 MAX_ARMS = 50
+
+
+@contextmanager
+def unchanged_on_failure(estimator):
+    """Give the estimator its attributes back if the block raises."""
+    before = dict(vars(estimator))
+    try:
+        yield
+    except BaseException:
+        vars(estimator).clear()
+        vars(estimator).update(before)
+        raise
 
 
 def check_outcome(estimator, y, n, binary, classes=None):
@@ -165,4 +179,5 @@ __all__ = [
     "check_outcome",
     "check_propensity",
     "check_weight",
+    "unchanged_on_failure",
 ]
