@@ -9,6 +9,7 @@ Run ``python benchmarks/bench_coverage_general.py [weighted plugin] [--seeds N]`
 """
 
 import argparse
+import itertools
 import sys
 import time
 import warnings
@@ -17,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed
-from scipy.special import expit
+from scipy import special
 from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.linear_model import LogisticRegression
 
@@ -46,8 +47,8 @@ def napkin(rng, n):
     """Effect 1; the latents tie w to x and w to y."""
     u, v = rng.normal(size=(2, n))
     w = 0.7 * u + 0.7 * v + 0.5 * rng.normal(size=n)
-    r = rng.binomial(1, expit(0.8 * w))
-    x = rng.binomial(1, expit(1.2 * r - 0.3 + 0.8 * u))
+    r = rng.binomial(1, special.expit(0.8 * w))
+    x = rng.binomial(1, special.expit(1.2 * r - 0.3 + 0.8 * u))
     y = x + v + 0.7 * rng.normal(size=n)
     return pd.DataFrame({"w": w, "r": r, "x": x, "y": y})
 
@@ -82,10 +83,18 @@ def weighted_errors(setting, seed, n):
     return *errors(found, truth), plain - truth
 
 
+def discrete_model(graph):
+    """The first random model whose effect is 0.1 or more, and the effect."""
+    for seed in itertools.count():
+        scm = DiscreteSCM(graph, np.random.default_rng(seed), floor=0.2)
+        truth = np.diff(scm.effect(["y"], ["x"])[:, 1])[0]
+        if abs(truth) >= 0.1:
+            return scm, truth
+
+
 def plugin_errors(name, seed, n):
     graph = DISCRETE[name]
-    scm = DiscreteSCM(graph, np.random.default_rng(5), floor=0.4)
-    truth = np.diff(scm.effect(["y"], ["x"])[:, 1])[0]
+    scm, truth = discrete_model(graph)
     frame = sample(scm, n, np.random.default_rng([29, seed]))
     return *errors(plugin(make_problem(graph, frame, "y", "x")), truth), 0.0
 
