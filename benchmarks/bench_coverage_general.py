@@ -20,7 +20,9 @@ import pandas as pd
 from joblib import Parallel, delayed
 from scipy import special
 from sklearn.dummy import DummyClassifier, DummyRegressor
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import SplineTransformer
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
@@ -62,12 +64,13 @@ def branched(rng, n):
 
 
 RIGHT = LogisticRegression(C=100)  # of r on w
+SMOOTH = make_pipeline(SplineTransformer(4), LinearRegression())
 SETTINGS = {
-    "napkin, right": (NAPKIN, napkin, 1.0, RIGHT, None),
-    "napkin, default": (NAPKIN, napkin, 1.0, None, None),
-    "napkin, weights constant": (NAPKIN, napkin, 1.0, DummyClassifier(), None),
+    "napkin, right": (NAPKIN, napkin, 1.0, RIGHT, SMOOTH),
+    "napkin, weights constant": (NAPKIN, napkin, 1.0, DummyClassifier(), SMOOTH),
     "napkin, regressions constant": (NAPKIN, napkin, 1.0, RIGHT, DummyRegressor()),
     "three districts, default": (BRANCHED, branched, 1.06, None, None),
+    "napkin, default": (NAPKIN, napkin, 1.0, None, None),
 }
 
 
