@@ -118,6 +118,8 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("tables", nargs="*", default=["plugin", "weighted"])
     parser.add_argument("--seeds", type=int, default=200)
+    parser.add_argument("--first", type=int, default=0, help="first seed")
+    parser.add_argument("--only", help="rows of the table whose name has this")
     parser.add_argument("--rows", type=int, default=2_000)
     parser.add_argument("--jobs", type=int, default=2)
     options = parser.parse_args()
@@ -128,10 +130,12 @@ if __name__ == "__main__":
     for table in options.tables:
         job = {"plugin": plugin_errors, "weighted": weighted_errors}[table]
         for name in {"plugin": DISCRETE, "weighted": SETTINGS}[table]:
+            if options.only and options.only not in name:
+                continue
             start = time.perf_counter()
             done = Parallel(options.jobs)(
                 delayed(quiet)(job, name, seed, options.rows)
-                for seed in range(options.seeds)
+                for seed in range(options.first, options.first + options.seeds)
             )
             seconds = (time.perf_counter() - start) * options.jobs / options.seeds
             error, se, inside, plain = np.array(done, float).T
