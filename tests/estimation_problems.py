@@ -28,11 +28,13 @@ def exact_rows(scm, n):
 def make_problem(graph, frame, outcome, treatment, given=(), *, n_folds=5, **options):
     """The `Problem` of a query and a frame of all nodes."""
     names = [treatment] if isinstance(treatment, str) else list(treatment)
-    values = frame[names].apply(tuple, axis=1)
-    arms = sorted(values.unique())
-    arm = values.map({a: k for k, a in enumerate(arms)}).to_numpy()
     if len(names) == 1:
-        arms = [a for (a,) in arms]
+        arms, arm = np.unique(frame[names[0]].to_numpy(), return_inverse=True)
+        arms = arms.tolist()
+    else:
+        values = frame[names].apply(tuple, axis=1)
+        arms = sorted(values.unique())
+        arm = values.map({a: k for k, a in enumerate(arms)}).to_numpy()
     return Problem(
         graph.identify(outcome, treatment, given),
         Variables(frame.drop(columns=outcome)),

@@ -1,5 +1,7 @@
 """Cross-fitted regressions and probabilities from any scikit-learn models."""
 
+from functools import cache
+
 import numpy as np
 from joblib import Parallel, delayed
 from sklearn.base import clone, is_classifier
@@ -11,9 +13,15 @@ from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression, RidgeCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import SplineTransformer, StandardScaler
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from sklearn_causalrec.causal.effect_stage import _convex_weights
+
+
+@cache
+def _pools():
+    # finding the thread pools takes longer than a small fit
+    return ThreadpoolController()
 
 
 def _smooth():
@@ -146,7 +154,7 @@ class CrossFit:
             learn = rows & (fold != k)
             y = target[learn, k] if own else target[learn]
             w = None if weight is None else weight[learn]
-            with threadpool_limits(1):
+            with _pools().limit(limits=1):
                 return Fitted(models[j], X[learn], y, w, n_classes, seed + k)
 
         tasks = [(k, j) for k in folds for j in range(len(models))]

@@ -198,6 +198,11 @@ class DiscreteRatio:
         for c in range(codes.max() + 1):
             rows = codes == c
             column = np.zeros(sample.n)
+            if not given:
+                weight = self.weight * rows
+                column[:] = np.average(target, weights=weight) if rows.any() else 0.0
+                columns.append(column)
+                continue
             seen = [(rows & (fold != k)).any() for k in range(fold.max() + 1)]
             if all(seen):
                 fit = sample.regression(X, target, rows=rows, weight=self.weight)

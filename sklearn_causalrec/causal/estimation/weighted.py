@@ -61,6 +61,8 @@ def backward_steps(estimand):
     """
     graph = estimand.graph
     index, named = graph._index, graph._listed
+    if not estimand.do:
+        return [Step(estimand.outcome, (), (), (), False)]
     do = graph._mask(estimand.do)
     inner = mask_of(index[v] for v in (*estimand.outcome, *estimand.summed))
     districts = components(graph._sib, inner)
@@ -222,6 +224,7 @@ def _scores(sample, steps, kernels, arm):
         for name in step.treatments:
             codes = sample.codes(name)[1]
             held &= codes == codes[taken]
+        _check_rows(problem, held, step, taken)
         rows.append(held)
         own.append(target if target.ndim == 1 else target[np.arange(n), problem.fold])
         if not step.features:
@@ -249,6 +252,16 @@ def _scores(sample, steps, kernels, arm):
     # the share of the arm is estimated with the same correction
     step = error.mean() / mass.mean()
     return estimate, estimate + step + (error - step * mass) / mass.mean()
+
+
+def _check_rows(problem, held, step, taken):
+    folds = np.bincount(problem.fold, held)
+    if (held.sum() - folds < 2).any():
+        names = ", ".join(map(repr, step.treatments))
+        raise ValueError(
+            f"positivity fails: only {held.sum()} rows have {names} as row {taken} "
+            f"has, too few to estimate the mean outcome in that arm by cross-fitting."
+        )
 
 
 def _fit(sample, steps):
