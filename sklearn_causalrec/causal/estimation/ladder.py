@@ -2,7 +2,6 @@
 
 import numpy as np
 import pandas as pd
-from sklearn.base import is_regressor
 
 from sklearn_causalrec.causal.diagnostics import (
     balance,
@@ -305,7 +304,7 @@ def _conditional(query, problem, means, modifiers, estimator):
         if adjusted is not None and tuple(adjusted) == tuple(modifiers):
             return StackedConditional(problem, modifiers, means)
         return ScoreRegression(problem, modifiers, means.scores)
-    if is_regressor(model) or hasattr(model, "predict"):
+    if hasattr(model, "predict"):
         return ScoreRegression(problem, modifiers, means.scores, model)
     if adjusted is None:
         raise ValueError(

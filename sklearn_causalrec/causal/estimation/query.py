@@ -120,12 +120,12 @@ class Query:
         if self.program is None or not set(names) <= set(self.estimand.summed):
             return False
         try:
-            given = self.graph.identify(self.outcome, self.treatments, names)
+            joint = self.graph.identify((self.outcome, *names), self.treatments)
         except NotIdentifiableError:
             return False
-        # The scores are those of the average: conditions must not change the program.
-        same = set(given.conditions) == set(names) and given.do == self.estimand.do
-        return same and given.kernels == self.estimand.kernels
+        # The scores are those of the average: P(y, names | do) must be its program,
+        # only not summed over the names.
+        return joint.do == self.estimand.do and joint.kernels == self.estimand.kernels
 
     def unidentified(self, names):
         """Why there is no effect given some columns, and given which there is."""

@@ -130,9 +130,6 @@ class _Arms:
             self._known[x, nodes] = p / p.sum(-1, keepdims=True), levels
         p, levels = self._known[x, nodes]
         wanted = tuple(values[v] for v in x)
-        if wanted not in levels:
-            names = ", ".join(f"{v} number {values[v]}" for v in x)
-            raise ValueError(f"positivity fails: no row has {names} together.")
         return p[..., levels.index(wanted)]
 
 
@@ -251,9 +248,17 @@ class SequentialMean:
         return [dict(t) for t in dict.fromkeys(tuple(sorted(c.items())) for c in rest)]
 
     def _rows(self, met):
-        rows = np.ones(self.problem.variables.n, bool)
+        problem = self.problem
+        rows = np.ones(problem.variables.n, bool)
         for v, code in met.items():
             rows &= self.codes[v] == code
+        if len(np.unique(problem.fold[rows])) < 2:
+            levels = {v: problem.variables.codes(v)[0] for v in met}
+            text = ", ".join(f"{v} = {levels[v][code]}" for v, code in met.items())
+            raise ValueError(
+                f"positivity fails: {int(rows.sum())} rows have {text}, too few to "
+                "learn from."
+            )
         return rows
 
 
