@@ -20,7 +20,7 @@ from sklearn_causalrec.causal.estimation.nuisance import (
 )
 
 GRID = 101  # points between which averages over z are interpolated
-FEW_ROWS = 10  # effective rows around a point below which it is warned of
+FEW_ROWS = 3  # effective rows around a point below which it is warned of
 
 
 class DoseByRest(TransformerMixin, BaseEstimator):
@@ -234,7 +234,8 @@ class DoseResponse:
             by_mu[held] = deviation.T @ (here.T @ basis[held]) / len(held)
             densities.append(pi - pi.mean(1, keepdims=True))
         thin = own < self.clip * marginal
-        own = np.maximum(own, self.clip * marginal)
+        # at an end of the data both may be zero: such a row corrects nothing
+        own = np.maximum(own, np.maximum(self.clip * marginal, 1e-9 / self._sd))
         w = self.weight_ = marginal / own
         residual = self._residual
         self.pseudo_outcome_ = w * residual + average
