@@ -115,7 +115,7 @@ def test_uniform_band_is_wider_and_holds_the_pointwise(fitted):
     assert (low < low_1).all() and (high > high_1).all()
     assert high_1 - mean == pytest.approx(norm.ppf(0.975) * error)
     one = fitted.band([0.3]), fitted.band([0.3], uniform=False)
-    assert np.ravel(one[0]) == pytest.approx(np.ravel(one[1]), rel=0.05)
+    assert np.ravel(one[0]) == pytest.approx(np.ravel(one[1]), abs=0.02)
 
 
 def test_contrast_is_the_difference_of_the_curve(fitted):

@@ -129,7 +129,7 @@ class DoseResponse:
     treatment_model : estimator, list of estimators, or None
         Regression of t, and of its squared residual, on Z.
     n_knots : int, optional
-        Knots of the curve at quantiles of t; default 1.2 n^(1/5), at least 4: more than
+        Knots of the curve at quantiles of t; default 1.6 n^(1/5), at least 4: more than
         the rate that is best for the curve itself, so that bias is small beside the
         standard error.
     clip : float
@@ -214,7 +214,7 @@ class DoseResponse:
         self.support_ = float(t.min()), float(t.max())
         self._sd = t.std()
 
-        knots = self.n_knots or max(4, round(1.2 * n**0.2))
+        knots = self.n_knots or max(4, round(1.6 * n**0.2))
         self._spline = SplineTransformer(knots, knots="quantile").fit(t[:, None])
         basis = self._spline.transform(t[:, None])
         at = np.linspace(*self.support_, GRID)
