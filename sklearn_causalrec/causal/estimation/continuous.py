@@ -20,7 +20,7 @@ from sklearn_causalrec.causal.estimation.nuisance import (
 )
 
 GRID = 101  # points between which averages over z are interpolated
-FEW_ROWS = 10  # effective rows around a point below which it is warned of
+FEW_ROWS = 3  # effective rows around a point below which it is warned of
 
 
 class DoseByRest(TransformerMixin, BaseEstimator):
@@ -129,7 +129,7 @@ class DoseResponse:
     treatment_model : estimator, list of estimators, or None
         Regression of t, and of its squared residual, on Z.
     n_knots : int, optional
-        Knots of the curve at quantiles of t; default 1.2 n^(1/5), at least 4: more than
+        Knots of the curve at quantiles of t; default 1.6 n^(1/5), at least 4: more than
         the rate that is best for the curve itself, so that bias is small beside the
         standard error.
     clip : float
@@ -214,7 +214,7 @@ class DoseResponse:
         self.support_ = float(t.min()), float(t.max())
         self._sd = t.std()
 
-        knots = self.n_knots or max(4, round(1.2 * n**0.2))
+        knots = self.n_knots or max(4, round(1.6 * n**0.2))
         self._spline = SplineTransformer(knots, knots="quantile").fit(t[:, None])
         basis = self._spline.transform(t[:, None])
         at = np.linspace(*self.support_, GRID)
@@ -234,7 +234,8 @@ class DoseResponse:
             by_mu[held] = deviation.T @ (here.T @ basis[held]) / len(held)
             densities.append(pi - pi.mean(1, keepdims=True))
         thin = own < self.clip * marginal
-        own = np.maximum(own, self.clip * marginal)
+        # at an end of the data both may be zero: such a row corrects nothing
+        own = np.maximum(own, np.maximum(self.clip * marginal, 1e-9 / self._sd))
         w = self.weight_ = marginal / own
         residual = self._residual
         self.pseudo_outcome_ = w * residual + average

@@ -111,7 +111,7 @@ def linear_dr(*, cv=5):
     """
     from econml.dr import LinearDRLearner
 
-    return LinearDRLearner(cv=cv)
+    return LinearDRLearner(cv=cv, min_propensity=0.01)
 
 
 class EconMLEffect:
