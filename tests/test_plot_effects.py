@@ -335,3 +335,12 @@ def test_notes_do_not_lie_on_each_other():
     for k, box in enumerate(boxes):
         assert not any(box.overlaps(other) for other in boxes[:k])
     assert display.texts_[0].get_text().startswith("limit as it is: 0.0")
+
+
+def test_a_benchmark_off_the_scale_is_said_to_be():
+    found = Sensitivity.from_regression(0.0973, 0.0233, 783)
+    found.benchmarks = pd.DataFrame({"cf_y": [0.2], "cf_d": [1.0]}, index=["age"])
+    display = SensitivityDisplay.from_sensitivity(found)
+    assert display.texts_[1].get_text() == "one like age (off the scale)"
+    cross = display.ax_.lines[1].get_xydata()
+    np.testing.assert_allclose(cross, [[display.ax_.get_xlim()[1], 0.2]])
