@@ -67,7 +67,8 @@ class Refutation:
 
     def __str__(self):
         shown = self.results.drop(columns="adjusted")
-        return f"{self._headline()}\n\n{text_table(shown)}"
+        level = f"{100 * self.alpha:g} % for all together, by Holm's correction"
+        return f"{self._headline()}\n\n{text_table(shown)}\n\nVerdicts: at {level}."
 
     __repr__ = __str__
 
