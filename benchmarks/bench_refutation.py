@@ -9,7 +9,7 @@ exposure models are straight lines and the truth is bent; it reports half its st
 error; a confounder is left out, measured or not, which none but the negative control
 can see.
 
-Run ``python benchmarks/bench_refutation.py [size power] [--logs N]``.
+Run ``python benchmarks/bench_refutation.py [size power confounded] [--logs N]``.
 """
 
 import argparse
@@ -143,32 +143,37 @@ def study(name, n_logs, n_jobs, **options):
     return shares
 
 
-SIZE = {
-    "linear, n = 500": dict(n=500, estimator=Aipw()),
-    "the same, tolerance 0": dict(n=500, estimator=Aipw(), tolerance=0.0),
-    "n = 2000": dict(n=2000, estimator=Aipw()),
-    "one in five treated": dict(n=1000, estimator=Aipw(), share=0.2),
-    "60 simulations": dict(n=500, estimator=Aipw(), n_simulations=60),
-}
-FLEXIBLE = {"boosted trees, bent": dict(n=1000, estimator=Aipw(trees=True), bent=True)}
-POWER = {
-    "half the standard error": dict(n=500, estimator=Aipw(scale=0.5)),
-    "lines, truth bent": dict(n=2000, estimator=Aipw(), bent=True),
-    "measured confounder left out": dict(n=1000, estimator=Aipw(ignore=("a",))),
-    "latent confounder": dict(n=1000, estimator=Aipw(), hidden=0.7),
+CONFOUNDED = dict(methods=("confounded_placebo",), n=1000)
+STUDIES = {
+    "size": {
+        "linear, n = 500": dict(n=500, estimator=Aipw()),
+        "the same, tolerance 0": dict(n=500, estimator=Aipw(), tolerance=0.0),
+        "one in five treated": dict(n=1000, estimator=Aipw(), share=0.2),
+        "60 simulations": dict(n=500, estimator=Aipw(), n_simulations=60),
+    },
+    "power": {
+        "half the standard error": dict(n=500, estimator=Aipw(scale=0.5)),
+        "lines, truth bent": dict(n=1000, estimator=Aipw(), bent=True),
+        "measured confounder left out": dict(n=1000, estimator=Aipw(ignore=("a",))),
+        "latent confounder": dict(n=1000, estimator=Aipw(), hidden=0.7),
+    },
+    "confounded": {
+        "linear": dict(estimator=Aipw(), **CONFOUNDED),
+        "lines, truth bent": dict(estimator=Aipw(), bent=True, **CONFOUNDED),
+        "boosted trees, truth bent": dict(
+            estimator=Aipw(trees=True), bent=True, **CONFOUNDED
+        ),
+    },
 }
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", nargs="*", default=["size", "power"])
-    parser.add_argument("--logs", type=int, default=400)
+    parser.add_argument("what", nargs="*", default=list(STUDIES))
+    parser.add_argument("--logs", type=int, default=200)
     parser.add_argument("--jobs", type=int, default=1)
     chosen = parser.parse_args()
-    worlds = {"size": SIZE, "power": POWER, "trees": FLEXIBLE}
     for what in chosen.what:
-        table = [
-            study(name, chosen.logs, chosen.jobs, **options)
-            for name, options in worlds[what].items()
-        ]
         print(f"\n{what}: share of {chosen.logs} logs refused")
-        print(pd.DataFrame(table).round(3).to_string(), flush=True)
+        for name, options in STUDIES[what].items():
+            shares = study(name, chosen.logs, chosen.jobs, **options)
+            print(shares.round(3).to_frame().T.to_string(), flush=True)

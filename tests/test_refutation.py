@@ -172,6 +172,22 @@ def test_change_by_an_irrelevant_covariate_is_found():
     assert found.results.loc["random_common_cause", "verdict"] == "fails"
 
 
+def test_an_estimate_that_goes_with_the_number_of_rows_is_found():
+    class Shrunken(Ols):
+        def fit(self, X, y, treatment=None):
+            super().fit(X, y, treatment)
+            self.effect_ -= 120 / len(X)
+            return self
+
+    X, y, _ = _log(0)
+    found = refute(Shrunken().fit(X, y), X, y, methods="subset", random_state=0)
+    assert found.results.loc["subset", "verdict"] == "fails"
+    # It is the level that moved (by 120/240 - 120/300 = 0.1), not the spread.
+    table = found.refits["subset"]
+    assert (table["base"] - table["estimate"]).mean() == pytest.approx(0.1, abs=0.04)
+    assert table["estimate"].std() < 0.1
+
+
 def test_hidden_confounding_is_seen_by_the_negative_control_only():
     X, y, before = _log(1, n=2000, hidden=1.0)
     fitted = Ols().fit(X, y)

@@ -67,7 +67,8 @@ class Refutation:
 
     def __str__(self):
         shown = self.results.drop(columns="adjusted")
-        return f"{self._headline()}\n\n{text_table(shown)}"
+        level = f"{100 * self.alpha:g} % for all together, by Holm's correction"
+        return f"{self._headline()}\n\n{text_table(shown)}\n\nVerdicts: at {level}."
 
     __repr__ = __str__
 
@@ -154,8 +155,23 @@ def refute(
 
     Examples
     --------
+    >>> import numpy as np, pandas as pd
+    >>> from sklearn.linear_model import LinearRegression, LogisticRegression
+    >>> from sklearn_causalrec import DoCalculusEffect
     >>> from sklearn_causalrec.causal.refutation import refute
-    >>> refute(fitted, X, y)  # doctest: +SKIP
+    >>> rng = np.random.default_rng(0)
+    >>> a = rng.normal(size=500)
+    >>> t = rng.binomial(1, 1 / (1 + np.exp(-a)))
+    >>> X, y = pd.DataFrame({"a": a, "t": t}), a + t + rng.normal(size=500)
+    >>> fitted = DoCalculusEffect(
+    ...     treatment="t",
+    ...     outcome_model=LinearRegression(),
+    ...     treatment_model=LogisticRegression(),
+    ...     random_state=0,
+    ... ).fit(X, y)
+    >>> found = refute(fitted, X, y, methods="placebo", n_simulations=5, random_state=0)
+    >>> print(found.results.loc["placebo", "verdict"])
+    passes
     """
     known = dict.fromkeys([methods] if isinstance(methods, str) else methods)
     unknown = [m for m in known if m not in EXPECTED]
@@ -275,6 +291,26 @@ def negative_control(estimator, X, outcomes, treatment=None, *, T0=0, T1=1, alph
     .. [1] M. Lipsitch, E. Tchetgen Tchetgen, T. Cohen (2010). Negative controls: a
        tool for detecting confounding and bias in observational studies.
        Epidemiology 21.
+
+    Examples
+    --------
+    >>> import numpy as np, pandas as pd
+    >>> from sklearn.linear_model import LinearRegression, LogisticRegression
+    >>> from sklearn_causalrec import DoCalculusEffect
+    >>> from sklearn_causalrec.causal.refutation import negative_control
+    >>> rng = np.random.default_rng(0)
+    >>> taste = rng.normal(size=500)
+    >>> t = rng.binomial(1, 1 / (1 + np.exp(-taste)))
+    >>> X = pd.DataFrame({"age": rng.normal(size=500), "t": t})
+    >>> fitted = DoCalculusEffect(
+    ...     treatment="t",
+    ...     outcome_model=LinearRegression(),
+    ...     treatment_model=LogisticRegression(),
+    ...     random_state=0,
+    ... ).fit(X, taste + t + rng.normal(size=500))
+    >>> last_week = taste + rng.normal(size=500)
+    >>> negative_control(fitted, X, {"last week": last_week}).passed
+    False
     """
     check_is_fitted(estimator)
     X = as_frame(X)

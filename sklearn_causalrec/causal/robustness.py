@@ -27,6 +27,26 @@ def sensitivity(
     Returns
     -------
     Sensitivity
+
+    Examples
+    --------
+    >>> import numpy as np, pandas as pd
+    >>> from sklearn.linear_model import LinearRegression, LogisticRegression
+    >>> from sklearn_causalrec import DoCalculusEffect
+    >>> from sklearn_causalrec.causal.robustness import sensitivity
+    >>> rng = np.random.default_rng(0)
+    >>> X = pd.DataFrame({"a": rng.normal(size=500), "b": rng.normal(size=500)})
+    >>> X["t"] = rng.binomial(1, 1 / (1 + np.exp(-0.5 * X["a"])))
+    >>> y = X["a"] + X["t"] + rng.normal(size=500)
+    >>> fitted = DoCalculusEffect(
+    ...     treatment="t",
+    ...     outcome_model=LinearRegression(),
+    ...     treatment_model=LogisticRegression(),
+    ...     random_state=0,
+    ... ).fit(X, y)
+    >>> found = sensitivity(fitted, X, y, benchmarks=["a"])
+    >>> bool(found.benchmarks.loc["a", "cf_y"] > found.robustness_value())
+    True
     """
     needed = ("scores_", "outcomes_", "propensity_", "arm_", "arms_")
     missing = [name for name in needed if getattr(estimator, name, None) is None]

@@ -150,9 +150,9 @@ class BalanceDisplay:
                     clip_on=False,
                 )
         ax.set_yticks(place, [str(name) for name in frame.index])
-        low = -edge if (shown < 0).any().any() else -1.5 * self.threshold
+        low = min(-1.5 * self.threshold, 1.15 * shown.min().min())
         ax.set(
-            xlim=(low, edge),
+            xlim=(max(low, -edge), edge),
             ylim=(-0.7, len(frame) - 0.3),
             xlabel="standardised difference between arms",
         )

@@ -139,16 +139,10 @@ class SensitivityDisplay:
         self._note(0, 0, f"{what} as it is: {start:.3g}")
         benchmarks = self.sensitivity.benchmarks
         for name, row in () if benchmarks is None else benchmarks.iterrows():
-            ax.plot(
-                *(row["cf_d"], row["cf_y"]),
-                "X",
-                color="0.15",
-                mec="white",
-                ms=9,
-                clip_on=False,
-                zorder=4,
-            )
-            self._note(row["cf_d"], row["cf_y"], f"one like {name}")
+            at = min(row["cf_d"], x[-1]), min(row["cf_y"], y[-1])
+            ax.plot(*at, "X", color="0.15", mec="white", ms=9, clip_on=False, zorder=4)
+            beyond = at != (row["cf_d"], row["cf_y"])
+            self._note(*at, f"one like {name}{' (off the scale)' if beyond else ''}")
         ax.set(
             xlim=(0, x[-1]),
             ylim=(0, y[-1]),
