@@ -27,7 +27,7 @@ import pandas as pd
 import torch
 from scipy.special import expit
 
-from sklearn_causalrec import CausalDNNRecommender
+from sklearn_causalrec import CausalDNNRecommender, DoCalculusEffect
 from sklearn_causalrec.causal.effect_stage import StackedEffect
 
 DATA = Path(__file__).parent / "data"
@@ -43,6 +43,12 @@ def second_stage(X, y, t, X_new):
     """The second stage of it alone, without the networks."""
     stage = StackedEffect(random_state=0).fit(X, y, t)
     return stage.effect(X_new), stage.ate_
+
+
+def do_calculus(X, y, t, X_new):
+    """`DoCalculusEffect` without a graph: every column a confounder."""
+    model = DoCalculusEffect(random_state=0).fit(X, y, treatment=t)
+    return model.effect(X_new), model.ate()
 
 
 def x_lightgbm(X, y, t, X_new):
@@ -170,7 +176,11 @@ if __name__ == "__main__":
     parser.add_argument("--no-peers", action="store_true")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    methods = {"ours": ours, "ours, stage alone": second_stage}
+    methods = {
+        "ours": ours,
+        "ours, stage alone": second_stage,
+        "DoCalculusEffect": do_calculus,
+    }
     methods |= {} if options.no_peers else PEERS
     for name in options.tables:
         done = table(*TABLES[name], methods)

@@ -7,11 +7,12 @@ import pytest
 from sklearn import config_context
 from sklearn.utils.estimator_checks import check_estimator, parametrize_with_checks
 
-from sklearn_causalrec import CausalDNNRecommender
+from sklearn_causalrec import CausalDNNRecommender, DoCalculusEffect
 
 ESTIMATORS = [
     CausalDNNRecommender(task="regression"),
     CausalDNNRecommender(task="classification"),
+    DoCalculusEffect(),
 ]
 
 
@@ -20,7 +21,7 @@ def test_sklearn_compatible(estimator, check):
     check(estimator)
 
 
-@pytest.mark.parametrize("estimator", ESTIMATORS, ids=lambda e: e.task)
+@pytest.mark.parametrize("estimator", ESTIMATORS, ids=lambda e: getattr(e, "task", "graph"))
 def test_sklearn_compatible_with_routing(estimator):
     with config_context(enable_metadata_routing=True):
         check_estimator(estimator, on_skip=None)

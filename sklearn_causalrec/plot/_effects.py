@@ -212,8 +212,7 @@ class EffectDisplay:
         else:
             self._draw_forest()
         if "truth" in self.frame:
-            place = dict(loc="lower right", bbox_to_anchor=(1, 1), borderpad=0)
-            ax.legend(frameon=False, ncols=2, **place)
+            ax.legend(frameon=False, loc="best")
         despine(ax)
         return self
 

@@ -146,7 +146,7 @@ class SensitivityDisplay:
         ax.set(
             xlim=(0, x[-1]),
             ylim=(0, y[-1]),
-            xlabel="share of the treatment's variance that the confounder explains",
+            xlabel="share of the treatment's variance\nthat the confounder explains",
             ylabel="share of the outcome's variance",
         )
         for axis in (ax.xaxis, ax.yaxis):
