@@ -21,7 +21,7 @@ def test_sklearn_compatible(estimator, check):
     check(estimator)
 
 
-@pytest.mark.parametrize("estimator", ESTIMATORS, ids=lambda e: getattr(e, "task", "graph"))
+@pytest.mark.parametrize("estimator", ESTIMATORS, ids=repr)
 def test_sklearn_compatible_with_routing(estimator):
     with config_context(enable_metadata_routing=True):
         check_estimator(estimator, on_skip=None)
