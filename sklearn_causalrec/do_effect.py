@@ -13,7 +13,7 @@ from sklearn_causalrec.causal.estimation.problem import (
     Variables,
     normal_interval,
 )
-from sklearn_causalrec.causal.estimation.reading import Reader
+from sklearn_causalrec.causal.estimation.reading import Reader, joint_arms
 from sklearn_causalrec.interactions.validation import unchanged_on_failure
 
 MAX_SEED = 2**30
@@ -262,7 +262,7 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
         self.derivation_ = None if query.estimand is None else query.estimand.derivation
         arms, arm = [], np.zeros(len(y), int)
         if self.discrete_treatment_:
-            arms, arm = _joint_arms(frame[list(names)])
+            arms, arm = joint_arms(frame[list(names)])
         problem = self._problem(variables, y, query.estimand, arms, arm)
         fitted = ladder.climb(query, problem, self)
         self.fitted_ = fitted
@@ -566,19 +566,3 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
 
         self._contrast_known()
         return summarize(self, alpha)
-
-
-def _joint_arms(frame):
-    """Levels of the treatments, joint where several, and the code of every row."""
-    parts = [np.unique(frame[name].to_numpy(), return_inverse=True) for name in frame]
-    stacked = np.column_stack([code for _, code in parts])
-    levels, arm = np.unique(stacked, axis=0, return_inverse=True)
-    arms = [
-        tuple(_plain(values[c]) for (values, _), c in zip(parts, level))
-        for level in levels
-    ]
-    return (arms if frame.shape[1] > 1 else [a[0] for a in arms]), arm.ravel()
-
-
-def _plain(value):
-    return value.item() if hasattr(value, "item") else value

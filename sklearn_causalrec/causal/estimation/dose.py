@@ -58,7 +58,7 @@ class DoseAnswer:
                 "KBinsDiscretizer, or set strategy='instrument' where there is one."
             )
         self.modifiers = query.modifiers(estimator.effect_modifiers)
-        self.names = query._ordered({*query.adjustment, *self.modifiers})
+        self.names = query.ordered({*query.adjustment, *self.modifiers})
         self.adjustment_set = frozenset(self.names)
         self.variables = problem.variables
         (name,) = query.treatments
@@ -187,7 +187,7 @@ class InstrumentAnswer:
                 f"effect_modifiers {wrong} are not among the controls of the "
                 f"instrument, {list(query.controls)}."
             )
-        self.modifiers = query._ordered(chosen)
+        self.modifiers = query.ordered(chosen)
         self.variables = problem.variables
         (name,) = query.treatments
         t = problem.variables.matrix([name])[:, 0]

@@ -112,7 +112,7 @@ class ArmsAnswer:
 
     def _need_conditional(self):
         if self.modifiers is None:
-            raise ValueError(self.query.unidentified(self.query._before_treatment()))
+            raise ValueError(self.query.unidentified(self.query.before_treatment()))
         if self.conditional is None:
             raise ValueError(
                 "effect_model=None: averages only. Set effect_model='auto', or a "
@@ -214,7 +214,7 @@ def climb(query, problem, estimator):
     _check_arms(problem, rung)
     if rung == "adjustment":
         # what the effect is to be conditioned on must be in the nuisances too
-        names = query._ordered({*query.adjustment, *modifiers})
+        names = query.ordered({*query.adjustment, *modifiers})
         _check_strata(query, problem, names)
         means = aipw(problem, names)
         warn_of_poor_overlap(problem, names, means.nuisances["raw_propensity"])
@@ -232,7 +232,7 @@ def climb(query, problem, estimator):
     else:
         program = query.program
         if rung == "frontdoor":
-            program = Program._frontdoor(query.estimand)
+            program = Program.frontdoor(query.estimand)
         _check_strata(query, problem, program.before(program.treatments[0])[1])
         means = sequential(problem, program)
     conditional = _conditional(query, problem, means, modifiers, estimator)

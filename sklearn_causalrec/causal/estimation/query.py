@@ -57,11 +57,11 @@ class Query:
         if chosen is None:
             sets = self.graph.adjustment_sets(self.outcome, self.treatments, "optimal")
             found = next(sets, None)
-            return None if found is None else self._ordered(found)
+            return None if found is None else self.ordered(found)
         chosen = tuple(as_names(chosen))
         if not self.is_valid(chosen):
             raise ValueError(self._why_invalid(chosen))
-        return self._ordered(chosen)
+        return self.ordered(chosen)
 
     def _why_invalid(self, chosen):
         x, y = self._sets()
@@ -78,7 +78,7 @@ class Query:
             return text + " No set of columns is valid: leave adjustment_set out."
         return text + f" {sorted(map(str, valid))} is valid."
 
-    def _ordered(self, names):
+    def ordered(self, names):
         return tuple(v for v in self.graph.topological_order if v in names)
 
     # -- modifiers -----------------------------------------------------------------
@@ -96,19 +96,19 @@ class Query:
             self.graph._mask(chosen)
             if not self._is_identified_given(chosen):
                 raise ValueError(self.unidentified(chosen))
-            return self._ordered(chosen)
+            return self.ordered(chosen)
         if self.adjustment is not None:
             return self.adjustment
-        early = self._before_treatment()
+        early = self.before_treatment()
         if not early:
             return ()
         inner = tuple(v for v in early if v in self.estimand.summed)
         return inner if inner and self._is_identified_given(inner) else None
 
-    def _before_treatment(self):
+    def before_treatment(self):
         """Columns that the treatments do not cause."""
         later = self.graph.descendants(self.treatments)
-        return tuple(v for v in self._ordered(self.columns) if v not in later)
+        return tuple(v for v in self.ordered(self.columns) if v not in later)
 
     def _is_identified_given(self, names):
         if not names:
@@ -129,7 +129,7 @@ class Query:
 
     def unidentified(self, names):
         """Why there is no effect given some columns, and given which there is."""
-        fine = [v for v in self._before_treatment() if self._is_identified_given((v,))]
+        fine = [v for v in self.before_treatment() if self._is_identified_given((v,))]
         return (
             f"the effect given {list(names)} is not identified, or not by the "
             f"functional of the average effect; it is given any one of {fine}. Name "
@@ -152,7 +152,7 @@ class Query:
                 "graph=None nothing is known of that: pass a graph."
             )
         self.instrument, given = found[0]
-        self.controls = self._ordered(given)
+        self.controls = self.ordered(given)
 
     def _check_mediators(self, names):
         if len(self.treatments) != 1 or self.program is None:

@@ -73,6 +73,22 @@ def as_outcome(estimator, y, n):
     return y.astype(float)
 
 
+def joint_arms(frame):
+    """Levels of the treatments, joint where several, and the code of every row."""
+    parts = [np.unique(frame[name].to_numpy(), return_inverse=True) for name in frame]
+    stacked = np.column_stack([code for _, code in parts])
+    levels, arm = np.unique(stacked, axis=0, return_inverse=True)
+    arms = [
+        tuple(_plain(values[c]) for (values, _), c in zip(parts, level))
+        for level in levels
+    ]
+    return (arms if frame.shape[1] > 1 else [a[0] for a in arms]), arm.ravel()
+
+
+def _plain(value):
+    return value.item() if hasattr(value, "item") else value
+
+
 class Reader:
     """Which column is which node: learned in ``fit``, applied to new rows.
 

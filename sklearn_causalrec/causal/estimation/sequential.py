@@ -48,7 +48,7 @@ class Program:
         kernels = estimand.kernels
         whole = [k.chain[0] for k in kernels]
         if any(len(k.chain) > 1 or k.experiment for k in kernels):
-            return cls._frontdoor(estimand)
+            return cls.frontdoor(estimand)
         do = estimand.do
         nodes = {v for t in whole for v in t} | set(do)
         order = tuple(v for v in estimand.graph.topological_order if v in nodes)
@@ -56,7 +56,7 @@ class Program:
         return cls(order, do, natural)
 
     @classmethod
-    def _frontdoor(cls, estimand):
+    def frontdoor(cls, estimand):
         if estimand.strategy != "frontdoor" or estimand.conditions:
             return None
         do, y = frozenset(estimand.do), estimand.outcome
