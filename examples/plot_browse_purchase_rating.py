@@ -96,7 +96,7 @@ print(
 # Can it be refuted?
 # ------------------
 
-print(model.refute(X, rating, n_simulations=5))
+print(model.refute(X, rating, n_simulations=3, n_jobs=2))
 
 # %%
 # What if a direct effect of browsing is possible as well? Then nothing in these data

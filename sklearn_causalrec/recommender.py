@@ -94,8 +94,8 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
     momentum : float, default=0.9
         Of "sgd".
     l1, l2 : float, default=0.0 and 2.0
-        Penalties (l1 sum |w| + l2 / 2 sum w^2) / n on the weights: a prior that counts
-        as much as so many rows.
+        Penalties ``(l1 sum |w| + l2 / 2 sum w^2) / n`` on the weights: a prior that
+        counts as much as so many rows.
     batch_size : int or "auto", default="auto"
         "auto": a 64th of the rows, between 128 and 1024.
     max_epochs : int, default=100

@@ -203,7 +203,8 @@ class Sensitivity:
 
     @classmethod
     def from_regression(cls, estimate, stderr, dof, *, partial_r2=None):
-        """For a coefficient of a linear regression, in closed form [2]_.
+        """For a coefficient of a linear regression, in closed form (Cinelli and
+        Hazlett 2020).
 
         Parameters
         ----------
@@ -214,7 +215,7 @@ class Sensitivity:
         partial_r2 : dict of str to (float, float), optional
             Partial R² of observed covariates, with the outcome (given the treatment)
             and with the treatment: they become ``benchmarks``, of a confounder as
-            strong as they are (equation 22 of [2]_).
+            strong as they are (equation 22 there).
         """
         from sklearn_causalrec.causal.sensitivity_regression import (
             RegressionSensitivity,
@@ -367,7 +368,8 @@ class Sensitivity:
         Returns
         -------
         DataFrame
-            By label: ``cf_y`` and ``cf_d``, the gains of section 4 of [1]_; ``rho``;
+            By label: ``cf_y`` and ``cf_d``, the gains of section 4 of Chernozhukov et al.
+            (2022); ``rho``;
             and ``change``, the estimate without them less the estimate. Also kept in
             ``benchmarks``.
         """
