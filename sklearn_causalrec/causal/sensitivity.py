@@ -368,10 +368,9 @@ class Sensitivity:
         Returns
         -------
         DataFrame
-            By label: ``cf_y`` and ``cf_d``, the gains of section 4 of Chernozhukov et al.
-            (2022); ``rho``;
-            and ``change``, the estimate without them less the estimate. Also kept in
-            ``benchmarks``.
+            By label: ``cf_y`` and ``cf_d``, the gains of section 4 of Chernozhukov et
+            al. (2022); ``rho``; and ``change``, the estimate without them less the
+            estimate. Also kept in ``benchmarks``.
         """
         rows = {}
         for label, short in shorter.items():
