@@ -8,13 +8,12 @@ from scipy.optimize import nnls
 from scipy.stats import norm
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.isotonic import IsotonicRegression
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 from threadpoolctl import threadpool_limits
 
+from sklearn_causalrec.causal.average import average_effect
 from sklearn_causalrec.causal.learners import (
-    CHUNK,
     AdditiveLasso,
     AdditiveLogit,
     Bins,
@@ -42,21 +41,6 @@ def _convex_weights(P, target, weight):
     R = np.sqrt(values[keep])[:, None] * vectors[:, keep].T
     c, _ = nnls(R, (vectors[:, keep].T @ cross) / np.sqrt(values[keep]))
     return c / c.sum() if c.sum() > 0 else np.full(P.shape[1], 1 / P.shape[1])
-
-
-def _isotonic(x, y, w, at):
-    """Weighted isotonic regression of ``y`` on ``x``, evaluated ``at`` points."""
-    model = IsotonicRegression(out_of_bounds="clip").fit(x, y, sample_weight=w)
-    return model.predict(at)
-
-
-def _binned(x, y, w, at, n_bins=20):
-    """Weighted mean of ``y`` in quantile bins of ``x``, evaluated ``at`` points."""
-    edges = np.unique(np.quantile(x, np.linspace(0, 1, n_bins + 1)[1:-1]))
-    inside = np.searchsorted(edges, x)
-    mass = np.bincount(inside, w, len(edges) + 1)
-    total = np.bincount(inside, w * y, len(edges) + 1)
-    return (total / np.where(mass > 0, mass, 1))[np.searchsorted(edges, at)]
 
 
 class StackedEffect(BaseEstimator):
@@ -109,7 +93,8 @@ class StackedEffect(BaseEstimator):
     influence_ : ndarray of shape (n_samples,)
         Influence function of ``ate_``, corrected for one wrong nuisance.
     ate_, ate_stderr_ : float
-        Average effect and its standard error.
+        Average effect and its standard error, see
+        :func:`~sklearn_causalrec.causal.average.average_effect`.
 
     References
     ----------
@@ -117,10 +102,6 @@ class StackedEffect(BaseEstimator):
        heterogeneous treatment effects." Biometrika 108(2).
     .. [2] Künzel, S. et al. (2019). "Metalearners for estimating heterogeneous
        treatment effects using machine learning." PNAS 116(10).
-    .. [3] van der Laan, L., Luedtke, A. and Carone, M. (2024). "Doubly robust
-       inference via calibration." arXiv:2411.02771.
-    .. [4] Benkeser, D. et al. (2017). "Doubly robust nonparametric inference on
-       the average treatment effect." Biometrika 104(4).
 
     Examples
     --------
@@ -409,71 +390,21 @@ class StackedEffect(BaseEstimator):
         return centre - half, centre + half
 
     # ------------------------------------------------------ the average effect
-    def _regressed(self, X, rest, weight):
-        """Cross-fitted ridge regression of ``rest`` on ``X`` and, where the rows are
-        twenty times as many, its products and squares."""
-        n, p = X.shape
-        centre, spread = X.mean(0, dtype=float), X.std(0, dtype=float)
-        spread[spread < 1e-9] = 1.0
-        pairs = np.triu_indices(p)
-        if len(pairs[0]) > min(n / 20, 400):
-            pairs = np.empty((2, 0), int)
-        size = 1 + p + len(pairs[0])
-        gram = np.zeros((self._n_folds, size, size + 1))
-        blocks = [slice(i, i + CHUNK // 8) for i in range(0, n, CHUNK // 8)]
-
-        def scaled(b):
-            Z = np.clip((X[b] - centre) / spread, -4, 4)
-            return np.column_stack(
-                [np.ones(len(Z)), Z, Z[:, pairs[0]] * Z[:, pairs[1]]]
-            )
-
-        for b in blocks:
-            Z = scaled(b)
-            for k in range(self._n_folds):
-                ZW = (Z * np.where(self._fold[b] == k, weight[b], 0)[:, None]).T
-                gram[k] += ZW @ np.column_stack([Z, rest[b]])
-        # as much prior weight as each coefficient were worth one average row
-        penalty = np.eye(size) * size * weight.sum() / (weight > 0).sum()
-        total = gram.sum(0) + np.column_stack([penalty, np.zeros(size)])
-        coefs = [np.linalg.solve((total - g)[:, :-1], (total - g)[:, -1]) for g in gram]
-        coefs = np.array(coefs)
-        parts = [np.sum(scaled(b) * coefs[self._fold[b]], 1) for b in blocks]
-        return np.concatenate(parts)
-
     def _fit_average(self, X, y, t):
-        """AIPW scores from calibrated nuisances ([3]_) and their influence.
-
-        Isotonic calibration makes the first-order effect of one inconsistent
-        nuisance vanish; what remains of it enters the influence function as the
-        two corrections of [4]_. A cross-fitted regression makes the residuals
-        uncorrelated with ``X`` under the weights ``(1 - g) / g``, the direction
-        in which estimating a propensity linear in its logit moves the mean.
-        """
-        w, e = self._w, self.propensity_
-        if not self._known:
-            e = _isotonic(e, t, w, e)
-        e = np.clip(e, self.clip, 1 - self.clip)
-        score, correction = 0.0, 0.0
-        for arm, sign in ((0, -1), (1, 1)):
-            mine = t == arm
-            g = e if arm == 1 else 1 - e
-            q = _isotonic(self._mu[mine, arm], y[mine], w[mine], self._mu[:, arm])
-            q = q + self._regressed(X, y - q, np.where(mine, w * (1 - g) / g, 0))
-            rest = np.where(mine, y - q, 0.0)
-            score = score + sign * (q + rest / g)
-            bias_y = _binned(g[mine], rest[mine], w[mine], g)
-            bias_t = _binned(q, (mine - g) / g, w, q)
-            share = _binned(q, mine.astype(float), w, q)
-            correction = correction + sign * (
-                bias_y * (mine - g) / g * (not self._known)
-                + bias_t / np.maximum(share, self.clip) * rest
-            )
+        score, influence = average_effect(
+            X,
+            y,
+            t,
+            self._mu,
+            self.propensity_,
+            self._w,
+            self._fold,
+            known=self._known,
+            clip=self.clip,
+        )
         self.scores_ = score * self._scale
-        self.ate_ = np.average(self.scores_, weights=w)
-        relative = w / w.mean()
-        influence = relative * (score - correction)
-        self.influence_ = (influence - relative * np.mean(influence)) * self._scale
+        self.influence_ = influence * self._scale
+        self.ate_ = np.average(self.scores_, weights=self._w)
         self.ate_stderr_ = self.influence_.std() / np.sqrt(len(y))
 
     def ate_interval(self, alpha=0.05):
