@@ -12,10 +12,9 @@ from sklearn_causalrec.causal.arm_effects import (
     interval,
     stratified_folds,
 )
+from sklearn_causalrec.causal.effect_stage import MANY_ROWS
 from sklearn_causalrec.interactions.validation import arm_codes
 
-# From so many rows on, three folds leave enough to train on.
-MANY_ROWS = 10_000
 MAX_SEED = np.iinfo(np.int32).max
 
 
@@ -61,6 +60,10 @@ class EffectMixin:
             return
         fold = stratified_folds(rows.arm, n_folds, rng)
         settings["catalogue"] = None
+        if len(rows) >= MANY_ROWS:
+            # One validation part speaks for the networks of all folds.
+            settings["epochs"] = self.ensemble_.best_epoch(self.max_epochs)
+            settings["early_stopping"] = False
         outcome, exposure = self.ensemble_.cross_fit(
             rows, fold, seeds[:n_folds], **settings
         )

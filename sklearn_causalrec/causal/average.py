@@ -47,25 +47,34 @@ def residual_regression(X, rest, weight, pull, fold):
     n, p = X.shape
     centre, spread = X.mean(0, dtype=float), X.std(0, dtype=float)
     spread[spread < 1e-9] = 1.0
-    pairs = np.triu_indices(p)
-    if len(pairs[0]) > min(n / 20, 400):
-        pairs = np.empty((2, 0), int)
-    size = 1 + p + len(pairs[0])
+    n_products = p * (p + 1) // 2
+    with_products = n_products <= min(n / 20, 400)
+    size = 1 + p + n_products * with_products
 
     def terms(b):
-        Z = np.clip((X[b] - centre) / spread, -4, 4)
-        return np.column_stack([np.ones(len(Z)), Z, Z[:, pairs[0]] * Z[:, pairs[1]]])
+        """Of the rows ``b``, one a column: contiguous products."""
+        Z = np.empty((size, len(X[b])))
+        Z[0] = 1
+        Z[1 : p + 1] = np.clip((X[b].T - centre[:, None]) / spread[:, None], -4, 4)
+        if with_products:
+            first = p + 1
+            for j in range(1, p + 1):
+                last = first + p + 1 - j
+                np.multiply(Z[j], Z[j : p + 1], out=Z[first:last])
+                first = last
+        return Z
 
     blocks = [slice(i, i + CHUNK // 8) for i in range(0, n, CHUNK // 8)]
     gram, pulled = np.zeros((fold.max() + 1, size, size + 1)), np.zeros(size)
     for b in blocks:
         Z = terms(b)
-        pulled += pull[b] @ Z
+        pulled += Z @ pull[b]
         for k, g in enumerate(gram):
-            rows = (fold[b] == k) & (weight[b] > 0)
-            mine = Z[rows]
-            target = np.column_stack([mine, rest[b][rows]])
-            g += (mine * weight[b][rows, None]).T @ target
+            rows = np.flatnonzero((fold[b] == k) & (weight[b] > 0))
+            mine = np.ascontiguousarray(Z[:, rows])
+            weighted = mine * weight[b][rows]
+            g[:, :-1] += weighted @ mine.T
+            g[:, -1] += weighted @ rest[b][rows]
     # as much prior weight as each coefficient were worth one average row
     penalty = np.eye(size) * size * weight.sum() / (weight > 0).sum()
     total = gram.sum(0) + np.column_stack([penalty, np.zeros(size)])
@@ -75,8 +84,8 @@ def residual_regression(X, rest, weight, pull, fold):
     fitted, representer = np.empty(n), np.empty(n)
     for b in blocks:
         Z = terms(b)
-        fitted[b] = np.einsum("ij,ij->i", Z, coefs[fold[b]])
-        representer[b] = Z @ alpha
+        fitted[b] = np.take_along_axis(coefs @ Z, fold[b][None], 0)[0]
+        representer[b] = alpha @ Z
     return fitted, representer
 
 

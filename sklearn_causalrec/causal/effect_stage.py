@@ -21,6 +21,8 @@ from sklearn_causalrec.causal.learners import (
     chunked_predict,
 )
 
+# From so many rows on, three folds leave enough to train on, and fewer learners do.
+MANY_ROWS = 10_000
 HALF = dict(learning_rate=0.1, max_features=0.5)
 
 
@@ -71,7 +73,8 @@ class StackedEffect(BaseEstimator):
     outcome_learners, exposure_learners : sequence of callables, default=None
         Each called as ``make(bins, seed)`` returns a regressor with
         ``fit(X, target, sample_weight)`` and ``predict``. None: two kinds of
-        boosting; boosting and an additive logistic regression.
+        boosting, from 10,000 rows on one; boosting and an additive logistic
+        regression.
     network_learners : sequence of callables, default=()
         Each returns such a regressor; it joins the stack as an R-learner.
     n_jobs : int, default=2
@@ -183,7 +186,7 @@ class StackedEffect(BaseEstimator):
         w = np.ones(n) if sample_weight is None else np.asarray(sample_weight, float)
         rng = check_random_state(self.random_state)
         if fold is None:
-            k = self.n_folds if n < 10_000 else min(3, self.n_folds)
+            k = self.n_folds if n < MANY_ROWS else min(3, self.n_folds)
             order = rng.permutation(n)
             fold = np.empty(n, int)
             fold[order[np.argsort(t[order], kind="stable")]] = np.arange(n) % k
@@ -244,9 +247,15 @@ class StackedEffect(BaseEstimator):
     def _fit_nuisances(self, X, y, t, net, net_exposure, known):
         w, fold = self._w, self._fold
         outcome = self.outcome_learners or (
-            lambda bins, seed: Boost(bins, seed, max_iter=100, learning_rate=0.15),
-            lambda bins, seed: Boost(bins, seed, True, max_iter=100, **HALF),
+            lambda bins, seed: Boost(
+                bins, seed, True, max_iter=60, learning_rate=0.15, max_features=0.5
+            ),
         )
+        if self.outcome_learners is None and len(y) < MANY_ROWS:
+            outcome = (
+                lambda bins, seed: Boost(bins, seed, max_iter=100, learning_rate=0.15),
+                lambda bins, seed: Boost(bins, seed, True, max_iter=100, **HALF),
+            )
         exposure = self.exposure_learners or (
             lambda bins, seed: Boost(bins, seed, classify=True, max_iter=60),
             lambda bins, seed: AdditiveLogit(),

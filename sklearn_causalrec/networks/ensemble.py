@@ -245,7 +245,19 @@ class Ensemble:
             outcome = outcome * self.encoder.y_scale + self.encoder.y_mean
         return outcome, exposure if exposure is None else exposure / len(self.nets)
 
-    def cross_fit(self, rows, fold, seeds, *, epochs, catalogue=None):
+    def best_epoch(self, epochs):
+        """Epoch with the least validation loss, the median over the networks.
+
+        ``epochs`` where nothing was held out.
+        """
+        losses = [[r.get("valid_loss", np.nan) for r in n.history] for n in self.nets]
+        if np.isnan(np.concatenate(losses)).any():
+            return epochs
+        return int(np.median([np.argmin(loss) for loss in losses])) + 1
+
+    def cross_fit(
+        self, rows, fold, seeds, *, epochs, early_stopping=None, catalogue=None
+    ):
         """Outcome and exposure of every row by networks that did not see its fold.
 
         Parameters
@@ -254,14 +266,19 @@ class Ensemble:
             Labels 0 to k - 1.
         seeds : sequence of int
             One a fold.
+        epochs : int
+        early_stopping : bool or "auto", optional
+            That of the estimator by default.
 
         Returns
         -------
         outcome, exposure : ndarray of shape (n, n_arms)
         """
-        outcome = exposure = None
+        outcome, exposure, settings = None, None, dict(self.settings)
+        if early_stopping is not None:
+            settings["early_stopping"] = early_stopping
         for k, seed in enumerate(seeds):
-            part = Ensemble(self.settings, self.encoder, self.device)
+            part = Ensemble(settings, self.encoder, self.device)
             kept, held = np.flatnonzero(fold != k), np.flatnonzero(fold == k)
             part.train(rows, [seed], epochs=epochs, kept=kept, catalogue=catalogue)
             mean, probability = part.predict(rows, held)
