@@ -14,6 +14,7 @@ from threadpoolctl import threadpool_limits
 
 from sklearn_causalrec.causal.average import average_effect
 from sklearn_causalrec.causal.learners import (
+    CHUNK,
     AdditiveLasso,
     AdditiveLogit,
     Bins,
@@ -26,18 +27,35 @@ MANY_ROWS = 10_000
 HALF = dict(learning_rate=0.1, max_features=0.5)
 
 
+def _outcome_learners(n):
+    """Two kinds of boosting; a shorter one alone where many rows make up for it."""
+
+    def boost(additive, **options):
+        return lambda bins, seed: Boost(bins, seed, additive, **options)
+
+    if n >= MANY_ROWS:
+        return (boost(True, max_iter=60, learning_rate=0.15, max_features=0.5),)
+    return (
+        boost(False, max_iter=100, learning_rate=0.15),
+        boost(True, max_iter=100, **HALF),
+    )
+
+
 def _convex_weights(P, target, weight):
     """Nonnegative weights that sum to one and minimise the weighted squared error.
 
     ``P`` is (n, candidates). Scaled by the spread of the target, the constraint
     is one heavily weighted extra row of a nonnegative least squares problem.
     """
-    root = np.sqrt(weight / weight.sum())
     centre = np.average(target, weights=weight)
     spread = np.sqrt(np.average((target - centre) ** 2, weights=weight)) or 1.0
-    A = (P - centre) * (root / spread)[:, None]
-    b = (target - centre) * root / spread
-    gram, cross = A.T @ A + 1e4, A.T @ b + 1e4
+    gram, cross, total = 1e4, 1e4, weight.sum()
+    for i in range(0, len(P), CHUNK):
+        b = slice(i, i + CHUNK)
+        A = (P[b].astype(float) - centre) / spread
+        weighted = A.T * (weight[b] / total)
+        gram = gram + weighted @ A
+        cross = cross + weighted @ ((target[b] - centre) / spread)
     values, vectors = np.linalg.eigh(gram)
     keep = values > values[-1] * 1e-14
     R = np.sqrt(values[keep])[:, None] * vectors[:, keep].T
@@ -229,10 +247,10 @@ class StackedEffect(BaseEstimator):
                     rows = np.sort(rng.choice(rows, self.max_rows, replace=False))
                 return model.fit(X[rows], target[rows], weight[rows])
 
-            held = self._fold == k
+            held = np.flatnonzero(self._fold == k)
             # one thread a task: sums in another order would change the last bits
             with threadpool_limits(1, user_api="openmp"):
-                return job(parts[i], k, np.flatnonzero(~held), held, train)
+                return job(parts[i], k, np.flatnonzero(self._fold != k), held, train)
 
         tasks = [(k, i) for k in range(self._n_folds) for i in range(len(parts))]
         # Small matrices: BLAS threads cost more than they give, many times so where
@@ -246,16 +264,7 @@ class StackedEffect(BaseEstimator):
 
     def _fit_nuisances(self, X, y, t, net, net_exposure, known):
         w, fold = self._w, self._fold
-        outcome = self.outcome_learners or (
-            lambda bins, seed: Boost(
-                bins, seed, True, max_iter=60, learning_rate=0.15, max_features=0.5
-            ),
-        )
-        if self.outcome_learners is None and len(y) < MANY_ROWS:
-            outcome = (
-                lambda bins, seed: Boost(bins, seed, max_iter=100, learning_rate=0.15),
-                lambda bins, seed: Boost(bins, seed, True, max_iter=100, **HALF),
-            )
+        outcome = self.outcome_learners or _outcome_learners(len(y))
         exposure = self.exposure_learners or (
             lambda bins, seed: Boost(bins, seed, classify=True, max_iter=60),
             lambda bins, seed: AdditiveLogit(),
@@ -267,7 +276,7 @@ class StackedEffect(BaseEstimator):
             mine = rows if part == "exposure" else rows[t[rows] == part]
             models = [make(self._bins, self._seeds[k]) for make in makers]
             models = [train(m, mine, X, target, w) for m in models]
-            return models, np.transpose([chunked_predict(m, X[held]) for m in models])
+            return models, np.transpose([chunked_predict(m, X, held) for m in models])
 
         self._known = known is not None
         parts = (0, 1) if self._known else (0, 1, "exposure")
@@ -278,7 +287,9 @@ class StackedEffect(BaseEstimator):
             P = np.empty((len(y), len(makers)), np.float32)
             for k, row in enumerate(done):
                 P[fold == k] = row[part][1]
-            return P if extra is None else np.column_stack([P, extra])
+            if extra is None:
+                return P
+            return np.column_stack([P, extra.astype(np.float32)])
 
         self._outcome_weights, self._mu = [], np.empty((len(y), 2))
         for arm in (0, 1):
@@ -286,18 +297,18 @@ class StackedEffect(BaseEstimator):
                 stack(arm, outcome, None if net is None else net[:, arm]),
                 t == arm,
             )
-            c = _convex_weights(P[mine].astype(float), y[mine], w[mine])
+            c = _convex_weights(P[mine], y[mine], w[mine])
             self._outcome_weights.append(c)
             self._mu[:, arm] = P @ c
         if not self._known:
-            P = stack(2, exposure, net_exposure).astype(float)
+            P = stack(2, exposure, net_exposure)
             known = P @ _convex_weights(P, t.astype(float), w)
         self.propensity_ = np.clip(known, self.clip, 1 - self.clip)
 
-    def _outcome(self, k, arm, X, net=None):
+    def _outcome(self, k, arm, X, net=None, rows=None):
         """Outcome of ``arm`` by the models of fold ``k`` and the network's, if any."""
         c, models = self._outcome_weights[arm], self._outcome_models[k][arm]
-        parts = [chunked_predict(m, X) for m in models]
+        parts = [chunked_predict(m, X, rows) for m in models]
         if net is not None and len(c) > len(models):
             parts.append(net[:, arm])
         c = c[: len(parts)]
@@ -323,12 +334,12 @@ class StackedEffect(BaseEstimator):
                 imputed = np.empty(len(y))
                 for arm in (0, 1):
                     mine = rows[t[rows] == arm]
-                    other = self._outcome(k, 1 - arm, X[mine])
+                    other = self._outcome(k, 1 - arm, X, rows=mine)
                     imputed[mine] = (y[mine] - other) * (2 * arm - 1)
                 x = Boost(self._bins, seed, max_iter=60, learning_rate=0.15)
                 models = [AdditiveLasso(), x]
                 models = [train(m, rows, X, imputed, even) for m in models]
-            return models, np.transpose([chunked_predict(m, X[held]) for m in models])
+            return models, np.transpose([chunked_predict(m, X, held) for m in models])
 
         done = self._each_fold(job, ("X", "R"))
         self._effect_models = [row[0][0] + row[1][0] for row in done]
@@ -344,8 +355,8 @@ class StackedEffect(BaseEstimator):
             P[held, 2:] = np.hstack([row[0][1], row[1][1]])
         if net is not None:
             names.append("T-network")
-            P = np.column_stack([P, net[:, 1] - net[:, 0]])
-        c = _convex_weights(P.astype(float), target, weight)
+            P = np.column_stack([P, (net[:, 1] - net[:, 0]).astype(np.float32)])
+        c = _convex_weights(P, target, weight)
         self.weights_ = dict(zip(names, c.tolist()))
         self.effect_oof_ = P @ c * self._scale
 
