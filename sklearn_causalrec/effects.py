@@ -30,13 +30,15 @@ class EffectMixin:
     each arm against the first.
     """
 
-    def _fit_effects(self, rows):
+    def _fit_effects(self, rows, progress):
         """The second stage; or, with one arm, the targeted step."""
         self.effects_ = None
         rng = check_random_state(self.random_state)
         seeds = rng.randint(MAX_SEED, size=self.n_folds + 1).tolist()
         n_folds = self.n_folds if len(rows) < MANY_ROWS else min(3, self.n_folds)
-        settings = dict(epochs=self.max_epochs, catalogue=self.catalogue_)
+        settings = dict(
+            epochs=self.max_epochs, catalogue=self.catalogue_, progress=progress
+        )
         if len(self.arms_) == 1:
             if (
                 self.objective == "targeted"
@@ -70,7 +72,9 @@ class EffectMixin:
         propensity = rows.propensity
         if propensity is not None and np.isnan(propensity).any():
             propensity = None
-        self.effects_ = ArmEffects(len(self.arms_), self.clip, seeds[-1] % 2**30).fit(
+        effects = ArmEffects(len(self.arms_), self.clip, seeds[-1] % 2**30)
+        progress.stage("effects", effects.n_steps(n_folds))
+        self.effects_ = effects.fit(
             self._effect_features(rows, outcome),
             rows.y,
             rows.arm,
@@ -79,6 +83,7 @@ class EffectMixin:
             outcome,
             exposure,
             propensity,
+            progress.step,
         )
 
     @staticmethod

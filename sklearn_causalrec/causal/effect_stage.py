@@ -136,6 +136,9 @@ class StackedEffect(BaseEstimator):
     True
     """
 
+    # Outcomes of two arms and exposure; candidates of two kinds. At most, a fold.
+    TASKS = 5
+
     def __init__(
         self,
         *,
@@ -168,6 +171,7 @@ class StackedEffect(BaseEstimator):
         propensity=None,
         sample_weight=None,
         fold=None,
+        progress=None,
     ):
         """Fit nuisances, candidates and their weights.
 
@@ -189,6 +193,8 @@ class StackedEffect(BaseEstimator):
         sample_weight : ndarray of shape (n_samples,), default=None
         fold : ndarray of shape (n_samples,), default=None
             Fold label of each row, the same as for the network's predictions.
+        progress : callable, default=None
+            Called after each of the ``TASKS`` of a fold.
 
         Raises
         ------
@@ -228,11 +234,12 @@ class StackedEffect(BaseEstimator):
             outcome_oof = (np.asarray(outcome_oof) - self._shift) / self._scale
         few = np.sort(rng.permutation(n)[: self.max_rows])
         self._bins = Bins(X[few])
+        self._done = progress or (lambda: None)
         self._fit_nuisances(X, y, t, outcome_oof, exposure_oof, propensity)
         self._fit_candidates(X, y, t, outcome_oof)
         self._fit_average(X, y, t)
         self.outcome_oof_ = self._mu * self._scale + self._shift
-        del self._fold, self._mu
+        del self._fold, self._mu, self._done
         return self
 
     def _each_fold(self, job, parts):
@@ -250,7 +257,9 @@ class StackedEffect(BaseEstimator):
             held = np.flatnonzero(self._fold == k)
             # one thread a task: sums in another order would change the last bits
             with threadpool_limits(1, user_api="openmp"):
-                return job(parts[i], k, np.flatnonzero(self._fold != k), held, train)
+                done = job(parts[i], k, np.flatnonzero(self._fold != k), held, train)
+            self._done()
+            return done
 
         tasks = [(k, i) for k in range(self._n_folds) for i in range(len(parts))]
         # Small matrices: BLAS threads cost more than they give, many times so where

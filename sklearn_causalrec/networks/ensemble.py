@@ -258,7 +258,15 @@ class Ensemble:
         return int(np.median([np.argmin(loss) for loss in losses])) + 1
 
     def cross_fit(
-        self, rows, fold, seeds, *, epochs, early_stopping=None, catalogue=None
+        self,
+        rows,
+        fold,
+        seeds,
+        *,
+        epochs,
+        early_stopping=None,
+        catalogue=None,
+        progress=None,
     ):
         """Outcome and exposure of every row by networks that did not see its fold.
 
@@ -271,6 +279,7 @@ class Ensemble:
         epochs : int
         early_stopping : bool or "auto", optional
             That of the estimator by default.
+        progress : Progress, optional
 
         Returns
         -------
@@ -282,7 +291,16 @@ class Ensemble:
         for k, seed in enumerate(seeds):
             part = Ensemble(settings, self.encoder, self.device)
             kept, held = np.flatnonzero(fold != k), np.flatnonzero(fold == k)
-            part.train(rows, [seed], epochs=epochs, kept=kept, catalogue=catalogue)
+            if progress is not None:
+                progress.stage(f"fold {k + 1}/{len(seeds)}", epochs)
+            part.train(
+                rows,
+                [seed],
+                epochs=epochs,
+                kept=kept,
+                catalogue=catalogue,
+                progress=progress and progress.step,
+            )
             mean, probability = part.predict(rows, held)
             if outcome is None:
                 outcome = np.empty((len(rows), mean.shape[1]))
@@ -290,7 +308,7 @@ class Ensemble:
             outcome[held], exposure[held] = mean, probability
         return outcome, exposure
 
-    def target(self, rows, fold, seeds, *, epochs, catalogue):
+    def target(self, rows, fold, seeds, *, epochs, catalogue, progress=None):
         """Move the intercept of a one-arm log towards the average over all pairs.
 
         One targeted step (van der Laan & Rose 2011): eps solves
@@ -304,7 +322,7 @@ class Ensemble:
             The step, on the link scale.
         """
         mean, ratio = self.cross_fit(
-            rows, fold, seeds, epochs=epochs, catalogue=catalogue
+            rows, fold, seeds, epochs=epochs, catalogue=catalogue, progress=progress
         )
         relative = ratio[:, 0] * np.average(1 / ratio[:, 0], weights=rows.weight)
         clip = min(10 * self.settings["clip"], 1.0)
