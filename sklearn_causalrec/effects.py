@@ -12,10 +12,9 @@ from sklearn_causalrec.causal.arm_effects import (
     interval,
     stratified_folds,
 )
+from sklearn_causalrec.causal.effect_stage import MANY_ROWS
 from sklearn_causalrec.interactions.validation import arm_codes
 
-# From so many rows on, three folds leave enough to train on.
-MANY_ROWS = 10_000
 MAX_SEED = np.iinfo(np.int32).max
 
 
@@ -31,13 +30,15 @@ class EffectMixin:
     each arm against the first.
     """
 
-    def _fit_effects(self, rows):
+    def _fit_effects(self, rows, progress):
         """The second stage; or, with one arm, the targeted step."""
         self.effects_ = None
         rng = check_random_state(self.random_state)
         seeds = rng.randint(MAX_SEED, size=self.n_folds + 1).tolist()
         n_folds = self.n_folds if len(rows) < MANY_ROWS else min(3, self.n_folds)
-        settings = dict(epochs=self.max_epochs, catalogue=self.catalogue_)
+        settings = dict(
+            epochs=self.max_epochs, catalogue=self.catalogue_, progress=progress
+        )
         if len(self.arms_) == 1:
             if (
                 self.objective == "targeted"
@@ -61,13 +62,19 @@ class EffectMixin:
             return
         fold = stratified_folds(rows.arm, n_folds, rng)
         settings["catalogue"] = None
+        if len(rows) >= MANY_ROWS:
+            # One validation part speaks for the networks of all folds.
+            settings["epochs"] = self.ensemble_.best_epoch(self.max_epochs)
+            settings["early_stopping"] = False
         outcome, exposure = self.ensemble_.cross_fit(
             rows, fold, seeds[:n_folds], **settings
         )
         propensity = rows.propensity
         if propensity is not None and np.isnan(propensity).any():
             propensity = None
-        self.effects_ = ArmEffects(len(self.arms_), self.clip, seeds[-1] % 2**30).fit(
+        effects = ArmEffects(len(self.arms_), self.clip, seeds[-1] % 2**30)
+        progress.stage("effects", effects.n_steps(n_folds))
+        self.effects_ = effects.fit(
             self._effect_features(rows, outcome),
             rows.y,
             rows.arm,
@@ -76,6 +83,7 @@ class EffectMixin:
             outcome,
             exposure,
             propensity,
+            progress.step,
         )
 
     @staticmethod

@@ -13,7 +13,6 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
-from tqdm.auto import tqdm
 
 from sklearn_causalrec.causal.graph import CausalGraph
 from sklearn_causalrec.causal.inputs import check_inputs, name_roles
@@ -29,6 +28,7 @@ from sklearn_causalrec.networks.ensemble import Ensemble
 from sklearn_causalrec.networks.modules import ACTIVATIONS
 from sklearn_causalrec.networks.objectives import OBJECTIVES
 from sklearn_causalrec.networks.training import resolve_device
+from sklearn_causalrec.progress import Progress
 from sklearn_causalrec.ranking.catalogue import Catalogue
 
 
@@ -84,7 +84,10 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
     clip : float, default=0.05
         Exposure probabilities count as at least this.
     effect_learner : {"stacked", "t"}, default="stacked"
-        "t": no second stage; effects are differences of the outcome heads.
+        "t": no second stage; effects are differences of the outcome heads. The second
+        stage is the larger part of a fit and ``predict`` and ``score`` do not use it:
+        search by them, as in GridSearchCV, with "t", and refit the best parameters with
+        "stacked".
     n_folds : int, default=5
         Of the cross-fitting; at most 3 from 10,000 rows on.
     optimizer : {"adam", "sgd"}, default="adam"
@@ -119,7 +122,7 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         where the graph says that the effect is not identified, ``predict`` works and
         ``effect`` raises. None: every input is a confounder measured before.
     verbose : int, default=0
-        1: progress bars.
+        1: a progress bar that names the stage: fit, fold, effects.
     random_state : int, RandomState or None, default=None
         An int makes fits on CPU bit-identical.
 
@@ -337,8 +340,9 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         with unchanged_on_failure(self):
             again = self.warm_start and hasattr(self, "nets_")
             rows = self._read(X, y, treatment, propensity, sample_weight, again)
-            self._train(rows, again, self.max_epochs)
-            self._fit_effects(rows)
+            with Progress(self.verbose) as progress:
+                self._train(rows, again, self.max_epochs, progress)
+                self._fit_effects(rows, progress)
         return self
 
     def partial_fit(
@@ -374,7 +378,8 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
             again = hasattr(self, "nets_")
             given = (X, y, treatment, propensity, sample_weight)
             rows = self._read(*given, again, classes, arms)
-            self._train(rows, again, 1)
+            with Progress(self.verbose) as progress:
+                self._train(rows, again, 1, progress)
             self.effects_ = None
         return self
 
@@ -422,7 +427,7 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
             self.classes_ = self.encoder_.classes
         return rows
 
-    def _train(self, rows, again, epochs):
+    def _train(self, rows, again, epochs, progress):
         rng = check_random_state(self.random_state)
         seeds = rng.randint(MAX_SEED, size=self.n_estimators)
         self.catalogue_ = None
@@ -434,27 +439,14 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         ensemble = Ensemble(self.get_params(), self.encoder_, self.device_)
         if again:
             ensemble.nets = self.nets_
-        bar = tqdm(
-            total=epochs * self.n_estimators,
-            desc="fit",
-            unit="epoch",
-            disable=not self.verbose,
+        progress.stage("fit", epochs * self.n_estimators)
+        history = ensemble.train(
+            rows,
+            seeds,
+            epochs=epochs,
+            catalogue=self.catalogue_ if len(self.arms_) == 1 else None,
+            progress=progress.step,
         )
-
-        def progress(record):
-            loss = record.get("valid_loss", record["train_loss"])
-            bar.set_postfix(loss=f"{loss:.4f}", refresh=False)
-            bar.update()
-
-        one_arm = len(self.arms_) == 1
-        with bar:
-            history = ensemble.train(
-                rows,
-                seeds,
-                epochs=epochs,
-                catalogue=self.catalogue_ if one_arm else None,
-                progress=progress,
-            )
         self.history_ = [*self.history_, *history] if again else history
         self.ensemble_, self.nets_ = ensemble, ensemble.nets
         self.n_iter_ = max(record["epoch"] for record in history)

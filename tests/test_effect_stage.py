@@ -8,11 +8,7 @@ import pytest
 from scipy.optimize import minimize
 from sklearn.linear_model import LassoCV, LinearRegression
 
-from sklearn_causalrec.causal.effect_stage import (
-    StackedEffect,
-    _binned,
-    _convex_weights,
-)
+from sklearn_causalrec.causal.effect_stage import StackedEffect, _convex_weights
 from sklearn_causalrec.causal.learners import AdditiveLasso, Bins
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -236,8 +232,3 @@ def test_bins_keep_order_and_rare_values():
     assert len(np.unique(codes[:, 0])) == 2
     assert (np.diff(codes[np.argsort(many), 1].astype(int)) >= 0).all()
     assert codes[:, 1].max() == 63
-
-
-def test_binned_means():
-    x = np.repeat([0.0, 1.0, 2.0], 100)
-    np.testing.assert_allclose(_binned(x, 3 * x, np.ones(300), [0, 2]), [0, 6])

@@ -232,7 +232,12 @@ def test_given_propensities_replace_the_estimate():
 def test_history_and_verbose(capsys):
     X, y, t, _, _ = make_log()
     model = fast(verbose=1, n_estimators=2, max_epochs=3).fit(X, y, treatment=t)
-    assert "fit" in capsys.readouterr().err
+    shown = capsys.readouterr().err
+    for stage in ("fit", "fold 1/", "effects"):
+        assert stage in shown
+    assert "effects: 100%" in shown
+    fast(max_epochs=1).fit(X, y, treatment=t)
+    assert capsys.readouterr().err == ""
     assert [(r["member"], r["epoch"]) for r in model.history_] == [
         (m, e) for m in (0, 1) for e in (1, 2, 3)
     ]

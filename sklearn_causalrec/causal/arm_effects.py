@@ -30,7 +30,22 @@ class ArmEffects:
         self.clip = clip
         self.seed = seed
 
-    def fit(self, X, y, arm, weight, fold, outcome, exposure, propensity=None):
+    def n_steps(self, n_folds):
+        """How often ``fit`` calls ``progress``."""
+        return (self.n_arms - 1) * n_folds * StackedEffect.TASKS
+
+    def fit(
+        self,
+        X,
+        y,
+        arm,
+        weight,
+        fold,
+        outcome,
+        exposure,
+        propensity=None,
+        progress=None,
+    ):
         """Fit every pair of arms.
 
         Parameters
@@ -42,6 +57,8 @@ class ArmEffects:
             Cross-fitted over the folds.
         propensity : ndarray of shape (n,), optional
             Known probability of the arm taken; of use with two arms.
+        progress : callable, optional
+            Called after each task.
         """
         self.weight = weight
         zero = np.zeros(len(y))
@@ -63,6 +80,7 @@ class ArmEffects:
                 propensity=known,
                 sample_weight=weight[pair],
                 fold=fold[pair],
+                progress=progress,
             )
             if self.n_arms == 2:
                 score, influence = stage.scores_, stage.influence_

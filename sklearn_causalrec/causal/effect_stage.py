@@ -8,11 +8,11 @@ from scipy.optimize import nnls
 from scipy.stats import norm
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.isotonic import IsotonicRegression
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 from threadpoolctl import threadpool_limits
 
+from sklearn_causalrec.causal.average import average_effect
 from sklearn_causalrec.causal.learners import (
     CHUNK,
     AdditiveLasso,
@@ -22,7 +22,23 @@ from sklearn_causalrec.causal.learners import (
     chunked_predict,
 )
 
+# From so many rows on, three folds leave enough to train on, and fewer learners do.
+MANY_ROWS = 10_000
 HALF = dict(learning_rate=0.1, max_features=0.5)
+
+
+def _outcome_learners(n):
+    """Two kinds of boosting; a shorter one alone where many rows make up for it."""
+
+    def boost(additive, **options):
+        return lambda bins, seed: Boost(bins, seed, additive, **options)
+
+    if n >= MANY_ROWS:
+        return (boost(True, max_iter=60, learning_rate=0.15, max_features=0.5),)
+    return (
+        boost(False, max_iter=100, learning_rate=0.15),
+        boost(True, max_iter=100, **HALF),
+    )
 
 
 def _convex_weights(P, target, weight):
@@ -31,32 +47,20 @@ def _convex_weights(P, target, weight):
     ``P`` is (n, candidates). Scaled by the spread of the target, the constraint
     is one heavily weighted extra row of a nonnegative least squares problem.
     """
-    root = np.sqrt(weight / weight.sum())
     centre = np.average(target, weights=weight)
     spread = np.sqrt(np.average((target - centre) ** 2, weights=weight)) or 1.0
-    A = (P - centre) * (root / spread)[:, None]
-    b = (target - centre) * root / spread
-    gram, cross = A.T @ A + 1e4, A.T @ b + 1e4
+    gram, cross, total = 1e4, 1e4, weight.sum()
+    for i in range(0, len(P), CHUNK):
+        b = slice(i, i + CHUNK)
+        A = (P[b].astype(float) - centre) / spread
+        weighted = A.T * (weight[b] / total)
+        gram = gram + weighted @ A
+        cross = cross + weighted @ ((target[b] - centre) / spread)
     values, vectors = np.linalg.eigh(gram)
     keep = values > values[-1] * 1e-14
     R = np.sqrt(values[keep])[:, None] * vectors[:, keep].T
     c, _ = nnls(R, (vectors[:, keep].T @ cross) / np.sqrt(values[keep]))
     return c / c.sum() if c.sum() > 0 else np.full(P.shape[1], 1 / P.shape[1])
-
-
-def _isotonic(x, y, w, at):
-    """Weighted isotonic regression of ``y`` on ``x``, evaluated ``at`` points."""
-    model = IsotonicRegression(out_of_bounds="clip").fit(x, y, sample_weight=w)
-    return model.predict(at)
-
-
-def _binned(x, y, w, at, n_bins=20):
-    """Weighted mean of ``y`` in quantile bins of ``x``, evaluated ``at`` points."""
-    edges = np.unique(np.quantile(x, np.linspace(0, 1, n_bins + 1)[1:-1]))
-    inside = np.searchsorted(edges, x)
-    mass = np.bincount(inside, w, len(edges) + 1)
-    total = np.bincount(inside, w * y, len(edges) + 1)
-    return (total / np.where(mass > 0, mass, 1))[np.searchsorted(edges, at)]
 
 
 class StackedEffect(BaseEstimator):
@@ -87,7 +91,8 @@ class StackedEffect(BaseEstimator):
     outcome_learners, exposure_learners : sequence of callables, default=None
         Each called as ``make(bins, seed)`` returns a regressor with
         ``fit(X, target, sample_weight)`` and ``predict``. None: two kinds of
-        boosting; boosting and an additive logistic regression.
+        boosting, from 10,000 rows on one; boosting and an additive logistic
+        regression.
     network_learners : sequence of callables, default=()
         Each returns such a regressor; it joins the stack as an R-learner.
     n_jobs : int, default=2
@@ -109,7 +114,8 @@ class StackedEffect(BaseEstimator):
     influence_ : ndarray of shape (n_samples,)
         Influence function of ``ate_``, corrected for one wrong nuisance.
     ate_, ate_stderr_ : float
-        Average effect and its standard error.
+        Average effect and its standard error, see
+        :func:`~sklearn_causalrec.causal.average.average_effect`.
 
     References
     ----------
@@ -117,10 +123,6 @@ class StackedEffect(BaseEstimator):
        heterogeneous treatment effects." Biometrika 108(2).
     .. [2] Künzel, S. et al. (2019). "Metalearners for estimating heterogeneous
        treatment effects using machine learning." PNAS 116(10).
-    .. [3] van der Laan, L., Luedtke, A. and Carone, M. (2024). "Doubly robust
-       inference via calibration." arXiv:2411.02771.
-    .. [4] Benkeser, D. et al. (2017). "Doubly robust nonparametric inference on
-       the average treatment effect." Biometrika 104(4).
 
     Examples
     --------
@@ -133,6 +135,9 @@ class StackedEffect(BaseEstimator):
     >>> bool(np.corrcoef(stage.effect(X), 1 + X[:, 1])[0, 1] > 0.9)
     True
     """
+
+    # Outcomes of two arms and exposure; candidates of two kinds. At most, a fold.
+    TASKS = 5
 
     def __init__(
         self,
@@ -166,6 +171,7 @@ class StackedEffect(BaseEstimator):
         propensity=None,
         sample_weight=None,
         fold=None,
+        progress=None,
     ):
         """Fit nuisances, candidates and their weights.
 
@@ -187,6 +193,8 @@ class StackedEffect(BaseEstimator):
         sample_weight : ndarray of shape (n_samples,), default=None
         fold : ndarray of shape (n_samples,), default=None
             Fold label of each row, the same as for the network's predictions.
+        progress : callable, default=None
+            Called after each of the ``TASKS`` of a fold.
 
         Raises
         ------
@@ -202,7 +210,7 @@ class StackedEffect(BaseEstimator):
         w = np.ones(n) if sample_weight is None else np.asarray(sample_weight, float)
         rng = check_random_state(self.random_state)
         if fold is None:
-            k = self.n_folds if n < 10_000 else min(3, self.n_folds)
+            k = self.n_folds if n < MANY_ROWS else min(3, self.n_folds)
             order = rng.permutation(n)
             fold = np.empty(n, int)
             fold[order[np.argsort(t[order], kind="stable")]] = np.arange(n) % k
@@ -226,11 +234,12 @@ class StackedEffect(BaseEstimator):
             outcome_oof = (np.asarray(outcome_oof) - self._shift) / self._scale
         few = np.sort(rng.permutation(n)[: self.max_rows])
         self._bins = Bins(X[few])
+        self._done = progress or (lambda: None)
         self._fit_nuisances(X, y, t, outcome_oof, exposure_oof, propensity)
         self._fit_candidates(X, y, t, outcome_oof)
         self._fit_average(X, y, t)
         self.outcome_oof_ = self._mu * self._scale + self._shift
-        del self._fold, self._mu
+        del self._fold, self._mu, self._done
         return self
 
     def _each_fold(self, job, parts):
@@ -245,10 +254,12 @@ class StackedEffect(BaseEstimator):
                     rows = np.sort(rng.choice(rows, self.max_rows, replace=False))
                 return model.fit(X[rows], target[rows], weight[rows])
 
-            held = self._fold == k
+            held = np.flatnonzero(self._fold == k)
             # one thread a task: sums in another order would change the last bits
             with threadpool_limits(1, user_api="openmp"):
-                return job(parts[i], k, np.flatnonzero(~held), held, train)
+                done = job(parts[i], k, np.flatnonzero(self._fold != k), held, train)
+            self._done()
+            return done
 
         tasks = [(k, i) for k in range(self._n_folds) for i in range(len(parts))]
         # Small matrices: BLAS threads cost more than they give, many times so where
@@ -262,10 +273,7 @@ class StackedEffect(BaseEstimator):
 
     def _fit_nuisances(self, X, y, t, net, net_exposure, known):
         w, fold = self._w, self._fold
-        outcome = self.outcome_learners or (
-            lambda bins, seed: Boost(bins, seed, max_iter=100, learning_rate=0.15),
-            lambda bins, seed: Boost(bins, seed, True, max_iter=100, **HALF),
-        )
+        outcome = self.outcome_learners or _outcome_learners(len(y))
         exposure = self.exposure_learners or (
             lambda bins, seed: Boost(bins, seed, classify=True, max_iter=60),
             lambda bins, seed: AdditiveLogit(),
@@ -277,7 +285,7 @@ class StackedEffect(BaseEstimator):
             mine = rows if part == "exposure" else rows[t[rows] == part]
             models = [make(self._bins, self._seeds[k]) for make in makers]
             models = [train(m, mine, X, target, w) for m in models]
-            return models, np.transpose([chunked_predict(m, X[held]) for m in models])
+            return models, np.transpose([chunked_predict(m, X, held) for m in models])
 
         self._known = known is not None
         parts = (0, 1) if self._known else (0, 1, "exposure")
@@ -288,7 +296,9 @@ class StackedEffect(BaseEstimator):
             P = np.empty((len(y), len(makers)), np.float32)
             for k, row in enumerate(done):
                 P[fold == k] = row[part][1]
-            return P if extra is None else np.column_stack([P, extra])
+            if extra is None:
+                return P
+            return np.column_stack([P, extra.astype(np.float32)])
 
         self._outcome_weights, self._mu = [], np.empty((len(y), 2))
         for arm in (0, 1):
@@ -296,18 +306,18 @@ class StackedEffect(BaseEstimator):
                 stack(arm, outcome, None if net is None else net[:, arm]),
                 t == arm,
             )
-            c = _convex_weights(P[mine].astype(float), y[mine], w[mine])
+            c = _convex_weights(P[mine], y[mine], w[mine])
             self._outcome_weights.append(c)
             self._mu[:, arm] = P @ c
         if not self._known:
-            P = stack(2, exposure, net_exposure).astype(float)
+            P = stack(2, exposure, net_exposure)
             known = P @ _convex_weights(P, t.astype(float), w)
         self.propensity_ = np.clip(known, self.clip, 1 - self.clip)
 
-    def _outcome(self, k, arm, X, net=None):
+    def _outcome(self, k, arm, X, net=None, rows=None):
         """Outcome of ``arm`` by the models of fold ``k`` and the network's, if any."""
         c, models = self._outcome_weights[arm], self._outcome_models[k][arm]
-        parts = [chunked_predict(m, X) for m in models]
+        parts = [chunked_predict(m, X, rows) for m in models]
         if net is not None and len(c) > len(models):
             parts.append(net[:, arm])
         c = c[: len(parts)]
@@ -333,12 +343,12 @@ class StackedEffect(BaseEstimator):
                 imputed = np.empty(len(y))
                 for arm in (0, 1):
                     mine = rows[t[rows] == arm]
-                    other = self._outcome(k, 1 - arm, X[mine])
+                    other = self._outcome(k, 1 - arm, X, rows=mine)
                     imputed[mine] = (y[mine] - other) * (2 * arm - 1)
                 x = Boost(self._bins, seed, max_iter=60, learning_rate=0.15)
                 models = [AdditiveLasso(), x]
                 models = [train(m, rows, X, imputed, even) for m in models]
-            return models, np.transpose([chunked_predict(m, X[held]) for m in models])
+            return models, np.transpose([chunked_predict(m, X, held) for m in models])
 
         done = self._each_fold(job, ("X", "R"))
         self._effect_models = [row[0][0] + row[1][0] for row in done]
@@ -354,8 +364,8 @@ class StackedEffect(BaseEstimator):
             P[held, 2:] = np.hstack([row[0][1], row[1][1]])
         if net is not None:
             names.append("T-network")
-            P = np.column_stack([P, net[:, 1] - net[:, 0]])
-        c = _convex_weights(P.astype(float), target, weight)
+            P = np.column_stack([P, (net[:, 1] - net[:, 0]).astype(np.float32)])
+        c = _convex_weights(P, target, weight)
         self.weights_ = dict(zip(names, c.tolist()))
         self.effect_oof_ = P @ c * self._scale
 
@@ -409,71 +419,21 @@ class StackedEffect(BaseEstimator):
         return centre - half, centre + half
 
     # ------------------------------------------------------ the average effect
-    def _regressed(self, X, rest, weight):
-        """Cross-fitted ridge regression of ``rest`` on ``X`` and, where the rows are
-        twenty times as many, its products and squares."""
-        n, p = X.shape
-        centre, spread = X.mean(0, dtype=float), X.std(0, dtype=float)
-        spread[spread < 1e-9] = 1.0
-        pairs = np.triu_indices(p)
-        if len(pairs[0]) > min(n / 20, 400):
-            pairs = np.empty((2, 0), int)
-        size = 1 + p + len(pairs[0])
-        gram = np.zeros((self._n_folds, size, size + 1))
-        blocks = [slice(i, i + CHUNK // 8) for i in range(0, n, CHUNK // 8)]
-
-        def scaled(b):
-            Z = np.clip((X[b] - centre) / spread, -4, 4)
-            return np.column_stack(
-                [np.ones(len(Z)), Z, Z[:, pairs[0]] * Z[:, pairs[1]]]
-            )
-
-        for b in blocks:
-            Z = scaled(b)
-            for k in range(self._n_folds):
-                ZW = (Z * np.where(self._fold[b] == k, weight[b], 0)[:, None]).T
-                gram[k] += ZW @ np.column_stack([Z, rest[b]])
-        # as much prior weight as each coefficient were worth one average row
-        penalty = np.eye(size) * size * weight.sum() / (weight > 0).sum()
-        total = gram.sum(0) + np.column_stack([penalty, np.zeros(size)])
-        coefs = [np.linalg.solve((total - g)[:, :-1], (total - g)[:, -1]) for g in gram]
-        coefs = np.array(coefs)
-        parts = [np.sum(scaled(b) * coefs[self._fold[b]], 1) for b in blocks]
-        return np.concatenate(parts)
-
     def _fit_average(self, X, y, t):
-        """AIPW scores from calibrated nuisances ([3]_) and their influence.
-
-        Isotonic calibration makes the first-order effect of one inconsistent
-        nuisance vanish; what remains of it enters the influence function as the
-        two corrections of [4]_. A cross-fitted regression makes the residuals
-        uncorrelated with ``X`` under the weights ``(1 - g) / g``, the direction
-        in which estimating a propensity linear in its logit moves the mean.
-        """
-        w, e = self._w, self.propensity_
-        if not self._known:
-            e = _isotonic(e, t, w, e)
-        e = np.clip(e, self.clip, 1 - self.clip)
-        score, correction = 0.0, 0.0
-        for arm, sign in ((0, -1), (1, 1)):
-            mine = t == arm
-            g = e if arm == 1 else 1 - e
-            q = _isotonic(self._mu[mine, arm], y[mine], w[mine], self._mu[:, arm])
-            q = q + self._regressed(X, y - q, np.where(mine, w * (1 - g) / g, 0))
-            rest = np.where(mine, y - q, 0.0)
-            score = score + sign * (q + rest / g)
-            bias_y = _binned(g[mine], rest[mine], w[mine], g)
-            bias_t = _binned(q, (mine - g) / g, w, q)
-            share = _binned(q, mine.astype(float), w, q)
-            correction = correction + sign * (
-                bias_y * (mine - g) / g * (not self._known)
-                + bias_t / np.maximum(share, self.clip) * rest
-            )
+        score, influence = average_effect(
+            X,
+            y,
+            t,
+            self._mu,
+            self.propensity_,
+            self._w,
+            self._fold,
+            known=self._known,
+            clip=self.clip,
+        )
         self.scores_ = score * self._scale
-        self.ate_ = np.average(self.scores_, weights=w)
-        relative = w / w.mean()
-        influence = relative * (score - correction)
-        self.influence_ = (influence - relative * np.mean(influence)) * self._scale
+        self.influence_ = influence * self._scale
+        self.ate_ = np.average(self.scores_, weights=self._w)
         self.ate_stderr_ = self.influence_.std() / np.sqrt(len(y))
 
     def ate_interval(self, alpha=0.05):

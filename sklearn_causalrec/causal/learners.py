@@ -10,13 +10,17 @@ from sklearn.ensemble import (
 from sklearn.linear_model import LogisticRegression, lasso_path
 
 CHUNK = 65_536
+# An additive basis has ten times the columns of the features.
+BASIS_CHUNK = 4_096
 RIDGE = 1e-6
 
 
-def chunked_predict(model, X):
-    """Predictions of ``model`` in chunks, so that copies stay small."""
+def chunked_predict(model, X, rows=None):
+    """Predictions for the ``rows`` of X, or all, in chunks: copies stay small."""
     call = model.predict_proba if hasattr(model, "predict_proba") else model.predict
-    parts = [call(X[i : i + CHUNK]) for i in range(0, len(X), CHUNK)]
+    n = len(X) if rows is None else len(rows)
+    chunks = [slice(i, i + CHUNK) for i in range(0, n, CHUNK)]
+    parts = [call(X[c] if rows is None else X[rows[c]]) for c in chunks]
     out = np.concatenate(parts) if parts else np.empty(0)
     return out[:, 1] if out.ndim == 2 else out
 
@@ -44,9 +48,21 @@ class AdditiveLasso(RegressorMixin, BaseEstimator):
         self.max_features = max_features
 
     def _basis(self, X):
-        Z = (X - self.mean_) / self.scale_
-        jump = Z[:, self.knot_of_] - self.knots_
-        return np.hstack([Z, np.maximum(jump, 0), jump > 0])
+        p, n_knots = X.shape[1], len(self.knots_)
+        B = np.empty((len(X), p + 2 * n_knots))
+        Z, hinge, step = np.split(B, [p, p + n_knots], axis=1)
+        np.divide(X - self.mean_, self.scale_, out=Z)
+        np.subtract(Z[:, self.knot_of_], self.knots_, out=hinge)
+        np.greater(hinge, 0, out=step)
+        np.maximum(hinge, 0, out=hinge)
+        return B
+
+    def _by_chunk(self, X, function):
+        """``function`` of the basis of every chunk, concatenated."""
+        chunks = range(0, len(X), BASIS_CHUNK)
+        return np.concatenate(
+            [function(self._basis(X[i : i + BASIS_CHUNK])) for i in chunks]
+        )
 
     def fit(self, X, y, sample_weight=None):
         n, p = X.shape
@@ -64,8 +80,8 @@ class AdditiveLasso(RegressorMixin, BaseEstimator):
         gram = np.zeros((self.n_folds, size, size))
         for f in range(self.n_folds):
             rows = np.arange(f, n, self.n_folds)
-            for i in range(0, len(rows), CHUNK // 4):
-                r = rows[i : i + CHUNK // 4]
+            for i in range(0, len(rows), BASIS_CHUNK):
+                r = rows[i : i + BASIS_CHUNK]
                 B = np.column_stack([self._basis(X[r]), y[r], np.ones(len(r))])
                 gram[f] += (B * w[r, None]).T @ B
         total = gram.sum(0)
@@ -104,7 +120,7 @@ class AdditiveLasso(RegressorMixin, BaseEstimator):
         return np.vstack([coefs, G[-2, -1] / G[-1, -1] - means @ coefs]), alphas
 
     def predict(self, X):
-        return self._basis(X) @ self.coef_ + self.intercept_
+        return self._by_chunk(X, lambda B: B @ self.coef_) + self.intercept_
 
 
 class Bins:
@@ -167,9 +183,11 @@ class AdditiveLogit:
         self.chosen = np.flatnonzero(self.terms.coef_)
         if len(self.chosen) == 0:
             self.chosen = np.arange(X.shape[1])
-        Z = self.terms._basis(X)[:, self.chosen]
+        Z = self.terms._by_chunk(X, lambda B: B[:, self.chosen])
         self.logit = LogisticRegression(C=0.1, max_iter=200).fit(Z, t, sample_weight)
         return self
 
     def predict(self, X):
-        return self.logit.predict_proba(self.terms._basis(X)[:, self.chosen])[:, 1]
+        return self.terms._by_chunk(
+            X, lambda B: self.logit.predict_proba(B[:, self.chosen])[:, 1]
+        )

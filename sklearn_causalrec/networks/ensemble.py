@@ -33,6 +33,8 @@ def as_tensors(rows, y=None, dtype=torch.float32):
         if values is not None:
             name = "treatment" if name == "arm" else name
             X[name] = torch.as_tensor(values, dtype=kind)
+    if "weight" in X and (X["weight"] == 1).all():
+        del X["weight"]  # the objective takes all for 1
     return X, None if y is None else torch.as_tensor(y, dtype=dtype)
 
 
@@ -245,7 +247,27 @@ class Ensemble:
             outcome = outcome * self.encoder.y_scale + self.encoder.y_mean
         return outcome, exposure if exposure is None else exposure / len(self.nets)
 
-    def cross_fit(self, rows, fold, seeds, *, epochs, catalogue=None):
+    def best_epoch(self, epochs):
+        """Epoch with the least validation loss, the median over the networks.
+
+        ``epochs`` where nothing was held out.
+        """
+        losses = [[r.get("valid_loss", np.nan) for r in n.history] for n in self.nets]
+        if np.isnan(np.concatenate(losses)).any():
+            return epochs
+        return int(np.median([np.argmin(loss) for loss in losses])) + 1
+
+    def cross_fit(
+        self,
+        rows,
+        fold,
+        seeds,
+        *,
+        epochs,
+        early_stopping=None,
+        catalogue=None,
+        progress=None,
+    ):
         """Outcome and exposure of every row by networks that did not see its fold.
 
         Parameters
@@ -254,16 +276,31 @@ class Ensemble:
             Labels 0 to k - 1.
         seeds : sequence of int
             One a fold.
+        epochs : int
+        early_stopping : bool or "auto", optional
+            That of the estimator by default.
+        progress : Progress, optional
 
         Returns
         -------
         outcome, exposure : ndarray of shape (n, n_arms)
         """
-        outcome = exposure = None
+        outcome, exposure, settings = None, None, dict(self.settings)
+        if early_stopping is not None:
+            settings["early_stopping"] = early_stopping
         for k, seed in enumerate(seeds):
-            part = Ensemble(self.settings, self.encoder, self.device)
+            part = Ensemble(settings, self.encoder, self.device)
             kept, held = np.flatnonzero(fold != k), np.flatnonzero(fold == k)
-            part.train(rows, [seed], epochs=epochs, kept=kept, catalogue=catalogue)
+            if progress is not None:
+                progress.stage(f"fold {k + 1}/{len(seeds)}", epochs)
+            part.train(
+                rows,
+                [seed],
+                epochs=epochs,
+                kept=kept,
+                catalogue=catalogue,
+                progress=progress and progress.step,
+            )
             mean, probability = part.predict(rows, held)
             if outcome is None:
                 outcome = np.empty((len(rows), mean.shape[1]))
@@ -271,7 +308,7 @@ class Ensemble:
             outcome[held], exposure[held] = mean, probability
         return outcome, exposure
 
-    def target(self, rows, fold, seeds, *, epochs, catalogue):
+    def target(self, rows, fold, seeds, *, epochs, catalogue, progress=None):
         """Move the intercept of a one-arm log towards the average over all pairs.
 
         One targeted step (van der Laan & Rose 2011): eps solves
@@ -285,7 +322,7 @@ class Ensemble:
             The step, on the link scale.
         """
         mean, ratio = self.cross_fit(
-            rows, fold, seeds, epochs=epochs, catalogue=catalogue
+            rows, fold, seeds, epochs=epochs, catalogue=catalogue, progress=progress
         )
         relative = ratio[:, 0] * np.average(1 / ratio[:, 0], weights=rows.weight)
         clip = min(10 * self.settings["clip"], 1.0)

@@ -4,7 +4,12 @@ from typing import NamedTuple
 
 import torch
 from torch import nn
-from torch.nn.functional import binary_cross_entropy_with_logits, softplus
+from torch.nn.functional import (
+    binary_cross_entropy_with_logits,
+    mse_loss,
+    softplus,
+)
+from torch.nn.functional import cross_entropy as categorical
 
 
 class Parts(NamedTuple):
@@ -25,11 +30,16 @@ OBJECTIVES = {
 
 
 def squared_error(prediction, target):
-    return (prediction - target).square()
+    return mse_loss(prediction, target, reduction="none")
 
 
 def cross_entropy(prediction, target):
     return binary_cross_entropy_with_logits(prediction, target, reduction="none")
+
+
+def weighted_mean(values, weight):
+    """Mean of the values times the weights; all are 1 where there are none."""
+    return values.mean() if weight is None else (weight * values).mean()
 
 
 class Objective(nn.Module):
@@ -92,7 +102,7 @@ class Objective(nn.Module):
         With one arm: the density of the logged pair over that of all pairs.
         """
         if output.exposure is None:
-            ratio = torch.ones_like(batch["weight"])
+            ratio = torch.ones_like(output.outcome[:, 0])
         elif output.exposure.shape[1] == 1:
             ratio = output.exposure[:, 0].exp()
         else:
@@ -111,35 +121,37 @@ class Objective(nn.Module):
         output : Output of the n rows
         y : tensor of shape (n,)
         batch : dict of tensors of shape (n,)
-            treatment, weight (mean 1 over the log), propensity (NaN where unknown)
+            treatment, weight (mean 1 over the log; absent where all are 1),
+            propensity (NaN where unknown)
         pairs : Output or None
             Of pairs drawn from all pairs, with one arm only.
         """
         n_arms = output.outcome.shape[1]
-        rows, arm = batch["weight"], batch["treatment"].unsqueeze(1)
+        rows, arm = batch.get("weight"), batch["treatment"].unsqueeze(1)
         predicted = output.outcome.gather(1, arm)[:, 0]
         if self.tilt is not None:
             predicted = predicted + self.tilt * batch["propensity"].isnan()
         if self.parts.weighting == "none":
             w = rows
         else:
-            w = rows / self.exposure_ratio(output, batch).detach()
+            w = 1 / self.exposure_ratio(output, batch).detach()
+            w = w if rows is None else rows * w
             if self.parts.weighting == "self-normalised":
-                w = w * (rows.sum() / w.sum())
-        loss = (w * self.loss(predicted, y)).mean()
+                w = w * ((len(w) if rows is None else rows.sum()) / w.sum())
+        loss = weighted_mean(self.loss(predicted, y), w)
         imputes = self.parts.imputes and output.imputation is not None
         if imputes:
             everywhere = output if pairs is None else pairs
             e = self.loss(everywhere.outcome, self.label(everywhere.imputation)).sum(1)
-            e = e if pairs is not None else rows * e
+            e = weighted_mean(e, rows if pairs is None else None)
             imputation = output.imputation.gather(1, arm)[:, 0]
-            e_observed = w * self.loss(predicted, self.label(imputation))
-            loss = loss + e.mean() - e_observed.mean()
+            e_observed = self.loss(predicted, self.label(imputation))
+            loss = loss + e - weighted_mean(e_observed, w)
         # One outcome term an arm: keep the scale, so that l1 and l2 mean the same.
         loss = loss / n_arms if self.parts.weighting != "none" else loss
         self.outcome_loss = loss.detach()
         if imputes:
-            loss = loss + (w * self.loss(imputation, y)).mean() / n_arms
+            loss = loss + weighted_mean(self.loss(imputation, y), w) / n_arms
         if self.parts.targeted and n_arms > 1:
             loss = loss + self.targeted_term(output, predicted, y, batch)
         return loss + self.exposure_term(output, batch, pairs)
@@ -156,12 +168,10 @@ class Objective(nn.Module):
         if output.exposure is None:
             return 0.0
         if pairs is None:
-            taken = nn.functional.cross_entropy(
-                output.exposure, batch["treatment"], reduction="none"
-            )
-            return (batch["weight"] * taken).mean()
-        logged = batch["weight"] * softplus(-output.exposure[:, 0])
-        return logged.mean() + softplus(pairs.exposure).mean()
+            taken = categorical(output.exposure, batch["treatment"], reduction="none")
+            return weighted_mean(taken, batch.get("weight"))
+        logged = weighted_mean(softplus(-output.exposure[:, 0]), batch.get("weight"))
+        return logged + softplus(pairs.exposure).mean()
 
     def targeted_term(self, output, predicted, y, batch):
         """Squared error after the fluctuation eps_t / g_t, Shi et al. 2019, eq. 3.2."""
@@ -169,4 +179,4 @@ class Objective(nn.Module):
         epsilon = self.epsilon[batch["treatment"]]
         fluctuated = mean + epsilon / self.exposure_ratio(output, batch)
         squared = squared_error(fluctuated, y)
-        return self.targeted_weight * (batch["weight"] * squared).mean()
+        return self.targeted_weight * weighted_mean(squared, batch.get("weight"))

@@ -166,10 +166,14 @@ class CausalNet(NeuralNet):
 
     def train_step(self, batch, **fit_params):
         """As in skorch, for optimizers that evaluate the loss once."""
+        X, y = batch
+        self._set_training(True)
         self.optimizer_.zero_grad()
-        step = self.train_step_single(batch, **fit_params)
+        y_pred = self.infer(X)
+        loss = self.get_loss(y_pred, y, X=X, training=True)
+        loss.backward()
         self.optimizer_.step()
-        return step
+        return {"loss": loss, "y_pred": y_pred}
 
     def _set_training(self, training=True):
         if self.module_.training != training:
@@ -184,17 +188,18 @@ class CausalNet(NeuralNet):
         """As in skorch, without a history record and a notification a batch."""
         if iterator is None:
             return
-        total, n_rows, seen = 0.0, 0, []
+        losses, sizes, seen = [], [], []
         for batch in iterator:
             step = step_fn(batch, **fit_params)
-            size = len(batch[1])
-            total = total + size * self.criterion_.outcome_loss
-            n_rows += size
+            losses.append(self.criterion_.outcome_loss)
+            sizes.append(len(batch[1]))
             if not training:
                 outcome, arm = step["y_pred"].outcome, batch[0]["treatment"]
                 taken = outcome.cpu().gather(1, arm.unsqueeze(1))[:, 0]
-                seen.append((batch[1], taken, batch[0]["weight"]))
-        self.history.record(f"{prefix}_loss", float(total) / max(n_rows, 1))
+                weight = batch[0].get("weight", torch.ones_like(taken))
+                seen.append((batch[1], taken, weight))
+        losses = torch.stack(losses).double().cpu().numpy()
+        self.history.record(f"{prefix}_loss", float(np.average(losses, weights=sizes)))
         if seen:
             y, taken, weight = (torch.cat(part).numpy() for part in zip(*seen))
             self.history.record("valid_score", self.score_of(y, taken, weight))
