@@ -104,11 +104,11 @@ class ArmEffects:
         return self
 
     def effect(self, X, outcome, t0, t1):
-        """Effect of arm t1 against arm t0, (n,); outcome (n, n_arms) at X."""
+        """Effect of arm t1 against arm t0, (n,); outcome (..., n, n_arms) at X."""
         out = np.zeros(len(X))
         for sign, t in ((1, t1), (-1, t0)):
             if t:
-                out += sign * self.stages[t].effect(X, outcome[:, [0, t]])
+                out += sign * self.stages[t].effect(X, outcome[..., [0, t]])
         return out
 
     def effect_interval(self, X, outcome, t0, t1, alpha):
@@ -116,7 +116,9 @@ class ArmEffects:
         centre, variance = np.zeros(len(X)), np.zeros(len(X))
         for sign, t in ((1, t1), (-1, t0)):
             if t:
-                low, high = self.stages[t].effect_interval(X, alpha, outcome[:, [0, t]])
+                low, high = self.stages[t].effect_interval(
+                    X, alpha, outcome[..., [0, t]]
+                )
                 centre += sign * (low + high) / 2
                 variance += ((high - low) / 2) ** 2
         return centre - np.sqrt(variance), centre + np.sqrt(variance)

@@ -380,21 +380,24 @@ class StackedEffect(BaseEstimator):
                     "rows too, effect(X, outcome=...), an array of shape (n, 2)"
                 )
             net = (np.asarray(outcome) - self._shift) / self._scale
+            net = np.broadcast_to(net, (self._n_folds, len(X), 2))
         out = np.empty((self._n_folds, len(X), len(self.weights_)))
         for k, models in enumerate(self._effect_models):
             out[k, :, 0] = self._constants[k]
-            out[k, :, 1] = self._outcome(k, 1, X, net) - self._outcome(k, 0, X, net)
+            own = None if net is None else net[k]
+            out[k, :, 1] = self._outcome(k, 1, X, own) - self._outcome(k, 0, X, own)
             for j, m in enumerate(models, 2):
                 out[k, :, j] = chunked_predict(m, X)
             if net is not None:
-                out[k, :, -1] = net[:, 1] - net[:, 0]
+                out[k, :, -1] = own[:, 1] - own[:, 0]
         return out * self._scale
 
     def effect(self, X, outcome=None):
         """Effect of each row, (n,), in units of ``y``.
 
-        ``outcome`` holds the network's outcomes under each arm, (n, 2), where
-        ``fit`` was given ``outcome_oof``.
+        ``outcome`` holds the network's outcomes under each arm, (n, 2), or those of
+        every fold's network, (n_folds, n, 2), where ``fit`` was given
+        ``outcome_oof``.
         """
         c = np.array(list(self.weights_.values()))
         return self._by_fold(X, outcome).mean(0) @ c
@@ -406,7 +409,8 @@ class StackedEffect(BaseEstimator):
         weighted disagreement of the candidates (Buckland et al. 1997, "Model
         selection: an integral part of inference"), which stands for bias. With
         few folds it is noisy, hence shrunk three quarters of the way to its mean
-        over the rows of ``X``. Coverage holds on average over rows, not for each.
+        over the rows of ``X``; it is at least that of the average effect. Coverage
+        holds on average over rows, not for each.
         """
         c = np.array(list(self.weights_.values()))
         parts = self._by_fold(X, outcome)
@@ -414,7 +418,8 @@ class StackedEffect(BaseEstimator):
         centre = folds.mean(0)
         variance = (len(folds) - 1) * folds.var(0)
         variance += (parts.mean(0) - centre[:, None]) ** 2 @ c
-        half = np.sqrt(0.25 * variance + 0.75 * variance.mean())
+        variance = 0.25 * variance + 0.75 * variance.mean()
+        half = np.sqrt(np.maximum(variance, self.ate_stderr_**2))
         half *= norm.ppf(1 - alpha / 2)
         return centre - half, centre + half
 

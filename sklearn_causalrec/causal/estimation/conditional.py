@@ -98,8 +98,9 @@ class StackedConditional:
         )  # fmt: skip
 
     def _inputs(self, variables):
-        Z = variables.matrix(self.names)
-        return Z, np.column_stack([fit.at(Z) for fit in self.nuisances["fits"]])
+        Z, fits = variables.matrix(self.names), self.nuisances["fits"]
+        folds = range(len(fits[0].fitted))
+        return Z, np.array([np.column_stack([f.by(k, Z) for f in fits]) for k in folds])
 
     def effect(self, variables, t0, t1):
         """Effect of arm t1 against arm t0, (n,)."""
