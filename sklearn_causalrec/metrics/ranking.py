@@ -81,7 +81,7 @@ def _average(total, best, normalizer, no_positives, users):
     none = best == 0
     if none.any() and no_positives == "raise":
         raise ValueError(
-            f"User {users[none.argmax()]!r} has no positive. no_positives= says what "
+            f"User {users[none].tolist()[0]!r} has no positive. no_positives= says what "
             'such users count: "skip", "zero" or "one".'
         )
     value = np.divide(total, best, out=np.zeros_like(total), where=~none)
@@ -328,7 +328,7 @@ def coverage(items, catalogue, *, weight=None):
     """
     catalogue = pd.Index(np.asarray(catalogue))
     if not catalogue.is_unique:
-        again = catalogue[catalogue.duplicated()][0]
+        again = catalogue[catalogue.duplicated()].tolist()[0]
         raise ValueError(f"catalogue holds {again!r} twice.")
     n = len(catalogue)
     weight = np.ones(n) if weight is None else column(weight, "weight", n)
