@@ -141,12 +141,11 @@ def test_conventions_by_hand():
     # The worst order: 0, -1, -2, -3/2, 0; random is 0 throughout.
     worst = auuc_score(y, np.negative(effect), t, convention="scikit-uplift")
     assert worst == pytest.approx(-1)
-    # CausalML: the first row has no hidden one, interpolated from 0 to 2 at row 2.
     with pytest.raises(ValueError, match="ends at 0"):
         auuc_score(y, effect, t, convention="causalml")
     y = [1, 0, 1, 1]
-    # Curve: 0, 1 (interpolated), 2, 3, 4 (1 - 1/2) = 2.
-    mean = (0 + 1 + 2 + 3 + 2) / 5 / 2
+    # Differences of means: 0, 1/2 (interpolated), 1, 1, 1/2; times rows, over the last.
+    mean = (0 + 0.5 + 2 + 3 + 2) / 5 / 2
     assert auuc_score(y, effect, t, convention="causalml") == pytest.approx(mean)
     # Qini: 0, .5 (interpolated), 1, 2, 2 - 1 * 2 / 2 = 1; random: 1 * 5 / 2.
     qini = (0 + 0.5 + 1 + 2 + 1 - 2.5) / 5 / 1

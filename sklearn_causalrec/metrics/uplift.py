@@ -135,13 +135,7 @@ def qini_curve(y, effect_pred, treatment, *, propensity=None):
 
 def _area(curve):
     """Area between a curve and the straight line to its end."""
-    return float(auc(*curve) - curve.gain[-1] / 2)
-
-
-def _scikit_uplift(gain, y, treatment, best_effect):
-    perfect = _Ranked(y, best_effect(y, treatment), treatment, None)
-    best = gain(perfect)
-    return auc(perfect.rows, best) - perfect.rows[-1] * best[-1] / 2
+    return float(auc(*curve) - curve.share[-1] * curve.gain[-1] / 2)
 
 
 def _binary(y, treatment):
@@ -165,16 +159,29 @@ def _perfect_qini(y, treatment):
     return y * t - y * (1 - t)
 
 
-def _causalml(gain, known, subtract_random):
-    """Mean over rows of a curve that is interpolated where an arm has none."""
-    rows = np.arange(len(gain))
-    gain = np.interp(rows, rows[known], gain[known])
+def _scikit_uplift(y, treatment, ranked, qini):
+    """Area beyond random, divided by that of an order by the outcomes themselves."""
+    gain = _Ranked.qini_gain if qini else _Ranked.uplift_gain
+    best_order = (_perfect_qini if qini else _perfect_uplift)(y, treatment)
+    best = _Ranked(y, best_order, treatment, None)
+    actual, perfect = (_area(Curve(of.rows, gain(of))) for of in (ranked, best))
+    if perfect == 0:
+        raise ValueError("The perfect curve is the random one: nothing to divide by.")
+    return actual / perfect
+
+
+def _causalml(ranked, qini):
+    """Mean over rows of a curve that is interpolated where an arm has no row yet."""
+    known = (ranked.hidden > 0) & ((ranked.shown > 0) | qini)
+    known[0] = True
+    curve = ranked.qini_gain() if qini else ranked.uplift(0)
+    gain = np.interp(ranked.rows, ranked.rows[known], curve[known])
+    if not qini:  # the difference of means is what CausalML interpolates
+        gain = gain * ranked.rows
     if gain[-1] == 0:
         raise ValueError("The curve ends at 0, by which CausalML would divide.")
-    area = gain.sum()
-    if subtract_random:
-        area -= gain[-1] * len(gain) / 2
-    return float(area / len(gain) / abs(gain[-1]))
+    random = gain[-1] / 2 if qini else 0.0
+    return float((gain.mean() - random) / abs(gain[-1]))
 
 
 def _curve_score(y, effect_pred, treatment, propensity, convention, qini):
@@ -186,22 +193,11 @@ def _curve_score(y, effect_pred, treatment, propensity, convention, qini):
     if convention == "row":
         curve = qini_curve if qini else uplift_curve
         return _area(curve(y, effect_pred, treatment, propensity=propensity))
-    ties = convention == "scikit-uplift"
-    ranked = _Ranked(y, effect_pred, treatment, None, ties=ties)
-    gain = _Ranked.qini_gain if qini else _Ranked.uplift_gain
-    if ties:
-        perfect = _perfect_qini if qini else _perfect_uplift
-        best = _scikit_uplift(gain, y, treatment, perfect)
-        actual = gain(ranked)
-        area = auc(ranked.rows, actual) - ranked.rows[-1] * actual[-1] / 2
-        if best == 0:
-            raise ValueError(
-                "The perfect curve is the random one: nothing to divide by."
-            )
-        return float(area / best)
-    known = (ranked.hidden > 0) if qini else (ranked.hidden > 0) & (ranked.shown > 0)
-    known[0] = True
-    return _causalml(gain(ranked), known, subtract_random=qini)
+    if convention == "causalml":
+        ranked = _Ranked(y, effect_pred, treatment, None, ties=False)
+        return _causalml(ranked, qini)
+    ranked = _Ranked(y, effect_pred, treatment, None)
+    return _scikit_uplift(y, treatment, ranked, qini)
 
 
 def auuc_score(y, effect_pred, treatment, *, propensity=None, convention="row"):
