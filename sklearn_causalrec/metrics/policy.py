@@ -86,6 +86,7 @@ def policy_value(
     estimator="dr",
     estimators=None,
     clip=None,
+    parameters=None,
     interval="normal",
     alpha=0.05,
     bounds=None,
@@ -131,6 +132,9 @@ def policy_value(
         :func:`~sklearn_causalrec.metrics.slope` for each estimator, and so are
         the parameters of the others. None: no clipping, and the others' parameters as
         stated in Notes.
+    parameters : dict of str to float, optional
+        Parameters of estimators by name, instead of the stated ones: the largest
+        weight of ips, snips, dr and sndr, tau of switch_dr, lambda of the others.
     interval : {"normal", "bootstrap", "bernstein", "sequence"}, default="normal"
         "bernstein" holds for any number of rows if `bounds` are what the estimator's
         rows can be at most (else it takes those seen, and is approximate).
@@ -227,16 +231,19 @@ def policy_value(
     for name in dict.fromkeys([*names, estimator]):
         choice(name, "estimator", ESTIMATORS)
         parts = (name, y, weight, base, factual)
-        rounds[name] = _choose(parts, clip, alpha)
+        rounds[name] = _choose(parts, clip, (parameters or {}).get(name), alpha)
     return summarise(
         rounds, y, weight, estimator, interval, alpha, bounds, n_bootstrap, rng
     )
 
 
-def _choose(parts, clip, alpha):
+def _choose(parts, clip, parameter, alpha):
+    """Rows of an estimator with the parameter asked for, chosen, or stated."""
     name, weight = parts[0], parts[2]
     if name == "dm":
         return round_values(*parts, np.nan)
+    if parameter is not None:
+        return round_values(*parts, parameter)
     if isinstance(clip, str):
         choice(clip, "clip", {"slope"})
         tried = [round_values(*parts, value) for value in parameter_grid(name, weight)]

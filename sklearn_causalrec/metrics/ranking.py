@@ -81,8 +81,8 @@ def _average(total, best, normalizer, no_positives, users):
     none = best == 0
     if none.any() and no_positives == "raise":
         raise ValueError(
-            f"User {users[none].tolist()[0]!r} has no positive. no_positives= says what "
-            'such users count: "skip", "zero" or "one".'
+            f"User {users[none].tolist()[0]!r} has no positive. no_positives= says "
+            'what such users count: "skip", "zero" or "one".'
         )
     value = np.divide(total, best, out=np.zeros_like(total), where=~none)
     value[none] = _NO_POSITIVES.get(no_positives, 0)
