@@ -161,8 +161,8 @@ def confidence_sequence(
     Returns
     -------
     low, high : ndarray of shape (n,)
-        Running intersections; before there are two rows they are infinite or
-        `lower` and `upper`.
+        With "bernstein" running intersections, with "asymptotic" not; infinite (or
+        `lower` and `upper`) at the start.
 
     References
     ----------
@@ -210,9 +210,10 @@ def _asymptotic(values, alpha, n_planned):
     rho2 = (-2 * np.log(alpha) + np.log(-2 * np.log(alpha) + 1)) / planned
     spread = 2 * (n * rho2 + 1) / (n**2 * rho2) * np.log(np.sqrt(n * rho2 + 1) / alpha)
     reach = np.sqrt(np.maximum(variance, 0) * spread)
-    # A run of equal values at the start has no variance yet and says nothing.
-    reach[(variance <= 0) | (n < 10)] = np.inf
-    return np.maximum.accumulate(mean - reach), np.minimum.accumulate(mean + reach)
+    # A run of equal values at the start has no variance yet and says nothing. Nor are
+    # later intervals cut by these early ones, which are the least asymptotic.
+    reach[(variance <= 1e-12 * np.mean(values**2)) | (n < 10)] = np.inf
+    return mean - reach, mean + reach
 
 
 # Bets of the mixture: halving costs little between them, and the smallest suits
@@ -226,8 +227,8 @@ def lower_sequence(values, alpha):
 
     With predictable guesses :math:`\hat x_i \le 1`, so that :math:`x_i - \hat x_i \ge
     -1`, each bet :math:`\lambda < 1` makes :math:`\exp(\lambda \sum (x_i - \mu) -
-    (-\log(1 - \lambda) - \lambda) \sum (x_i - \hat x_i)^2)` a supermartingale, and so is
-    the mean over bets; Ville's inequality bounds it by 1 / alpha.
+    (-\log(1 - \lambda) - \lambda) \sum (x_i - \hat x_i)^2)` a supermartingale, and
+    so is the mean over bets; Ville's inequality bounds it by 1 / alpha.
     """
     n = np.arange(1, len(values) + 1)
     guess = np.minimum((0.5 + np.cumsum(values)) / (n + 1), 1)

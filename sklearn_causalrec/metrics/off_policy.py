@@ -57,12 +57,16 @@ class Rounds:
         estimate. None: 0.
     parameter : float
         Of the estimator, where it has one.
+    unbent : Rounds or None
+        Whose interval is to be given instead: of a chosen parameter the bias is
+        unknown.
     """
 
     value: np.ndarray
     weight: np.ndarray | None = None
     base: np.ndarray | None = None
     parameter: float = np.nan
+    unbent: "Rounds | None" = None
 
     def estimate(self):
         return float(self.influence().mean())
@@ -82,6 +86,8 @@ class Rounds:
         return base + ratio + (self.value - ratio * self.weight) / mean
 
     def interval(self, kind, alpha, bounds, n_bootstrap, rng):
+        if self.unbent is not None:
+            return self.unbent.interval(kind, alpha, bounds, n_bootstrap, rng)
         rows = self.influence()
         if kind == "bootstrap":
             if self.weight is None:
@@ -194,11 +200,9 @@ def parameter_grid(name, weight):
         return np.max(weight) ** 2 * np.geomspace(1e3, 1e-3, 12)
     if name in ("sg_ips", "sg_dr"):
         return np.append(0.0, np.geomspace(1e-3, 1, 11))
-    positive = weight[weight > 0]
-    if len(positive) == 0:
-        return np.array([np.inf])
-    largest = np.quantile(positive, [1, 0.999, 0.99, 0.97, 0.95, 0.9, 0.8, 0.65, 0.5])
-    return np.unique(largest)[::-1]
+    # Below 1 even rows that both policies like alike would be clipped.
+    levels = np.quantile(weight, [1, 0.999, 0.99, 0.97, 0.95, 0.9, 0.8, 0.65, 0.5])
+    return np.unique(np.maximum(levels, min(1.0, weight.max())))[::-1]
 
 
 def default_parameter(name, weight):

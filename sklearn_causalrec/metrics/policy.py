@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+from scipy.stats import norm
 from sklearn.base import clone
 from sklearn.model_selection import KFold
 from sklearn.utils import check_random_state
@@ -130,8 +131,10 @@ def policy_value(
     clip : float, "slope" or None, default=None
         Largest weight of ips, snips, dr and sndr. "slope": chosen by
         :func:`~sklearn_causalrec.metrics.slope` for each estimator, and so are
-        the parameters of the others. None: no clipping, and the others' parameters as
-        stated in Notes.
+        the parameters of the others. The choice stays within the interval of the
+        least bent weights, and that is the interval given: the log doesn't refute the
+        chosen estimate, but its bias is unknown. None: no clipping, and the others'
+        parameters as stated in Notes.
     parameters : dict of str to float, optional
         Parameters of estimators by name, instead of the stated ones: the largest
         weight of ips, snips, dr and sndr, tau of switch_dr, lambda of the others.
@@ -160,8 +163,9 @@ def policy_value(
     -----
     "ips" and "dr" are unbiased where the propensities are right and the policy takes
     only actions that could be logged; "dr" also where the model is. The others trade
-    bias for variance. Without "slope", switch_dr switches at :math:`\sqrt n`, dr_os
-    has :math:`\lambda = n \sqrt{\overline{w^2}}` (both vanish as n grows) and the
+    bias for variance, and the interval of "dm" takes its model for the truth.
+    Without "slope", switch_dr switches at :math:`\sqrt n`, dr_os has
+    :math:`\lambda = n \sqrt{\overline{w^2}}` (both vanish as n grows) and the
     sub-Gaussian ones :math:`\lambda = \sqrt{2 \log 20 / (3 n \overline{w^2})}`.
 
     References
@@ -249,7 +253,13 @@ def _choose(parts, clip, parameter, alpha):
         tried = [round_values(*parts, value) for value in parameter_grid(name, weight)]
         root = np.sqrt(len(weight))
         scores = [(r.estimate(), r.influence().std(ddof=1) / root) for r in tried]
-        return tried[slope(scores, alpha=alpha)]
+        chosen = slope(scores, alpha=alpha)
+        reach = norm.isf(alpha / 2) * scores[0][1]
+        while abs(scores[chosen][0] - scores[0][0]) > reach:
+            chosen -= 1
+        if chosen > 0:
+            tried[chosen].unbent = tried[0]
+        return tried[chosen]
     parameter = default_parameter(name, weight)
     if clip is not None and ESTIMATORS[name][0] is clipped:
         if clip <= 0:
