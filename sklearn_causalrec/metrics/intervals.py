@@ -1,7 +1,6 @@
 """Intervals of a mean: for a sample looked at once, and for one watched as it grows."""
 
 import numpy as np
-from scipy.special import logsumexp
 from scipy.stats import norm
 from sklearn.utils import check_random_state
 
@@ -240,8 +239,8 @@ def lower_sequence(values, alpha):
     high = ((level + np.log(len(_BETS)) + _COSTS * spread) / _BETS).min(axis=1)
     for _ in range(20):
         middle = (low + high) / 2
-        capital = logsumexp(_BETS * middle[:, None] - _COSTS * spread, axis=1)
-        above = capital - np.log(len(_BETS)) >= level
+        capital = np.exp(_BETS * middle[:, None] - _COSTS * spread).mean(axis=1)
+        above = capital >= 1 / alpha
         low, high = np.where(above, low, middle), np.where(above, middle, high)
     bound = (np.cumsum(values) - high) / n
     return np.maximum.accumulate(np.maximum(bound, 0))

@@ -1,15 +1,28 @@
 """Outcome and exposure of the rows to be judged, by models that haven't seen them."""
 
+from collections import OrderedDict
+
+import joblib
 import numpy as np
 import pandas as pd
+import sklearn
 from sklearn.base import clone
 from sklearn.compose import make_column_transformer
 from sklearn.ensemble import HistGradientBoostingRegressor, VotingRegressor
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import RidgeCV
-from sklearn.model_selection import StratifiedKFold
+from sklearn.model_selection import KFold, StratifiedKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler, TargetEncoder
+from sklearn.utils.fixes import parse_version
+
+# How TargetEncoder is told its seed, before and since scikit-learn 1.9.
+_SEEDED = {"random_state": 0}
+if parse_version(sklearn.__version__) >= parse_version("1.9"):
+    _SEEDED = {"cv": KFold(5, shuffle=True, random_state=0)}
+
+# A search judges every candidate on the same folds, and several metrics share them.
+_REMEMBERED, _N_REMEMBERED = OrderedDict(), 32
 
 # An estimated exposure nearer to certainty than this would rest on a few rows.
 _OVERLAP = 0.025
@@ -29,7 +42,7 @@ def default_model(frame, ids):
     if not numeric and not encoded:
         raise ValueError("X has no column that outcome and exposure can be learned of.")
     features = make_column_transformer(
-        (TargetEncoder(target_type="continuous", random_state=0), encoded),
+        (TargetEncoder(target_type="continuous", **_SEEDED), encoded),
         (SimpleImputer(keep_empty_features=True), numeric),
     )
     linear = make_pipeline(StandardScaler(), RidgeCV(np.geomspace(1, 1e4, 9)))
@@ -87,7 +100,16 @@ def cross_fit_nuisances(X, y, shown, propensity=None, *, ids=(), model=None, cv=
             f"An arm has {smallest} rows, and {cv} folds are to be fitted: judge on "
             "more rows."
         )
-    model = default_model(frame, ids) if model is None else model
+    key = joblib.hash((frame, y, shown, propensity, ids, model, cv))
+    if key not in _REMEMBERED:
+        model = default_model(frame, ids) if model is None else model
+        _REMEMBERED[key] = _cross_fit(frame, y, shown, propensity, model, cv)
+        while len(_REMEMBERED) > _N_REMEMBERED:
+            _REMEMBERED.popitem(last=False)
+    return _REMEMBERED[key]
+
+
+def _cross_fit(frame, y, shown, propensity, model, cv):
     outcomes, chance = np.empty((len(y), 2)), np.empty(len(y))
     folds = StratifiedKFold(cv, shuffle=True, random_state=0)
     for train, test in folds.split(frame, shown):
