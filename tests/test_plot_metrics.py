@@ -112,8 +112,8 @@ def test_calibration_draws_its_table(log, doubled):
     display = CalibrationDisplay.from_predictions(X[:, 0], scores, n_bins=5)
     table = effect_calibration(X[:, 0], scores, n_bins=5)
     points, _, (bars,) = display.container_
-    np.testing.assert_allclose(points.get_xdata(), table["predicted"])
-    np.testing.assert_allclose(points.get_ydata(), table["estimated"])
+    np.testing.assert_allclose(points.get_xdata(orig=False), table["predicted"])
+    np.testing.assert_allclose(points.get_ydata(orig=False), table["estimated"])
     ends = np.array([segment[:, 1] for segment in bars.get_segments()])
     np.testing.assert_allclose(ends, table[["low", "high"]].to_numpy())
     assert display.error == pytest.approx(calibration_error(X[:, 0], scores, n_bins=5))

@@ -175,13 +175,13 @@ class CalibrationDisplay:
         self.figure_, (self.ax_,) = subplots(plt, ax, 1, figsize=(5.2, 4.6))
         color, table = next_color(self.ax_), self.table
         name = "" if self.name is None else f"{self.name}, "
+        predicted, estimated, low, high = (
+            table[["predicted", "estimated", "low", "high"]].to_numpy(float).T
+        )
         self.container_ = self.ax_.errorbar(
-            table["predicted"],
-            table["estimated"],
-            yerr=[
-                table["estimated"] - table["low"],
-                table["high"] - table["estimated"],
-            ],
+            predicted,
+            estimated,
+            yerr=[estimated - low, high - estimated],
             fmt="o",
             ms=5,
             lw=1.3,
@@ -190,9 +190,13 @@ class CalibrationDisplay:
         )
         labels = [line.get_label() for line in self.ax_.lines]
         if "as predicted" not in labels:
-            middle = table["predicted"].mean(), table["predicted"].mean()
             self.ax_.axline(
-                middle, slope=1, color="0.3", ls="--", lw=1, label="as predicted"
+                (predicted.mean(),) * 2,
+                slope=1,
+                color="0.3",
+                ls="--",
+                lw=1,
+                label="as predicted",
             )
             self.ax_.axhline(0, color="0.75", lw=0.8, zorder=0)
         self.ax_.set(
