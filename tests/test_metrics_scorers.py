@@ -21,6 +21,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from sklearn_causalrec import CausalDNNRecommender, metrics
+from sklearn_causalrec.metrics.nuisances import cross_fit_nuisances
 
 SCORERS = {
     name: getattr(metrics, name)
@@ -348,6 +349,25 @@ def test_with_the_recommender(log, enable_routing):
     )
     assert np.isfinite(found["test_auuc"]).all()
     assert np.isfinite(found["test_policy"]).all()
+
+
+def test_nuisances_are_found_where_they_are_unknown():
+    rng = np.random.default_rng(2)
+    n = 3000
+    X = pd.DataFrame({"x": rng.normal(size=n), "shop": rng.choice(["p", "q"], n)})
+    e = 1 / (1 + np.exp(-X["x"] - (X["shop"] == "p")))
+    shown = rng.uniform(size=n) < e
+    y = (X["x"] + 2 * (X["shop"] == "q") + shown).to_numpy()
+    taken = np.where(shown, e, 1 - e)
+    half = np.where(np.arange(n) % 2, taken, np.nan)
+    outcomes, fitted = cross_fit_nuisances(X, y, shown)
+    _, mixed = cross_fit_nuisances(X, y, shown, half)
+    np.testing.assert_array_equal(mixed[1::2], taken[1::2])
+    np.testing.assert_array_equal(mixed[::2], fitted[::2])
+    assert np.abs(fitted - taken).mean() < 0.05
+    assert np.abs(outcomes[:, 1] - outcomes[:, 0] - 1).mean() < 0.15
+    with pytest.raises(ValueError, match="An arm has 2 rows"):
+        cross_fit_nuisances(X[:9], y[:9], np.arange(9) < 2)
 
 
 def test_unknown_names():

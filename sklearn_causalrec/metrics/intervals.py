@@ -149,8 +149,9 @@ def confidence_sequence(
     method : {"asymptotic", "bernstein"}, default="asymptotic"
         "asymptotic" [1]_: for means of anything with a variance, once some dozens of
         rows are there. "bernstein" [2]_: for any number of rows and values within
-        [lower, upper]; with `upper` None, values of 0 or more without an upper bound
-        give a lower bound alone [3]_.
+        [lower, upper]; with `upper` None, values of `lower` or more without an upper
+        bound give a lower bound alone [3]_, a good one where the mean is not far above
+        lower + 1.
     lower, upper : float, optional
         Bounds known beforehand, for "bernstein".
     n_planned : int, optional
@@ -215,8 +216,8 @@ def _asymptotic(values, alpha, n_planned):
     return mean - reach, mean + reach
 
 
-# Bets of the mixture: halving costs little between them, and the smallest suits
-# variances up to about 1e8 / n.
+# Bets of the mixture: halving costs little between them, and the smallest suits sums
+# of squares up to about 1e9.
 _BETS = 0.9 * 0.5 ** np.arange(15)
 _COSTS = -np.log1p(-_BETS) - _BETS
 

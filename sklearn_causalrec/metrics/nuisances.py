@@ -65,7 +65,7 @@ def cross_fit_nuisances(X, y, shown, propensity=None, *, ids=(), model=None, cv=
     shown : ndarray of bool, shape (n,)
         Whether the row had the second arm.
     propensity : ndarray of shape (n,), optional
-        Known probability of the arm taken. None: it is fitted too.
+        Known probability of the arm taken. None, or NaN in a row: it is fitted.
     ids : sequence, default=()
         Columns whose numbers are names.
     model : regressor, optional
@@ -110,7 +110,10 @@ def cross_fit_nuisances(X, y, shown, propensity=None, *, ids=(), model=None, cv=
 
 
 def _cross_fit(frame, y, shown, propensity, model, cv):
-    outcomes, chance = np.empty((len(y), 2)), np.empty(len(y))
+    outcomes, taken = np.empty((len(y), 2)), np.full(len(y), np.nan)
+    if propensity is not None:
+        taken[:] = propensity
+    unknown = np.isnan(taken)
     folds = StratifiedKFold(cv, shuffle=True, random_state=0)
     for train, test in folds.split(frame, shown):
         new = frame.iloc[test]
@@ -118,12 +121,12 @@ def _cross_fit(frame, y, shown, propensity, model, cv):
             rows = train[shown[train] == arm]
             fitted = clone(model).fit(frame.iloc[rows], y[rows])
             outcomes[test, arm] = fitted.predict(new)
-        if propensity is None:
+        if unknown[test].any():
             fitted = clone(model).fit(frame.iloc[train], shown[train].astype(float))
-            chance[test] = np.clip(fitted.predict(new), _OVERLAP, 1 - _OVERLAP)
-    if propensity is None:
-        propensity = np.where(shown, chance, 1 - chance)
-    return outcomes, propensity
+            chance = np.clip(fitted.predict(new), _OVERLAP, 1 - _OVERLAP)
+            estimate = np.where(shown[test], chance, 1 - chance)
+            taken[test] = np.where(unknown[test], estimate, taken[test])
+    return outcomes, taken
 
 
 def _plain(X):

@@ -105,7 +105,7 @@ def ndcg_at_k(
     y_score,
     users=None,
     *,
-    k=None,
+    k=10,
     propensity=None,
     normalizer="user",
     no_positives="skip",
@@ -121,7 +121,7 @@ def ndcg_at_k(
         discount of tied rows is averaged over their order.
     users : array-like of shape (n,), optional
         Whose list each row belongs to; None: one list.
-    k : int, optional
+    k : int or None, default=10
         None: whole lists.
     propensity : array-like of shape (n,), optional
         Probability that the relevance of the row was observed, in (0, 1].

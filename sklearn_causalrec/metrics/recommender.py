@@ -46,7 +46,8 @@ def recommender_policy(fitted, X, actions, *, temperature=0.0):
     >>> rng = np.random.default_rng(0)
     >>> X, t = rng.normal(size=(400, 2)), rng.integers(0, 2, 400)
     >>> y = t * np.sign(X[:, 0])
-    >>> model = CausalDNNRecommender(random_state=0).fit(X, y, treatment=t)
+    >>> model = CausalDNNRecommender(effect_learner="t", random_state=0)
+    >>> model = model.fit(X, y, treatment=t)
     >>> recommender_policy(model, [[3.0, 0.0], [-3.0, 0.0]], actions=[0, 1])
     array([[0., 1.],
            [1., 0.]])
