@@ -210,6 +210,8 @@ def test_missing_treatment_raises_and_is_never_nan(log, routing, many, error_sco
 class FittedElsewhere(Linear):
     """Knows the arms by itself, so that only the scorer misses them."""
 
+    __metadata_request__fit = {"treatment": False, "propensity": False}
+
     def fit(self, X, y):
         self.arms_ = np.array([0, 1])
         self.lines_ = [LinearRegression().fit(X, y) for _ in range(2)]
@@ -349,6 +351,24 @@ def test_with_the_recommender(log, enable_routing):
     )
     assert np.isfinite(found["test_auuc"]).all()
     assert np.isfinite(found["test_policy"]).all()
+
+
+def test_a_row_without_treatment_is_an_error_too(log, enable_routing):
+    t = log["treatment"].astype(float)
+    model = FittedElsewhere().fit(log["X"], log["y"])
+    with pytest.raises(ValueError, match="treatment has 599 values"):
+        metrics.qini_scorer(model, log["X"], log["y"], treatment=t[1:])
+    t[7] = np.nan
+    with pytest.raises(ValueError, match="treatment is missing in row 7"):
+        cross_validate(
+            FittedElsewhere(),
+            log["X"],
+            log["y"],
+            cv=KFold(2),
+            scoring={"qini": metrics.qini_scorer},
+            return_train_score=True,
+            params={"treatment": t},
+        )
 
 
 def test_nuisances_are_found_where_they_are_unknown():

@@ -77,6 +77,13 @@ class _Rows:
                 f"params={{'{name}': ...}} (to fit of a search: {name}=...), or name a "
                 f"column of X as the estimator's {role or name}."
             )
+        if len(value) != len(self.y):
+            raise ValueError(
+                f"{name} has {len(value)} values, and there are {len(self.y)} rows."
+            )
+        if pd.isna(value).any():
+            row = int(pd.isna(value).argmax())
+            raise MissingMetadataError(f"{name} is missing in row {row}: drop the row.")
         return value
 
     def two_arms(self):
