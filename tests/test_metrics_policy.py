@@ -337,6 +337,32 @@ def test_sequences_of_rare_rewards_stay_wide():
     assert low[-1] <= y.mean() <= high[-1]
 
 
+@pytest.mark.parametrize("kind", ["normal", "bootstrap", "bernstein", "sequence"])
+@pytest.mark.parametrize("clip", [None, "slope"])
+def test_deterministic_policies_on_few_rows_stay_finite(kind, clip):
+    rng = np.random.default_rng(6)
+    action, y = rng.integers(0, 6, 60), rng.uniform(size=60)
+    table = policy_value(
+        y,
+        action,
+        [0, 0, 0, 0, 0, 1],
+        propensity=np.full(60, 1 / 6),
+        interval=kind,
+        clip=clip,
+        n_bootstrap=200,
+    ).table
+    assert np.isfinite(table[["value", "stderr", "low", "high"]].to_numpy()).all()
+    # Weights pulled all the way are 1 for rows of the policy, and 0 for others.
+    full = policy_value(
+        y,
+        action,
+        [0, 0, 0, 0, 0, 1],
+        propensity=np.full(60, 1 / 6),
+        parameters={"sg_ips": 1.0},
+    )
+    assert full.table.at["sg_ips", "value"] == pytest.approx(y[action == 5].sum() / 60)
+
+
 def test_slates_say_what_they_need():
     y, p = np.ones((4, 2)), np.full((4, 2), 0.5)
     with pytest.raises(ValueError, match="needs marginal="):

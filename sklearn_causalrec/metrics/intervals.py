@@ -33,12 +33,15 @@ def normal_interval(values, *, alpha=0.05):
 
 
 def bootstrap_ratio(numerator, denominator, *, n_bootstrap, rng, block=2**22):
-    """Ratios of sums over resampled rows, shape (n_bootstrap,)."""
+    """Ratios of sums over resampled rows, NaN where the lower is 0; (n_bootstrap,)."""
     n = len(numerator)
     ratios, step = [], max(block // n, 1)
     for start in range(0, n_bootstrap, step):
         rows = rng.randint(n, size=(min(step, n_bootstrap - start), n))
-        ratios.append(numerator[rows].sum(axis=1) / denominator[rows].sum(axis=1))
+        top, bottom = numerator[rows].sum(axis=1), denominator[rows].sum(axis=1)
+        ratios.append(
+            np.divide(top, bottom, out=np.full(len(top), np.nan), where=bottom != 0)
+        )
     return np.concatenate(ratios)
 
 
@@ -76,7 +79,7 @@ def bootstrap_interval(
         n_bootstrap=n_bootstrap,
         rng=check_random_state(random_state),
     )
-    low, high = np.quantile(means, [alpha / 2, 1 - alpha / 2])
+    low, high = np.nanquantile(means, [alpha / 2, 1 - alpha / 2])
     return float(low), float(high)
 
 

@@ -96,7 +96,7 @@ class Rounds:
                 )
             else:
                 draws = self._ratio_draws(n_bootstrap, rng)
-            return tuple(np.quantile(draws, [alpha / 2, 1 - alpha / 2]).tolist())
+            return tuple(np.nanquantile(draws, [alpha / 2, 1 - alpha / 2]).tolist())
         if kind == "bernstein":
             low, high = (rows.min(), rows.max()) if bounds is None else bounds
             if low == high:
@@ -125,7 +125,8 @@ class Rounds:
 
 def sub_gaussian(weight, lam):
     """Weights pulled towards 1, w / (1 - lam + lam w) (Metelli et al. 2021)."""
-    return weight / (1 - lam + lam * weight)
+    out = np.zeros(len(weight))
+    return np.divide(weight, 1 - lam + lam * weight, out=out, where=weight > 0)
 
 
 def optimistic_shrinkage(weight, lam):
@@ -196,7 +197,7 @@ def slope(candidates, *, alpha=0.05):
 
 def parameter_grid(name, weight):
     """Parameters of an estimator from least to most biased."""
-    if name in ("dr_os",):
+    if name == "dr_os":
         return np.max(weight) ** 2 * np.geomspace(1e3, 1e-3, 12)
     if name in ("sg_ips", "sg_dr"):
         return np.append(0.0, np.geomspace(1e-3, 1, 11))
