@@ -95,6 +95,9 @@ def test_every_estimator_by_hand():
     z = difference.mean() / (difference.std(ddof=1) / np.sqrt(3))
     assert result.agreement.loc["dr", "dm"] == pytest.approx(z)
     assert result.agreement.loc["dm", "dr"] == pytest.approx(-z)
+    influence = w * (y - expected["snips"]) / w.mean()
+    stderr = influence.std(ddof=1) / np.sqrt(3)
+    assert result.table.at["snips", "stderr"] == pytest.approx(stderr)
     assert "dr" in str(result)
 
 
