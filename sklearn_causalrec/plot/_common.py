@@ -2,8 +2,9 @@
 
 import numpy as np
 
-# Blue and vermilion of the palette of Okabe and Ito: apart for the colour-blind too.
+# Of the palette of Okabe and Ito: apart for the colour-blind too.
 BLUE, VERMILION = "#0072B2", "#D55E00"
+PALETTE = (BLUE, VERMILION, "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 
 
 def import_pyplot(caller):
@@ -37,6 +38,12 @@ def subplots(plt, ax, n_panels, *, figsize):
     if len(axes) != n_panels:
         raise ValueError(f"ax must be 1 or {n_panels} axes, got {len(axes)}.")
     return axes[0].figure, axes
+
+
+def next_color(ax):
+    """The first color of the palette that no line of the axes has."""
+    taken = {line.get_color() for line in ax.lines}
+    return next((color for color in PALETTE if color not in taken), "0.3")
 
 
 def despine(ax):

@@ -1,0 +1,301 @@
+"""How good predicted effects are: against the truth, or from outcomes alone."""
+
+import numpy as np
+import pandas as pd
+from scipy.stats import norm
+
+from sklearn_causalrec.metrics._checks import column, exposure, two_arms
+
+
+def pehe(effect_true, effect_pred):
+    """Root of the mean squared error of effects (root PEHE).
+
+    Parameters
+    ----------
+    effect_true, effect_pred : array-like of shape (n,)
+        True effects are known in simulations alone; :func:`r_loss` and :func:`dr_loss`
+        rank models without them.
+
+    Returns
+    -------
+    float
+        In the units of the outcome.
+
+    Examples
+    --------
+    >>> from sklearn_causalrec.metrics import pehe
+    >>> pehe([1, 2], [1, 4]) == 2**0.5
+    True
+    """
+    true = column(effect_true, "effect_true")
+    error = column(effect_pred, "effect_pred", len(true)) - true
+    return float(np.sqrt(np.mean(error**2)))
+
+
+def ate_error(effect_true, effect_pred):
+    """Absolute error of the average effect, in the units of the outcome.
+
+    Parameters
+    ----------
+    effect_true, effect_pred : array-like of shape (n,)
+
+    Returns
+    -------
+    float
+
+    Examples
+    --------
+    >>> from sklearn_causalrec.metrics import ate_error
+    >>> ate_error([1, 3], [2, 3])
+    0.5
+    """
+    true = column(effect_true, "effect_true")
+    return float(abs(np.mean(column(effect_pred, "effect_pred", len(true)) - true)))
+
+
+def doubly_robust_scores(y, treatment, *, propensity=None, outcomes=None):
+    r"""An unbiased estimate of the effect of each row.
+
+    Parameters
+    ----------
+    y : array-like of shape (n,)
+        Outcome.
+    treatment : array-like of shape (n,)
+        Arm of each row, of two; the effect is that of the larger value.
+    propensity : array-like of shape (n,), optional
+        Probability of the arm taken. None: the arms' shares, as in an experiment with
+        equal chances for every row.
+    outcomes : array-like of shape (n, 2), optional
+        Expected outcome under either arm, from a model that hasn't seen the row. None:
+        the arms' weighted means.
+
+    Returns
+    -------
+    ndarray of shape (n,)
+
+    Notes
+    -----
+    :math:`\Gamma = \mu_1 - \mu_0 + \frac{t}{e} (y - \mu_1) - \frac{1 - t}{1 - e}
+    (y - \mu_0)`; its mean given x is the effect if the propensities or the outcomes
+    are right (Robins, Rotnitzky and Zhao 1994). A single score is very noisy; means
+    over many rows are what it is for.
+
+    Examples
+    --------
+    >>> from sklearn_causalrec.metrics import doubly_robust_scores
+    >>> doubly_robust_scores([1.0, 3.0], [0, 1])
+    array([2., 2.])
+    """
+    y = column(y, "y")
+    shown = two_arms(treatment, len(y))
+    chance = exposure(shown, propensity)
+    taken = np.where(shown, chance, 1 - chance)
+    if outcomes is None:
+        means = [np.average(y[s], weights=1 / taken[s]) for s in (~shown, shown)]
+        outcomes = np.tile(means, (len(y), 1))
+    outcomes = np.asarray(outcomes, float)
+    if outcomes.shape != (len(y), 2):
+        raise ValueError(
+            f"outcomes has the shape {outcomes.shape}: one row a row of y and one "
+            "column an arm are needed."
+        )
+    factual = outcomes[np.arange(len(y)), shown.astype(int)]
+    signed = np.where(shown, 1, -1) / taken
+    return outcomes[:, 1] - outcomes[:, 0] + signed * (y - factual)
+
+
+def r_loss(y, effect_pred, treatment, *, outcome, propensity=None):
+    r"""Squared error of what is left of the outcome, explained by the effect.
+
+    Parameters
+    ----------
+    y : array-like of shape (n,)
+    effect_pred : array-like of shape (n,)
+        Predicted effects of the larger arm against the smaller.
+    treatment : array-like of shape (n,)
+        Arm of each row, of two.
+    outcome : array-like of shape (n,)
+        Expected outcome of the row whatever its arm, E[y | x], from a model that has
+        not seen the row.
+    propensity : array-like of shape (n,), optional
+        Probability of the arm taken. None: the arms' shares.
+
+    Returns
+    -------
+    float
+        :math:`\frac1n \sum_i \left((y_i - m_i) - (t_i - e_i) \hat\tau_i\right)^2`
+        [1]_, in squared units of y. Up to a constant it is the squared error of the
+        effect, with weights e (1 - e). Lower is better.
+
+    References
+    ----------
+    .. [1] Nie, X. and Wager, S. (2021). "Quasi-oracle estimation of heterogeneous
+       treatment effects." Biometrika 108(2).
+
+    Examples
+    --------
+    >>> from sklearn_causalrec.metrics import r_loss
+    >>> r_loss([0.0, 2.0], [2.0, 2.0], [0, 1], outcome=[1.0, 1.0])
+    0.0
+    """
+    y = column(y, "y")
+    shown = two_arms(treatment, len(y))
+    effect = column(effect_pred, "effect_pred", len(y))
+    rest = y - column(outcome, "outcome", len(y))
+    return float(np.mean((rest - (shown - exposure(shown, propensity)) * effect) ** 2))
+
+
+def dr_loss(y, effect_pred, treatment, *, propensity=None, outcomes=None):
+    """Squared distance of effects to :func:`doubly_robust_scores`.
+
+    Parameters
+    ----------
+    y, treatment, propensity, outcomes
+        As in :func:`doubly_robust_scores`.
+    effect_pred : array-like of shape (n,)
+        Predicted effects.
+
+    Returns
+    -------
+    float
+        In squared units of y. Up to a constant it is the squared error of the effect
+        [1]_; the constant, the noise of the scores, is most of it. Lower is better.
+
+    References
+    ----------
+    .. [1] Kennedy, E. (2023). "Towards optimal doubly robust estimation of
+       heterogeneous causal effects." Electronic Journal of Statistics 17(2).
+
+    Examples
+    --------
+    >>> from sklearn_causalrec.metrics import dr_loss
+    >>> dr_loss([1.0, 3.0], [2.0, 2.0], [0, 1])
+    0.0
+    """
+    scores = doubly_robust_scores(
+        y, treatment, propensity=propensity, outcomes=outcomes
+    )
+    effect = column(effect_pred, "effect_pred", len(scores))
+    return float(np.mean((scores - effect) ** 2))
+
+
+def effect_calibration(effect_pred, scores, *, n_bins=10, alpha=0.05):
+    """Predicted effects beside estimated ones, in bins of the predicted.
+
+    Parameters
+    ----------
+    effect_pred : array-like of shape (n,)
+        Predicted effects.
+    scores : array-like of shape (n,)
+        True effects, or :func:`doubly_robust_scores` of rows the model has not seen.
+    n_bins : int, default=10
+        Bins with equally many rows; fewer where predictions repeat.
+    alpha : float, default=0.05
+        1 - level of the intervals.
+
+    Returns
+    -------
+    DataFrame
+        A row a bin, of rising predictions: `predicted` and `estimated` means,
+        `stderr` of the latter, `low` and `high` of its interval, number of `rows`.
+
+    Examples
+    --------
+    >>> from sklearn_causalrec.metrics import effect_calibration
+    >>> table = effect_calibration([0, 0, 1, 1], [-1, 1, 0, 2], n_bins=2)
+    >>> table[["predicted", "estimated"]].values.tolist()
+    [[0.0, 0.0], [1.0, 1.0]]
+    """
+    effect = column(effect_pred, "effect_pred")
+    scores = column(scores, "scores", len(effect))
+    if n_bins < 1:
+        raise ValueError(f"n_bins is {n_bins!r}: at least 1.")
+    edges = np.unique(np.quantile(effect, np.linspace(0, 1, n_bins + 1)[1:-1]))
+    # A value at an edge belongs below it, so that repeated values share a bin.
+    bins = pd.DataFrame({"predicted": effect, "estimated": scores}).groupby(
+        np.searchsorted(edges, effect)
+    )
+    table = bins.mean().reset_index(drop=True)
+    table["stderr"] = bins["estimated"].sem().to_numpy()
+    half = norm.isf(alpha / 2) * table["stderr"]
+    table["low"], table["high"] = table["estimated"] - half, table["estimated"] + half
+    table["rows"] = bins.size().to_numpy()
+    return table
+
+
+def calibration_error(effect_pred, scores, *, n_bins=10):
+    """Root mean squared distance of predicted to estimated effects over bins.
+
+    Parameters
+    ----------
+    effect_pred, scores, n_bins
+        As in :func:`effect_calibration`.
+
+    Returns
+    -------
+    float
+        In the units of the outcome. The noise of the bins' means is subtracted (and
+        0 given where it is more than all there is), so that a calibrated model is
+        near 0 whatever the number of rows [1]_.
+
+    References
+    ----------
+    .. [1] Xu, Y. and Yadlowsky, S. (2022). "Calibration error for heterogeneous
+       treatment effects." AISTATS.
+
+    Examples
+    --------
+    >>> from sklearn_causalrec.metrics import calibration_error
+    >>> calibration_error([0, 0, 1, 1], [1, 1, 2, 2], n_bins=2)
+    1.0
+    """
+    table = effect_calibration(effect_pred, scores, n_bins=n_bins)
+    noise = table["stderr"].fillna(0) ** 2
+    squared = (table["predicted"] - table["estimated"]) ** 2 - noise
+    return float(np.sqrt(max(np.average(squared, weights=table["rows"]), 0)))
+
+
+def calibration_line(effect_pred, scores):
+    """Best linear predictor of the effect from what was predicted.
+
+    Parameters
+    ----------
+    effect_pred, scores : array-like of shape (n,)
+        As in :func:`effect_calibration`.
+
+    Returns
+    -------
+    DataFrame
+        Rows `mean` (the mean of the estimated effects; predicted ones should share
+        it) and `slope` (1 if predictions vary as much as effects do; below 1 they
+        vary too much; 0 if they say nothing of who gains more); columns `estimate`,
+        and `stderr` robust to unequal variances [1]_.
+
+    References
+    ----------
+    .. [1] Chernozhukov, V. et al. (2018). "Generic machine learning inference on
+       heterogeneous treatment effects in randomized experiments." NBER 24678.
+
+    Examples
+    --------
+    >>> from sklearn_causalrec.metrics import calibration_line
+    >>> calibration_line([0, 1, 2, 3], [0, 2, 4, 6])["estimate"].round(9).to_dict()
+    {'mean': 3.0, 'slope': 2.0}
+    """
+    effect = column(effect_pred, "effect_pred")
+    scores = column(scores, "scores", len(effect))
+    centred = effect - effect.mean()
+    if not centred.any():
+        raise ValueError(
+            f"All predicted effects are {effect[0]}: they say nothing of differences, "
+            "and there is no slope."
+        )
+    design = np.column_stack([np.ones(len(effect)), centred])
+    inverse = np.linalg.inv(design.T @ design)
+    estimate = inverse @ design.T @ scores
+    moments = design * (scores - design @ estimate)[:, None]
+    covariance = inverse @ moments.T @ moments @ inverse
+    return pd.DataFrame(
+        {"estimate": estimate, "stderr": np.sqrt(np.diag(covariance))},
+        index=["mean", "slope"],
+    )

@@ -1,0 +1,437 @@
+"""How good ranked lists are: from full feedback, or unbiased from a biased log."""
+
+import numpy as np
+import pandas as pd
+
+from sklearn_causalrec.metrics._checks import choice, column, probability
+
+_NO_POSITIVES = {"skip": np.nan, "zero": 0.0, "one": 1.0}
+
+
+class _Lists:
+    """Rows sorted into the lists of their users, best score first.
+
+    Attributes
+    ----------
+    gain : ndarray of shape (n,)
+        y / propensity, and 0 where y was not observed.
+    rank : ndarray of shape (n,)
+        From 1, within the user.
+    """
+
+    def __init__(
+        self, y_true, y_score, users, propensity, *, binary=False, signed=False
+    ):
+        y = column(y_true, "y_true", allow_nan=True)
+        n = len(y)
+        score = column(y_score, "y_score", n)
+        if users is None:
+            users = np.zeros(n, np.int8)
+        code, self.users = pd.factorize(np.asarray(users), sort=False)
+        if len(code) != n:
+            raise ValueError(f"users has {len(code)} values, and there are {n} rows.")
+        if (code < 0).any():
+            raise ValueError(f"users is missing in row {int((code < 0).argmax())}.")
+        wrong = (y < 0) & (not signed)
+        if binary:
+            wrong |= ~np.isnan(y) & (y != 0) & (y != 1)
+        if wrong.any():
+            kind = "0 or 1" if binary else "0 or more"
+            raise ValueError(f"y_true holds {y[wrong][0]}: relevance is {kind}.")
+        weight = 1 / probability(propensity, "propensity", n, default=np.ones(n))
+
+        # A fixed shuffle, blind to the labels, so that ties can't follow their order.
+        shuffle = np.random.RandomState(0).permutation(n)
+        order = shuffle[np.lexsort((-score[shuffle], code[shuffle]))]
+        self.code, self.score = code[order], score[order]
+        self.gain = np.nan_to_num(y * weight)[order]
+        self.first = np.flatnonzero(np.diff(self.code, prepend=-1))
+        self.size = np.diff(self.first, append=n)
+        self.rank = np.arange(1, n + 1) - np.repeat(self.first, self.size)
+
+    def sum(self, values):
+        return np.add.reduceat(values, self.first)
+
+    def before(self, values):
+        """Sums over the rows above, within the list."""
+        total = np.cumsum(values)
+        above = total - values
+        return above - np.repeat(above[self.first], self.size)
+
+    def over_ties(self, values):
+        """Means over rows of one score: the expectation over the order of ties."""
+        start = (self.rank == 1) | (np.diff(self.score, prepend=np.nan) != 0)
+        tie = np.cumsum(start) - 1
+        return (np.bincount(tie, values) / np.bincount(tie))[tie]
+
+    def ideal(self, discount):
+        """Sum of the discounted gains if the largest came first."""
+        best = self.gain[np.lexsort((-self.gain, self.code))]
+        return self.sum(best * discount)
+
+
+def _average(total, best, normalizer, no_positives, users):
+    if normalizer is None:
+        return float(total.mean())
+    if choice(normalizer, "normalizer", {"user", "pooled"}) == "pooled":
+        if best.sum() == 0:
+            raise ValueError("No user has a positive: the metric is not defined.")
+        return float(total.sum() / best.sum())
+    choice(no_positives, "no_positives", {*_NO_POSITIVES, "raise"})
+    none = best == 0
+    if none.any() and no_positives == "raise":
+        raise ValueError(
+            f"User {users[none].tolist()[0]!r} has no positive. no_positives= says "
+            'what such users count: "skip", "zero" or "one".'
+        )
+    value = np.divide(total, best, out=np.zeros_like(total), where=~none)
+    value[none] = _NO_POSITIVES.get(no_positives, 0)
+    kept = value[~np.isnan(value)]
+    if len(kept) == 0:
+        raise ValueError("No user has a positive: the metric is not defined.")
+    return float(kept.mean())
+
+
+def _cut(k):
+    if k is None:
+        return np.inf
+    if k < 1:
+        raise ValueError(f"k is {k!r}: the length of a list is 1 or more.")
+    return k
+
+
+def ndcg_at_k(
+    y_true,
+    y_score,
+    users=None,
+    *,
+    k=10,
+    propensity=None,
+    normalizer="user",
+    no_positives="skip",
+):
+    r"""Normalised discounted cumulative gain of every user's first k rows.
+
+    Parameters
+    ----------
+    y_true : array-like of shape (n,)
+        Relevance of each row, 0 or more; NaN where it was not observed.
+    y_score : array-like of shape (n,)
+        Rows are ranked by it within a user, over observed and unobserved ones; the
+        discount of tied rows is averaged over their order.
+    users : array-like of shape (n,), optional
+        Whose list each row belongs to; None: one list.
+    k : int or None, default=10
+        None: whole lists.
+    propensity : array-like of shape (n,), optional
+        Probability that the relevance of the row was observed, in (0, 1].
+    normalizer : {"user", "pooled", None}, default="user"
+        "user": every user's sum is divided by his own best, and users are averaged.
+        "pooled": the users' sums are added up, then divided by the sum of their best.
+        None: the sums themselves, averaged over users (DCG).
+    no_positives : {"skip", "zero", "one", "raise"}, default="skip"
+        What a user counts who has no positive row, where the normalizer is "user".
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    ValueError
+        If an array doesn't fit, a propensity is no probability, or nobody has a
+        positive.
+
+    Notes
+    -----
+    With :math:`o` whether a relevance was observed and :math:`p` the probability of
+    it, :math:`\sum_i o_i y_i / p_i \cdot c(\text{rank}_i)` is unbiased for the sum over
+    all rows [1]_: exactly so with ``normalizer=None``. The two others divide by sums
+    with the same weights, are self-normalised, and approach the truth as lists
+    ("user") or users ("pooled") grow.
+
+    Without propensities and for 2-d inputs see :func:`sklearn.metrics.ndcg_score`.
+
+    References
+    ----------
+    .. [1] Yang, L. et al. (2018). "Unbiased offline recommender evaluation for
+       missing-not-at-random implicit feedback." RecSys.
+
+    Examples
+    --------
+    >>> from sklearn_causalrec.metrics import ndcg_at_k
+    >>> clicked, score, user = [0, 1, 1, 0], [3, 2, 2, 1], ["ann", "ann", "bo", "bo"]
+    >>> round(ndcg_at_k(clicked, score, user, k=2), 3)
+    0.815
+    """
+    lists = _Lists(y_true, y_score, users, propensity)
+    discount = np.where(lists.rank <= _cut(k), 1 / np.log2(1 + lists.rank), 0)
+    total = lists.sum(lists.gain * lists.over_ties(discount))
+    best = lists.ideal(discount)
+    return _average(total, best, normalizer, no_positives, lists.users)
+
+
+def recall_at_k(
+    y_true,
+    y_score,
+    users=None,
+    *,
+    k=10,
+    propensity=None,
+    normalizer="user",
+    no_positives="skip",
+):
+    """Share of a user's positives that are among the first k rows.
+
+    Parameters
+    ----------
+    y_true : array-like of shape (n,)
+        0 or 1; NaN where not observed.
+    y_score, users, propensity, normalizer, no_positives
+        As in :func:`ndcg_at_k`; ``normalizer=None`` gives hits a user.
+    k : int, default=10
+
+    Returns
+    -------
+    float
+
+    Examples
+    --------
+    >>> from sklearn_causalrec.metrics import recall_at_k
+    >>> recall_at_k([1, 0, 1, 0], [4, 3, 2, 1], k=2)
+    0.5
+
+    A positive seen with probability 0.25 stands for four:
+
+    >>> recall_at_k([1, 0, 1, 0], [4, 3, 2, 1], k=2, propensity=[1, 1, 0.25, 1])
+    0.2
+    """
+    lists = _Lists(y_true, y_score, users, propensity, binary=True)
+    hit = lists.over_ties((lists.rank <= _cut(k)).astype(float))
+    total, best = lists.sum(lists.gain * hit), lists.sum(lists.gain)
+    return _average(total, best, normalizer, no_positives, lists.users)
+
+
+def mean_reciprocal_rank(
+    y_true,
+    y_score,
+    users=None,
+    *,
+    k=None,
+    propensity=None,
+    no_positives="skip",
+):
+    r"""One over the rank of a user's first positive.
+
+    Parameters
+    ----------
+    y_true : array-like of shape (n,)
+        0 or 1; NaN where not observed.
+    y_score, users, k, propensity, no_positives
+        As in :func:`ndcg_at_k`; ties are broken in a fixed order blind to `y_true`.
+        A first positive below rank k counts 0.
+
+    Returns
+    -------
+    float
+
+    Notes
+    -----
+    The reciprocal rank is no sum over rows. With propensities it is estimated by
+    :math:`\sum_i \frac{o_i y_i}{p_i \text{rank}_i} \prod_{j<i} (1 - o_j y_j / p_j)`,
+    which is unbiased where rows are observed independently, and of large variance
+    where propensities are small.
+
+    Examples
+    --------
+    >>> from sklearn_causalrec.metrics import mean_reciprocal_rank
+    >>> mean_reciprocal_rank([0, 1, 1, 0], [4, 3, 2, 1])
+    0.5
+    """
+    lists = _Lists(y_true, y_score, users, propensity, binary=True)
+    total = np.zeros(len(lists.users))
+    # Row by row of one list the product has few factors other than 1.
+    for user, (start, size) in enumerate(zip(lists.first, lists.size)):
+        positive = start + np.flatnonzero(lists.gain[start : start + size])
+        gain, rank = lists.gain[positive], lists.rank[positive]
+        none_above = np.cumprod(np.append(1.0, 1 - gain[:-1]))
+        total[user] = np.sum((gain * none_above / rank)[rank <= _cut(k)])
+    any_positive = (lists.sum(lists.gain) > 0).astype(float)
+    return _average(total, any_positive, "user", no_positives, lists.users)
+
+
+def mean_average_precision(
+    y_true,
+    y_score,
+    users=None,
+    *,
+    k=None,
+    propensity=None,
+    normalizer="user",
+    no_positives="skip",
+):
+    r"""Precision at the ranks of the positives, averaged over them and over users.
+
+    Parameters
+    ----------
+    y_true : array-like of shape (n,)
+        0 or 1; NaN where not observed.
+    y_score, users, propensity, normalizer, no_positives
+        As in :func:`ndcg_at_k`; ties are broken in a fixed order blind to `y_true`.
+    k : int, optional
+        Sums run to rank k and are divided by min(k, number of positives).
+
+    Returns
+    -------
+    float
+
+    Notes
+    -----
+    With :math:`g_i = o_i y_i / p_i` the sum :math:`\sum_i \frac{g_i}{\text{rank}_i}
+    (1 + \sum_{j<i} g_j)` is unbiased where rows are observed independently.
+
+    Examples
+    --------
+    >>> from sklearn_causalrec.metrics import mean_average_precision
+    >>> round(mean_average_precision([1, 0, 1, 0], [4, 3, 2, 1]), 3)
+    0.833
+    """
+    lists = _Lists(y_true, y_score, users, propensity, binary=True)
+    precision = lists.gain * (1 + lists.before(lists.gain)) / lists.rank
+    total = lists.sum(np.where(lists.rank <= _cut(k), precision, 0))
+    best = np.minimum(lists.sum(lists.gain), _cut(k))
+    return _average(total, best, normalizer, no_positives, lists.users)
+
+
+def coverage(items, catalogue, *, weight=None):
+    """Share of the catalogue that appears in lists.
+
+    Parameters
+    ----------
+    items : array-like of shape (n,)
+        Items of all lists, as in the column `item` of ``recommend``.
+    catalogue : array-like of shape (n_items,)
+        All items, each once.
+    weight : array-like of shape (n_items,), optional
+        What an item counts, for instance its popularity with log rows weighted by
+        1 / propensity.
+
+    Returns
+    -------
+    float
+
+    Examples
+    --------
+    >>> from sklearn_causalrec.metrics import coverage
+    >>> coverage([3, 3, 7], catalogue=[3, 5, 7, 9])
+    0.5
+    """
+    catalogue = pd.Index(np.asarray(catalogue))
+    if not catalogue.is_unique:
+        again = catalogue[catalogue.duplicated()].tolist()[0]
+        raise ValueError(f"catalogue holds {again!r} twice.")
+    n = len(catalogue)
+    weight = np.ones(n) if weight is None else column(weight, "weight", n)
+    return float(np.average(catalogue.isin(np.asarray(items)), weights=weight))
+
+
+def novelty(items, users, log_items, *, propensity=None):
+    """Mean self-information, in bits, of what lists hold: rare items are news.
+
+    Parameters
+    ----------
+    items, users : array-like of shape (n,)
+        The lists, an item and its user a row; users are averaged.
+    log_items : array-like of shape (m,)
+        Items of the log's interactions, whose shares are the popularity.
+    propensity : array-like of shape (m,), optional
+        Probability that the interaction could happen at all (the exposure):
+        popularity then counts 1 / propensity a row, and is what it would have been
+        had everything been shown alike.
+
+    Returns
+    -------
+    float
+        Items without an interaction count as if they had one.
+
+    Examples
+    --------
+    >>> from sklearn_causalrec.metrics import novelty
+    >>> novelty(["b"], ["ann"], log_items=["a", "a", "a", "b"])
+    2.0
+    """
+    log_items = np.asarray(log_items)
+    weight = 1 / probability(
+        propensity, "propensity", len(log_items), default=np.ones(len(log_items))
+    )
+    popularity = pd.Series(weight).groupby(log_items).sum()
+    share = popularity.reindex(np.asarray(items)).fillna(1).to_numpy() / weight.sum()
+    bits = pd.Series(-np.log2(np.minimum(share, 1)))
+    return float(bits.groupby(np.asarray(users)).mean().mean())
+
+
+def miscalibration(
+    items, users, log_items, log_users, categories, *, propensity=None, smoothing=0.01
+):
+    r"""How far the categories of a user's list are from those of his history.
+
+    Parameters
+    ----------
+    items, users : array-like of shape (n,)
+        The lists, an item and its user a row.
+    log_items, log_users : array-like of shape (m,)
+        The history; users without a list don't count, users without a history are
+        left out.
+    categories : mapping or Series
+        Category of every item.
+    propensity : array-like of shape (m,), optional
+        Exposure probability of the history's rows, which then count 1 / propensity:
+        tastes, not what was shown.
+    smoothing : float, default=0.01
+        Share of the history mixed into the list, which keeps the logarithm finite.
+
+    Returns
+    -------
+    float
+        Kullback-Leibler divergence [1]_ :math:`\sum_c p_c \log(p_c / \tilde q_c)` in
+        nats, averaged over users; 0 is perfectly calibrated.
+
+    References
+    ----------
+    .. [1] Steck, H. (2018). "Calibrated recommendations." RecSys.
+
+    Examples
+    --------
+    >>> from sklearn_causalrec.metrics import miscalibration
+    >>> genre = {1: "drama", 2: "comedy", 3: "drama"}
+    >>> history = dict(log_items=[1, 2], log_users=["ann", "ann"], categories=genre)
+    >>> miscalibration([1, 2], ["ann", "ann"], **history)
+    0.0
+    >>> miscalibration([1, 3], ["ann", "ann"], **history) > 1
+    True
+    """
+    categories = pd.Series(categories)
+
+    def shares(items, users, weight):
+        category = categories.reindex(np.asarray(items))
+        if category.isna().any():
+            unknown = category.index[category.isna()][0]
+            raise ValueError(f"Item {unknown!r} has no category.")
+        table = pd.crosstab(
+            np.asarray(users), category.to_numpy(), values=weight, aggfunc="sum"
+        )
+        table = table.reindex(columns=categories.unique()).fillna(0.0)
+        return table.div(table.sum(axis=1), axis=0)
+
+    m = len(np.asarray(log_items))
+    weight = 1 / probability(propensity, "propensity", m, default=np.ones(m))
+    history = shares(log_items, log_users, weight)
+    lists = shares(items, users, np.ones(len(np.asarray(items))))
+    both = history.index.intersection(lists.index)
+    if len(both) == 0:
+        raise ValueError("No user has both a list and a history.")
+    p = history.loc[both].to_numpy()
+    q = (1 - smoothing) * lists.loc[both].to_numpy() + smoothing * p
+    terms = np.log(p, out=np.zeros_like(p), where=p > 0)
+    terms -= np.log(q, out=np.zeros_like(q), where=p > 0)
+    return float(abs((p * terms).sum(axis=1).mean()))

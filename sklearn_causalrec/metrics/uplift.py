@@ -1,0 +1,298 @@
+"""Whether those who gain most are ranked first: uplift and Qini curves."""
+
+from typing import NamedTuple
+
+import numpy as np
+from sklearn.metrics import auc
+
+from sklearn_causalrec.metrics._checks import choice, column, exposure, two_arms
+
+_CONVENTIONS = ("row", "scikit-uplift", "causalml")
+
+
+class Curve(NamedTuple):
+    """A curve over the share of rows targeted, best first.
+
+    Attributes
+    ----------
+    share : ndarray of shape (m,)
+        From 0 to 1.
+    gain : ndarray of shape (m,)
+        In units of the outcome, a row.
+    """
+
+    share: np.ndarray
+    gain: np.ndarray
+
+
+class _Ranked:
+    """Weighted sums over the first rows, by predicted effect, at the end of ties."""
+
+    def __init__(self, y, effect_pred, treatment, propensity, ties=True):
+        y = column(y, "y")
+        n = len(y)
+        effect = column(effect_pred, "effect_pred", n)
+        shown = two_arms(treatment, n)
+        weight = np.ones(n)
+        if propensity is not None:
+            chance = exposure(shown, propensity)
+            weight = 1 / np.where(shown, chance, 1 - chance)
+        order = np.argsort(effect, kind="stable")[::-1]
+        y, shown, weight = y[order], shown[order], weight[order]
+        last = np.append(np.diff(effect[order]) != 0, True) | (not ties)
+
+        def sums(values):
+            return np.append(0.0, np.cumsum(values)[last])
+
+        self.rows = np.append(0, np.flatnonzero(last) + 1)
+        self.shown = sums(weight * shown)  # weighted number of rows shown
+        self.hidden = sums(weight * ~shown)
+        self.y_shown = sums(weight * shown * y)
+        self.y_hidden = sums(weight * ~shown * y)
+
+    @property
+    def share(self):
+        return self.rows / self.rows[-1]
+
+    def uplift(self, empty):
+        """Difference of the arms' means, `empty` where an arm has no row yet."""
+        both = (self.shown > 0) & (self.hidden > 0)
+        filled = np.full(len(self.rows), float(empty))
+        filled[both] = (self.y_shown[both] / self.shown[both]) - (
+            self.y_hidden[both] / self.hidden[both]
+        )
+        return filled
+
+    def uplift_gain(self):
+        """Rows times the difference of means; an arm without rows counts 0."""
+        zeros = np.zeros(len(self.rows))
+        shown = np.divide(self.y_shown, self.shown, out=zeros, where=self.shown > 0)
+        zeros = np.zeros(len(self.rows))
+        hidden = np.divide(self.y_hidden, self.hidden, out=zeros, where=self.hidden > 0)
+        return self.rows * (shown - hidden)
+
+    def qini_gain(self):
+        """Extra outcome among those shown: y_1 - y_0 n_1 / n_0."""
+        ratio = np.zeros(len(self.rows))
+        np.divide(self.shown, self.hidden, out=ratio, where=self.hidden > 0)
+        return self.y_shown - self.y_hidden * ratio
+
+
+def uplift_curve(y, effect_pred, treatment, *, propensity=None):
+    """Cumulative gain by effect: what showing it to the first share of rows gains.
+
+    Parameters
+    ----------
+    y : array-like of shape (n,)
+        Outcome.
+    effect_pred : array-like of shape (n,)
+        Predicted effects, or any score to rank rows by; ties are targeted together.
+    treatment : array-like of shape (n,)
+        Arm of each row, of two.
+    propensity : array-like of shape (n,), optional
+        Probability of the arm taken, with which rows are weighted inversely. None:
+        every row had the same chances, as in an experiment.
+
+    Returns
+    -------
+    Curve
+        The gain at share q is q times the difference of the arms' means among the
+        first rows: over all rows the average effect.
+
+    Examples
+    --------
+    >>> from sklearn_causalrec.metrics import uplift_curve
+    >>> uplift_curve([1, 0, 1, 1], [2, 2, 1, 1], [1, 0, 1, 0]).gain.tolist()
+    [0.0, 0.5, 0.5]
+    """
+    ranked = _Ranked(y, effect_pred, treatment, propensity)
+    return Curve(ranked.share, ranked.uplift_gain() / ranked.rows[-1])
+
+
+def qini_curve(y, effect_pred, treatment, *, propensity=None):
+    """Radcliffe's Qini curve: extra outcome of those shown among the first rows.
+
+    Parameters
+    ----------
+    y, effect_pred, treatment, propensity
+        As in :func:`uplift_curve`.
+
+    Returns
+    -------
+    Curve
+        The gain is :math:`(Y_1 - Y_0 N_1 / N_0) / N`: sums over the first rows of
+        either arm, divided by the number of all rows shown.
+
+    Examples
+    --------
+    >>> from sklearn_causalrec.metrics import qini_curve
+    >>> qini_curve([1, 0, 1, 1], [2, 2, 1, 1], [1, 0, 1, 0]).gain.tolist()
+    [0.0, 0.5, 0.5]
+    """
+    ranked = _Ranked(y, effect_pred, treatment, propensity)
+    return Curve(ranked.share, ranked.qini_gain() / ranked.shown[-1])
+
+
+def _area(curve):
+    """Area between a curve and the straight line to its end."""
+    return float(auc(*curve) - curve.share[-1] * curve.gain[-1] / 2)
+
+
+def _binary(y, treatment):
+    y = column(y, "y")
+    if not np.isin(y, [0, 1]).all():
+        raise ValueError(
+            f"y holds {y[~np.isin(y, [0, 1])][0]}: the perfect curve that "
+            'scikit-uplift divides by needs a 0/1 outcome. convention="row" does not.'
+        )
+    return y, two_arms(treatment, len(y)).astype(float)
+
+
+def _perfect_uplift(y, treatment):
+    y, t = _binary(y, treatment)
+    more_control_buyers = np.sum((y == 1) & (t == 0)) > np.sum((y == 0) & (t == 1))
+    return 2 * (y == t) + (y if more_control_buyers else t)
+
+
+def _perfect_qini(y, treatment):
+    y, t = _binary(y, treatment)
+    return y * t - y * (1 - t)
+
+
+def _scikit_uplift(y, treatment, ranked, qini):
+    """Area beyond random, divided by that of an order by the outcomes themselves."""
+    gain = _Ranked.qini_gain if qini else _Ranked.uplift_gain
+    best_order = (_perfect_qini if qini else _perfect_uplift)(y, treatment)
+    best = _Ranked(y, best_order, treatment, None)
+    actual, perfect = (_area(Curve(of.rows, gain(of))) for of in (ranked, best))
+    if perfect == 0:
+        raise ValueError("The perfect curve is the random one: nothing to divide by.")
+    return actual / perfect
+
+
+def _causalml(ranked, qini):
+    """Mean over rows of a curve that is interpolated where an arm has no row yet."""
+    known = (ranked.hidden > 0) & ((ranked.shown > 0) | qini)
+    known[0] = True
+    curve = ranked.qini_gain() if qini else ranked.uplift(0)
+    gain = np.interp(ranked.rows, ranked.rows[known], curve[known])
+    if not qini:  # the difference of means is what CausalML interpolates
+        gain = gain * ranked.rows
+    if gain[-1] == 0:
+        raise ValueError("The curve ends at 0, by which CausalML would divide.")
+    random = gain[-1] / 2 if qini else 0.0
+    return float((gain.mean() - random) / abs(gain[-1]))
+
+
+def _curve_score(y, effect_pred, treatment, propensity, convention, qini):
+    choice(convention, "convention", _CONVENTIONS)
+    if convention != "row" and propensity is not None:
+        raise ValueError(
+            f'{convention} knows no propensities: leave them out, or convention="row".'
+        )
+    if convention == "row":
+        curve = qini_curve if qini else uplift_curve
+        return _area(curve(y, effect_pred, treatment, propensity=propensity))
+    if convention == "causalml":
+        ranked = _Ranked(y, effect_pred, treatment, None, ties=False)
+        return _causalml(ranked, qini)
+    ranked = _Ranked(y, effect_pred, treatment, None)
+    return _scikit_uplift(y, treatment, ranked, qini)
+
+
+def auuc_score(y, effect_pred, treatment, *, propensity=None, convention="row"):
+    r"""Area between the uplift curve and that of a random order.
+
+    Parameters
+    ----------
+    y, effect_pred, treatment, propensity
+        As in :func:`uplift_curve`.
+    convention : {"row", "scikit-uplift", "causalml"}, default="row"
+        "row": the area over shares of rows between 0 and 1, in units of the outcome
+        a row; 0 for a random order, and the estimate of
+        :math:`\int_0^1 q (E[\tau | \text{top } q] - E[\tau])\,dq`, which is the RATE
+        with Qini weights. "scikit-uplift": the same area divided by that of a perfect
+        order (a 0/1 outcome is needed). "causalml": the mean of the curve divided by
+        its last value, random order not subtracted, so that it scores about 0.5.
+
+    Returns
+    -------
+    float
+        Higher is better.
+
+    Examples
+    --------
+    >>> from sklearn_causalrec.metrics import auuc_score
+    >>> auuc_score([1, 0, 1, 1], [2, 2, 1, 1], [1, 0, 1, 0])
+    0.125
+    """
+    return _curve_score(y, effect_pred, treatment, propensity, convention, qini=False)
+
+
+def qini_score(y, effect_pred, treatment, *, propensity=None, convention="row"):
+    """Area between the Qini curve and that of a random order.
+
+    Parameters
+    ----------
+    y, effect_pred, treatment, propensity
+        As in :func:`uplift_curve`.
+    convention : {"row", "scikit-uplift", "causalml"}, default="row"
+        "row": the area over shares of rows between 0 and 1, in units of the outcome
+        a row shown; 0 for a random order. "scikit-uplift": divided by the area of a
+        perfect order (a 0/1 outcome is needed). "causalml": divided by the number of
+        rows and the last value of the curve.
+
+    Returns
+    -------
+    float
+        Higher is better.
+
+    References
+    ----------
+    .. [1] Radcliffe, N. (2007). "Using control groups to target on predicted lift."
+       Direct Marketing Analytics Journal 1(3).
+
+    Examples
+    --------
+    >>> from sklearn_causalrec.metrics import qini_score
+    >>> qini_score([1, 0, 1, 1], [2, 2, 1, 1], [1, 0, 1, 0])
+    0.125
+    """
+    return _curve_score(y, effect_pred, treatment, propensity, convention, qini=True)
+
+
+def uplift_at_k(y, effect_pred, treatment, *, k=0.3, propensity=None):
+    """Difference of the arms' means among the first rows.
+
+    Parameters
+    ----------
+    y, effect_pred, treatment, propensity
+        As in :func:`uplift_curve`; rows tied at the border are in together.
+    k : int or float, default=0.3
+        Number of rows, or share of them between 0 and 1.
+
+    Returns
+    -------
+    float
+        In units of the outcome.
+
+    Raises
+    ------
+    ValueError
+        If one of the arms is missing among the first rows.
+
+    Examples
+    --------
+    >>> from sklearn_causalrec.metrics import uplift_at_k
+    >>> uplift_at_k([1, 0, 1, 1], [2, 2, 1, 1], [1, 0, 1, 0], k=0.5)
+    1.0
+    """
+    ranked = _Ranked(y, effect_pred, treatment, propensity)
+    n = ranked.rows[-1]
+    first = k if isinstance(k, (int, np.integer)) else int(k * n)
+    if not 1 <= first <= n:
+        raise ValueError(f"k is {k!r}: 1 to {n} rows, or a share of them in (0, 1].")
+    value = ranked.uplift(np.nan)[np.searchsorted(ranked.rows, first)]
+    if np.isnan(value):
+        raise ValueError(f"The first {first} rows are of one arm: choose a larger k.")
+    return float(value)
