@@ -233,17 +233,24 @@ def test_history_and_verbose(capsys):
     X, y, t, _, _ = make_log()
     model = fast(verbose=1, n_estimators=2, max_epochs=3).fit(X, y, treatment=t)
     shown = capsys.readouterr().err
-    for stage in ("fit", "fold 1/", "effects"):
-        assert stage in shown
-    assert "effects: 100%" in shown
-    fast(max_epochs=1).fit(X, y, treatment=t)
-    assert capsys.readouterr().err == ""
+    assert "fit: 100%" in shown
     assert [(r["member"], r["epoch"]) for r in model.history_] == [
         (m, e) for m in (0, 1) for e in (1, 2, 3)
     ]
     record = model.history_[0]
     assert {"train_loss", "valid_loss", "valid_score", "seconds"} <= set(record)
     assert np.isfinite(list(record.values())).all()
+
+
+def test_progress_names_the_stage(capsys):
+    X, y, t, _, _ = make_log(100)
+    settings = dict(effect_learner="stacked", n_folds=2, max_epochs=1)
+    fast(verbose=1, **settings).fit(X, y, treatment=t)
+    shown = capsys.readouterr().err
+    for stage in ("fit", "fold 1/2", "fold 2/2", "effects: 100%"):
+        assert stage in shown
+    fast(max_epochs=1).fit(X, y, treatment=t)
+    assert capsys.readouterr().err == ""
 
 
 def test_early_stopping_returns_the_best_epoch():

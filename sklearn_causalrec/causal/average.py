@@ -45,7 +45,9 @@ def residual_regression(X, rest, weight, pull, fold):
         residual moves the functional by ``weight * alpha``.
     """
     n, p = X.shape
-    centre, spread = X.mean(0, dtype=float), X.std(0, dtype=float)
+    blocks = [slice(i, i + CHUNK // 8) for i in range(0, n, CHUNK // 8)]
+    centre = X.mean(0, dtype=float)  # np.std would copy X
+    spread = np.sqrt(sum(((X[b] - centre) ** 2).sum(0) for b in blocks) / n)
     spread[spread < 1e-9] = 1.0
     n_products = p * (p + 1) // 2
     with_products = n_products <= min(n / 20, 400)
@@ -64,7 +66,6 @@ def residual_regression(X, rest, weight, pull, fold):
                 first = last
         return Z
 
-    blocks = [slice(i, i + CHUNK // 8) for i in range(0, n, CHUNK // 8)]
     gram, pulled = np.zeros((fold.max() + 1, size, size + 1)), np.zeros(size)
     for b in blocks:
         Z = terms(b)

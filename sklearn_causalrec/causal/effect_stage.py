@@ -84,7 +84,7 @@ class StackedEffect(BaseEstimator):
         from 10,000 rows on and are used there.
     clip : float, default=0.01
         Propensities are kept inside ``[clip, 1 - clip]``.
-    max_rows : int, default=200_000
+    max_rows : int, default=100_000
         Rows that one learner is trained on at most, drawn at random: boosted
         trees copy their input to float64. Predictions, scores and weights use
         every row.
@@ -144,7 +144,7 @@ class StackedEffect(BaseEstimator):
         *,
         n_folds=5,
         clip=0.01,
-        max_rows=200_000,
+        max_rows=100_000,
         outcome_learners=None,
         exposure_learners=None,
         network_learners=(),
