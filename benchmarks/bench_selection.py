@@ -1,10 +1,14 @@
 """Which scorer picks the model with the best effects?
 
-On each of 20 simulated logs (1,500 rows, confounded, half of them with a nonlinear
+On each of 20 simulated logs (4,000 rows, confounded, half of them with a nonlinear
 effect) a GridSearchCV over objectives and sizes is judged by several scorers at once.
-Each candidate is then fitted to all rows, and its true root PEHE measured on 1,500
+Each candidate is then fitted to all rows, and its true root PEHE measured on 2,000
 fresh rows of the same world. For every scorer: root PEHE of its choice over that of the
 best candidate.
+
+On 1,500 rows the candidates differ by their seeds as much as by their settings: there
+even the true root PEHE of the folds, which no scorer knows, picks models 10 to 12 % off
+the best. Rows and grid, and the scorers' nuisance model, were set on other seeds.
 
 ``effect_learner="t"``: effects are differences of the outcome heads, and differ by
 candidate; the default second stage makes them much alike.
@@ -29,7 +33,7 @@ from sklearn_causalrec.datasets import make_exposure_log
 
 GRID = {
     "causaldnnrecommender__objective": ["naive", "ips", "snips", "dr", "targeted"],
-    "causaldnnrecommender__hidden_layer_sizes": [(8,), (64, 32), (256, 128)],
+    "causaldnnrecommender__hidden_layer_sizes": [(8,), (128, 64)],
 }
 SCORING = {
     "R-loss": metrics.r_loss_scorer,
@@ -41,8 +45,8 @@ SCORING = {
 
 def one_log(seed):
     kind = "linear" if seed % 2 else "nonlinear"
-    log = make_exposure_log(3_000, ids=False, effect=kind, random_state=1_000 + seed)
-    train, test = np.arange(1_500), np.arange(1_500, 3_000)
+    log = make_exposure_log(6_000, ids=False, effect=kind, random_state=2_000 + seed)
+    train, test = np.arange(4_000), np.arange(4_000, 6_000)
     X, y, t = log.X.iloc[train], log.y[train], log.treatment[train]
     model = CausalDNNRecommender(effect_learner="t", max_epochs=40, random_state=0)
     pipe = make_pipeline(StandardScaler(), model)

@@ -13,7 +13,7 @@ from sklearn.impute import SimpleImputer
 from sklearn.linear_model import RidgeCV
 from sklearn.model_selection import KFold, StratifiedKFold
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler, TargetEncoder
+from sklearn.preprocessing import PolynomialFeatures, StandardScaler, TargetEncoder
 from sklearn.utils.fixes import parse_version
 
 # How TargetEncoder is told its seed, before and since scikit-learn 1.9.
@@ -24,12 +24,18 @@ if parse_version(sklearn.__version__) >= parse_version("1.9"):
 # A search judges every candidate on the same folds, and several metrics share them.
 _REMEMBERED, _N_REMEMBERED = OrderedDict(), 32
 
+_MANY_FEATURES = 40
+
 # An estimated exposure nearer to certainty than this would rest on a few rows.
 _OVERLAP = 0.025
 
 
 def default_model(frame, ids):
-    """Mean of a ridge regression and boosted trees, ids and texts by their targets."""
+    """Mean of boosted trees, a ridge regression, and one on products of features.
+
+    Products of what describes the user and the item are what a match is made of, and
+    take trees many rows to find. Ids and texts enter by their targets.
+    """
     numeric, encoded = [], []
     for name in frame.columns:
         kind = frame[name].dtype
@@ -45,13 +51,19 @@ def default_model(frame, ids):
         (TargetEncoder(target_type="continuous", **_SEEDED), encoded),
         (SimpleImputer(keep_empty_features=True), numeric),
     )
-    linear = make_pipeline(StandardScaler(), RidgeCV(np.geomspace(1, 1e4, 9)))
+    strengths = np.geomspace(1, 1e5, 11)
+    linear = make_pipeline(StandardScaler(), RidgeCV(strengths))
     trees = HistGradientBoostingRegressor(
         max_leaf_nodes=8, max_iter=60, early_stopping=False, random_state=0
     )
-    return make_pipeline(
-        features, VotingRegressor([("linear", linear), ("trees", trees)])
-    )
+    models = [("linear", linear), ("trees", trees)]
+    if frame.shape[1] <= _MANY_FEATURES:
+        products = PolynomialFeatures(2, include_bias=False)
+        squared = make_pipeline(
+            StandardScaler(), products, StandardScaler(), RidgeCV(strengths)
+        )
+        models.append(("products", squared))
+    return make_pipeline(features, VotingRegressor(models))
 
 
 def cross_fit_nuisances(X, y, shown, propensity=None, *, ids=(), model=None, cv=3):
@@ -69,7 +81,7 @@ def cross_fit_nuisances(X, y, shown, propensity=None, *, ids=(), model=None, cv=
     ids : sequence, default=()
         Columns whose numbers are names.
     model : regressor, optional
-        None: a mean of ridge regression and boosted trees.
+        None: a mean of boosted trees and ridge regressions.
     cv : int, default=3
         Folds, each predicted by models of the others.
 
