@@ -549,6 +549,16 @@ def test_positivity_says_where(rng):
         DoCalculusEffect(treatment="shown", **AVERAGE).fit(X, y)
 
 
+def test_positivity_of_combinations_and_counts_is_no_error(rng):
+    X, y = shop(rng, 1000)
+    X["north"] = (X["z"] > 0).astype(int)
+    X["new"] = rng.integers(0, 2, len(X))
+    X.loc[(X["north"] == 1) & (X["new"] == 1), "shown"] = 1
+    X["visits"] = np.where(X["shown"] == 1, 5, rng.integers(0, 5, len(X)))
+    with pytest.warns(UserWarning, match="rows with north = 1.0, new = 1.0 none has"):
+        DoCalculusEffect(treatment="shown", **AVERAGE).fit(X, y)
+
+
 def test_poor_overlap_is_warned_of(rng):
     n = 1500
     z = rng.normal(size=n)

@@ -20,7 +20,6 @@ from sklearn_causalrec.causal.estimation.query import (
     STRATEGIES,
     Query,
     check_positivity,
-    discrete_codes,
     warn_of_poor_overlap,
 )
 from sklearn_causalrec.causal.estimation.sequential import (
@@ -278,7 +277,7 @@ def _check_arms(problem, rung):
 
 def _check_strata(query, problem, names):
     what = ", ".join(map(str, query.treatments))
-    check_positivity(discrete_codes(problem.variables, names), problem, what)
+    check_positivity(problem, names, what)
 
 
 def _no_effect(problem):

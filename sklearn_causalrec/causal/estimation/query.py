@@ -197,37 +197,52 @@ class Query:
 # -- positivity --------------------------------------------------------------------
 
 
-def check_positivity(frame_codes, problem, treatment):
-    """Every arm must occur in every stratum of the discrete columns.
+def check_positivity(problem, names, treatment):
+    """Every arm must occur in every stratum of what is adjusted for.
 
-    Parameters
-    ----------
-    frame_codes : dict of name to (levels, codes)
-        Discrete columns that are adjusted for.
+    Strata are the levels of categories and of columns of two values; of counts and
+    measurements, neighbouring values speak for each other.
 
     Raises
     ------
     ValueError
-        Naming the stratum and its rows, where an arm's absence is no accident: at its
-        share among all rows, its chance were below 1e-4.
+        Naming the level and its rows, where an arm's absence is no accident: at its
+        share among all rows, its chance were below 1e-4. Combinations of levels are
+        warned of.
     """
-    arm, n_arms = problem.arm, len(problem.arms)
-    share = np.bincount(arm, minlength=n_arms) / len(arm)
-    for name, (levels, code) in frame_codes.items():
-        counts = np.zeros((len(levels), n_arms))
-        np.add.at(counts, (code, arm), 1)
-        rows = counts.sum(1, keepdims=True)
-        chance = (1 - share) ** rows
-        empty = (counts == 0) & (chance < UNLIKELY / counts.size)
-        if empty.any():
-            i, a = np.argwhere(empty)[0]
-            value = levels[i].item() if hasattr(levels[i], "item") else levels[i]
+    strata = discrete_codes(problem.variables, names)
+    joint = strata.pop(None, None)
+    for name, (levels, code) in strata.items():
+        if found := _empty(problem, levels, code):
+            level, rows, arm = found
             raise ValueError(
-                f"positivity fails: of the {int(rows[i, 0])} rows with "
-                f"{name} = {value!r} none has {treatment} = {problem.arms[a]!r}, so "
-                "nothing tells its effect there. Leave these rows out, or merge the "
-                "stratum with others."
+                f"positivity fails: of the {rows} rows with {name} = {level!r} none "
+                f"has {treatment} = {arm!r}, so nothing tells its effect there. Leave "
+                "these rows out, or merge the stratum with others."
             )
+    if joint and (found := _empty(problem, *joint)):
+        level, rows, arm = found
+        warnings.warn(
+            f"positivity is in doubt: of the {rows} rows with {level} none has "
+            f"{treatment} = {arm!r}. The effect there is an extrapolation.",
+            UserWarning,
+            stacklevel=7,
+        )
+
+
+def _empty(problem, levels, code):
+    """Level, rows and arm of the first stratum without an arm, or None."""
+    n_arms = len(problem.arms)
+    share = np.bincount(problem.arm, minlength=n_arms) / len(problem.arm)
+    counts = np.zeros((len(levels), n_arms))
+    np.add.at(counts, (code, problem.arm), 1)
+    rows = counts.sum(1, keepdims=True)
+    empty = (counts == 0) & ((1 - share) ** rows < UNLIKELY / counts.size)
+    if not empty.any():
+        return None
+    i, a = np.argwhere(empty)[0]
+    level = levels[i].item() if hasattr(levels[i], "item") else levels[i]
+    return level, int(rows[i, 0]), problem.arms[a]
 
 
 def warn_of_poor_overlap(problem, names, propensity):
@@ -253,15 +268,20 @@ def warn_of_poor_overlap(problem, names, propensity):
 
 
 def discrete_codes(variables, names):
-    """Levels and codes of the discrete ones of some columns, and of all jointly."""
-    found = {v: variables.codes(v) for v in names if variables.is_discrete(v)}
+    """Levels and codes of categories and columns of two values; all jointly as None."""
+    found = {}
+    for name in names:
+        if variables.is_discrete(name):
+            levels, code = variables.codes(name)
+            if name in variables.levels or len(levels) == 2:
+                found[name] = levels, code
     if len(found) > 1:
         codes = pd.DataFrame({v: c for v, (_, c) in found.items()})
         joint = codes.groupby(list(codes), sort=True).ngroup().to_numpy()
         first = codes.drop_duplicates().sort_values(list(codes))
         levels = [
-            ", ".join(f"{found[v][0][c]}" for v, c in zip(codes, row))
+            ", ".join(f"{v} = {found[v][0][c]}" for v, c in zip(codes, row))
             for row in first.itertuples(index=False)
         ]
-        found[", ".join(map(str, found))] = np.array(levels, object), joint
+        found[None] = np.array(levels, object), joint
     return found
