@@ -1,19 +1,6 @@
-"""From a raw log to what the estimators read: column roles, id encoding, splitters."""
+"""From a raw log to what the estimators read: cleaning, examples, features, roles."""
 
+from sklearn_causalrec.interactions.cleaning import CleaningReport, clean_log
 from sklearn_causalrec.interactions.columns import ColumnRoles, IdIndex, Log
-from sklearn_causalrec.interactions.splitters import (
-    ColdItemSplit,
-    ColdUserSplit,
-    LastOutSplit,
-    TimeSplit,
-)
 
-__all__ = [
-    "ColdItemSplit",
-    "ColdUserSplit",
-    "ColumnRoles",
-    "IdIndex",
-    "LastOutSplit",
-    "Log",
-    "TimeSplit",
-]
+__all__ = ["CleaningReport", "ColumnRoles", "IdIndex", "Log", "clean_log"]
