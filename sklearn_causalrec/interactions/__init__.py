@@ -2,5 +2,16 @@
 
 from sklearn_causalrec.interactions.cleaning import CleaningReport, clean_log
 from sklearn_causalrec.interactions.columns import ColumnRoles, IdIndex, Log
+from sklearn_causalrec.interactions.examples import build_examples
+from sklearn_causalrec.interactions.histories import HistorySequence, PastAggregates
 
-__all__ = ["CleaningReport", "ColumnRoles", "IdIndex", "Log", "clean_log"]
+__all__ = [
+    "CleaningReport",
+    "ColumnRoles",
+    "HistorySequence",
+    "IdIndex",
+    "Log",
+    "PastAggregates",
+    "build_examples",
+    "clean_log",
+]

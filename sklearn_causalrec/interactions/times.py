@@ -78,7 +78,7 @@ def as_times(values, name="time", *, timezone=None, errors="raise"):
     Returns
     -------
     Series of shape (n,)
-        float64, int64 or datetime64[us]; index as it came, if any.
+        float64 or datetime64[us]; index as it came, if any.
 
     Raises
     ------
@@ -93,7 +93,7 @@ def as_times(values, name="time", *, timezone=None, errors="raise"):
     """
     values = pd.Series(values)
     if values.dtype.kind in "fiu":
-        times = values.astype("float64" if values.dtype.kind == "f" else "int64")
+        times = values.astype("float64")
         bad = ~np.isfinite(times.to_numpy())
         if bad.any():
             times = times.mask(bad)
@@ -107,7 +107,7 @@ def as_times(values, name="time", *, timezone=None, errors="raise"):
     if errors == "raise" and bad.any():
         row = int(bad.argmax())
         raise ValueError(
-            f"{name} is {values.iloc[row]!r} in row {row}, which is no time. Clean the "
+            f"{name} is {values.tolist()[row]!r} in row {row}, which is no time. Clean the "
             "log first (clean_log), or drop such rows."
         )
     return times
