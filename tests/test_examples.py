@@ -316,6 +316,22 @@ class TestBadInput:
         )  # fmt: skip
         assert examples["outcome"].tolist() == [1, 0, 0, 1]
 
+    def test_ids_of_other_types(self, shown, events):
+        objects = shown.assign(
+            user=shown["user"].astype("category"), item=shown["item"].astype(object)
+        )
+        prices = pd.DataFrame(
+            {"item": pd.Categorical(["x", "y"]), "time": [0, 0], "price": [1.0, 2.0]}
+        )
+        examples = build(
+            events, objects, items=prices, n_unexposed=2, incomplete="keep"
+        )
+        plain = examples[examples["sample_weight"] == 1]
+        assert plain["outcome"].tolist() == [1, 0, 0, 1]
+        assert plain["price"].tolist() == [1, 2, 1, 2]
+        with pytest.raises(ValueError, match="'item' is int64 in items"):
+            build(events, shown, items=prices.assign(item=[1, 2]))
+
     def test_ids_that_never_meet(self, shown, events):
         with pytest.raises(ValueError, match="No 'user' of the decisions"):
             build(events.assign(user=[1, 1, 2, 2]), shown)

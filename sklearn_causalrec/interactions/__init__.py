@@ -3,15 +3,28 @@
 from sklearn_causalrec.interactions.cleaning import CleaningReport, clean_log
 from sklearn_causalrec.interactions.columns import ColumnRoles, IdIndex, Log
 from sklearn_causalrec.interactions.examples import build_examples
+from sklearn_causalrec.interactions.features import (
+    CalendarFeatures,
+    DenseVectors,
+    TextBag,
+    TextEmbedding,
+)
 from sklearn_causalrec.interactions.histories import HistorySequence, PastAggregates
+from sklearn_causalrec.interactions.preprocessing import Preprocessor, make_preprocessor
 
 __all__ = [
+    "CalendarFeatures",
     "CleaningReport",
     "ColumnRoles",
+    "DenseVectors",
     "HistorySequence",
     "IdIndex",
     "Log",
     "PastAggregates",
+    "Preprocessor",
+    "TextBag",
+    "TextEmbedding",
     "build_examples",
     "clean_log",
+    "make_preprocessor",
 ]

@@ -19,6 +19,7 @@ from sklearn_causalrec.interactions.times import (
     as_window,
     check_columns,
     has_zone,
+    plain_ids,
 )
 
 _AGGREGATES = ("any", "count", "sum", "first")
@@ -42,7 +43,7 @@ def _table(frame, name, keys, time, timezone):
                 "log first (clean_log), or drop such rows."
             )
     times = as_times(frame[time], f"{name}' {time}", timezone=timezone)
-    frame = frame.assign(**{time: times})
+    frame = plain_ids(frame, keys.values()).assign(**{time: times})
     return frame.sort_values(time, kind="stable", ignore_index=True)
 
 

@@ -8,6 +8,7 @@ from sklearn_causalrec.interactions.times import (
     as_frame,
     as_times,
     check_columns,
+    plain_ids,
 )
 
 
@@ -30,6 +31,12 @@ def join_table(decisions, table, key, time, name, timezone=None):
     """
     table = as_frame(table, name)
     check_columns(table, **{name: key})
+    table = plain_ids(table, [key])
+    if table[key].dtype != decisions[key].dtype:
+        raise ValueError(
+            f"{key!r} is {table[key].dtype} in {name} and {decisions[key].dtype} in "
+            "the decisions: ids must be of one type."
+        )
     known = set(decisions.columns) - {key, time}
     if clash := [c for c in table.columns if c in known]:
         raise ValueError(
@@ -136,5 +143,6 @@ def catalogue_of(items, item, time):
     check_columns(items, items=item)
     if time not in items.columns:
         return items[[item]].drop_duplicates()
+    items = plain_ids(items, [item])
     times = as_times(items[time], f"items' {time}")
     return times.groupby(items[item]).min().rename(time).reset_index()

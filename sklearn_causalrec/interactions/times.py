@@ -39,6 +39,12 @@ def check_columns(frame, **columns):
                 )
 
 
+def plain_ids(frame, keys):
+    """The frame with its ids in the one dtype pandas infers, so that tables join."""
+    fuzzy = [k for k in keys if frame[k].dtype.kind == "O"]  # categories too
+    return frame.assign(**{k: frame[k].astype(object).infer_objects() for k in fuzzy})
+
+
 def _zoned(values):
     """Which of the values, text or datetimes, carry a time zone."""
 
@@ -107,8 +113,8 @@ def as_times(values, name="time", *, timezone=None, errors="raise"):
     if errors == "raise" and bad.any():
         row = int(bad.argmax())
         raise ValueError(
-            f"{name} is {values.tolist()[row]!r} in row {row}, which is no time. Clean the "
-            "log first (clean_log), or drop such rows."
+            f"{name} is {values.tolist()[row]!r} in row {row}, which is no time. Clean "
+            "the log first (clean_log), or drop such rows."
         )
     return times
 
