@@ -6,7 +6,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sklearn_causalrec.datasets import make_event_log
-from sklearn_causalrec.interactions import clean_log
+from sklearn_causalrec.interactions import (
+    build_examples,
+    clean_dataset,
+    clean_log,
+    partition_log,
+)
 from sklearn_causalrec.interactions.rules import (
     busy_windows,
     robust_limit,
@@ -305,3 +310,104 @@ def test_bad_frames_are_refused():
         clean_log(frame.iloc[:0], **KEYS)
     with pytest.raises(ValueError, match="two columns 'user'"):
         clean_log(pd.concat([frame, frame[["user"]]], axis=1), **KEYS)
+
+
+class TestOnDisk:
+    def test_parts_are_what_clean_log_gives(self, log, tmp_path):
+        # Two files whose batches cut through users and duplicates.
+        half = len(log.events) // 2
+        for name, part in ("a", log.events[:half]), ("b", log.events[half:]):
+            part.to_parquet(tmp_path / f"{name}.parquet", index=False)
+        shown = log.impressions[log.impressions["shown"] == 1]
+        options = dict(
+            event="event", ranges={"value": (0, 5)}, exposures=shown,
+            conversions="purchase", before_exposure="drop",
+        )  # fmt: skip
+        paths, report = clean_dataset(
+            [tmp_path / "a.parquet", tmp_path / "b.parquet"], tmp_path / "clean",
+            **KEYS, **options, n_parts=5, batch_rows=700,
+        )  # fmt: skip
+        parts = [pd.read_parquet(path) for path in paths]
+        assert len(parts) == 5
+        users = [set(part["user"]) for part in parts]
+        assert sum(map(len, users)) == len(set.union(*users))
+        assert all(part["time"].is_monotonic_increasing for part in parts)
+        frame, expected = clean_log(log.events, **KEYS, **options)
+        order = ["time", "user", "item", "event"]
+        pd.testing.assert_frame_equal(
+            pd.concat(parts).sort_values(order, ignore_index=True),
+            frame.sort_values(order, ignore_index=True),
+            check_dtype=False,
+        )
+        columns = ["action", "found", "removed"]
+        pd.testing.assert_frame_equal(
+            report.to_frame()[columns], expected.to_frame()[columns]
+        )
+        assert (report.n_before, report.n_after) == (len(log.events), len(frame))
+        assert not (tmp_path / "clean" / "raw").exists()
+
+    def test_events_and_impressions_share_parts(self, log, tmp_path):
+        paths = {}
+        for name in ("tidy_events", "impressions"):
+            log[name].to_parquet(tmp_path / f"{name}.parquet")
+            paths[name], _ = partition_log(
+                tmp_path / f"{name}.parquet", tmp_path / name, user="user", n_parts=3
+            )
+        whole = build_examples(
+            log.tidy_events, log.impressions, **KEYS, window="7D", treatment="shown",
+            until="2024-03-01T00:00Z",
+        )  # fmt: skip
+        parts = [
+            build_examples(
+                pd.read_parquet(a), pd.read_parquet(b), **KEYS, window="7D",
+                treatment="shown", until="2024-03-01T00:00Z",
+            )
+            for a, b in zip(paths["tidy_events"], paths["impressions"])
+        ]  # fmt: skip
+        order = ["time", "user", "item"]
+        pd.testing.assert_frame_equal(
+            pd.concat(parts).sort_values(order, ignore_index=True),
+            whole.sort_values(order, ignore_index=True),
+        )
+
+    def test_bad_input(self, log, tmp_path):
+        log.events.to_parquet(tmp_path / "a.parquet")
+        with pytest.raises(FileExistsError, match="has parquet files already"):
+            partition_log(tmp_path / "a.parquet", tmp_path, user="user")
+        with pytest.raises(ValueError, match="user='who' is not a column"):
+            partition_log(tmp_path / "a.parquet", tmp_path / "b", user="who")
+        with pytest.raises(TypeError, match="no option 'bot'"):
+            clean_dataset(tmp_path / "a.parquet", tmp_path / "c", **KEYS, bot="off")
+        with pytest.raises(ValueError, match="bots must be one of"):
+            clean_dataset(tmp_path / "a.parquet", tmp_path / "c", **KEYS, bots="no")
+
+
+class TestEventLog:
+    def test_the_effect_is_the_truth(self):
+        log = make_event_log(60_000, n_users=600, overlap=2.0, random_state=0)
+        shown, y = log.impressions["shown"] == 1, log.outcome
+        weight = 1 / log.impressions["propensity"]
+        one, none = (np.average(y[arm], weights=weight[arm]) for arm in (shown, ~shown))
+        np.testing.assert_allclose(one - none, log.effect.mean(), atol=0.012)
+        np.testing.assert_allclose(one, log.mu1.mean(), atol=0.01)
+        naive = y[shown].mean() - y[~shown].mean()
+        assert naive > log.effect.mean() + 0.03
+
+    def test_text_and_image_tell_of_the_item(self):
+        log = make_event_log(500, n_users=50, random_state=0)
+        quality = log.world.items["item_x0"].to_numpy()
+        title = log.item_table["title"].fillna("")
+        loud = title.str.contains("loud")
+        assert quality[loud].mean() > quality[title.str.contains("quiet")].mean() + 1
+        assert np.stack(log.item_table["image"]).shape == (200, 6)
+
+    def test_same_seed_same_log_and_none_without_dirt(self):
+        one, other = (make_event_log(500, n_users=50, random_state=1) for _ in "ab")
+        pd.testing.assert_frame_equal(one.events, other.events)
+        tidy = make_event_log(500, n_users=50, dirt=0, random_state=1)
+        assert (tidy.reason == "").all()
+        assert len(tidy.events) == len(tidy.tidy_events)
+        few = make_event_log(500, n_users=50, dirt={"bots": 0}, random_state=1)
+        assert not (few.reason == "bots").any() and (few.reason == "bursts").any()
+        with pytest.raises(ValueError, match="dirt knows"):
+            make_event_log(500, dirt={"mud": 1})

@@ -10,6 +10,7 @@ from sklearn_causalrec.interactions.features import (
     TextEmbedding,
 )
 from sklearn_causalrec.interactions.histories import HistorySequence, PastAggregates
+from sklearn_causalrec.interactions.large import clean_dataset, partition_log
 from sklearn_causalrec.interactions.preprocessing import Preprocessor, make_preprocessor
 
 __all__ = [
@@ -25,6 +26,8 @@ __all__ = [
     "TextBag",
     "TextEmbedding",
     "build_examples",
+    "clean_dataset",
     "clean_log",
     "make_preprocessor",
+    "partition_log",
 ]

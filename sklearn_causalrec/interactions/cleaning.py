@@ -45,6 +45,10 @@ class CleaningReport:
         self._records.append((rule, action, int(found), int(removed), note))
         self.n_after -= int(removed)
 
+    def forget(self, rules):
+        """Leave out rules that were not applied."""
+        self._records = [record for record in self._records if record[0] not in rules]
+
     @property
     def rules(self):
         return self.to_frame()
@@ -73,7 +77,7 @@ class CleaningReport:
         return f"<p>{self._title()}</p>{self.to_frame().to_html()}"
 
 
-def _check_actions(actions):
+def check_actions(actions):
     for rule, action in actions.items():
         known = {"id_spelling": ("fix", *_ACTIONS), "missing": _ACTIONS[:2]}
         if action not in known.get(rule, _ACTIONS):
@@ -82,7 +86,7 @@ def _check_actions(actions):
             )
 
 
-class _Cleaner:
+class Cleaner:
     """The rows still there, and the report so far; a method a rule."""
 
     def __init__(self, df, actions, user, item, time, event, timezone):
@@ -182,25 +186,34 @@ class _Cleaner:
         gap = self.frame.groupby(keys, dropna=False, sort=False)[self.time].diff()
         self.apply("near_duplicates", gap <= window, f"within {near_window}")
 
-    def bots(self, n_mads):
+    def user_counts(self):
+        """Events of each user. (Series)"""
+        return self.frame[self.user].value_counts()
+
+    def bots(self, n_mads, limit=None):
         if self.off("bots"):
             return
-        per_user = self.frame[self.user].value_counts()
-        limit = robust_limit(per_user, n_mads, BOT_FROM)
-        outliers = per_user.index[per_user > limit]
+        counts = self.user_counts()
+        if limit is None:
+            limit = robust_limit(counts, n_mads, BOT_FROM)
+        outliers = counts.index[counts > limit]
         note = f"{len(outliers)} users of more than {limit:.0f} events"
         self.apply("bots", self.frame[self.user].isin(outliers), note)
 
-    def bursts(self, burst_window, n_mads):
-        if self.off("bursts"):
-            return
+    def windows(self, burst_window):
+        """Which rows have user and time, and :func:`busy_windows` of those."""
         times = self.frame[self.time]
         window = as_window(burst_window, times, "burst_window")
         known = (self.frame[self.user].notna() & times.notna()).to_numpy()
-        busy, counts = busy_windows(
-            self.frame.loc[known, self.user], times[known], window
-        )
-        limit = robust_limit(counts, n_mads, BURST_FROM)
+        users = self.frame.loc[known, self.user]
+        return known, *busy_windows(users, times[known], window)
+
+    def bursts(self, burst_window, n_mads, limit=None):
+        if self.off("bursts"):
+            return
+        known, busy, counts = self.windows(burst_window)
+        if limit is None:
+            limit = robust_limit(counts, n_mads, BURST_FROM)
         found = np.zeros(len(known), dtype=bool)
         found[known] = busy(limit)
         note = f"more than {limit:.0f} events of a user within {burst_window}"
@@ -349,7 +362,7 @@ def clean_log(
         "bursts": bursts,
         "before_exposure": before_exposure,
     }
-    _check_actions(actions)
+    check_actions(actions)
     check_scalar(n_mads, "n_mads", Real, min_val=0, include_boundaries="neither")
     df = as_frame(df, "df")
     ranges = dict(ranges or {})
@@ -369,7 +382,7 @@ def clean_log(
             raise ValueError("conversions= are values of event=: name its column.")
         conversions = [conversions] if isinstance(conversions, str) else conversions
 
-    log = _Cleaner(df, actions, user, item, time, event, timezone)
+    log = Cleaner(df, actions, user, item, time, event, timezone)
     log.id_spelling("user", user, users)
     log.id_spelling("item", item, items)
     log.missing(required)
