@@ -100,7 +100,7 @@ def main(n_decisions):
     with tempfile.TemporaryDirectory() as folder:
         log.events.to_parquet(Path(folder) / "raw.parquet", row_group_size=50_000)
         rows = log.events.shape[0]
-        del log.events, log
+        del log["events"], log
         with measured("clean_dataset, 32 parts", rows):
             paths, _ = clean_dataset(
                 Path(folder) / "raw.parquet", Path(folder) / "clean", **KEYS,
