@@ -1,4 +1,4 @@
-"""From a raw log to what the estimators read: cleaning, examples, features, roles."""
+"""From a raw log to what the estimators read: cleaning, examples, features, folds."""
 
 from sklearn_causalrec.interactions.cleaning import CleaningReport, clean_log
 from sklearn_causalrec.interactions.columns import ColumnRoles, IdIndex, Log
@@ -12,19 +12,29 @@ from sklearn_causalrec.interactions.features import (
 from sklearn_causalrec.interactions.histories import HistorySequence, PastAggregates
 from sklearn_causalrec.interactions.large import clean_dataset, partition_log
 from sklearn_causalrec.interactions.preprocessing import Preprocessor, make_preprocessor
+from sklearn_causalrec.interactions.splitters import (
+    ColdItemSplit,
+    ColdUserSplit,
+    LastOutSplit,
+    TimeSplit,
+)
 
 __all__ = [
     "CalendarFeatures",
     "CleaningReport",
+    "ColdItemSplit",
+    "ColdUserSplit",
     "ColumnRoles",
     "DenseVectors",
     "HistorySequence",
     "IdIndex",
+    "LastOutSplit",
     "Log",
     "PastAggregates",
     "Preprocessor",
     "TextBag",
     "TextEmbedding",
+    "TimeSplit",
     "build_examples",
     "clean_dataset",
     "clean_log",
