@@ -94,7 +94,7 @@ def busy_windows(users, times, window):
 
 def comparable(values):
     """Vectors and other unhashable cells by their repr, so that rows compare."""
-    if values.dtype.kind != "O":
+    if values.dtype != object:
         return values
     return values.map(lambda v: v if isinstance(v, str) or v is None else repr(v))
 

@@ -210,6 +210,10 @@ class PastIndex:
         keys = groups * (len(self.times) + 1) + rank
         self.order = np.argsort(keys, kind="stable")
         self.keys = keys[self.order]
+        n_groups = int(groups.max()) + 1 if len(groups) else 0
+        self.starts = np.searchsorted(
+            self.keys, np.arange(n_groups + 1) * (len(self.times) + 1)
+        )
 
     def before(self, groups, times, *, or_at=False):
         """Positions [start, end) in `order` of what lies strictly before the times.
@@ -222,7 +226,9 @@ class PastIndex:
         or_at : bool
             Count what lies at the time as well.
         """
-        base = groups * (len(self.times) + 1)
+        # Groups from the largest known on share the last start, which is the end.
+        last = len(self.starts) - 1
+        start = np.where(groups < 0, 0, self.starts[np.clip(groups, 0, last)])
         rank = np.searchsorted(self.times, times, side="right" if or_at else "left")
-        start = np.searchsorted(self.keys, base)
-        return start, np.searchsorted(self.keys, base + np.where(groups < 0, 0, rank))
+        keys = groups * (len(self.times) + 1) + rank
+        return start, np.where(groups < 0, 0, np.searchsorted(self.keys, keys))
