@@ -1,5 +1,6 @@
-"""Loaders of shipped real data, and a simulator of exposure logs with known effects."""
+"""Loaders of shipped real data, and simulators of logs with known effects."""
 
+from ._events import make_event_log
 from ._loaders import load_acic2016, load_kuairec_slice
 from ._simulators import ExposureWorld, make_exposure_log
 
@@ -7,5 +8,6 @@ __all__ = [
     "ExposureWorld",
     "load_acic2016",
     "load_kuairec_slice",
+    "make_event_log",
     "make_exposure_log",
 ]

@@ -1,0 +1,333 @@
+"""build_examples: from a stream of events to one row a decision."""
+
+from numbers import Integral, Real
+
+import numpy as np
+import pandas as pd
+from sklearn.utils import check_random_state, check_scalar
+
+from sklearn_causalrec.interactions.leaks import evaluate_feature, refuse_leaks
+from sklearn_causalrec.interactions.point_in_time import (
+    catalogue_of,
+    join_table,
+    outcomes_within,
+    sample_unexposed,
+)
+from sklearn_causalrec.interactions.times import (
+    as_frame,
+    as_times,
+    as_window,
+    check_columns,
+    has_zone,
+    plain_ids,
+)
+
+_AGGREGATES = ("any", "count", "sum", "first")
+_MADE = ("treatment", "outcome", "propensity", "sample_weight")
+
+
+def _table(frame, name, keys, time, timezone):
+    """A frame sorted by time, its ids checked and its times read."""
+    frame = as_frame(frame, name)
+    if len(frame) == 0:
+        raise ValueError(f"{name} is empty.")
+    try:
+        check_columns(frame, **keys, time=time)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None
+    for key in keys.values():
+        missing = frame[key].isna().to_numpy()
+        if missing.any():
+            raise ValueError(
+                f"{name}: {key!r} is missing in row {int(missing.argmax())}. Clean the "
+                "log first (clean_log), or drop such rows."
+            )
+    times = as_times(frame[time], f"{name}' {time}", timezone=timezone)
+    frame = plain_ids(frame, keys.values()).assign(**{time: times})
+    return frame.sort_values(time, kind="stable", ignore_index=True)
+
+
+def _same_clock(named, timezone):
+    """Refuse tables whose times can't be compared."""
+    kinds = {name: "number" if t.dtype.kind in "fiu" else "date" for name, t in named}
+    zones = {name: has_zone(t) for name, t in named}
+    for what, values in (
+        ("numbers in one and dates in another", kinds),
+        ("with a time zone in one and without in another", zones),
+    ):
+        found = {name: v for name, v in values.items() if v is not None}
+        if len(set(found.values())) > 1 and (values is kinds or timezone is None):
+            raise ValueError(
+                f"Times are {what}: {found}. Bring them to one clock, or say what "
+                'times without a zone mean, for instance timezone="UTC".'
+            )
+
+
+def _decisions(events, impressions, event, exposure, treatment, propensity):
+    """The decisions with `treatment` and `propensity`, and the showings among them."""
+    if impressions is None:
+        if event is None or exposure is None:
+            raise ValueError(
+                "Without impressions, event= names the column and exposure= the value "
+                "of the events that are showings."
+            )
+        decisions = events[events[event].isin(_as_list(exposure))].copy()
+        if decisions.empty:
+            raise ValueError(f"No event is an exposure={exposure!r}.")
+        decisions = decisions.drop(columns=event)
+    else:
+        decisions = impressions.copy()
+    for role, name in (("treatment", treatment), ("propensity", propensity)):
+        if name is None:
+            continue
+        check_columns(decisions, **{role: name})
+        values = decisions.pop(name)
+        if role == "treatment" and values.isna().any():
+            raise ValueError(f"{name!r} is missing in some decisions: drop those.")
+        decisions[role] = values
+    if treatment is None:
+        if "treatment" in decisions:
+            raise ValueError('Name the column: treatment="treatment".')
+        decisions["treatment"] = 1
+    decisions = decisions.reset_index(drop=True)
+    shown = decisions["treatment"].to_numpy() != 0
+    return decisions, shown
+
+
+def _as_list(values):
+    return list(values) if isinstance(values, (list, tuple, set)) else [values]
+
+
+def build_examples(
+    events,
+    impressions=None,
+    *,
+    user,
+    item,
+    time,
+    event=None,
+    outcome=None,
+    window,
+    exposure=None,
+    treatment=None,
+    propensity=None,
+    value=None,
+    aggregate="any",
+    users=None,
+    items=None,
+    features=None,
+    n_unexposed=0,
+    negative_fraction=1.0,
+    incomplete="drop",
+    until=None,
+    timezone=None,
+    leak_checks=8,
+    random_state=None,
+):
+    """Turn a stream of events into one row a decision, for ``fit``.
+
+    A decision is a row of `impressions`, or, without them, an event that is a showing.
+    What is known at a decision is what happened strictly before it; its outcome is what
+    happened to the same user and item from then on, within the window.
+
+    Parameters
+    ----------
+    events : pandas or polars DataFrame
+        One event a row, in any order, clean (see :func:`clean_log`).
+    impressions : pandas or polars DataFrame, optional
+        One decision a row. Columns other than those named here are kept as features.
+    user, item, time : str
+        Columns, the same in all tables.
+    event : str, optional
+        Column of `events`: the kind.
+    outcome : str or list of str, optional
+        The kinds of event that count as the outcome; all by default.
+    window : str or number
+        How long after the decision an event counts: ``"7D"``, or in the units of
+        numeric times.
+    exposure : str or list of str, optional
+        Without impressions: the kinds of event that are showings.
+    treatment, propensity : str, optional
+        Columns of the decisions: what was done (0: not shown), and the probability of
+        that. Without `treatment`, every decision is a showing.
+    value : str, optional
+        Column of `events`, for "sum" and "first".
+    aggregate : {"any", "count", "sum", "first"}, default="any"
+        The outcome: whether there was an event, how many, the sum of their values (0
+        without any), or the first one's value (NaN without any).
+    users, items : pandas or polars DataFrame, optional
+        Tables of features, joined by id. With a column `time` they say what became
+        known when, and the last row strictly before the decision counts.
+    features : dict of str to callable or transformer, optional
+        Further features. A callable gets ``(decisions, events)``, frames sorted by
+        time, the decisions without outcomes, and returns an array or frame of a row a
+        decision; a transformer (:class:`PastAggregates`) is fitted on the events.
+        Results are columns ``<name>``, or ``<name>_<column>`` where there are several.
+    n_unexposed : int, default=0
+        At each moment of a showing, so many items are drawn from the catalogue
+        (`items`, else those decided about) as not shown; those shown to the user within
+        a window of the moment are dropped. Their ``sample_weight``, items over draws,
+        makes them stand for all the items not shown then. The decision's own columns
+        are missing in such rows.
+    negative_fraction : float in (0, 1], default=1.0
+        Share of the rows of outcome 0 (or NaN) to keep, at random; their weight rises
+        by its inverse.
+    incomplete : {"drop", "keep"}, default="drop"
+        What to do with decisions whose window is not over when the log ends. If kept,
+        their outcome is NaN.
+    until : datetime or number, optional
+        The end of the log; by default the last time in it.
+    timezone : str, optional
+        The zone of times without one.
+    leak_checks : int, default=8
+        Each feature is computed again so many times from the events before some
+        decision only, and must not change for the decisions up to then.
+    random_state : int, RandomState instance or None, default=None
+
+    Returns
+    -------
+    DataFrame
+        A row a decision, sorted by time: ids, time, the decision's own columns,
+        ``treatment``, ``outcome``, ``propensity`` (where logged, NaN for sampled rows)
+        and ``sample_weight``, then columns of `users`, `items` and `features`.
+        ``attrs["rows"]`` counts decisions, those incomplete, those sampled, and
+        negatives left out.
+
+    Raises
+    ------
+    ValueError
+        If a feature looks past the decision, keys are duplicated, ids or times are
+        missing or not comparable, or a column or option is unknown.
+
+    Notes
+    -----
+    The decisions' own columns, and tables without times, are taken to be known at the
+    decision: nothing in the data can tell. Unexposed rows are pairs without a showing
+    from a window before to a window after, so that no showing is in their outcome.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from sklearn_causalrec.interactions import PastAggregates, build_examples
+    >>> shown = pd.DataFrame({"user": ["a", "a", "b"], "item": ["x", "y", "x"],
+    ...                       "time": [1, 5, 6], "shown": [1, 0, 1]})
+    >>> events = pd.DataFrame({"user": ["a", "a", "b"], "item": ["x", "y", "x"],
+    ...                        "time": [2, 9, 20], "event": "purchase"})
+    >>> examples = build_examples(
+    ...     events, shown, user="user", item="item", time="time", event="event",
+    ...     outcome="purchase", window=3, treatment="shown",
+    ...     features={"past": PastAggregates(by="user")},
+    ... )
+    >>> examples[["user", "treatment", "outcome", "past_user_past_count"]]
+      user  treatment  outcome  past_user_past_count
+    0    a          1      1.0                   0.0
+    1    a          0      0.0                   1.0
+    2    b          1      0.0                   0.0
+    """
+    if aggregate not in _AGGREGATES:
+        raise ValueError(f"aggregate must be one of {_AGGREGATES}, got {aggregate!r}.")
+    if incomplete not in ("drop", "keep"):
+        raise ValueError(f'incomplete must be "drop" or "keep", got {incomplete!r}.')
+    if aggregate in ("sum", "first") and value is None:
+        raise ValueError(f"aggregate={aggregate!r} needs value=, a column of events.")
+    if outcome is not None and event is None:
+        raise ValueError("outcome= are values of event=: name its column.")
+    check_scalar(n_unexposed, "n_unexposed", Integral, min_val=0)
+    check_scalar(leak_checks, "leak_checks", Integral, min_val=0)
+    check_scalar(
+        negative_fraction, "negative_fraction", Real, min_val=0, max_val=1,
+        include_boundaries="right",
+    )  # fmt: skip
+    rng = check_random_state(random_state)
+    ids = {"user": user, "item": item}
+    tables = {"events": events, "impressions": impressions}
+    tables |= {"users": users, "items": items}
+    frames = {k: as_frame(t, k) for k, t in tables.items() if t is not None}
+    _same_clock([(k, f[time]) for k, f in frames.items() if time in f], timezone)
+    events = _table(events, "events", ids, time, timezone)
+    check_columns(events, event=event, value=value)
+    if impressions is not None:
+        impressions = _table(impressions, "impressions", ids, time, timezone)
+    length = as_window(window, events[time])
+    decisions, shown = _decisions(
+        events, impressions, event, exposure, treatment, propensity
+    )
+    keys = [user, item]
+    for key in keys:
+        if not decisions[key].isin(events[key].unique()).any():
+            raise ValueError(
+                f"No {key!r} of the decisions is in the events: {decisions[key][0]!r} "
+                f"there, {events[key][0]!r} here. Are they spelt alike?"
+            )
+    twice = decisions.duplicated([*keys, time])
+    if twice.any():
+        row = decisions.loc[twice, [*keys, time]].iloc[0].to_dict()
+        raise ValueError(
+            f"{int(twice.sum())} decisions are there twice, the first {row}: one row a "
+            "decision. Clean the log first (clean_log)."
+        )
+    if taken := {"outcome", "sample_weight"} & set(decisions.columns):
+        raise ValueError(f"The decisions have a column {taken.pop()!r}: rename it.")
+    decisions["sample_weight"] = 1.0
+    rows = {"decisions": len(decisions)}
+
+    if n_unexposed:
+        catalogue = catalogue_of(
+            decisions[[item]] if items is None else items, item, time
+        )
+        sampled = sample_unexposed(
+            decisions, shown, catalogue, n_unexposed, user, item, time, length, rng
+        ).assign(treatment=0)
+        decisions = pd.concat([decisions, sampled], ignore_index=True)
+        decisions = decisions.sort_values(time, kind="stable", ignore_index=True)
+        rows["sampled"] = len(sampled)
+
+    wanted = events
+    if outcome is not None:
+        wanted = events[events[event].isin(_as_list(outcome))]
+        if wanted.empty:
+            raise ValueError(f"No event is an outcome={outcome!r}.")
+    followed = outcomes_within(
+        decisions, wanted, keys, time, length, aggregate, value
+    )  # fmt: skip
+    end = max(events[time].max(), decisions[time].max())
+    if until is not None:
+        end = as_times([until], "until", timezone=timezone).iloc[0]
+    over = (decisions[time] + length <= end).to_numpy()
+    followed[~over] = np.nan
+    rows["incomplete"] = int((~over).sum())
+
+    positive = np.nan_to_num(followed) != 0
+    keep = over | (incomplete == "keep")
+    if negative_fraction < 1:
+        left_out = ~positive & over & (rng.uniform(size=len(over)) >= negative_fraction)
+        rows["negatives_left_out"] = int((left_out & keep).sum())
+        keep &= ~left_out
+        thinned = decisions["sample_weight"] / negative_fraction
+        decisions["sample_weight"] = decisions["sample_weight"].where(
+            positive | ~over, thinned
+        )
+    decisions = decisions[keep].reset_index(drop=True)
+    followed, positive = followed[keep], positive[keep]
+
+    for name, table, key in (("users", users, user), ("items", items, item)):
+        if table is not None:
+            decisions = join_table(decisions, table, key, time, name, timezone)
+    context = decisions.drop(columns=["sample_weight", "propensity"], errors="ignore")
+    added = []
+    for name, feature in (features or {}).items():
+        result = evaluate_feature(name, feature, context, events)
+        refuse_leaks(
+            name, feature, result, context, events, time, user, positive,
+            leak_checks, rng,
+        )  # fmt: skip
+        added.append(result)
+    decisions["outcome"] = followed
+    columns = [c for c in decisions.columns if c not in _MADE]
+    columns += [c for c in _MADE if c in decisions.columns]
+    examples = pd.concat([decisions[columns], *added], axis=1)
+    if not examples.columns.is_unique:
+        clash = examples.columns[examples.columns.duplicated()][0]
+        raise ValueError(f"Two columns would be called {clash!r}: rename one.")
+    examples.attrs["rows"] = {**rows, "examples": len(examples)}
+    return examples

@@ -1,0 +1,421 @@
+"""Transformers of text, times and vectors that give named, dense columns."""
+
+import numpy as np
+import pandas as pd
+from scipy import sparse
+from sklearn.base import BaseEstimator, TransformerMixin, clone
+from sklearn.decomposition import TruncatedSVD
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.utils.validation import check_is_fitted
+
+from sklearn_causalrec.interactions.times import as_frame, as_times, has_zone
+
+_CYCLES = {"hour": 24, "weekday": 7, "month": 12}
+_PARTS = ("hour", "weekday", "month", "weekend", "elapsed")
+
+
+class _ByColumn(TransformerMixin, BaseEstimator):
+    """Fits something to each column of a frame; names follow the columns'."""
+
+    def _columns(self, X, *, reset):
+        if isinstance(X, pd.Series):
+            X = X.to_frame()
+        frame = as_frame(X)
+        names = [str(c) for c in frame.columns]
+        if reset:
+            if len(frame) == 0:
+                raise ValueError("X is empty.")
+            self.feature_names_in_ = np.array(names, dtype=object)
+            self.n_features_in_ = len(names)
+        elif names != list(self.feature_names_in_):
+            raise ValueError(
+                f"The columns were {list(self.feature_names_in_)} in fit and are "
+                f"{names} here."
+            )
+        return [(name, frame.iloc[:, j]) for j, name in enumerate(names)]
+
+    def get_feature_names_out(self, input_features=None):
+        check_is_fitted(self, "feature_names_in_")
+        return np.array(self._names_out, dtype=object)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.two_d_array = False
+        tags.input_tags.string = True
+        tags.input_tags.allow_nan = True
+        return tags
+
+
+def _texts(name, values):
+    """A column as text, what is missing as empty text."""
+    missing = values.isna().to_numpy()
+    texts = values.to_numpy(dtype=object)
+    for row in np.flatnonzero(~missing):
+        if not isinstance(texts[row], str):
+            raise ValueError(
+                f"The text column {name!r} holds {texts[row]!r} in row {row}."
+            )
+    return np.where(missing, "", texts)
+
+
+class TextBag(_ByColumn):
+    """Bags of words of text columns, as dense columns.
+
+    :class:`~sklearn.feature_extraction.text.TfidfVectorizer` column by column, but for
+    frames: it takes any number of columns, reads a missing text as an empty one, and
+    its output is dense, so that ``set_output(transform="pandas")`` works.
+
+    Parameters
+    ----------
+    vectorizer : transformer of texts, default=None
+        Fitted to each column. None: ``TfidfVectorizer(max_features=max_features,
+        sublinear_tf=True, strip_accents="unicode")``.
+    max_features : int, default=200
+        Most frequent words of a column, with the default vectorizer.
+    n_components : int, default=None
+        Reduces each column's bag to so many dimensions (or fewer, where it has fewer
+        words) by :class:`~sklearn.decomposition.TruncatedSVD`.
+    random_state : int, RandomState instance or None, default=None
+        Of the reduction.
+
+    Attributes
+    ----------
+    vectorizers_ : dict of str to vectorizer
+    reducers_ : dict of str to TruncatedSVD
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from sklearn_causalrec.interactions import TextBag
+    >>> X = pd.DataFrame({"title": ["a golden story", None, "golden tools"]})
+    >>> TextBag().set_output(transform="pandas").fit_transform(X).round(1)
+       title_golden  title_story  title_tools
+    0           0.6          0.8          0.0
+    1           0.0          0.0          0.0
+    2           0.6          0.0          0.8
+    """
+
+    def __init__(
+        self, vectorizer=None, *, max_features=200, n_components=None, random_state=None
+    ):
+        self.vectorizer = vectorizer
+        self.max_features = max_features
+        self.n_components = n_components
+        self.random_state = random_state
+
+    def fit(self, X, y=None):
+        """Learn the words of each column.
+
+        Parameters
+        ----------
+        X : pandas or polars DataFrame of shape (n, p), or Series
+        y : None
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If a column has no word at all, or something other than text.
+        """
+        self.vectorizers_, self.reducers_, self._names_out = {}, {}, []
+        for name, values in self._columns(X, reset=True):
+            vectorizer = self.vectorizer
+            if vectorizer is None:
+                vectorizer = TfidfVectorizer(
+                    max_features=self.max_features,
+                    sublinear_tf=True,
+                    strip_accents="unicode",
+                )
+            try:
+                vectorizer = clone(vectorizer).fit(_texts(name, values))
+            except ValueError as error:
+                if "vocabulary" not in str(error) and "no terms" not in str(error):
+                    raise
+                raise ValueError(
+                    f"The text column {name!r} holds no word: all of it is missing, "
+                    "empty, or stop words. Leave it out."
+                ) from None
+            self.vectorizers_[name] = vectorizer
+            words = vectorizer.get_feature_names_out()
+            if self.n_components is not None and len(words) > self.n_components:
+                reducer = TruncatedSVD(
+                    self.n_components, random_state=self.random_state
+                )
+                bag = vectorizer.transform(_texts(name, values))
+                self.reducers_[name] = reducer.fit(bag)
+                words = range(self.n_components)
+            self._names_out += [f"{name}_{word}" for word in words]
+        return self
+
+    def transform(self, X):
+        """The words of each text.
+
+        Parameters
+        ----------
+        X : pandas or polars DataFrame of shape (n, p), or Series
+
+        Returns
+        -------
+        ndarray of shape (n, n_words)
+        """
+        check_is_fitted(self, "vectorizers_")
+        bags = []
+        for name, values in self._columns(X, reset=False):
+            bag = self.vectorizers_[name].transform(_texts(name, values))
+            if name in self.reducers_:
+                bag = self.reducers_[name].transform(bag)
+            bags.append(bag.toarray() if sparse.issparse(bag) else np.asarray(bag))
+        return np.hstack(bags)
+
+
+class TextEmbedding(_ByColumn):
+    """Embeddings of text columns by a sentence-transformers model.
+
+    Parameters
+    ----------
+    model : str or object, default="all-MiniLM-L6-v2"
+        Name or folder of a model of the package sentence-transformers, which has to be
+        installed for it; or any object with ``encode(list of str)`` that returns an
+        array of a row a text.
+
+    Attributes
+    ----------
+    model_ : object
+
+    Notes
+    -----
+    Each different text is encoded once. A missing text is an empty one.
+    """
+
+    def __init__(self, model="all-MiniLM-L6-v2"):
+        self.model = model
+
+    def fit(self, X, y=None):
+        """Load the model, and learn the size of its vectors.
+
+        Parameters
+        ----------
+        X : pandas or polars DataFrame of shape (n, p), or Series
+        y : None
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ImportError
+            If the model is a name and sentence-transformers is not installed.
+        """
+        columns = self._columns(X, reset=True)
+        self.model_ = self.model
+        if isinstance(self.model, str):
+            try:
+                from sentence_transformers import SentenceTransformer
+            except ImportError:
+                raise ImportError(
+                    f"TextEmbedding({self.model!r}) needs the package "
+                    "sentence-transformers: pip install sentence-transformers. Without "
+                    "it, use TextBag, or pass an object with a method encode."
+                ) from None
+            self.model_ = SentenceTransformer(self.model)
+        size = np.shape(self.model_.encode([""]))[1]
+        self._names_out = [f"{name}_{j}" for name, _ in columns for j in range(size)]
+        return self
+
+    def transform(self, X):
+        """Encode the texts.
+
+        Parameters
+        ----------
+        X : pandas or polars DataFrame of shape (n, p), or Series
+
+        Returns
+        -------
+        ndarray of shape (n, n_columns * size)
+        """
+        check_is_fitted(self, "model_")
+        parts = []
+        for name, values in self._columns(X, reset=False):
+            codes, unique = pd.factorize(_texts(name, values))
+            parts.append(np.asarray(self.model_.encode(list(unique)))[codes])
+        return np.hstack(parts)
+
+
+class CalendarFeatures(_ByColumn):
+    """Hour, weekday, month, weekend and elapsed time of columns of datetimes.
+
+    Parameters
+    ----------
+    parts : tuple, default=("hour", "weekday", "month", "weekend", "elapsed")
+        Which. The first three are places on a circle, a sine and a cosine each;
+        "elapsed" is in days since the earliest time of ``fit``.
+    timezone : str, optional
+        Whose hours and days: times with a zone are brought there, those without are
+        taken to be there already. None: UTC.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from sklearn_causalrec.interactions import CalendarFeatures
+    >>> X = pd.DataFrame({"time": pd.to_datetime(["2024-01-06T06", "2024-01-08T00"])})
+    >>> calendar = CalendarFeatures(parts=("hour", "weekend"))
+    >>> calendar.set_output(transform="pandas").fit_transform(X).round(1)
+       time_hour_sin  time_hour_cos  time_weekend
+    0            1.0            0.0           1.0
+    1            0.0            1.0           0.0
+    """
+
+    def __init__(self, parts=_PARTS, *, timezone=None):
+        self.parts = parts
+        self.timezone = timezone
+
+    def _local(self, name, values):
+        zoned = has_zone(values)
+        times = as_times(values, name, timezone=None if zoned else self.timezone)
+        if times.dtype.kind != "M":
+            raise ValueError(
+                f"The column {name!r} holds numbers, which have no calendar. Convert "
+                'them first, for instance with pd.to_datetime(…, unit="s").'
+            )
+        if self.timezone is not None:
+            times = times.dt.tz_localize("UTC").dt.tz_convert(self.timezone)
+            times = times.dt.tz_localize(None)
+        return times
+
+    def fit(self, X, y=None):
+        """Learn where time begins.
+
+        Parameters
+        ----------
+        X : pandas or polars DataFrame of shape (n, p), or Series
+        y : None
+
+        Returns
+        -------
+        self
+        """
+        if unknown := [part for part in self.parts if part not in _PARTS]:
+            raise ValueError(f"parts must be some of {_PARTS}, got {unknown[0]!r}.")
+        self.start_, self._names_out = {}, []
+        for name, values in self._columns(X, reset=True):
+            self.start_[name] = self._local(name, values).min()
+            for part in self.parts:
+                ends = ("_sin", "_cos") if part in _CYCLES else ("",)
+                self._names_out += [f"{name}_{part}{end}" for end in ends]
+        return self
+
+    def transform(self, X):
+        """The calendar of each time.
+
+        Parameters
+        ----------
+        X : pandas or polars DataFrame of shape (n, p), or Series
+
+        Returns
+        -------
+        ndarray of shape (n, n_columns)
+        """
+        check_is_fitted(self, "start_")
+        columns = []
+        for name, values in self._columns(X, reset=False):
+            times = self._local(name, values)
+            day = times.dt
+            values = {
+                "hour": day.hour + day.minute / 60 + day.second / 3600,
+                "weekday": day.day_of_week,
+                "month": day.month - 1 + (day.day - 1) / day.days_in_month,
+            }
+            for part in self.parts:
+                if part in _CYCLES:
+                    angle = 2 * np.pi * values[part].to_numpy() / _CYCLES[part]
+                    columns += [np.sin(angle), np.cos(angle)]
+                elif part == "weekend":
+                    columns.append((day.day_of_week >= 5).to_numpy(float))
+                else:
+                    elapsed = times - self.start_[name]
+                    columns.append((elapsed / pd.Timedelta("1D")).to_numpy())
+        return np.column_stack(columns)
+
+
+class DenseVectors(_ByColumn):
+    """Columns of vectors, of images or other embeddings, as columns of numbers.
+
+    A missing vector is zeros, and the column ``<name>_missing`` says so.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from sklearn_causalrec.interactions import DenseVectors
+    >>> X = pd.DataFrame({"image": [[1.0, 2.0], None]})
+    >>> DenseVectors().set_output(transform="pandas").fit_transform(X)
+       image_0  image_1  image_missing
+    0      1.0      2.0            0.0
+    1      0.0      0.0            1.0
+    """
+
+    def fit(self, X, y=None):
+        """Learn the vectors' sizes.
+
+        Parameters
+        ----------
+        X : pandas or polars DataFrame of shape (n, p), or Series
+        y : None
+
+        Returns
+        -------
+        self
+        """
+        self.sizes_, self._names_out = {}, []
+        for name, values in self._columns(X, reset=True):
+            lengths = values.dropna().map(np.size)
+            if lengths.empty:
+                raise ValueError(f"The column {name!r} holds no vector: leave it out.")
+            self.sizes_[name] = size = int(lengths.iloc[0])
+            self._names_out += [f"{name}_{j}" for j in range(size)]
+            self._names_out.append(f"{name}_missing")
+        return self
+
+    def transform(self, X):
+        """The vectors, side by side.
+
+        Parameters
+        ----------
+        X : pandas or polars DataFrame of shape (n, p), or Series
+
+        Returns
+        -------
+        ndarray of shape (n, n_columns), float64
+
+        Raises
+        ------
+        ValueError
+            If a vector is of another length, or not of finite numbers.
+        """
+        check_is_fitted(self, "sizes_")
+        parts = []
+        for name, values in self._columns(X, reset=False):
+            missing = values.isna().to_numpy()
+            out = np.zeros((len(values), self.sizes_[name] + 1))
+            out[missing, -1] = 1.0
+            given = values.to_numpy(dtype=object)
+            for row in np.flatnonzero(~missing):
+                try:
+                    out[row, :-1] = np.ravel(given[row])
+                    if np.size(given[row]) != self.sizes_[name]:
+                        raise ValueError
+                except (TypeError, ValueError):
+                    raise ValueError(
+                        f"The column {name!r} holds {given[row]!r} in row {row}, not a "
+                        f"vector of {self.sizes_[name]} numbers."
+                    ) from None
+            if not np.isfinite(out).all():
+                row = int(np.argwhere(~np.isfinite(out))[0, 0])
+                raise ValueError(
+                    f"The column {name!r} has a vector that is not finite in row {row}."
+                )
+            parts.append(out)
+        return np.hstack(parts)
