@@ -133,7 +133,7 @@ def refuse_leaks(
                     f"The feature {column!r} looks past the decision: for user "
                     f"{decisions[user].iloc[i]!r} at {decisions[time].iloc[i]} it is "
                     f"{whole.tolist()[i]!r}, but {part.tolist()[i]!r} when only the "
-                    f"events before {at[row]} are known. Use what happened strictly before a "
-                    "decision's time, for instance PastAggregates or merge_asof with "
-                    "allow_exact_matches=False."
+                    f"events before {at[row]} are known. Use what happened strictly "
+                    "before a decision's time, for instance PastAggregates or "
+                    "merge_asof with allow_exact_matches=False."
                 )
