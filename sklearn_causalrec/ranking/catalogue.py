@@ -31,6 +31,8 @@ class Catalogue:
         The last row, the mean, stands for users not seen. Likewise ``item_table``.
     context : ndarray of shape (p,)
     seen : csr_array of shape (n_users + 1, n_items + 1), bool
+    share : float
+        Of all pairs, those logged.
     """
 
     def __init__(self, features, user, item, n_users, n_items):
@@ -58,6 +60,7 @@ class Catalogue:
         shape = (n_users + 1, n_items + 1)
         ones = np.ones(len(user), bool)
         self.seen = csr_array((ones, (user, item)), shape=shape)
+        self.share = self.seen.nnz / (n_users * n_items)
 
     def rows(self, user, item, context=None):
         """Features of the pairs (user[i], item[i]); (n, p) float32."""
