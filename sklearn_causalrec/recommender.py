@@ -1,10 +1,8 @@
 """CausalDNNRecommender: the estimator."""
 
 import copy
-from collections.abc import Callable
 from functools import partial
 from numbers import Integral, Real
-from typing import NamedTuple
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -30,14 +28,7 @@ from sklearn_causalrec.networks.modules import ACTIVATIONS
 from sklearn_causalrec.networks.objectives import OBJECTIVES, check_objective
 from sklearn_causalrec.networks.training import resolve_device
 from sklearn_causalrec.progress import Progress
-from sklearn_causalrec.ranking.catalogue import Catalogue
-
-
-class PairScores(NamedTuple):
-    """Scores of pairs: of encoded rows, and of whole blocks where that is faster."""
-
-    rows: Callable
-    matrix: Callable | None
+from sklearn_causalrec.ranking.catalogue import Catalogue, PairScores
 
 
 def _is_classifier(estimator):

@@ -1,7 +1,17 @@
 """The catalogue of a log: its users and items, their features, and the pairs seen."""
 
+from collections.abc import Callable
+from typing import NamedTuple
+
 import numpy as np
 from scipy.sparse import csr_array
+
+
+class PairScores(NamedTuple):
+    """Scores of pairs: of encoded rows, and of whole blocks where that is faster."""
+
+    rows: Callable
+    matrix: Callable | None
 
 
 def _constant_within(codes, n_codes, column):
