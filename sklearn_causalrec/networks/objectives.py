@@ -247,8 +247,8 @@ class Objective(nn.Module):
         n_arms = output.outcome.shape[1]
         rows, arm = batch.get("weight"), batch["treatment"].unsqueeze(1)
         predicted = output.outcome.gather(1, arm)[:, 0]
-        if self.tilt is not None:
-            predicted = predicted + self.tilt * batch["shift"]
+        shift = 0.0 if self.tilt is None else self.tilt * batch["shift"]
+        predicted = predicted + shift
         if self.parts.corrects == "label":
             y = y / self.exposure_ratio(output, batch)
         w = self.row_weight(output, batch)
@@ -260,6 +260,8 @@ class Objective(nn.Module):
             e = self.loss(everywhere.outcome, imputed)
             e_rows = rows if everywhere is output else None
             imputation = output.imputation.gather(1, arm)[:, 0]
+            if self.tilt is not None:
+                imputation = imputation + shift.detach()
             e_observed = self.loss(predicted, self.label(imputation))
             loss = loss + weighted_mean(e.sum(1), e_rows) - weighted_mean(e_observed, w)
         # One outcome term an arm: keep the scale, so that l1 and l2 mean the same.
