@@ -108,7 +108,8 @@ class NaiveBayesExposure:
 class ClassifierExposure:
     """By a classifier that tells logged pairs from as many drawn evenly from all.
 
-    It sees the features, the user's number of rows and the item's, both as log(1 + n).
+    It sees the features, the user's number of other items and the item's of other
+    users, both as log(1 + n).
     Assumes that exposure depends on these alone. Ratios of logged rows are
     cross-fitted.
 
@@ -126,8 +127,8 @@ class ClassifierExposure:
                 "An estimator as exposure_model tells logged pairs from all pairs: "
                 'name the columns of both, user="…" and item="…".'
             )
-        seen = csr_array(catalogue.seen, dtype=np.float64)
-        self.activity = [np.log1p(seen.sum(1)), np.log1p(seen.sum(0))]
+        self.seen = csr_array(catalogue.seen, dtype=np.float64)
+        self.counts = self.seen.sum(1), self.seen.sum(0)
         n = len(rows)
         user = rng.randint(catalogue.n_users, size=n)
         item = rng.randint(catalogue.n_items, size=n)
@@ -144,8 +145,11 @@ class ClassifierExposure:
         return self
 
     def _inputs(self, features, user, item):
-        return np.column_stack([features, self.activity[0][user],
-                                self.activity[1][item]])  # fmt: skip
+        # A logged pair counts in its own user and item: leave it out, or pairs logged
+        # evenly look chosen.
+        own = self.seen[user, item]
+        counts = [count[ids] - own for count, ids in zip(self.counts, (user, item))]
+        return np.column_stack([features, *np.log1p(counts)])
 
     @staticmethod
     def _odds(p):
