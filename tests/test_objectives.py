@@ -267,8 +267,8 @@ def test_relmf_tells_relevance_from_clicks():
         p = model.predict_proba(pairs)[:, 1]
         bias = pd.Series(p - relevance).groupby(pairs["item"]).mean()
         found[name, known is None] = bias.abs().mean()
-    assert found["relmf", True] < 0.3 * found["naive", True]
-    assert found["relmf", False] < 0.3 * found["naive", True]
+    assert found["relmf", True] < 0.5 * found["naive", True]
+    assert found["relmf", False] < 0.5 * found["naive", True]
 
 
 def popular_in_waves(seed=0, n_items=20, n=12000):
