@@ -433,6 +433,16 @@ def test_naive_bayes_undoes_selection_on_the_outcome():
     assert means["targeted"] == pytest.approx(y.mean(), abs=0.08)
 
 
+def test_a_net_with_a_tilt_goes_on_with_rows_of_the_system_alone():
+    pairs, y, shown = shown_by_item()
+    known = np.where(np.arange(len(pairs)) % 9 == 0, 0.1, np.nan)
+    model = CausalDNNRecommender(**CONSTANT, objective="dr")
+    model.partial_fit(pairs[shown], y[shown], propensity=known[shown])
+    assert model.nets_[0].criterion_.tilt is not None
+    model.partial_fit(pairs[shown], y[shown])
+    assert np.isfinite(model.predict(pairs)).all()
+
+
 def test_a_given_propensity_wins():
     pairs, y, shown = shown_by_item()
     known = np.linspace(0.2, 0.8, shown.sum())

@@ -123,8 +123,12 @@ class Ensemble:
         """What the tilt multiplies: popularity, or whether the system chose the row."""
         if self.parts.corrects == "popularity":
             return popularity_shift(rows)
-        random = self.randomized(rows)
-        return None if random is None else ~random
+        going_on = bool(self.nets) and self.nets[0].criterion_.tilt is not None
+        if self.randomized(rows) is None and not going_on:
+            return None
+        if rows.propensity is None:
+            return np.ones(len(rows))
+        return np.isnan(rows.propensity)
 
     def _net(self, rows, pairs):
         s, encoder = self.settings, self.encoder
