@@ -20,7 +20,7 @@ _PUBLIC = {
     "effect": "sklearn_causalrec.inspection",
     "recommend": "sklearn_causalrec.inspection",
 }
-_MODULES = ("datasets", "interactions", "metrics", "plot")
+_MODULES = ("baselines", "datasets", "interactions", "metrics", "plot")
 
 __all__ = [*_PUBLIC, *_MODULES, "__version__"]
 

@@ -42,7 +42,7 @@ class EffectMixin:
         if len(self.arms_) == 1:
             if (
                 self.objective == "targeted"
-                and self.catalogue_ is not None
+                and (self.catalogue_ is not None or rows.exposure is not None)
                 and self.ensemble_.randomized(rows) is None
                 and len(rows) >= 2 * n_folds
             ):
@@ -61,7 +61,6 @@ class EffectMixin:
             )
             return
         fold = stratified_folds(rows.arm, n_folds, rng)
-        settings["catalogue"] = None
         if len(rows) >= MANY_ROWS:
             # One validation part speaks for the networks of all folds.
             settings["epochs"] = self.ensemble_.best_epoch(self.max_epochs)

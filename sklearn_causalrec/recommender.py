@@ -1,16 +1,14 @@
 """CausalDNNRecommender: the estimator."""
 
 import copy
-from collections.abc import Callable
 from functools import partial
 from numbers import Integral, Real
-from typing import NamedTuple
 
 import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.metrics import accuracy_score, r2_score
 from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
@@ -20,23 +18,17 @@ from sklearn_causalrec.effects import MAX_SEED, EffectMixin
 from sklearn_causalrec.inspection import recommend
 from sklearn_causalrec.interactions.columns import ROLES, ColumnRoles
 from sklearn_causalrec.interactions.encoding import LogEncoder
+from sklearn_causalrec.interactions.exposure import make_exposure
 from sklearn_causalrec.interactions.validation import (
     arm_codes,
     unchanged_on_failure,
 )
 from sklearn_causalrec.networks.ensemble import Ensemble
 from sklearn_causalrec.networks.modules import ACTIVATIONS
-from sklearn_causalrec.networks.objectives import OBJECTIVES
+from sklearn_causalrec.networks.objectives import OBJECTIVES, check_objective
 from sklearn_causalrec.networks.training import resolve_device
 from sklearn_causalrec.progress import Progress
-from sklearn_causalrec.ranking.catalogue import Catalogue
-
-
-class PairScores(NamedTuple):
-    """Scores of pairs: of encoded rows, and of whole blocks where that is faster."""
-
-    rows: Callable
-    matrix: Callable | None
+from sklearn_causalrec.ranking.catalogue import Catalogue, PairScores
 
 
 def _is_classifier(estimator):
@@ -75,12 +67,22 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
     activation : {"relu", "elu", "gelu", "tanh"}, default="relu"
     input_noise : float, default=0.0
         Standard deviation of noise on standardised features while training.
-    objective : {"targeted", "naive", "ips", "snips", "dr"}, default="targeted"
-        "naive" weighs rows equally. "ips", "snips" and "dr" weigh by the inverse
-        exposure probability: right where exposure depends on what is in X, at a price
-        in variance, which with one arm costs ranking. "targeted" fits as "naive", with
-        targeted regularisation [2]_; with one arm it then moves the average, not the
-        ranking. See :class:`~sklearn_causalrec.networks.objectives.Objective`.
+    objective : str, default="targeted"
+        "naive" weighs rows equally. "ips", "snips", "dr", "mrdr" and "stable_dr" weigh
+        by the inverse exposure probability: right where exposure depends on what is in
+        X, at a price in variance, which with one arm costs ranking. "targeted" fits as
+        "naive", with targeted regularisation [2]_; with one arm it then moves the
+        average, not the ranking. "uplift_rank" (several arms) ranks by effect, "escm2"
+        is for a conversion after a click, "relmf" for implicit feedback, "pda" for
+        popularity that drives both. What each assumes, and where it is wrong:
+        :class:`~sklearn_causalrec.networks.objectives.Objective`.
+    exposure_model : {"auto", "head", "popularity", "naive_bayes"} or classifier, \
+            default="auto"
+        With one arm, how likely a pair is logged: a head of the networks, the item's
+        popularity, the outcome's marginal among rows shown at random, or a classifier
+        of logged against all pairs that sees the features and how often user and item
+        were logged. "auto": the popularity for "relmf", else the head. A given
+        propensity always wins.
     clip : float, default=0.05
         Exposure probabilities count as at least this.
     effect_learner : {"stacked", "t"}, default="stacked"
@@ -137,7 +139,9 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         A record an epoch: member, epoch, train_loss, valid_loss, valid_score (R^2 or
         area under the ROC curve), seconds.
     overlap_ : dict or None
-        Share of rows clipped, effective sample size by arm.
+        ``clipped``, the share of rows clipped; by arm the ``effective_sample_size`` and
+        the ``calibration``, the mean of the inverse probability before clipping, which
+        is 1 where probabilities are right. With one arm, of density ratios.
     device_ : str
     n_iter_ : int
     n_features_in_ : int
@@ -187,6 +191,10 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         "activation": [StrOptions(set(ACTIVATIONS))],
         "input_noise": [Interval(Real, 0, None, closed="left")],
         "objective": [StrOptions(set(OBJECTIVES))],
+        "exposure_model": [
+            StrOptions({"auto", "head", "popularity", "naive_bayes"}),
+            HasMethods(["fit", "predict_proba"]),
+        ],
         "effect_learner": [StrOptions({"stacked", "t"})],
         "n_folds": [Interval(Integral, 2, None, closed="left")],
         "clip": [Interval(Real, 0, 1, closed="neither")],
@@ -237,6 +245,7 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         activation="relu",
         input_noise=0.0,
         objective="targeted",
+        exposure_model="auto",
         clip=0.05,
         effect_learner="stacked",
         n_folds=5,
@@ -272,6 +281,7 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         self.activation = activation
         self.input_noise = input_noise
         self.objective = objective
+        self.exposure_model = exposure_model
         self.clip = clip
         self.effect_learner = effect_learner
         self.n_folds = n_folds
@@ -423,6 +433,8 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         given = (X, y, treatment, propensity, sample_weight)
         rows = self.encoder_.fit_rows(self, *given, first=not again)
         self.arms_ = self.encoder_.arms
+        given = self.encoder_.roles.named
+        check_objective(self.objective, len(self.arms_), _is_classifier(self), given)
         if _is_classifier(self):
             self.classes_ = self.encoder_.classes
         return rows
@@ -436,6 +448,7 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
             self.catalogue_ = Catalogue(
                 rows.features, rows.user, rows.item, n_users, n_items
             )
+        self.exposure_ = self._fit_exposure(rows)
         ensemble = Ensemble(self.get_params(), self.encoder_, self.device_)
         if again:
             ensemble.nets = self.nets_
@@ -444,7 +457,7 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
             rows,
             seeds,
             epochs=epochs,
-            catalogue=self.catalogue_ if len(self.arms_) == 1 else None,
+            catalogue=self.catalogue_,
             progress=progress.step,
         )
         self.history_ = [*self.history_, *history] if again else history
@@ -452,27 +465,54 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         self.n_iter_ = max(record["epoch"] for record in history)
         self.overlap_ = self._summarise_overlap(rows)
 
+    def _fit_exposure(self, rows):
+        """The exposure model where it is not a head; rows learn their ratio."""
+        several = len(self.arms_) > 1
+        if several and not (
+            isinstance(self.exposure_model, str)
+            and self.exposure_model in ("auto", "head")
+        ):
+            raise ValueError(
+                f"exposure_model={self.exposure_model!r} says which pairs were logged, "
+                f"where every row was shown. Here are the arms {self.arms_.tolist()}: "
+                'leave it "auto", or pass propensity= to fit.'
+            )
+        exposure = make_exposure(self.exposure_model, self.objective)
+        if exposure is not None:
+            rng = check_random_state(self.random_state)
+            rows.exposure = exposure.fit(rows, self.catalogue_, rng).logged_ratio(rows)
+        return exposure
+
     def _summarise_overlap(self, rows):
-        """How well the arms overlap: share clipped and effective sample size."""
+        """How well the arms overlap, and how well the probabilities are calibrated."""
         propensity = self._taken_propensity(rows)
         if propensity is None:
             return None
-        clipped = propensity < self.clip
-        w = rows.weight / np.maximum(propensity, self.clip)
-        ess = {}
+        clip = self.nets_[0].criterion_.clip
+        w = rows.weight / np.maximum(propensity, clip)
+        ess, calibration = {}, {}
         for code, arm in enumerate(self.arms_.tolist()):
-            mine = w[rows.arm == code]
-            ess[arm] = float(mine.sum() ** 2 / max((mine**2).sum(), 1e-300))
-        return {"clipped": float(clipped.mean()), "effective_sample_size": ess}
+            mine = rows.arm == code
+            square = max((w[mine] ** 2).sum(), 1e-300)
+            ess[arm] = float(w[mine].sum() ** 2 / square)
+            inverse = rows.weight[mine] / propensity[mine]
+            calibration[arm] = float(inverse.sum() / rows.weight.sum())
+        return {
+            "clipped": float((propensity < clip).mean()),
+            "effective_sample_size": ess,
+            "calibration": calibration,
+        }
 
     def _taken_propensity(self, rows):
-        exposure = self.ensemble_.predict(rows)[1]
-        if exposure is None:
-            return rows.propensity
-        taken = exposure[np.arange(len(rows)), rows.arm].astype(np.float64)
-        if rows.propensity is None:
-            return taken
-        return np.where(np.isnan(rows.propensity), taken, rows.propensity)
+        exposure, known = self.ensemble_.predict(rows)[1], rows.propensity
+        if known is not None and len(self.arms_) == 1 and self.objective != "relmf":
+            known = known / np.nanmean(known)  # as a density ratio
+        taken = rows.exposure
+        if exposure is not None:
+            taken = exposure[np.arange(len(rows)), rows.arm].astype(np.float64)
+        if taken is None or known is None:
+            return known if taken is None else taken
+        return np.where(np.isnan(known), taken, known)
 
     # -- what happens if it is shown -------------------------------------------
 
@@ -555,9 +595,15 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         return r2_score(y, mean, sample_weight=sample_weight)
 
     def propensity_scores(self, X):
-        """Probability of every arm, (n, n_arms), as the exposure head estimates it."""
+        """Probability of every arm, (n, n_arms), as the exposure model estimates it.
+
+        With one arm, the density of logged over that of all pairs.
+        """
         check_is_fitted(self, "nets_")
-        return self.ensemble_.predict(self.encoder_.rows(self, X))[1]
+        rows = self.encoder_.rows(self, X)
+        if self.exposure_ is not None:
+            return self.exposure_.ratio(rows)[:, None]
+        return self.ensemble_.predict(rows)[1]
 
     # -- lists -----------------------------------------------------------------
 

@@ -25,6 +25,7 @@ class Rows:
     time: np.ndarray | None = None  # (n,) sortable
     arm: np.ndarray | None = None  # (n,) codes
     propensity: np.ndarray | None = None  # (n,) of the arm taken, NaN where unknown
+    exposure: np.ndarray | None = None  # (n,) density ratio of an exposure model
     weight: np.ndarray | None = None  # (n,) mean 1
     y: np.ndarray | None = None  # (n,) in the units of y; 0 and 1 where binary
     total: float = 0.0  # the weight of all rows, as it came
@@ -113,7 +114,14 @@ class LogEncoder:
         propensity = check_propensity(propensity, len(log))
         weight = check_weight(sample_weight, log.features)
         rows = Rows(
-            log.features, log.user, log.item, log.time, arm, propensity, weight, y
+            log.features,
+            log.user,
+            log.item,
+            log.time,
+            arm,
+            propensity,
+            weight=weight,
+            y=y,
         )
         if not (weight > 0).all():
             rows = rows.take(weight > 0)

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from scipy.special import expit, logit, softmax
 
+from sklearn_causalrec.interactions.exposure import popularity_shift, randomized_rows
 from sklearn_causalrec.networks.objectives import OBJECTIVES
 from sklearn_causalrec.networks.training import (
     make_net,
@@ -28,6 +29,7 @@ def as_tensors(rows, y=None, dtype=torch.float32):
         ("arm", torch.int64),
         ("weight", dtype),
         ("propensity", dtype),
+        ("exposure", dtype),
     ):
         values = getattr(rows, name)
         if values is not None:
@@ -39,14 +41,24 @@ def as_tensors(rows, y=None, dtype=torch.float32):
 
 
 class PairSampler:
-    """As many pairs as the batch has rows, drawn evenly from all users x items."""
+    """As many pairs as the batch has rows, drawn evenly from all users x items.
 
-    def __init__(self, catalogue):
+    Parameters
+    ----------
+    catalogue : Catalogue
+    same_user : bool
+        Keep the users of the batch and draw the items alone.
+    """
+
+    def __init__(self, catalogue, same_user=False):
         self.catalogue = catalogue
+        self.same_user = same_user
 
     def __call__(self, batch, generator):
         n = len(batch["user"])
-        user = torch.randint(self.catalogue.n_users, (n,), generator=generator)
+        user = batch["user"]
+        if not self.same_user:
+            user = torch.randint(self.catalogue.n_users, (n,), generator=generator)
         item = torch.randint(self.catalogue.n_items, (n,), generator=generator)
         features = self.catalogue.rows(
             user.numpy(), item.numpy(), context=batch["features"].numpy()
@@ -67,14 +79,16 @@ class Ensemble:
 
     def __init__(self, settings, encoder, device):
         self.settings = settings
+        self.parts = OBJECTIVES[settings["objective"]]
         self.binary = encoder.binary
         self.encoder = encoder
         self.device = device
         self.nets = []
 
     def _pairs(self, catalogue):
-        unused = catalogue is None or self.settings["objective"] == "naive"
-        return None if unused else PairSampler(catalogue)
+        several = self.encoder.n_arms > 1
+        used = self.parts.term == "ranking" if several else self.parts.uses_exposure
+        return PairSampler(catalogue, several) if catalogue and used else None
 
     def _start(self, rows):
         """Intercepts of the outcome, and the tilt or None, from the marginal means."""
@@ -88,23 +102,37 @@ class Ensemble:
         arms = range(self.encoder.n_arms)
         masks = [rows.arm == arm for arm in arms]
         start = np.array([link(m) if m.any() else 0.0 for m in masks])
-        if self.randomized(rows) is None:
-            return start, None
-        system = np.isnan(rows.propensity)
-        start = np.array([link(~system)])
-        return start, link(system) - start[0]
+        random = self.randomized(rows)
+        if random is None:
+            return start, 0.0 if self.parts.corrects == "popularity" else None
+        start = np.array([link(random)])
+        return start, link(~random) - start[0]
 
     def randomized(self, rows):
-        """Rows shown at random beside others that were not, with one arm; or None."""
-        if self.encoder.n_arms > 1 or self.settings["objective"] == "naive":
+        """Rows shown at random whose contrast with the others gives the tilt; or None.
+
+        None as well where the objective ignores exposure, and where the exposure model
+        knows of selection on the outcome already.
+        """
+        if self.encoder.n_arms > 1 or not self.parts.uses_exposure:
             return None
-        if rows.propensity is None or not np.isnan(rows.propensity).any():
+        by_outcome = self.settings["exposure_model"] == "naive_bayes"
+        return None if by_outcome else randomized_rows(rows)
+
+    def _shift(self, rows):
+        """What the tilt multiplies: popularity, or whether the system chose the row."""
+        if self.parts.corrects == "popularity":
+            return popularity_shift(rows)
+        going_on = bool(self.nets) and self.nets[0].criterion_.tilt is not None
+        if self.randomized(rows) is None and not going_on:
             return None
-        return ~np.isnan(rows.propensity)
+        if rows.propensity is None:
+            return np.ones(len(rows))
+        return np.isnan(rows.propensity)
 
     def _net(self, rows, pairs):
         s, encoder = self.settings, self.encoder
-        parts = OBJECTIVES[s["objective"]]
+        parts, one_arm = self.parts, encoder.n_arms == 1
         start, tilt = self._start(rows)
         names = (
             "encoder",
@@ -122,9 +150,9 @@ class Ensemble:
             n_arms=encoder.n_arms,
             mean=encoder.mean,
             scale=encoder.scale,
-            exposure=encoder.n_arms > 1 or pairs is not None,
-            imputation=parts.imputes and (encoder.n_arms > 1 or pairs is not None),
-            shared=parts.targeted and encoder.n_arms > 1,
+            exposure=not one_arm or (pairs is not None and rows.exposure is None),
+            imputation=bool(parts.imputes) and (not one_arm or pairs is not None),
+            shared=parts.term in ("targeted", "entire space") and not one_arm,
             intercept=start,
         )
         objective = dict(
@@ -133,6 +161,7 @@ class Ensemble:
             binary=encoder.binary,
             clip=s["clip"],
             tilt=tilt,
+            share=0.0 if pairs is None else min(pairs.catalogue.share, 1.0),
         )
         batch_size = s["batch_size"]
         if batch_size == "auto":
@@ -174,7 +203,11 @@ class Ensemble:
         if self.nets:
             dtype = self.nets[0].dtype
         X, y = as_tensors(rows, self.encoder.standardized(rows.y), dtype)
-        if self.encoder.n_arms == 1 and "propensity" in X:
+        shift = self._shift(rows)
+        if shift is not None:
+            X["shift"] = torch.as_tensor(shift, dtype=dtype)
+        label = self.parts.corrects == "label"
+        if self.encoder.n_arms == 1 and "propensity" in X and not label:
             X["propensity"] = X["propensity"] / X["propensity"].nanmean()
         kept = np.arange(len(rows)) if kept is None else kept
         early = s["early_stopping"]
@@ -304,8 +337,10 @@ class Ensemble:
             mean, probability = part.predict(rows, held)
             if outcome is None:
                 outcome = np.empty((len(rows), mean.shape[1]))
-                exposure = np.empty_like(outcome)
-            outcome[held], exposure[held] = mean, probability
+                exposure = None if probability is None else np.empty_like(outcome)
+            outcome[held] = mean
+            if exposure is not None:
+                exposure[held] = probability
         return outcome, exposure
 
     def target(self, rows, fold, seeds, *, epochs, catalogue, progress=None):
@@ -324,7 +359,11 @@ class Ensemble:
         mean, ratio = self.cross_fit(
             rows, fold, seeds, epochs=epochs, catalogue=catalogue, progress=progress
         )
-        relative = ratio[:, 0] * np.average(1 / ratio[:, 0], weights=rows.weight)
+        ratio = ratio[:, 0] if rows.exposure is None else rows.exposure
+        if rows.propensity is not None:
+            known = rows.propensity / np.nanmean(rows.propensity)
+            ratio = np.where(np.isnan(known), ratio, known)
+        relative = ratio * np.average(1 / ratio, weights=rows.weight)
         clip = min(10 * self.settings["clip"], 1.0)
         w = rows.weight / np.maximum(relative, clip)
         mean, y = mean[:, 0], rows.y

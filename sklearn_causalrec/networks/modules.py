@@ -137,7 +137,7 @@ class CausalNetwork(nn.Module):
     exposure, imputation : bool
         Which heads there are beside the outcome.
     intercept : float or array of shape (n_arms,)
-        Where the outcome starts, on the link scale.
+        Where the outcome and its imputation start, on the link scale.
     shared : bool
         Whether the exposure loss shapes the representation, as in DragonNet; else
         the head reads the representation only.
@@ -184,6 +184,8 @@ class CausalNetwork(nn.Module):
         self.wide.bias.data[:] = torch.as_tensor(intercept)
         self.exposure = ReadOut(width, *sizes) if exposure else None
         self.imputation = ReadOut(width, *sizes) if imputation else None
+        if imputation:
+            self.imputation.wide.bias.data[:] = torch.as_tensor(intercept)
 
     def encode(self, x, user, item):
         """The deep part of the outcome, (n, A), and the representation under it."""

@@ -1,7 +1,17 @@
 """The catalogue of a log: its users and items, their features, and the pairs seen."""
 
+from collections.abc import Callable
+from typing import NamedTuple
+
 import numpy as np
 from scipy.sparse import csr_array
+
+
+class PairScores(NamedTuple):
+    """Scores of pairs: of encoded rows, and of whole blocks where that is faster."""
+
+    rows: Callable
+    matrix: Callable | None
 
 
 def _constant_within(codes, n_codes, column):
@@ -31,6 +41,8 @@ class Catalogue:
         The last row, the mean, stands for users not seen. Likewise ``item_table``.
     context : ndarray of shape (p,)
     seen : csr_array of shape (n_users + 1, n_items + 1), bool
+    share : float
+        Of all pairs, those logged.
     """
 
     def __init__(self, features, user, item, n_users, n_items):
@@ -58,6 +70,7 @@ class Catalogue:
         shape = (n_users + 1, n_items + 1)
         ones = np.ones(len(user), bool)
         self.seen = csr_array((ones, (user, item)), shape=shape)
+        self.share = self.seen.nnz / (n_users * n_items)
 
     def rows(self, user, item, context=None):
         """Features of the pairs (user[i], item[i]); (n, p) float32."""

@@ -1,0 +1,252 @@
+"""Baselines with the same column roles, so that nobody compares with a straw man."""
+
+from numbers import Integral, Real
+
+import numpy as np
+from scipy.sparse import csr_array, hstack
+from sklearn.base import BaseEstimator
+from sklearn.dummy import DummyRegressor
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.metrics import accuracy_score, r2_score
+from sklearn.utils import ClassifierTags, RegressorTags
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_is_fitted
+
+from sklearn_causalrec.interactions.columns import ColumnRoles
+from sklearn_causalrec.interactions.encoding import LogEncoder
+from sklearn_causalrec.interactions.validation import unchanged_on_failure
+from sklearn_causalrec.ranking.catalogue import Catalogue, PairScores
+
+
+def _is_classifier(estimator):
+    return estimator.task == "classification"
+
+
+def _one_hot(codes, n_codes):
+    """Indicators, (n, n_codes); a code not below n_codes has none."""
+    rows = np.flatnonzero(codes < n_codes)
+    ones = np.ones(len(rows))
+    return csr_array((ones, (rows, codes[rows])), shape=(len(codes), n_codes))
+
+
+class _Baseline(BaseEstimator):
+    """A linear model of the inputs that ``_inputs`` makes of the rows."""
+
+    _parameter_constraints = {
+        "task": [StrOptions({"regression", "classification"})],
+        "user": [str, Integral, None],
+        "item": [str, Integral, None],
+    }
+    verbose = 0  # recommend looks for it
+
+    def __init__(self, *, task="regression", user=None, item=None):
+        self.task = task
+        self.user = user
+        self.item = item
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.target_tags.required = True
+        if _is_classifier(self):
+            tags.estimator_type = "classifier"
+            tags.classifier_tags = ClassifierTags(multi_class=False)
+        else:
+            tags.estimator_type = "regressor"
+            tags.regressor_tags = RegressorTags()
+        return tags
+
+    def _model(self):
+        alpha = getattr(self, "alpha", 1e-6)
+        if _is_classifier(self):
+            return LogisticRegression(C=1 / alpha, tol=1e-6, max_iter=1000)
+        return Ridge(alpha, solver="auto")
+
+    def fit(self, X, y, sample_weight=None):
+        """Fit to a log in which every row was shown.
+
+        Parameters
+        ----------
+        X : array-like or pandas or polars frame of shape (n, p)
+        y : array-like of shape (n,)
+        sample_weight : array-like of shape (n,), optional
+
+        Returns
+        -------
+        self
+        """
+        with unchanged_on_failure(self):
+            self._validate_params()
+            roles = ColumnRoles(user=self.user, item=self.item)
+            self.encoder_ = LogEncoder(roles, _is_classifier(self))
+            rows = self.encoder_.fit_rows(self, X, y, None, None, sample_weight)
+            if _is_classifier(self):
+                self.classes_ = self.encoder_.classes
+            self.catalogue_ = None
+            if rows.user is not None and rows.item is not None:
+                n_users, n_items = len(self.encoder_.users), len(self.encoder_.items)
+                self.catalogue_ = Catalogue(
+                    rows.features, rows.user, rows.item, n_users, n_items
+                )
+            self._learn(rows)
+            weight = rows.weight * rows.total / rows.weight.sum()
+            inputs = self._inputs(rows)
+            if inputs.shape[1] == 0:
+                mean = np.average(rows.y, weights=weight)
+                self.model_ = DummyRegressor(strategy="constant", constant=mean)
+            else:
+                self.model_ = self._model()
+            self.model_.fit(inputs, rows.y, sample_weight=weight)
+        return self
+
+    def _learn(self, rows):
+        """What ``_inputs`` needs to know of the log."""
+
+    def _inputs(self, rows):
+        return np.empty((len(rows), 0))
+
+    def _mean_rows(self, rows):
+        inputs = self._inputs(rows)
+        if hasattr(self.model_, "predict_proba"):
+            return self.model_.predict_proba(inputs)[:, 1]
+        return self.model_.predict(inputs)
+
+    def _mean_outcome(self, X):
+        check_is_fitted(self, "model_")
+        return self._mean_rows(self.encoder_.rows(self, X))
+
+    def predict(self, X):
+        """Mean outcome of each row; the class where the outcome is binary. (n,)"""
+        mean = self._mean_outcome(X)
+        if _is_classifier(self):
+            return self.classes_[(mean > 0.5).astype(int)]
+        return mean
+
+    @available_if(_is_classifier)
+    def predict_proba(self, X):
+        """Probability of both classes; (n, 2)."""
+        p = self._mean_outcome(X)
+        return np.column_stack([1 - p, p])
+
+    def score(self, X, y, sample_weight=None):
+        """R^2, or the accuracy of a classifier."""
+        score = accuracy_score if _is_classifier(self) else r2_score
+        return score(y, self.predict(X), sample_weight=sample_weight)
+
+    def pair_scores(self, by="outcome", min_effect=None, T0=0, T1=1):
+        """What ranks the pairs in :func:`sklearn_causalrec.recommend`.
+
+        Raises
+        ------
+        ValueError
+            If effects are asked for: a baseline has none.
+        """
+        check_is_fitted(self, "model_")
+        if by == "effect" or min_effect is not None:
+            raise ValueError(
+                f"{type(self).__name__} predicts outcomes and has no effects: "
+                'recommend(..., by="outcome").'
+            )
+        return PairScores(self._mean_rows, None)
+
+
+class GlobalMean(_Baseline):
+    """The mean outcome, whatever the row.
+
+    Parameters
+    ----------
+    task : {"regression", "classification"}, default="regression"
+    user, item : str or int, default=None
+        Columns of X, by name or position.
+
+    Examples
+    --------
+    >>> from sklearn_causalrec.baselines import GlobalMean
+    >>> GlobalMean().fit([[1.0], [2.0]], [1.0, 3.0]).predict([[9.0]]).tolist()
+    [2.0]
+    """
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        if _is_classifier(self):
+            tags.classifier_tags.poor_score = True
+        else:
+            tags.regressor_tags.poor_score = True
+        return tags
+
+
+class Popularity(GlobalMean):
+    """The outcome as a linear function of log(1 + rows of the item): more of the same.
+
+    The link is logistic where the outcome is binary. Items not seen have no rows.
+
+    Parameters
+    ----------
+    task : {"regression", "classification"}, default="regression"
+    user, item : str or int, default=None
+        Columns of X, by name or position. Without item, the mean outcome.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from sklearn_causalrec.baselines import Popularity
+    >>> log = pd.DataFrame({"item": ["a", "a", "a", "b"]})
+    >>> Popularity(item="item").fit(log, [1, 1, 1, 0]).predict(log).round(2).tolist()
+    [1.0, 1.0, 1.0, 0.0]
+    """
+
+    def _learn(self, rows):
+        counts = []
+        if rows.item is not None:
+            counts = np.bincount(rows.item, rows.weight * rows.total / len(rows))
+        self.log_counts_ = np.log1p(np.append(counts, 0.0))
+
+    def _inputs(self, rows):
+        if rows.item is None:
+            return super()._inputs(rows)
+        return self.log_counts_[rows.item][:, None]
+
+
+class UserItemBias(_Baseline):
+    """A bias for every user and item and a linear term in the features: ridge or
+    logistic regression.
+
+    Parameters
+    ----------
+    task : {"regression", "classification"}, default="regression"
+    user, item : str or int, default=None
+        Columns of X, by name or position; all others are features. Ids not seen have
+        no bias.
+    alpha : float, default=2.0
+        Penalty on the squared biases and on the squared coefficients of the
+        standardised features: counts as much as so many rows.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from sklearn_causalrec.baselines import UserItemBias
+    >>> log = pd.DataFrame({"user": [1, 1, 2, 2], "item": ["a", "b", "a", "b"]})
+    >>> model = UserItemBias(user="user", item="item", alpha=1e-6)
+    >>> model.fit(log, [1.0, 2.0, 3.0, 4.0]).predict(log).round(2).tolist()
+    [1.0, 2.0, 3.0, 4.0]
+    """
+
+    _parameter_constraints = {
+        **_Baseline._parameter_constraints,
+        "alpha": [Interval(Real, 0, None, closed="neither")],
+    }
+
+    def __init__(self, *, task="regression", user=None, item=None, alpha=2.0):
+        super().__init__(task=task, user=user, item=item)
+        self.alpha = alpha
+
+    def _inputs(self, rows):
+        encoder = self.encoder_
+        features = (rows.features - encoder.mean) / encoder.scale
+        if rows.user is None and rows.item is None:
+            return features
+        parts = [csr_array(features)]
+        for codes, index in ((rows.user, encoder.users), (rows.item, encoder.items)):
+            if codes is not None:
+                parts.append(_one_hot(codes, len(index)))
+        return csr_array(hstack(parts))

@@ -1,0 +1,210 @@
+"""Exposure models of a log in which every row was shown: how likely is a pair logged?
+
+Each answers with the density of the logged pair over that of all pairs: 1 where rows
+are logged evenly, above it where the system favours them.
+"""
+
+import numpy as np
+from scipy.sparse import csr_array
+from sklearn.base import clone
+from sklearn.model_selection import StratifiedKFold, cross_val_predict
+
+TINY = 1e-6
+MAX_CLASSES = 10
+
+
+def randomized_rows(rows):
+    """Rows shown at random (of known propensity) beside others; None: no such."""
+    if rows.propensity is None or not np.isnan(rows.propensity).any():
+        return None
+    return ~np.isnan(rows.propensity)
+
+
+class PopularityExposure:
+    """By the popularity of the item alone.
+
+    Assumes that everybody is shown the popular items alike. Wrong where the system
+    personalises.
+
+    Parameters
+    ----------
+    implicit : bool
+        Rows are all pairs, y = 1 where one was clicked: the probability of exposure is
+        (clicks of the item / most clicks of an item) ** power (Saito et al. 2020).
+    power : float
+    """
+
+    def __init__(self, implicit=False, power=0.5):
+        self.implicit = implicit
+        self.power = power
+
+    def fit(self, rows, catalogue, rng):
+        if rows.item is None:
+            raise ValueError(
+                'exposure_model="popularity" counts the rows of every item: name the '
+                'item column, item="…".'
+            )
+        weight = rows.weight * rows.y if self.implicit else rows.weight
+        n_items = rows.item.max() + 1
+        counts = np.bincount(rows.item, weight, minlength=n_items)
+        self.table = counts / counts.mean()
+        if self.implicit:
+            self.table = (counts / counts.max()) ** self.power
+        return self
+
+    def ratio(self, rows):
+        """(n,); of items not seen, as of the least popular."""
+        last = len(self.table)
+        table = np.append(self.table, self.table.min())
+        return np.maximum(table[np.minimum(rows.item, last)], TINY)
+
+    logged_ratio = ratio
+
+
+class NaiveBayesExposure:
+    """By the outcome alone: P(y | logged) / P(y), the latter from the rows shown at
+    random (Schnabel et al. 2016).
+
+    Assumes that exposure depends on nothing but the outcome. Wrong where it depends on
+    the item, the user or anything else as well. Outcomes of more than ten values count
+    by their tenths.
+    """
+
+    def fit(self, rows, catalogue, rng):
+        random = randomized_rows(rows)
+        if random is None:
+            raise ValueError(
+                'exposure_model="naive_bayes" takes the outcome\'s marginal from rows '
+                "shown at random: pass propensity= to fit, the probability of those "
+                "rows and NaN for all others."
+            )
+        values = np.unique(rows.y)
+        if len(values) > MAX_CLASSES:
+            cuts = np.linspace(0, 1, MAX_CLASSES + 1)[1:-1]
+            self.edges = np.unique(np.quantile(rows.y, cuts))
+        else:
+            self.edges = (values[1:] + values[:-1]) / 2
+        shares = [self._shares(rows, ~random), self._shares(rows, random)]
+        self.table = shares[0] / shares[1]
+        return self
+
+    def _shares(self, rows, chosen):
+        """Share of every class of outcomes, with one row more of each."""
+        code = np.digitize(rows.y[chosen], self.edges)
+        n_classes = len(self.edges) + 1
+        counts = np.bincount(code, rows.weight[chosen], minlength=n_classes) + 1
+        return counts / counts.sum()
+
+    def logged_ratio(self, rows):
+        return self.table[np.digitize(rows.y, self.edges)]
+
+    def ratio(self, rows):
+        raise ValueError(
+            'exposure_model="naive_bayes" needs the outcome of a row: it has no '
+            "propensity of rows without one."
+        )
+
+
+class ClassifierExposure:
+    """By a classifier that tells logged pairs from as many drawn evenly from all.
+
+    It sees the features, the user's number of other items and the item's of other
+    users, both as log(1 + n).
+    Assumes that exposure depends on these alone. Ratios of logged rows are
+    cross-fitted.
+
+    Parameters
+    ----------
+    classifier : estimator with predict_proba
+    """
+
+    def __init__(self, classifier):
+        self.classifier = classifier
+
+    def fit(self, rows, catalogue, rng):
+        if catalogue is None:
+            raise ValueError(
+                "An estimator as exposure_model tells logged pairs from all pairs: "
+                'name the columns of both, user="…" and item="…".'
+            )
+        self.seen = csr_array(catalogue.seen, dtype=np.float64)
+        self.counts = self.seen.sum(1), self.seen.sum(0)
+        n = len(rows)
+        user = rng.randint(catalogue.n_users, size=n)
+        item = rng.randint(catalogue.n_items, size=n)
+        drawn = catalogue.rows(user, item, context=rows.features)
+        X = np.vstack([self._inputs(rows.features, rows.user, rows.item),
+                       self._inputs(drawn, user, item)])  # fmt: skip
+        logged = np.repeat([1, 0], n)
+        folds = StratifiedKFold(5, shuffle=True, random_state=rng)
+        p = cross_val_predict(
+            clone(self.classifier), X, logged, cv=folds, method="predict_proba"
+        )[:n, 1]
+        self.logged = self._odds(p)
+        self.fitted = clone(self.classifier).fit(X, logged)
+        return self
+
+    def _inputs(self, features, user, item):
+        # A logged pair counts in its own user and item: leave it out, or pairs logged
+        # evenly look chosen.
+        own = self.seen[user, item]
+        counts = [count[ids] - own for count, ids in zip(self.counts, (user, item))]
+        return np.column_stack([features, *np.log1p(counts)])
+
+    @staticmethod
+    def _odds(p):
+        p = np.clip(p, TINY, 1 - TINY)
+        return p / (1 - p)
+
+    def logged_ratio(self, rows):
+        return self.logged
+
+    def ratio(self, rows):
+        X = self._inputs(rows.features, rows.user, rows.item)
+        return self._odds(self.fitted.predict_proba(X)[:, 1])
+
+
+def make_exposure(model, objective):
+    """The exposure model of that name, or around that classifier; None: a head.
+
+    Parameters
+    ----------
+    model : "auto", "head", "popularity", "naive_bayes" or classifier
+    objective : str
+    """
+    implicit = objective == "relmf"
+    if isinstance(model, str) and model == "auto":
+        model = "popularity" if implicit else "head"
+    if implicit and model != "popularity":
+        raise ValueError(
+            'objective="relmf" does not know which rows were exposed, so '
+            f'exposure_model={model!r} has nothing to learn from: use "popularity", '
+            "or pass propensity= to fit, the exposure probability of every row."
+        )
+    if not isinstance(model, str):
+        return ClassifierExposure(model)
+    if model == "popularity":
+        return PopularityExposure(implicit)
+    return NaiveBayesExposure() if model == "naive_bayes" else None
+
+
+def popularity_shift(rows, n_stages=10):
+    """Popularity of a row's item at its time, on a log scale, mean 0 and deviation 1.
+
+    Time is cut in stages of as many rows each; popularity is the share of the stage's
+    rows that the item has, with one row more for every item.
+
+    Returns
+    -------
+    ndarray of shape (n,)
+    """
+    rank = np.argsort(np.argsort(rows.time, kind="stable"), kind="stable")
+    stage = rank * n_stages // len(rows)
+    n_items = rows.item.max() + 1
+    cell = stage * n_items + rows.item
+    counts = np.bincount(cell, rows.weight, minlength=n_stages * n_items) + 1
+    shares = counts.reshape(n_stages, n_items)
+    shares = np.log(shares / shares.sum(1, keepdims=True)).ravel()[cell]
+    centred = shares - np.average(shares, weights=rows.weight)
+    scale = np.sqrt(np.average(centred**2, weights=rows.weight))
+    return centred / scale if scale > 0 else centred
