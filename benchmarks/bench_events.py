@@ -101,13 +101,15 @@ def main(n_decisions):
         log.events.to_parquet(Path(folder) / "raw.parquet", row_group_size=50_000)
         rows = log.events.shape[0]
         del log["events"], log
-        with measured("clean_dataset, 32 parts", rows):
-            paths, _ = clean_dataset(
-                Path(folder) / "raw.parquet", Path(folder) / "clean", **KEYS,
-                n_parts=32, **options,
-            )  # fmt: skip
-        kept = sum(len(pd.read_parquet(path)) for path in paths)
-    print(f"rows kept: {report.n_after:,} in memory, {kept:,} on disk")
+        for n_parts in (8, 64):
+            clean = Path(folder) / f"clean_{n_parts}"
+            with measured(f"clean_dataset, {n_parts} parts", rows):
+                paths, _ = clean_dataset(
+                    Path(folder) / "raw.parquet", clean, **KEYS, n_parts=n_parts,
+                    **options,
+                )  # fmt: skip
+            kept = sum(len(pd.read_parquet(path)) for path in paths)
+            print(f"rows kept: {report.n_after:,} in memory, {kept:,} on disk")
 
 
 if __name__ == "__main__":

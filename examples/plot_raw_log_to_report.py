@@ -200,9 +200,8 @@ figure, (left, right) = plt.subplots(
 removed = report.to_frame()["removed"]
 removed[removed > 0].plot.barh(ax=left, color="#0072B2")
 left.invert_yaxis()
-left.set(xscale="log", xlabel="events removed", ylabel="", title="What was not data")
+left.set(xscale="log", xlim=(1, None), xlabel="events removed", ylabel="")
 OverlapDisplay.from_estimator(model[-1], model[:-1].transform(examples), ax=right)
-right.set_title("Both arms are there to compare")
 
 here = Path(__file__).parent if "__file__" in globals() else Path.cwd()
 output = here / "output"

@@ -221,6 +221,17 @@ def test_before_exposure_leaves_the_unexposed_alone():
     assert report.to_frame().loc["before_exposure", "removed"] == 1
 
 
+def test_categories_and_numbers_as_ids():
+    frame = frame_of([("a", 1, "2024-01-01"), ("A ", 1, "2024-01-02"),
+                      ("a", 2, "2024-01-02")])  # fmt: skip
+    category = frame.assign(user=frame["user"].astype("category"))
+    for df in (frame, category):
+        cleaned, report = clean_log(df, **KEYS)
+        assert cleaned["user"].tolist() == ["a"] * 3
+        assert cleaned["item"].tolist() == [1, 1, 2]
+        assert report.to_frame().loc["id_spelling of user", "found"] == 1
+
+
 def test_vectors_in_a_column_can_be_duplicates():
     frame = frame_of([("a", "x", "2024-01-01")] * 2)
     frame["image"] = [np.ones(3), np.ones(3)]

@@ -109,6 +109,18 @@ def test_showings_among_the_events():
     assert examples["time"].tolist() == [1, 4]
     assert examples["outcome"].tolist() == [1, 0]
     assert (examples["treatment"] == 1).all()
+    valued = build_examples(
+        events.assign(seconds=1.0), **KEYS, event="event", exposure="view",
+        outcome="buy", window=5, value="seconds", aggregate="sum",
+    )  # fmt: skip
+    assert "seconds" not in valued
+    for options, message in (
+        (dict(exposure="view"), "outcome= names the events"),
+        (dict(outcome="buy"), "exposure= the value"),
+        (dict(outcome="buy", exposure="seen"), "No event is an exposure='seen'"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            build_examples(events, **KEYS, event="event", window=5, **options)
 
 
 def test_weights_of_unexposed_rows_make_them_stand_for_all():
@@ -324,7 +336,7 @@ class TestBadInput:
             {"item": pd.Categorical(["x", "y"]), "time": [0, 0], "price": [1.0, 2.0]}
         )
         examples = build(
-            events, objects, items=prices, n_unexposed=2, incomplete="keep"
+            events, objects, items=prices, n_unexposed=3, incomplete="keep"
         )
         plain = examples[examples["sample_weight"] == 1]
         assert plain["outcome"].tolist() == [1, 0, 0, 1]

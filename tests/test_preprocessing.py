@@ -6,6 +6,7 @@ import polars as pl
 import pytest
 from sklearn.base import clone
 from sklearn.compose import ColumnTransformer
+from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
@@ -89,6 +90,8 @@ def test_code_follows_the_edits():
             ("b", make_pipeline(StandardScaler(), "passthrough"), ["y"]),
             ("c", Pipeline([("mine", StandardScaler())]), ["z"]),
             ("d", FunctionTransformer(validate=True), ["w"]),
+            ("e", TfidfVectorizer(), "text"),
+            ("f", "drop", slice(0, 2)),
         ],
         remainder="passthrough",
     )
@@ -96,6 +99,8 @@ def test_code_follows_the_edits():
     exec(str(edited), scope)
     assert scope["preprocessor"].remainder == "passthrough"
     parts = {name: part for name, part, _ in scope["preprocessor"].transformers}
+    columns = [given for *_, given in scope["preprocessor"].transformers]
+    assert columns[-2:] == ["text", slice(0, 2)]
     assert parts["a"].with_mean is False and list(parts["c"].named_steps) == ["mine"]
     assert "set_output" not in str(edited)
     assert "LogisticRegression" in repr(make_pipeline(edited, LogisticRegression()))

@@ -21,6 +21,7 @@ from sklearn_causalrec.interactions.times import (
     as_window,
     check_columns,
     has_zone,
+    plain_ids,
 )
 
 _ACTIONS = ("drop", "flag", "off")
@@ -95,7 +96,7 @@ class Cleaner:
         self.actions = actions
         self.columns = list(df.columns)
         self.report = CleaningReport(len(df))
-        self.frame = df.reset_index(drop=True)
+        self.frame = plain_ids(df.reset_index(drop=True), [user, item])
         raw = self.frame[time]
         times = as_times(raw, time, timezone=timezone, errors="coerce")
         self.unparsed = times.isna() & raw.notna()

@@ -63,7 +63,7 @@ def _same_clock(named, timezone):
             )
 
 
-def _decisions(events, impressions, event, exposure, treatment, propensity):
+def _decisions(events, impressions, event, exposure, value, treatment, propensity):
     """The decisions with `treatment` and `propensity`, and the showings among them."""
     if impressions is None:
         if event is None or exposure is None:
@@ -74,7 +74,8 @@ def _decisions(events, impressions, event, exposure, treatment, propensity):
         decisions = events[events[event].isin(_as_list(exposure))].copy()
         if decisions.empty:
             raise ValueError(f"No event is an exposure={exposure!r}.")
-        decisions = decisions.drop(columns=event)
+        # The value of a showing, watch time for one, is what came of it.
+        decisions = decisions.drop(columns=[event] + ([value] if value else []))
     else:
         decisions = impressions.copy()
     for role, name in (("treatment", treatment), ("propensity", propensity)):
@@ -92,6 +93,32 @@ def _decisions(events, impressions, event, exposure, treatment, propensity):
     decisions = decisions.reset_index(drop=True)
     shown = decisions["treatment"].to_numpy() != 0
     return decisions, shown
+
+
+def _check_decisions(decisions, events, keys, time):
+    """Refuse decisions that never meet the events, or are there twice."""
+    for key in keys:
+        if not decisions[key].isin(events[key].unique()).any():
+            raise ValueError(
+                f"No {key!r} of the decisions is in the events: {decisions[key][0]!r} "
+                f"there, {events[key][0]!r} here. Are they spelt alike?"
+            )
+    twice = decisions.duplicated([*keys, time])
+    if twice.any():
+        row = decisions.loc[twice, [*keys, time]].iloc[0].to_dict()
+        raise ValueError(
+            f"{int(twice.sum())} decisions are there twice, the first {row}: one row a "
+            "decision. Clean the log first (clean_log)."
+        )
+    if taken := {"outcome", "sample_weight"} & set(decisions.columns):
+        raise ValueError(f"The decisions have a column {taken.pop()!r}: rename it.")
+
+
+def _thin(followed, over, fraction, rng):
+    """Which rows to keep, and by how much their weights rise."""
+    negative = over & (np.nan_to_num(followed) == 0)
+    left_out = negative & (rng.uniform(size=len(over)) >= fraction)
+    return ~left_out, np.where(negative, 1 / fraction, 1.0)
 
 
 def _as_list(values):
@@ -141,12 +168,14 @@ def build_examples(
     event : str, optional
         Column of `events`: the kind.
     outcome : str or list of str, optional
-        The kinds of event that count as the outcome; all by default.
+        The kinds of event that count as the outcome; all by default, which needs
+        impressions.
     window : str or number
         How long after the decision an event counts: ``"7D"``, or in the units of
         numeric times.
     exposure : str or list of str, optional
-        Without impressions: the kinds of event that are showings.
+        Without impressions: the kinds of event that are showings. Their columns are
+        kept but for `event` and `value`; drop others that say what came of it.
     treatment, propensity : str, optional
         Columns of the decisions: what was done (0: not shown), and the probability of
         that. Without `treatment`, every decision is a showing.
@@ -232,6 +261,11 @@ def build_examples(
         raise ValueError(f"aggregate={aggregate!r} needs value=, a column of events.")
     if outcome is not None and event is None:
         raise ValueError("outcome= are values of event=: name its column.")
+    if impressions is None and outcome is None:
+        raise ValueError(
+            "Without impressions, outcome= names the events that count: the showings "
+            "themselves are events too."
+        )
     check_scalar(n_unexposed, "n_unexposed", Integral, min_val=0)
     check_scalar(leak_checks, "leak_checks", Integral, min_val=0)
     check_scalar(
@@ -250,24 +284,10 @@ def build_examples(
         impressions = _table(impressions, "impressions", ids, time, timezone)
     length = as_window(window, events[time])
     decisions, shown = _decisions(
-        events, impressions, event, exposure, treatment, propensity
+        events, impressions, event, exposure, value, treatment, propensity
     )
     keys = [user, item]
-    for key in keys:
-        if not decisions[key].isin(events[key].unique()).any():
-            raise ValueError(
-                f"No {key!r} of the decisions is in the events: {decisions[key][0]!r} "
-                f"there, {events[key][0]!r} here. Are they spelt alike?"
-            )
-    twice = decisions.duplicated([*keys, time])
-    if twice.any():
-        row = decisions.loc[twice, [*keys, time]].iloc[0].to_dict()
-        raise ValueError(
-            f"{int(twice.sum())} decisions are there twice, the first {row}: one row a "
-            "decision. Clean the log first (clean_log)."
-        )
-    if taken := {"outcome", "sample_weight"} & set(decisions.columns):
-        raise ValueError(f"The decisions have a column {taken.pop()!r}: rename it.")
+    _check_decisions(decisions, events, keys, time)
     decisions["sample_weight"] = 1.0
     rows = {"decisions": len(decisions)}
 
@@ -297,18 +317,15 @@ def build_examples(
     followed[~over] = np.nan
     rows["incomplete"] = int((~over).sum())
 
-    positive = np.nan_to_num(followed) != 0
     keep = over | (incomplete == "keep")
     if negative_fraction < 1:
-        left_out = ~positive & over & (rng.uniform(size=len(over)) >= negative_fraction)
-        rows["negatives_left_out"] = int((left_out & keep).sum())
-        keep &= ~left_out
-        thinned = decisions["sample_weight"] / negative_fraction
-        decisions["sample_weight"] = decisions["sample_weight"].where(
-            positive | ~over, thinned
-        )
+        thinned, factor = _thin(followed, over, negative_fraction, rng)
+        decisions["sample_weight"] *= factor
+        rows["negatives_left_out"] = int((keep & ~thinned).sum())
+        keep &= thinned
     decisions = decisions[keep].reset_index(drop=True)
-    followed, positive = followed[keep], positive[keep]
+    followed = followed[keep]
+    positive = np.nan_to_num(followed) != 0
 
     for name, table, key in (("users", users, user), ("items", items, item)):
         if table is not None:

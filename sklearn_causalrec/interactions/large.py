@@ -254,7 +254,10 @@ def _clean_parts(paths, folder, keys, options, counts):
     for path in cleaned:
         log = cleaner(path)
         log.bursts(window, n_mads, limit)
-        log.before_exposure(exposures, conversions)
+        mine = exposures
+        if exposures is not None:
+            mine = exposures[exposures[keys["user"]].isin(log.frame[keys["user"]])]
+        log.before_exposure(mine, conversions)
         log.report.n_before = 0
         reports.append(log.report)
         if len(log.frame):

@@ -129,11 +129,12 @@ def refuse_leaks(
             changed = _differ(whole, part)
             if changed.any():
                 i = int(np.flatnonzero(changed)[-1])
+                before, after = part.tolist()[i], whole.tolist()[i]
                 raise ValueError(
                     f"The feature {column!r} looks past the decision: for user "
                     f"{decisions[user].iloc[i]!r} at {decisions[time].iloc[i]} it is "
-                    f"{whole.tolist()[i]!r}, but {part.tolist()[i]!r} when only the "
-                    f"events before {at[row]} are known. Use what happened strictly "
-                    "before a decision's time, for instance PastAggregates or "
-                    "merge_asof with allow_exact_matches=False."
+                    f"{after!r}, but {before!r} when only the events before {at[row]} "
+                    "are known. Use what happened strictly before a decision's time, "
+                    "for instance PastAggregates or merge_asof with "
+                    "allow_exact_matches=False."
                 )

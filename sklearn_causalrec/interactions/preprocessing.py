@@ -2,6 +2,7 @@
 
 import inspect
 import re
+from importlib import import_module
 from numbers import Integral
 
 import numpy as np
@@ -113,14 +114,22 @@ def _is_made_pipeline(value):
     return [n for n, _ in made.steps] == [n for n, _ in value.steps]
 
 
+def _public_module(module, name):
+    """The outermost module that has the name, as users import it."""
+    parts = module.split(".")
+    for depth in range(2, len(parts)):
+        outer = ".".join(parts[:depth])
+        if hasattr(import_module(outer), name):
+            return outer
+    return module
+
+
 def _imports(estimators):
     """Lines that import the classes, from the modules that make them public."""
     found = {("sklearn.compose", "ColumnTransformer")}
     for estimator in estimators:
-        module, name = type(estimator).__module__, type(estimator).__name__
-        parts = module.split(".")
-        if parts[0] in ("sklearn", "sklearn_causalrec"):
-            module = ".".join(parts[:2])
+        name = type(estimator).__name__
+        module = _public_module(type(estimator).__module__, name)
         found.add((module, "make_pipeline" if _is_made_pipeline(estimator) else name))
     for module in sorted({module for module, _ in found}):
         names = sorted(name for other, name in found if other == module)
@@ -141,7 +150,9 @@ class Preprocessor(ColumnTransformer):
         for name, transformer, columns in self.transformers:
             if comments and name in why:
                 yield f"        # {why[name]}"
-            parts = [repr(name), _code(transformer), repr(list(columns))]
+            if not isinstance(columns, (str, slice)) and np.iterable(columns):
+                columns = list(columns)
+            parts = [repr(name), _code(transformer), repr(columns)]
             line = f"        ({', '.join(parts)}),"
             if len(line) <= _WIDTH:
                 yield line
