@@ -3,7 +3,7 @@
 The log is that of make_event_log, with its dirt. Each step prints its wall and CPU
 time, its rate in events (rows of the raw table) a second of wall time, and by how much
 the resident memory rose above what it was before at its highest (Linux only). The last
-step cleans the same events from a parquet file, part by part.
+steps clean the same events from parquet files, part by part, once and four times over.
 
 Run ``python benchmarks/bench_events.py [n_decisions]`` (2,200,000 give 1.1 million
 events). Everything runs in one thread but for what pyarrow does.
@@ -97,19 +97,31 @@ def main(n_decisions):
     with measured("HistorySequence(length=20), lists", n):
         HistorySequence().fit(events).transform(events)
     del events, impressions, seen
-    with tempfile.TemporaryDirectory() as folder:
-        log.events.to_parquet(Path(folder) / "raw.parquet", row_group_size=50_000)
-        rows = log.events.shape[0]
-        del log["events"], log
-        for n_parts in (8, 64):
-            clean = Path(folder) / f"clean_{n_parts}"
-            with measured(f"clean_dataset, {n_parts} parts", rows):
-                paths, _ = clean_dataset(
-                    Path(folder) / "raw.parquet", clean, **KEYS, n_parts=n_parts,
-                    **options,
-                )  # fmt: skip
-            kept = sum(len(pd.read_parquet(path)) for path in paths)
-            print(f"rows kept: {report.n_after:,} in memory, {kept:,} on disk")
+    raw = log.events
+    del log, shown, options
+    on_disk(raw, report.n_after)
+
+
+def on_disk(raw, n_kept):
+    """Clean files of 1 and 4 times the events, in parts of the same size."""
+    options = dict(ranges={"value": (0, 5)}, items=[f"i{i:05d}" for i in range(5000)])
+    ids = raw["user"].astype(object)
+    for copies in (1, 4):
+        with tempfile.TemporaryDirectory() as folder:
+            folder = Path(folder)
+            for copy in range(copies):
+                users = ids.str.replace("([uU])", rf"\g<1>{copy}", regex=True)
+                raw.assign(user=users).to_parquet(
+                    folder / f"{copy}.parquet", row_group_size=50_000
+                )
+            paths = sorted(folder.glob("*.parquet"))
+            step = f"clean_dataset, {copies} file(s)"
+            with measured(step, copies * len(raw)):
+                parts, _ = clean_dataset(
+                    paths, folder / "clean", **KEYS, n_parts=16 * copies, **options
+                )
+            kept = sum(len(pd.read_parquet(path)) for path in parts)
+            print(f"rows kept: {kept:,}, {copies} x {n_kept:,} in memory")
 
 
 if __name__ == "__main__":

@@ -340,6 +340,14 @@ class TestOnDisk:
         )  # fmt: skip
         parts = [pd.read_parquet(path) for path in paths]
         assert len(parts) == 5
+        options["users"] = log.user_table["user"]
+        paths, _ = clean_dataset(
+            tmp_path / "a.parquet", tmp_path / "known", **KEYS, **options, n_parts=3
+        )
+        known = pd.concat(pd.read_parquet(path) for path in paths)
+        expected, _ = clean_log(log.events[:half], **KEYS, **options)
+        assert sorted(known["user"]) == sorted(expected["user"])
+        del options["users"]
         users = [set(part["user"]) for part in parts]
         assert sum(map(len, users)) == len(set.union(*users))
         assert all(part["time"].is_monotonic_increasing for part in parts)

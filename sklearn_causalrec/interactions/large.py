@@ -24,6 +24,7 @@ from sklearn_causalrec.interactions.rules import (
 )
 from sklearn_causalrec.interactions.times import as_frame, check_columns
 
+HELD_BATCHES = 5  # so many times batch_rows are held back, to be written together
 _LATE_RULES = ("bots", "bursts", "before_exposure")
 
 
@@ -49,6 +50,17 @@ def part_of(users, n_parts):
         keys = keys.astype("float64")
     hashes = pd.util.hash_array(keys.to_numpy(), categorize=True)
     return (hashes % np.uint64(n_parts)).astype(np.int64)
+
+
+def _batches(source, batch_rows):
+    """Batches of a dataset, read when asked for: readahead would hold whole files."""
+    options = dict(batch_readahead=0, fragment_readahead=0, use_threads=False)
+    dataset = _arrow().dataset
+    if isinstance(getattr(source, "format", None), dataset.ParquetFileFormat):
+        options["fragment_scan_options"] = dataset.ParquetFragmentScanOptions(
+            pre_buffer=False, use_buffered_stream=True
+        )
+    return source.to_batches(batch_size=batch_rows, **options)
 
 
 def partition_log(source, folder, *, user, n_parts=16, batch_rows=100_000, count=()):
@@ -95,10 +107,17 @@ def partition_log(source, folder, *, user, n_parts=16, batch_rows=100_000, count
     paths = [folder / f"part-{part:05d}.parquet" for part in range(n_parts)]
     writers = [arrow.parquet.ParquetWriter(path, source.schema) for path in paths]
     counts = {name: Counter() for name in count}
+    # Few large row groups: a writer keeps the statistics of each until it is closed.
+    held, n_held = [[] for _ in paths], 0
+
+    def write():
+        for writer, batches in zip(writers, held):
+            if batches:
+                writer.write_table(arrow.Table.from_batches(batches).combine_chunks())
+                batches.clear()
+
     try:
-        for batch in source.to_batches(
-            batch_size=batch_rows, batch_readahead=1, fragment_readahead=1
-        ):
+        for batch in _batches(source, batch_rows):
             if batch.num_rows == 0:
                 continue
             for name, counter in counts.items():
@@ -109,7 +128,12 @@ def partition_log(source, folder, *, user, n_parts=16, batch_rows=100_000, count
             batch = batch.take(arrow.array(order))
             for part, (end, start) in enumerate(zip(ends, [0, *ends[:-1]])):
                 if end > start:
-                    writers[part].write_batch(batch.slice(start, end - start))
+                    held[part].append(batch.slice(start, end - start))
+            n_held += batch.num_rows
+            if n_held >= HELD_BATCHES * batch_rows:
+                write()
+                n_held = 0
+        write()
     finally:
         for writer in writers:
             writer.close()
@@ -150,9 +174,9 @@ def clean_dataset(
     """:func:`clean_log` for a log on disk, in bounded memory.
 
     The log is split into parts of whole users (:func:`partition_log`), which are
-    cleaned one at a time. What depends on all rows (spellings, and the limits of bots
-    and bursts) is counted over all parts first, so that the rows kept are those that
-    :func:`clean_log` would keep.
+    cleaned one at a time. What depends on all rows (spellings of items, and the limits
+    of bots and bursts) is counted over all parts first, so that the rows kept are those
+    that :func:`clean_log` would keep.
 
     Parameters
     ----------
@@ -163,7 +187,7 @@ def clean_dataset(
     user, item, time, event : str
         As in :func:`clean_log`.
     n_parts : int, default=16
-        Memory holds one part, and the ids with their counts.
+        Memory holds one part, and the items with their counts.
     batch_rows : int, default=100000
         Rows read at a time.
     **options
@@ -199,7 +223,7 @@ def clean_dataset(
         user=user,
         n_parts=n_parts,
         batch_rows=batch_rows,
-        count=(user, item),
+        count=(item,),
     )
     try:
         return _clean_parts(paths, folder, keys, options, counts)
@@ -208,17 +232,23 @@ def clean_dataset(
 
 
 def _clean_parts(paths, folder, keys, options, counts):
-    for name, column in ("users", keys["user"]), ("items", keys["item"]):
-        if options[name] is None:
-            options[name] = _most_frequent_spellings(counts[column])
+    # All spellings of a user are in one part; those of an item are in many.
+    if options["items"] is None:
+        options["items"] = _most_frequent_spellings(counts[keys["item"]])
+    users, mine = options["users"], None
+    if users is not None:
+        users = pd.Series(users).dropna()
+        part = part_of(users, len(paths))
     late = {rule: options[rule] for rule in _LATE_RULES}
     early = {**options, **dict.fromkeys(_LATE_RULES, "off"), "exposures": None}
     reports, per_user, cleaned = [], Counter(), []
-    for path in paths:
+    for number, path in enumerate(paths):
         frame = pd.read_parquet(path)
         if frame.empty:
             continue
-        frame, report = clean_log(frame, **keys, **early)
+        if users is not None:
+            mine = users[part == number]
+        frame, report = clean_log(frame, **keys, **{**early, "users": mine})
         report.forget(_LATE_RULES)
         reports.append(report)
         per_user.update(frame[keys["user"]].value_counts().tolist())
