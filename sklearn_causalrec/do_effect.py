@@ -103,7 +103,7 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
         Cross-fitted probability of, and mean outcome under, each arm, by adjustment.
     diagnostics_ : dict
         Overlap, balance, effective sample sizes, influential rows: frames.
-    path_effects_ : DataFrame
+    path_effects_ : DataFrame or None
         With ``mediators``: total, direct and indirect effect with intervals.
 
     See Also
@@ -213,6 +213,7 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
             self.graph_, self.outcome_name_ = reader.graph, reader.outcome
             self.treatment_names_ = reader.treatments
             self._rng = check_random_state(self.random_state)
+            self.path_effects_ = None
             if not reader.treatments:
                 self._fit_one_arm(frame, y)
             else:

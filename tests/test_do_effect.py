@@ -524,6 +524,24 @@ def test_bad_input(rng, change, message):
         model.fit(X, y)
 
 
+def test_a_named_series_is_its_node(rng):
+    X, y = shop(rng, 400)
+    model = DoCalculusEffect(SHOP, **AVERAGE)
+    model.fit(X[["z", "w"]], y, treatment=X["shown"])
+    assert model.treatment_names_ == ("shown",)
+    assert model.predict(X[["z", "w"]], treatment=X["shown"]).shape == (400,)
+
+
+def test_a_second_fit_forgets_the_first(rng):
+    X, y = taste(rng, 400)
+    model = DoCalculusEffect(
+        TASTE, treatment="browse", mediators="purchase", **AVERAGE
+    ).fit(X, y)
+    assert len(model.path_effects_) == 3
+    model.set_params(mediators=None).fit(X, y)
+    assert model.path_effects_ is None
+
+
 def test_bad_roles(rng):
     X, y = shop(rng, 100)
     with pytest.raises(ValueError, match="a graph is given and no treatment"):

@@ -152,7 +152,8 @@ class Reader:
 
     def _beside(self, frame, treatment):
         values = pd.DataFrame(treatment).reset_index(drop=True)
-        names = self.treatments or ("treatment",)
+        own = getattr(treatment, "name", None)
+        names = self.treatments or ("treatment" if own is None else own,)
         if values.shape[1] != len(names):
             raise ValueError(
                 f"treatment has {values.shape[1]} columns; the treatments are "

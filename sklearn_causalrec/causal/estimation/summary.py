@@ -27,9 +27,8 @@ def summarize(estimator, alpha=0.05):
         report.add("Why it is identified", str(estimator.derivation_))
     report.add("Estimate", f"{estimator.method_}: {estimator.guarantee_}.")
     report.add("Estimate", estimates(estimator, alpha))
-    paths = getattr(estimator, "path_effects_", None)
-    if paths is not None:
-        report.add("Along paths", paths.reset_index())
+    if estimator.path_effects_ is not None:
+        report.add("Along paths", estimator.path_effects_.reset_index())
     for line in _checks(estimator):
         report.add("What was checked", line)
     for line in _overturns(estimator, alpha):
