@@ -34,7 +34,7 @@ def as_tensors(rows, y=None, dtype=torch.float32):
         values = getattr(rows, name)
         if values is not None:
             name = "treatment" if name == "arm" else name
-            X[name] = torch.as_tensor(values, dtype=kind)
+            X[name] = torch.as_tensor(np.require(values, requirements="W"), dtype=kind)
     if "weight" in X and (X["weight"] == 1).all():
         del X["weight"]  # the objective takes all for 1
     return X, None if y is None else torch.as_tensor(y, dtype=dtype)
