@@ -247,8 +247,9 @@ class Objective(nn.Module):
         n_arms = output.outcome.shape[1]
         rows, arm = batch.get("weight"), batch["treatment"].unsqueeze(1)
         predicted = output.outcome.gather(1, arm)[:, 0]
-        shift = 0.0 if self.tilt is None else self.tilt * batch["shift"]
-        predicted = predicted + shift
+        if self.tilt is not None:
+            shift = self.tilt * batch["shift"]
+            predicted = predicted + shift
         if self.parts.corrects == "label":
             y = y / self.exposure_ratio(output, batch)
         w = self.row_weight(output, batch)
