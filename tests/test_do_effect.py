@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from sklearn import config_context
 from sklearn.base import clone
+from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
 from sklearn.model_selection import GridSearchCV, cross_validate
 from sklearn.pipeline import make_pipeline
@@ -75,6 +76,18 @@ def test_adjustment(rng):
     low, high = model.att_interval()
     truth = 1 + X.loc[X["shown"] == 1, "z"].mean()
     assert model.ate() + 0.2 < model.att() and low < truth < high
+
+
+@pytest.mark.parametrize("wrong", ["outcome_model", "treatment_model"])
+def test_adjustment_survives_one_wrong_nuisance(wrong):
+    X, y = shop(np.random.default_rng(1), 8000)
+    broken = dict(outcome_model=DummyRegressor(), treatment_model=DummyClassifier())
+    models = AVERAGE | {wrong: broken[wrong]}
+    model = DoCalculusEffect(SHOP, treatment="shown", **models).fit(X, y)
+    low, high = model.ate_interval(alpha=0.002)
+    assert low < 1 < high and high - low < 0.5
+    blind = DoCalculusEffect(SHOP, treatment="shown", **AVERAGE | broken).fit(X, y)
+    assert blind.ate() > 1.5
 
 
 def test_predict_is_the_mean_under_an_arm(rng):

@@ -8,7 +8,6 @@ from sklearn.tree import DecisionTreeClassifier
 
 from sklearn_causalrec.causal.adjustment import backdoor_problem, is_adjustment_set
 from sklearn_causalrec.causal.estimation.sequential import Program
-from sklearn_causalrec.causal.identification import NotIdentifiableError
 from sklearn_causalrec.causal.separation import as_names
 
 STRATEGIES = (
@@ -117,15 +116,9 @@ class Query:
             return False
         if self.adjustment is not None:
             return self.is_valid({*names, *self.adjustment})
-        if self.program is None or not set(names) <= set(self.estimand.summed):
-            return False
-        try:
-            joint = self.graph.identify((self.outcome, *names), self.treatments)
-        except NotIdentifiableError:
-            return False
-        # The scores are those of the average: P(y, names | do) must be its program,
-        # only not summed over the names.
-        return joint.do == self.estimand.do and joint.kernels == self.estimand.kernels
+        # Of the causes of the outcome that remain once the treatment is set, the program
+        # gives the joint law with the outcome: it need only not be summed over them.
+        return self.program is not None and set(names) <= set(self.estimand.summed)
 
     def unidentified(self, names):
         """Why there is no effect given some columns, and given which there is."""
