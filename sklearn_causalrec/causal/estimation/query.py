@@ -116,8 +116,8 @@ class Query:
             return False
         if self.adjustment is not None:
             return self.is_valid({*names, *self.adjustment})
-        # Of the causes of the outcome that remain once the treatment is set, the program
-        # gives the joint law with the outcome: it need only not be summed over them.
+        # Of the causes of the outcome that remain once the treatment is set the
+        # program gives the joint law: it need only not be summed over them.
         return self.program is not None and set(names) <= set(self.estimand.summed)
 
     def unidentified(self, names):
