@@ -258,7 +258,7 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
                     "without variation there is nothing to compare."
                 )
         self.discrete_treatment_ = self._is_discrete(variables)
-        query = ladder.Query(self, variables)
+        query = ladder.Query(self)
         self.estimand_ = query.estimand
         self.derivation_ = None if query.estimand is None else query.estimand.derivation
         arms, arm = [], np.zeros(len(y), int)

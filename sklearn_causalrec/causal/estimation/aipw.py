@@ -46,5 +46,4 @@ def aipw(problem, names):
         raw_propensity=raw,
         outcomes=outcomes,
         fits=fits,
-        residual=y - outcomes[np.arange(len(y)), arm],
     )

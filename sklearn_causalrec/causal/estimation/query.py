@@ -27,11 +27,10 @@ class Query:
     program : Program or None
     """
 
-    def __init__(self, estimator, variables):
+    def __init__(self, estimator):
         self.graph, self.outcome = estimator.graph_, estimator.outcome_name_
         self.treatments = estimator.treatment_names_
         self.columns = estimator.reader_.columns
-        self.variables = variables
         self.estimand = self.adjustment = self.program = None
         if estimator.strategy == "instrument":
             self._find_instrument(estimator.instrument)

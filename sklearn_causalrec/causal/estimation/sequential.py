@@ -199,7 +199,6 @@ class SequentialMean:
             key(c): np.repeat(problem.y[:, None], self.n_folds, 1) for c in copies
         }
         scores = np.zeros(n)
-        self.weights = []
         for number, block in enumerate(reversed(program.blocks())):
             name = block[0]
             _, nodes = program.before(name)
@@ -239,7 +238,6 @@ class SequentialMean:
                 follow[key(copy)] = mean
                 weight = self._weight(block, setting, copy)[own]
                 scores[rows] += (weight * (ahead[key(copy)] - mean)[own])[rows]
-                self.weights.append((name, np.where(rows, weight, 0.0)))
         (last,) = follow.values()
         return scores + last[own]
 
