@@ -85,9 +85,7 @@ class _Baseline(BaseEstimator):
             self.catalogue_ = None
             if rows.user is not None and rows.item is not None:
                 n_users, n_items = len(self.encoder_.users), len(self.encoder_.items)
-                self.catalogue_ = Catalogue(
-                    rows.features, rows.user, rows.item, n_users, n_items
-                )
+                self.catalogue_ = Catalogue(rows, n_users, n_items)
             self._learn(rows)
             weight = rows.weight * rows.total / rows.weight.sum()
             inputs = self._inputs(rows)

@@ -85,12 +85,17 @@ class EffectMixin:
             progress.step,
         )
 
-    @staticmethod
-    def _effect_features(rows, outcome):
-        """Features of the second stage: ids enter by the outcomes predicted of them."""
-        if rows.user is None and rows.item is None:
-            return rows.features
-        return np.column_stack([rows.features, outcome]).astype(np.float32)
+    def _effect_features(self, rows, outcome):
+        """Features of the second stage: ids and histories enter by the outcomes
+        predicted of them, a missing tower by its mean and by an indicator."""
+        features, encoder = rows.features, self.encoder_
+        if encoder.roles.towers_ is not None:
+            gaps = np.isnan(features)
+            features = np.where(gaps, encoder.mean.astype(np.float32), features)
+            features = np.column_stack([features, gaps[:, encoder.gaps]])
+        if rows.user is None and rows.item is None and rows.history is None:
+            return features
+        return np.column_stack([features, outcome]).astype(np.float32)
 
     def _contrast(self, T0, T1):
         """Codes of two arms; 0 and 1 are positions where no arm is called so."""

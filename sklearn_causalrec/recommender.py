@@ -26,6 +26,7 @@ from sklearn_causalrec.interactions.validation import (
 from sklearn_causalrec.networks.ensemble import Ensemble
 from sklearn_causalrec.networks.modules import ACTIVATIONS
 from sklearn_causalrec.networks.objectives import OBJECTIVES, check_objective
+from sklearn_causalrec.networks.sequences import SEQUENCE_ENCODERS
 from sklearn_causalrec.networks.training import resolve_device
 from sklearn_causalrec.progress import Progress
 from sklearn_causalrec.ranking.catalogue import Catalogue, PairScores
@@ -57,9 +58,23 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         User and item are keys with embeddings; ids not seen share one. The last rows
         in time are held out for validation. Treatment and propensity can be arguments
         of ``fit`` instead.
-    encoder : {"dnn", "mf"}, default="dnn"
+    history : str, int or sequence of them, default=None
+        Column of lists of past items, oldest first, as
+        :class:`~sklearn_causalrec.interactions.HistorySequence` makes it; further
+        columns hold as many numbers, such as the time since. Items share the vectors of
+        the item column, and what no row was about still has one.
+    history_length : int, default=50
+        The last so many items of a history count.
+    towers : {"prefix"} or dict of str to prefix or list of columns, default=None
+        Groups of features (user, item, context, text, image) with a first layer each,
+        joined after it. "prefix": what stands before "__" in a column's name, as
+        ColumnTransformer writes it. In a row that lacks a whole group (all NaN) a
+        learned vector stands for it.
+    encoder : {"dnn", "mf", "lstm", "gru", "transformer"}, default="dnn"
         Perceptron over features and embeddings, or matrix factorisation with biases,
-        plus a perceptron over the features if any. Both have linear terms.
+        plus a perceptron over the features if any. Both have linear terms. "lstm",
+        "gru" and "transformer" are "dnn" that reads the history in its order; "dnn"
+        reads the mean of its items.
     hidden_layer_sizes : sequence of int, default=(128, 64)
         The last layer belongs to the arm, those before are shared.
     embedding_dim : int, default=16
@@ -184,7 +199,10 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         "time": [str, Integral, None],
         "treatment": [str, Integral, None],
         "propensity": [str, Integral, None],
-        "encoder": [StrOptions({"dnn", "mf"})],
+        "history": [str, Integral, "array-like", None],
+        "history_length": [Interval(Integral, 1, None, closed="left")],
+        "towers": [StrOptions({"prefix"}), dict, None],
+        "encoder": [StrOptions({"dnn", "mf", *SEQUENCE_ENCODERS})],
         "hidden_layer_sizes": ["array-like"],
         "embedding_dim": [Interval(Integral, 1, None, closed="left")],
         "dropout": [Interval(Real, 0, 1, closed="left")],
@@ -238,6 +256,9 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         time=None,
         treatment=None,
         propensity=None,
+        history=None,
+        history_length=50,
+        towers=None,
         encoder="dnn",
         hidden_layer_sizes=(128, 64),
         embedding_dim=16,
@@ -274,6 +295,9 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         self.time = time
         self.treatment = treatment
         self.propensity = propensity
+        self.history = history
+        self.history_length = history_length
+        self.towers = towers
         self.encoder = encoder
         self.hidden_layer_sizes = hidden_layer_sizes
         self.embedding_dim = embedding_dim
@@ -414,13 +438,27 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         inputs = [c for c in columns if c not in (named, self.time)]
         self.unidentified_ = check_inputs(self.graph, inputs, outcome, named)
 
-    def _read(self, X, y, treatment, propensity, sample_weight, again, *known):
-        self._validate_params()
+    def _check_encoder(self):
         if self.encoder == "mf" and (self.user is None or self.item is None):
             raise ValueError(
                 'encoder="mf" factorises users and items: name their columns, '
                 'user="…" and item="…".'
             )
+        if self.encoder in SEQUENCE_ENCODERS and self.history is None:
+            raise ValueError(
+                f"encoder={self.encoder!r} reads histories: name the column of them, "
+                'history="…", with a list of past items in each row (HistorySequence '
+                "makes it from a log)."
+            )
+        if self.encoder == "mf" and self.history is not None:
+            raise ValueError(
+                'encoder="mf" reads no history. Choose "dnn" (the mean of the items), '
+                f"or one of {SEQUENCE_ENCODERS}."
+            )
+
+    def _read(self, X, y, treatment, propensity, sample_weight, again, *known):
+        self._validate_params()
+        self._check_encoder()
         self._check_graph(X, y, treatment)
         self.device_ = resolve_device(self.device)
         if again:
@@ -428,7 +466,10 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         else:
             roles = {name: getattr(self, name) for name in ROLES}
             self.encoder_ = LogEncoder(
-                ColumnRoles(**roles), _is_classifier(self), *known
+                ColumnRoles(self.towers, **roles),
+                _is_classifier(self),
+                *known,
+                history_length=self.history_length,
             )
         given = (X, y, treatment, propensity, sample_weight)
         rows = self.encoder_.fit_rows(self, *given, first=not again)
@@ -442,12 +483,11 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
     def _train(self, rows, again, epochs, progress):
         rng = check_random_state(self.random_state)
         seeds = rng.randint(MAX_SEED, size=self.n_estimators)
+        before = self.catalogue_ if again else None
         self.catalogue_ = None
         if self.user is not None and self.item is not None:
             n_users, n_items = len(self.encoder_.users), len(self.encoder_.items)
-            self.catalogue_ = Catalogue(
-                rows.features, rows.user, rows.item, n_users, n_items
-            )
+            self.catalogue_ = Catalogue(rows, n_users, n_items, before)
         self.exposure_ = self._fit_exposure(rows)
         ensemble = Ensemble(self.get_params(), self.encoder_, self.device_)
         if again:

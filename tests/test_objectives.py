@@ -464,7 +464,7 @@ def test_a_classifier_that_memorises_finds_nothing_in_even_exposure():
     user, item = pairs["user"].to_numpy(), pairs["item"].to_numpy()
     features = np.zeros((len(user), 0), np.float32)
     rows = Rows(features, user=user, item=item, weight=np.ones(len(user)))
-    catalogue = Catalogue(features, user, item, 100, 100)
+    catalogue = Catalogue(rows, 100, 100)
     forest = RandomForestClassifier(50, random_state=0)
     model = ClassifierExposure(forest).fit(rows, catalogue, rng)
     assert np.median(model.logged_ratio(rows)) == pytest.approx(1, abs=0.15)

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from sklearn.utils.validation import check_array, validate_data
 
-ROLES = ("user", "item", "time", "treatment", "propensity")
+ROLES = ("user", "item", "time", "treatment", "propensity", "history")
 
 
 def column(X, key):
@@ -104,9 +104,95 @@ class Log:
     time: np.ndarray | None = None  # (n,) any sortable values
     treatment: np.ndarray | None = None  # (n,) raw values
     propensity: np.ndarray | None = None  # (n,) NaN where unknown
+    history: list | None = None  # of (n,) sequences
 
     def __len__(self):
         return len(self.features)
+
+
+def tower_columns(towers, features):
+    """Groups of features, by position; those in no group make one more, "other".
+
+    Parameters
+    ----------
+    towers : None, "prefix" or dict
+        "prefix": what stands before a column's first "__", as ColumnTransformer names
+        its columns. A dict gives each group a prefix or a list of columns.
+    features : list
+        Names or positions of the columns.
+
+    Returns
+    -------
+    dict of str to list of int, or None
+
+    Examples
+    --------
+    >>> tower_columns("prefix", ["text__a", "text__b", "age"])
+    {'text': [0, 1], 'other': [2]}
+    >>> tower_columns({"image": ["px"]}, ["px", "age"])
+    {'image': [0], 'other': [1]}
+    """
+    if towers is None:
+        return None
+    names = [str(name) for name in features]
+    groups = {}
+    if isinstance(towers, str):
+        for i, name in enumerate(names):
+            if "__" in name:
+                groups.setdefault(name.split("__")[0], []).append(i)
+        if not groups:
+            raise ValueError(
+                f'towers="prefix", but no feature has a prefix before "__": {names}. '
+                "Name the groups: towers={'text': ['column', …], …}."
+            )
+    else:
+        for group, wanted in towers.items():
+            if isinstance(wanted, str):
+                found = [i for i, name in enumerate(names) if name.startswith(wanted)]
+            else:
+                unknown = [name for name in wanted if name not in features]
+                if unknown:
+                    raise ValueError(
+                        f"Tower {group!r} names {unknown[0]!r}, which is not a feature "
+                        f"of X. Its features are {features}."
+                    )
+                found = [features.index(name) for name in wanted]
+            if not found:
+                raise ValueError(
+                    f"Tower {group!r} has no columns: none of {names} is meant by "
+                    f"{wanted!r}."
+                )
+            groups[group] = found
+    taken = [i for found in groups.values() for i in found]
+    if len(set(taken)) < len(taken):
+        twice = next(i for i in taken if taken.count(i) > 1)
+        raise ValueError(f"Feature {features[twice]!r} is in two towers.")
+    rest = [i for i in range(len(features)) if i not in set(taken)]
+    if rest:
+        groups["other"] = groups.get("other", []) + rest
+    return groups
+
+
+def _check_missing(X, features, towers):
+    """A row has all of a group or, but for the group "other", none of it."""
+    missing = np.isnan(X)
+    if not missing.any():
+        return
+    for group, found in towers.items():
+        gaps = missing[:, found]
+        broken = gaps.any(1) if group == "other" else gaps.any(1) & ~gaps.all(1)
+        if broken.any():
+            row = int(broken.argmax())
+            name = features[found[int(gaps[row].argmax())]]
+            what = (
+                "belongs to no tower"
+                if group == "other"
+                else (f"tower {group!r} has other values in that row")
+            )
+            raise ValueError(
+                f"{name!r} is missing in row {row}, and {what}. Only whole towers may "
+                "be missing; fill other gaps, for instance with SimpleImputer."
+            )
 
 
 class ColumnRoles:
@@ -116,22 +202,38 @@ class ColumnRoles:
     ----------
     user, item, time, treatment, propensity : str, int or None
         Column of X that plays the role: a name, or a position.
+    history : str, int, sequence of them, or None
+    towers : None, "prefix", or dict of str to prefix or list of columns
+        Groups of features; see :func:`tower_columns`.
 
     Attributes
     ----------
     feature_columns_ : list
         Names (positions for an array) of the columns that are features, in order.
+    towers_ : dict of str to list of int, or None
+        Positions among the features.
     """
 
-    def __init__(self, **roles):
+    def __init__(self, towers=None, **roles):
+        self.towers, self.towers_ = towers, None
         self.roles = {name: roles.get(name) for name in ROLES}
         self.named = {k: v for k, v in self.roles.items() if v is not None}
+
+    @property
+    def histories(self):
+        """The columns named as history; the first holds items."""
+        named = self.roles["history"]
+        if named is None or isinstance(named, (str, int, np.integer)):
+            return [] if named is None else [named]
+        return list(named)
 
     def _resolve(self, X):
         names = list(getattr(X, "columns", []))
         keys = names or list(range(np.shape(X)[1]))
         resolved = {}
-        for role, key in self.named.items():
+        single = [(k, v) for k, v in self.named.items() if k != "history"]
+        single += [(("history", i), key) for i, key in enumerate(self.histories)]
+        for role, key in single:
             if isinstance(key, (int, np.integer)) and names and key not in names:
                 if not -len(names) <= key < len(names):
                     raise ValueError(
@@ -176,7 +278,7 @@ class ColumnRoles:
         Log
         """
         checks = dict(dtype=[np.float32, np.float64], force_writeable=True)
-        if not self.named:
+        if not self.named and self.towers is None:
             X = validate_data(estimator, X, reset=reset, **checks)
             return Log(_to_float32(X))
         if not hasattr(X, "columns") and not isinstance(X, np.ndarray):
@@ -185,20 +287,33 @@ class ColumnRoles:
             raise ValueError(f"Expected 2D array, got shape {np.shape(X)} instead.")
         X = validate_data(estimator, X, reset=reset, skip_check_array=True)
         keys, roles = self._resolve(X)
+        n_histories = len(self.histories)
         taken = set(roles.values())
         features = [key for key in keys if key not in taken]
         if reset:
             self.feature_columns_ = features
+            self.towers_ = tower_columns(self.towers, features)
         if len(X) == 0:
             raise ValueError("Found array with 0 sample(s): X is empty.")
         if features:
             part = X[:, features] if isinstance(X, np.ndarray) else X[features]
             self._refuse_text(part, features)
-            part = check_array(part, estimator=estimator, input_name="X", **checks)
+            finite = True if self.towers_ is None else "allow-nan"
+            part = check_array(
+                part,
+                estimator=estimator,
+                input_name="X",
+                ensure_all_finite=finite,
+                **checks,
+            )
             part = _to_float32(part)
+            if self.towers_ is not None:
+                _check_missing(part, features, self.towers_)
         else:
             part = np.zeros((len(X), 0), np.float32)
+        histories = [column(X, roles.pop(("history", i))) for i in range(n_histories)]
         log = Log(part, **{role: column(X, key) for role, key in roles.items()})
+        log.history = histories or None
         for role in ("user", "item"):
             if role in roles:
                 setattr(log, role, as_ids(getattr(log, role), role))
@@ -213,8 +328,8 @@ class ColumnRoles:
                 except (TypeError, ValueError):
                     raise ValueError(
                         f"Column {key!r} holds {values[0]!r}, which is not a number. "
-                        "Name its role (user=, item=, time=, treatment=, propensity=) "
-                        "or encode it first, for instance with OneHotEncoder."
+                        "Name its role (user=, item=, time=, treatment=, propensity=, "
+                        "history=) or encode it first, for instance with OneHotEncoder."
                     ) from None
 
 
@@ -223,8 +338,8 @@ def _to_float32(X):
         return X
     with np.errstate(over="ignore"):
         X32 = X.astype(np.float32)
-    if not np.isfinite(X32).all():
-        row, col = np.argwhere(~np.isfinite(X32))[0]
+    if np.isinf(X32).any():
+        row, col = np.argwhere(np.isinf(X32))[0]
         raise ValueError(
             f"X contains a value too large for float32: {float(X[row, col])!r} in row "
             f"{row}, feature {col}. Scale it first."

@@ -131,7 +131,7 @@ class ClassifierExposure:
         self.counts = self.seen.sum(1), self.seen.sum(0)
         n = len(rows)
         user = rng.randint(catalogue.n_users, size=n)
-        item = rng.randint(catalogue.n_items, size=n)
+        item = catalogue.items[rng.randint(len(catalogue.items), size=n)]
         drawn = catalogue.rows(user, item, context=rows.features)
         X = np.vstack([self._inputs(rows.features, rows.user, rows.item),
                        self._inputs(drawn, user, item)])  # fmt: skip

@@ -19,10 +19,16 @@ from sklearn_causalrec.networks.training import (
 # a weight of 2 then equals a row given twice to the last digits shown.
 DOUBLE_ROWS = 1000
 
+# What a network reads of a row; the objective reads the rest.
+INPUTS = ("features", "user", "item", "history", "history_values")
+
 
 def as_tensors(rows, y=None, dtype=torch.float32):
     """Tensors over the same memory as the encoded rows, and the outcome."""
     X = {"features": torch.from_numpy(rows.features)}
+    for name in ("history", "history_values"):
+        if getattr(rows, name) is not None:
+            X[name] = torch.from_numpy(getattr(rows, name))
     for name, kind in (
         ("user", torch.int64),
         ("item", torch.int64),
@@ -46,24 +52,47 @@ class PairSampler:
     Parameters
     ----------
     catalogue : Catalogue
+    rows : Rows
+        A user drawn has the history of one of the user's rows.
     same_user : bool
         Keep the users of the batch and draw the items alone.
     """
 
-    def __init__(self, catalogue, same_user=False):
+    def __init__(self, catalogue, rows, same_user=False):
         self.catalogue = catalogue
         self.same_user = same_user
+        self.rows = None
+        if rows.history is not None:
+            self.rows = rows
+            self.by_user = np.argsort(rows.user, kind="stable")
+            counts = np.bincount(rows.user, minlength=catalogue.n_users)
+            self.count, self.first = counts, np.cumsum(counts) - counts
 
     def __call__(self, batch, generator):
         n = len(batch["user"])
         user = batch["user"]
         if not self.same_user:
             user = torch.randint(self.catalogue.n_users, (n,), generator=generator)
-        item = torch.randint(self.catalogue.n_items, (n,), generator=generator)
+        n_items = len(self.catalogue.items)
+        item = torch.randint(n_items, (n,), generator=generator).numpy()
+        item = self.catalogue.items[item]
         features = self.catalogue.rows(
-            user.numpy(), item.numpy(), context=batch["features"].numpy()
+            user.numpy(), item, context=batch["features"].numpy()
         )
-        return {"features": torch.from_numpy(features), "user": user, "item": item}
+        pairs = {"features": torch.from_numpy(features), "user": user}
+        pairs["item"] = torch.from_numpy(item)
+        if self.rows is not None:
+            pairs |= self._histories(user.numpy(), batch, generator)
+        return pairs
+
+    def _histories(self, user, batch, generator):
+        names = [k for k in ("history", "history_values") if k in batch]
+        if self.same_user:
+            return {name: batch[name] for name in names}
+        u = torch.rand(len(user), generator=generator).numpy()
+        position = self.first[user] + (u * self.count[user]).astype(np.int64)
+        row = self.by_user[np.minimum(position, len(self.by_user) - 1)]
+        return {name: torch.from_numpy(getattr(self.rows, name)[row]) for name in names}
 
 
 class Ensemble:
@@ -85,10 +114,10 @@ class Ensemble:
         self.device = device
         self.nets = []
 
-    def _pairs(self, catalogue):
+    def _pairs(self, catalogue, rows):
         several = self.encoder.n_arms > 1
         used = self.parts.term == "ranking" if several else self.parts.uses_exposure
-        return PairSampler(catalogue, several) if catalogue and used else None
+        return PairSampler(catalogue, rows, several) if catalogue and used else None
 
     def _start(self, rows):
         """Intercepts of the outcome, and the tilt or None, from the marginal means."""
@@ -146,7 +175,7 @@ class Ensemble:
         module.update(
             n_features=rows.features.shape[1],
             n_users=len(encoder.users),
-            n_items=len(encoder.items),
+            n_items=0 if rows.item is None else len(encoder.items),
             n_arms=encoder.n_arms,
             mean=encoder.mean,
             scale=encoder.scale,
@@ -155,6 +184,12 @@ class Ensemble:
             shared=parts.term in ("targeted", "entire space") and not one_arm,
             intercept=start,
         )
+        if rows.history is not None:
+            mean, scale = encoder.value_moments
+            n_ids, length = len(encoder.items), encoder.history_length
+            module["history"] = dict(n_ids=n_ids, length=length, mean=mean, scale=scale)
+        if encoder.roles.towers_ is not None:
+            module["towers"] = list(encoder.roles.towers_.values())
         objective = dict(
             objective=s["objective"],
             n_arms=encoder.n_arms,
@@ -214,7 +249,7 @@ class Ensemble:
         early = len(kept) >= 400 if early == "auto" else early
         early = early and epochs > 1
         patience = s["n_iter_no_change"] if early else None
-        pairs = self._pairs(catalogue)
+        pairs = self._pairs(catalogue, rows)
         nets, history = [], []
         for member, seed in enumerate(seeds):
             held_out = None
@@ -264,7 +299,7 @@ class Ensemble:
             With one arm: the density ratio of logged to all pairs.
         """
         X, _ = as_tensors(rows)
-        X = {k: X[k] for k in ("features", "user", "item") if k in X}
+        X = {k: X[k] for k in INPUTS if k in X}
         outcome = exposure = 0.0
         for net in self.nets:
             link, logits = net.outputs(X, index)

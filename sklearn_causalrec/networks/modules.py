@@ -5,6 +5,8 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
+from sklearn_causalrec.networks.sequences import HistoryEncoder
+
 ACTIVATIONS = {"relu": nn.ReLU, "elu": nn.ELU, "gelu": nn.GELU, "tanh": nn.Tanh}
 
 
@@ -102,7 +104,40 @@ class IdVectors(nn.Module):
     def forward(self, user, item):
         """One (n, width) tensor for each kind of id there is."""
         tables = ((self.user, user), (self.item, item))
-        return [table(ids) for table, ids in tables if table is not None]
+        return [table(ids) for table, ids in tables if ids is not None]
+
+
+class Towers(nn.Module):
+    """A layer for each group of features; one vector instead where it is missing.
+
+    Parameters
+    ----------
+    groups : list of list of int
+        Positions of the features of each group.
+    width : int
+        Of each group's layer.
+    activation : str
+    """
+
+    def __init__(self, groups, width, activation):
+        super().__init__()
+        self.groups = groups
+        self.layers = nn.ModuleList(nn.Linear(len(g), width) for g in groups)
+        self.missing = nn.Parameter(torch.zeros(len(groups), width))
+        self.activation = ACTIVATIONS[activation]()
+
+    def forward(self, x):
+        """Features (n, p) with gaps to the vectors of the groups and to features
+        (n, p + n_groups) with no gaps, which say what was missing."""
+        gaps = torch.stack([x[:, g[0]].isnan() for g in self.groups], dim=1)
+        x = x.nan_to_num()
+        seen = [
+            torch.where(gap.unsqueeze(1), instead, self.activation(layer(x[:, g])))
+            for g, layer, instead, gap in zip(
+                self.groups, self.layers, self.missing, gaps.T
+            )
+        ]
+        return torch.cat(seen, dim=1), torch.cat([x, gaps.to(x.dtype)], dim=1)
 
 
 class ReadOut(nn.Module):
@@ -126,7 +161,10 @@ class CausalNetwork(nn.Module):
     features and id embeddings whose last hidden layer belongs to the arm (TARNet,
     Shalit et al. 2017; with the exposure head DragonNet, Shi et al. 2019). With
     ``encoder="mf"`` it is the inner product of user and item vectors (Koren et al.
-    2009), plus a perceptron over the features where there are any.
+    2009), plus a perceptron over the features where there are any. A history of items
+    adds its states, and their products with the item's vector, to what the
+    perceptron reads; its items share the item's vectors. With towers, groups of
+    features have a first layer of their own.
 
     Parameters
     ----------
@@ -136,6 +174,10 @@ class CausalNetwork(nn.Module):
         Of the features, for standardisation.
     exposure, imputation : bool
         Which heads there are beside the outcome.
+    history : dict, optional
+        ``n_ids``, ``length``, ``mean`` and ``scale`` of a
+        :class:`~sklearn_causalrec.networks.sequences.HistoryEncoder`.
+    towers : list of list of int, optional
     intercept : float or array of shape (n_arms,)
         Where the outcome and its imputation start, on the link scale.
     shared : bool
@@ -160,16 +202,31 @@ class CausalNetwork(nn.Module):
         exposure=True,
         imputation=False,
         shared=False,
+        history=None,
+        towers=None,
         intercept=0.0,
     ):
         super().__init__()
         self.encoder = encoder
         self.shared = shared
         self.standardize = Standardize(mean, scale, input_noise)
-        self.vectors = IdVectors(n_users, n_items, embedding_dim)
+        n_ids = history["n_ids"] if history else n_items
+        self.vectors = IdVectors(n_users, n_ids, embedding_dim)
+        self.history = self.towers = None
         n_dense = n_features
-        if encoder == "dnn":
+        if towers:
+            width = max(max(hidden_layer_sizes, default=0) // len(towers), 8)
+            self.towers = Towers(towers, width, activation)
+            n_dense = width * len(towers)
+            n_features += len(towers)
+        if encoder != "mf":
             n_dense += embedding_dim * (bool(n_users) + bool(n_items))
+        if history:
+            moments = history["mean"], history["scale"]
+            self.history = HistoryEncoder(
+                encoder, embedding_dim, history["length"], *moments, dropout
+            )
+            n_dense += embedding_dim * (1 + bool(n_items)) * self.history.n_states
         *common, last = (
             hidden_layer_sizes if n_dense and len(hidden_layer_sizes) else (0,)
         )
@@ -187,10 +244,14 @@ class CausalNetwork(nn.Module):
         if imputation:
             self.imputation.wide.bias.data[:] = torch.as_tensor(intercept)
 
-    def encode(self, x, user, item):
+    def encode(self, x, user, item, past):
         """The deep part of the outcome, (n, A), and the representation under it."""
         vectors = self.vectors(user, item)
-        if self.encoder == "dnn":
+        if self.encoder != "mf":
+            if self.history is not None:
+                states = self.history(self.vectors.item, *past)
+                match = [] if item is None else states * vectors[-1]
+                vectors += [*states, *match]
             representation = self.dense(torch.cat([x, *vectors], dim=1))
             return self.heads(representation), representation
         product = vectors[0] * vectors[1]
@@ -200,9 +261,14 @@ class CausalNetwork(nn.Module):
         dense = self.dense(x)
         return outcome + self.heads(dense), torch.cat([product, dense], dim=1)
 
-    def forward(self, features, user=None, item=None, **_):
-        x = self.standardize(features)
-        outcome, representation = self.encode(x, user, item)
+    def forward(
+        self, features, user=None, item=None, history=None, history_values=None, **_
+    ):
+        x = deep = self.standardize(features)
+        if self.towers is not None:
+            deep, x = self.towers(x)
+        past = history, history_values
+        outcome, representation = self.encode(deep, user, item, past)
         fixed = representation.detach()
         seen = representation if self.shared else fixed
         return Output(

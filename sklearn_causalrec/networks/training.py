@@ -144,7 +144,7 @@ class CausalNet(NeuralNet):
 
     def _weights(self):
         named = self.module_.named_parameters()
-        return [(name, p) for name, p in named if not name.endswith("bias")]
+        return [(name, p) for name, p in named if "bias" not in name.split(".")[-1]]
 
     def initialize_optimizer(self, *args, **kwargs):
         """l2 is the optimizer's decay, which has the penalty's gradient at no cost.
@@ -159,7 +159,7 @@ class CausalNet(NeuralNet):
             ("tilt", fast),
         ]
         if self.l2:
-            groups += [("*weight", decay), ("arm_scale", decay)]
+            groups += [("*weight*", decay), ("arm_scale", decay)]
         names = [name for name, _ in self.get_all_learnable_params()]
         self.optimizer__param_groups = [g for g in groups if matching(names, g[0])]
         return super().initialize_optimizer(*args, **kwargs)

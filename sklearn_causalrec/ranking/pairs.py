@@ -4,16 +4,16 @@ import numpy as np
 import pandas as pd
 from scipy.sparse import csr_array
 
-from sklearn_causalrec.interactions.columns import as_ids
+from sklearn_causalrec.interactions.columns import as_ids, column
 from sklearn_causalrec.interactions.encoding import Rows
 
 PAIRS_AT_ONCE = 65536
 
 
-def _query(given, key, role, index):
+def _query(given, key, role, known):
     """Ids asked for and the frame that came with them, if any."""
     if given is None:
-        return index.ids.to_numpy(), None
+        return known.to_numpy(), None
     if not hasattr(given, "columns"):
         return as_ids(np.atleast_1d(np.asarray(given)), role), None
     frame = given if isinstance(given, pd.DataFrame) else given.to_pandas()
@@ -48,14 +48,18 @@ class Pairs:
         encoder = estimator.encoder_
         roles = encoder.roles
         keys = (roles.named["user"], roles.named["item"])
-        self.users, user_frame = _query(users, keys[0], "user", encoder.users)
-        self.items, item_frame = _query(items, keys[1], "item", encoder.items)
+        offered = encoder.items.ids[catalogue.items]
+        self.users, user_frame = _query(users, keys[0], "user", encoder.users.ids)
+        self.items, item_frame = _query(items, keys[1], "item", offered)
         if len(self.items) == 0:
             raise ValueError("The catalogue is empty: items holds no item.")
         self.user_codes = encoder.users.codes(self.users)
         self.item_codes = encoder.items.codes(self.items)
         self.user_table = catalogue.user_table[self.user_codes]
         self.item_table = catalogue.item_table[self.item_codes]
+        self.history = self.history_values = None
+        if catalogue.history is not None:
+            self._read_histories(user_frame)
         frames = (user_frame, item_frame)
         featured = [f for f in frames if f is not None and f.shape[1] > 1]
         self.raw = None
@@ -70,6 +74,18 @@ class Pairs:
                 for j, name in enumerate(features):
                     if frame is not None and name in frame.columns and own[j]:
                         table[:, j] = frame[name].to_numpy(np.float32)
+
+    def _read_histories(self, frame):
+        """Of the users' frame where it has the columns, else of the log."""
+        catalogue, encoder = self.catalogue, self.estimator.encoder_
+        named = encoder.roles.histories
+        if frame is not None and named[0] in frame.columns:
+            past = encoder.histories([column(frame, name) for name in named])
+            self.history, self.history_values = past
+            return
+        self.history = catalogue.history[self.user_codes]
+        if catalogue.history_values is not None:
+            self.history_values = catalogue.history_values[self.user_codes]
 
     def _raw_frames(self, fitted, transform, users, items, keys):
         needed = list(getattr(fitted, "feature_names_in_", []))
@@ -101,7 +117,12 @@ class Pairs:
         features[:] = catalogue.context
         features[:, catalogue.of_user] = self.user_table[user][:, catalogue.of_user]
         features[:, catalogue.of_item] = self.item_table[item][:, catalogue.of_item]
-        return Rows(features, self.user_codes[user], self.item_codes[item])
+        rows = Rows(features, self.user_codes[user], self.item_codes[item])
+        if self.history is not None:
+            rows.history = self.history[user]
+        if self.history_values is not None:
+            rows.history_values = self.history_values[user]
+        return rows
 
     def scores(self, scorer, start, stop):
         """Scores of users start to stop against all items; (stop - start, n_items)."""
