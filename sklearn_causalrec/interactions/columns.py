@@ -233,7 +233,8 @@ class ColumnRoles:
         resolved = {}
         single = [(k, v) for k, v in self.named.items() if k != "history"]
         single += [(("history", i), key) for i, key in enumerate(self.histories)]
-        for role, key in single:
+        for place, key in single:
+            role = place if isinstance(place, str) else place[0]
             if isinstance(key, (int, np.integer)) and names and key not in names:
                 if not -len(names) <= key < len(names):
                     raise ValueError(
@@ -241,13 +242,13 @@ class ColumnRoles:
                     )
                 key = names[key]
             if key in keys:
-                resolved[role] = key
+                resolved[place] = key
             elif not names and isinstance(key, (int, np.integer)) and -len(keys) <= key:
                 if key >= 0:
                     raise ValueError(
                         f"{role}={key} is out of range: X has {len(keys)} columns."
                     )
-                resolved[role] = len(keys) + int(key)
+                resolved[place] = len(keys) + int(key)
             elif names:
                 raise ValueError(
                     f"{role}={key!r} is not a column of X. Its columns are {names}."

@@ -92,8 +92,14 @@ def read_histories(columns, names, length):
         lengths = np.minimum(whole, length)
         filled = np.arange(length) < lengths[:, None]
         if filled.any():
-            ids = as_ids(_flat(cells, lengths), f"{names[0]} (history)")
-            local, unique = pd.factorize(ids)
+            ids = _flat(cells, lengths)
+            if pd.isna(ids).any():
+                row = start + np.repeat(np.arange(len(cells)), lengths)[pd.isna(ids)][0]
+                raise ValueError(
+                    f"Column {names[0]!r} has a missing item in row {row}: "
+                    f"{columns[0][row]!r}. Leave it out of the history."
+                )
+            local, unique = pd.factorize(as_ids(ids, f"{names[0]} (history)"))
             index.extend(unique)
             codes[start:stop][filled] = index.codes(unique)[local]
         for j, (column, name) in enumerate(zip(columns[1:], names[1:])):
@@ -107,9 +113,9 @@ def read_histories(columns, names, length):
                 )
             numbers = _flat(beside, lengths).astype(np.float32)
             if not np.isfinite(numbers).all():
-                bad = numbers[~np.isfinite(numbers)][0]
+                bad = float(numbers[~np.isfinite(numbers)][0])
                 raise ValueError(
-                    f"{name!r} holds {bad!r}: a finite number a past item."
+                    f"{name!r} holds {bad}: a finite number a past item."
                 )
             values[start:stop, :, j][filled] = numbers
     return Histories(codes, values if len(columns) > 1 else None, index.ids)

@@ -89,8 +89,8 @@ class HistoryEncoder(nn.Module):
     def encode(self, table, codes, values):
         there = codes >= 0
         n_steps = max(int(there.sum(1).max()), 1)
-        codes, there = codes[:, :n_steps], there[:, :n_steps].clone()
-        some = there[:, 0].unsqueeze(1)
+        codes, there = codes[:, :n_steps], there[:, :n_steps]
+        some = codes[:, :1] >= 0
         # An empty history has a first step all the same: attention over none is NaN.
         there[:, 0] = True
         items = table(codes.clamp(min=0))
