@@ -1,14 +1,14 @@
 """Encoders of histories: does reading the order pay, and at what rate.
 
-``python benchmarks/bench_sequences.py order [--seeds 10]``: `make_sequence_log` with all
-of the match in the order, and with none; 6,000 rows to fit and 3,000 to judge. Root mean
-squared error of the outcome if shown and of the effect (root PEHE), both against the
-truth, of the networks alone (``effect_learner="t"``), all other settings at their
+``python benchmarks/bench_sequences.py order [--seeds 10]``: `make_sequence_log` with
+all of the match in the order, and with none; 6,000 rows to fit and 3,000 to judge. Root
+mean squared error of the outcome if shown and of the effect (root PEHE), both against
+the truth, of the networks alone (``effect_learner="t"``), all other settings at their
 defaults. Beside it the networks without the history.
 
-``python benchmarks/bench_sequences.py rate [--events 1000000]``: a log of that many events
-to histories of 20 items (`HistorySequence`), encoded and trained on for one epoch, each
-encoder in a process of its own: events a second, and the peak of memory.
+``python benchmarks/bench_sequences.py rate [--events 1000000]``: a log of that many
+events to histories of 20 items (`HistorySequence`), encoded and trained on for one
+epoch, each encoder in a process of its own: events a second, and the peak of memory.
 """
 
 import argparse
@@ -114,8 +114,9 @@ def rates(n_events):
         made, fit, epoch, predict, before, peak = out.get()
         process.join()
         print(
-            f"{encoder:12s} {made:8.1f} s {fit:13.1f} s {epoch:8.1f} s {predict:6.1f} s "
-            f"{n_events / epoch:9,.0f}  {before:,.0f} with the frame, {peak:,.0f} at most",
+            f"{encoder:12s} {made:8.1f} s {fit:13.1f} s {epoch:8.1f} s "
+            f"{predict:6.1f} s {n_events / epoch:9,.0f}  "
+            f"{before:,.0f} with the frame, {peak:,.0f} at most",
             flush=True,
         )
 
