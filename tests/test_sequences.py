@@ -228,17 +228,21 @@ def test_lists_follow_the_history_of_a_user_never_seen(log, fitted):
     assert top.groupby("user")["score"].apply(tuple).nunique() == 3
 
 
-@pytest.mark.parametrize("objective", sorted(set(OBJECTIVES) - {"escm2", "pda"}))
+@pytest.mark.parametrize("objective", sorted(OBJECTIVES))
 def test_every_objective_reads_histories(log, objective):
-    one_arm = objective == "relmf"
-    treatment = None if one_arm else log.treatment
     model = make_model("transformer", objective=objective, max_epochs=1)
-    y = log.y
-    if one_arm:
+    y, treatment = log.y, log.treatment
+    if objective in ("relmf", "pda"):  # of logs in which all was shown
+        treatment = None
+    if objective in ("relmf", "escm2"):  # of clicks, and what follows on them
         model.set_params(task="classification")
         y = (y > 1).astype(int)
     model.fit(log.X, y, treatment=treatment)
-    assert np.isfinite(model.predict(log.X)).all()
+    forwards = model.predict(log.X)
+    if model.task == "classification":
+        forwards = model.predict_proba(log.X)[:, 1]
+        assert ((forwards > 0) & (forwards < 1)).all()
+    assert np.isfinite(forwards).all() and forwards.std() > 0
 
 
 @pytest.mark.parametrize("objective", ["targeted", "dr"])
