@@ -444,13 +444,14 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
                 'encoder="mf" factorises users and items: name their columns, '
                 'user="…" and item="…".'
             )
-        if self.encoder in SEQUENCE_ENCODERS and self.history is None:
+        histories = ColumnRoles(history=self.history).histories
+        if self.encoder in SEQUENCE_ENCODERS and not histories:
             raise ValueError(
                 f"encoder={self.encoder!r} reads histories: name the column of them, "
                 'history="…", with a list of past items in each row (HistorySequence '
                 "makes it from a log)."
             )
-        if self.encoder == "mf" and self.history is not None:
+        if self.encoder == "mf" and histories:
             raise ValueError(
                 'encoder="mf" reads no history. Choose "dnn" (the mean of the items), '
                 f"or one of {SEQUENCE_ENCODERS}."

@@ -13,7 +13,7 @@ from sklearn.preprocessing import StandardScaler
 
 from sklearn_causalrec import CausalDNNRecommender, recommend
 from sklearn_causalrec.interactions import TextBag
-from sklearn_causalrec.interactions.columns import tower_columns
+from sklearn_causalrec.interactions.towers import tower_columns
 from sklearn_causalrec.networks.modules import Towers
 
 IMAGE = [f"px{i}" for i in range(3)]

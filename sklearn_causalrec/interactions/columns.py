@@ -7,6 +7,8 @@ import numpy as np
 import pandas as pd
 from sklearn.utils.validation import check_array, validate_data
 
+from sklearn_causalrec.interactions.towers import check_missing, tower_columns
+
 ROLES = ("user", "item", "time", "treatment", "propensity", "history")
 
 
@@ -108,91 +110,6 @@ class Log:
 
     def __len__(self):
         return len(self.features)
-
-
-def tower_columns(towers, features):
-    """Groups of features, by position; those in no group make one more, "other".
-
-    Parameters
-    ----------
-    towers : None, "prefix" or dict
-        "prefix": what stands before a column's first "__", as ColumnTransformer names
-        its columns. A dict gives each group a prefix or a list of columns.
-    features : list
-        Names or positions of the columns.
-
-    Returns
-    -------
-    dict of str to list of int, or None
-
-    Examples
-    --------
-    >>> tower_columns("prefix", ["text__a", "text__b", "age"])
-    {'text': [0, 1], 'other': [2]}
-    >>> tower_columns({"image": ["px"]}, ["px", "age"])
-    {'image': [0], 'other': [1]}
-    """
-    if towers is None:
-        return None
-    names = [str(name) for name in features]
-    groups = {}
-    if isinstance(towers, str):
-        for i, name in enumerate(names):
-            if "__" in name:
-                groups.setdefault(name.split("__")[0], []).append(i)
-        if not groups:
-            raise ValueError(
-                f'towers="prefix", but no feature has a prefix before "__": {names}. '
-                "Name the groups: towers={'text': ['column', …], …}."
-            )
-    else:
-        for group, wanted in towers.items():
-            if isinstance(wanted, str):
-                found = [i for i, name in enumerate(names) if name.startswith(wanted)]
-            else:
-                unknown = [name for name in wanted if name not in features]
-                if unknown:
-                    raise ValueError(
-                        f"Tower {group!r} names {unknown[0]!r}, which is not a feature "
-                        f"of X. Its features are {features}."
-                    )
-                found = [features.index(name) for name in wanted]
-            if not found:
-                raise ValueError(
-                    f"Tower {group!r} has no columns: none of {names} is meant by "
-                    f"{wanted!r}."
-                )
-            groups[group] = found
-    taken = [i for found in groups.values() for i in found]
-    if len(set(taken)) < len(taken):
-        twice = next(i for i in taken if taken.count(i) > 1)
-        raise ValueError(f"Feature {features[twice]!r} is in two towers.")
-    rest = [i for i in range(len(features)) if i not in set(taken)]
-    if rest:
-        groups["other"] = groups.get("other", []) + rest
-    return groups
-
-
-def _check_missing(X, features, towers):
-    """A row has all of a group or, but for the group "other", none of it."""
-    missing = np.isnan(X)
-    if not missing.any():
-        return
-    for group, found in towers.items():
-        gaps = missing[:, found]
-        broken = gaps.any(1) if group == "other" else gaps.any(1) & ~gaps.all(1)
-        if broken.any():
-            row = int(broken.argmax())
-            name = features[found[int(gaps[row].argmax())]]
-            what = (
-                "belongs to no tower"
-                if group == "other"
-                else (f"tower {group!r} has other values in that row")
-            )
-            raise ValueError(
-                f"{name!r} is missing in row {row}, and {what}. Only whole towers may "
-                "be missing; fill other gaps, for instance with SimpleImputer."
-            )
 
 
 class ColumnRoles:
@@ -309,7 +226,7 @@ class ColumnRoles:
             )
             part = _to_float32(part)
             if self.towers_ is not None:
-                _check_missing(part, features, self.towers_)
+                check_missing(part, features, self.towers_)
         else:
             part = np.zeros((len(X), 0), np.float32)
         histories = [column(X, roles.pop(("history", i))) for i in range(n_histories)]
