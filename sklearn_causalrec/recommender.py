@@ -18,7 +18,10 @@ from sklearn_causalrec.effects import MAX_SEED, EffectMixin
 from sklearn_causalrec.inspection import recommend
 from sklearn_causalrec.interactions.columns import ROLES, ColumnRoles
 from sklearn_causalrec.interactions.encoding import LogEncoder
-from sklearn_causalrec.interactions.exposure import make_exposure
+from sklearn_causalrec.interactions.exposure import (
+    make_exposure,
+    summarise_overlap,
+)
 from sklearn_causalrec.interactions.validation import (
     arm_codes,
     unchanged_on_failure,
@@ -504,7 +507,9 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         self.history_ = [*self.history_, *history] if again else history
         self.ensemble_, self.nets_ = ensemble, ensemble.nets
         self.n_iter_ = max(record["epoch"] for record in history)
-        self.overlap_ = self._summarise_overlap(rows)
+        clip = self.nets_[0].criterion_.clip
+        taken = self._taken_propensity(rows)
+        self.overlap_ = summarise_overlap(rows, taken, self.arms_, clip)
 
     def _fit_exposure(self, rows):
         """The exposure model where it is not a head; rows learn their ratio."""
@@ -523,26 +528,6 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
             rng = check_random_state(self.random_state)
             rows.exposure = exposure.fit(rows, self.catalogue_, rng).logged_ratio(rows)
         return exposure
-
-    def _summarise_overlap(self, rows):
-        """How well the arms overlap, and how well the probabilities are calibrated."""
-        propensity = self._taken_propensity(rows)
-        if propensity is None:
-            return None
-        clip = self.nets_[0].criterion_.clip
-        w = rows.weight / np.maximum(propensity, clip)
-        ess, calibration = {}, {}
-        for code, arm in enumerate(self.arms_.tolist()):
-            mine = rows.arm == code
-            square = max((w[mine] ** 2).sum(), 1e-300)
-            ess[arm] = float(w[mine].sum() ** 2 / square)
-            inverse = rows.weight[mine] / propensity[mine]
-            calibration[arm] = float(inverse.sum() / rows.weight.sum())
-        return {
-            "clipped": float((propensity < clip).mean()),
-            "effective_sample_size": ess,
-            "calibration": calibration,
-        }
 
     def _taken_propensity(self, rows):
         exposure, known = self.ensemble_.predict(rows)[1], rows.propensity

@@ -188,6 +188,39 @@ def make_exposure(model, objective):
     return NaiveBayesExposure() if model == "naive_bayes" else None
 
 
+def summarise_overlap(rows, taken, arms, clip):
+    """How well the arms overlap, and how well the probabilities are calibrated.
+
+    Parameters
+    ----------
+    rows : Rows
+    taken : ndarray of shape (n,) or None
+        Probability of the arm that each row had; with one arm, density ratio.
+    arms : ndarray of shape (n_arms,)
+    clip : float
+
+    Returns
+    -------
+    dict or None
+        ``clipped``, ``effective_sample_size`` and ``calibration``, the latter by arm.
+    """
+    if taken is None:
+        return None
+    w = rows.weight / np.maximum(taken, clip)
+    ess, calibration = {}, {}
+    for code, arm in enumerate(arms.tolist()):
+        mine = rows.arm == code
+        square = max((w[mine] ** 2).sum(), 1e-300)
+        ess[arm] = float(w[mine].sum() ** 2 / square)
+        inverse = rows.weight[mine] / taken[mine]
+        calibration[arm] = float(inverse.sum() / rows.weight.sum())
+    return {
+        "clipped": float((taken < clip).mean()),
+        "effective_sample_size": ess,
+        "calibration": calibration,
+    }
+
+
 def popularity_shift(rows, n_stages=10):
     """Popularity of a row's item at its time, on a log scale, mean 0 and deviation 1.
 
