@@ -1,0 +1,194 @@
+"""Objectives under which a network is a policy, and the net trained with them."""
+
+import numpy as np
+import torch
+from torch import nn
+
+from sklearn_causalrec.networks.objectives import weighted_mean
+from sklearn_causalrec.networks.training import (
+    INFERENCE_ROWS,
+    CausalNet,
+    SliceLoader,
+)
+
+POLICY_OBJECTIVES = ("ips", "offset_ips", "poem", "banditnet")
+# Below this deviation of the gains the bound on it would be too steep to follow.
+LEAST_DEVIATION = 1e-6
+
+
+def importance(logits, batch):
+    """pi(a | x) / p of the arm taken, the weight of every row; (n,)."""
+    log_policy = logits.log_softmax(1)
+    taken = log_policy.gather(1, batch["treatment"].unsqueeze(1))[:, 0]
+    return taken.exp() / batch["propensity"]
+
+
+def snips(reward, weight):
+    """Self-normalised value sum(w r) / sum(w); NaN where all weights are 0."""
+    total = weight.sum()
+    return float((weight * reward).sum() / total) if total > 0 else float("nan")
+
+
+class PolicyObjective(nn.Module):
+    r"""What a policy is estimated to lose on a log, to be minimised.
+
+    A network gives the policy :math:`\pi(a|x)`, the softmax of its outputs. With
+    :math:`p_i` the logged probability of the arm :math:`a_i` taken,
+    :math:`w_i = \pi(a_i|x_i) / p_i` and a translated reward :math:`r_i`, all
+    objectives are
+
+    .. math:: -\frac1n \sum_i r_i \min(w_i, M)
+              + \lambda \sqrt{\widehat{\mathrm{Var}}(r_i \min(w_i, M)) / n},
+
+    and they differ in the reward and in :math:`\lambda`. All assume that the logged
+    probabilities are right and that whatever the policy may do could be logged:
+    :math:`p > 0` for every arm. None undoes a logging policy that saw more than X
+    unless its probabilities are the logged ones.
+
+    "ips"
+        r = y, :math:`\lambda = 0`: clipped inverse propensity scoring [1]_,
+        [2]_. Unbiased up to clipping, but the weights of a policy fitted to few rows do
+        not average to 1: with rewards above 0 it gains by doing what was logged, with
+        rewards below 0 by avoiding it, whatever the rewards are. This is propensity
+        overfitting, and it makes the choice depend on where y has its zero. Wrong
+        where rewards do not lie around 0; take it as a baseline.
+    "offset_ips"
+        r = y - mean y, :math:`\lambda = 0`. In expectation nothing changes, as w has
+        mean 1: it is the doubly robust estimate whose model is a constant [3]_. Adding
+        a constant to y leaves the choice. Wrong where one offset does not fit: with
+        good logging policies the best policy earns more than the mean, and rows
+        between the two still attract; its variance is unbounded where p is small.
+    "poem"
+        r = (y - min y) / (max y - min y), :math:`\lambda` = ``variance_penalty``:
+        policy optimizer for exponential models [2]_ (whose losses are in [-1, 0]). Keeps near the log where the log says little. Wrong where the
+        logging policy is poor or even: rewards above 0 attract to it as in "ips", and
+        the penalty does so once more.
+    "banditnet"
+        r = y - :math:`\mu`, :math:`\lambda = 0`, with the multiplier :math:`\mu` of a
+        grid whose policy has the best self-normalised value
+        :math:`\sum_i w_i y_i / \sum_i w_i` on the validation rows [4]_: at
+        :math:`\mu` equal to the best self-normalised value its policy is best. Adding
+        a constant to y leaves the choice. Wrong where there are few validation rows:
+        the choice of :math:`\mu` is noise then, and the fit takes as many times as
+        the grid has values.
+
+    Clipping at M holds for rewards above 0 only, so that it makes no policy look
+    better than it does without, as in [2]_, where none are below. Clipped rows of a
+    reward below 0 would not push the policy away from a mistake.
+
+    The square root is of all rows. In batches, its bound from the start of the epoch
+    stands for it, as in [2]_: equal to it there, in value and gradient, and
+    above it elsewhere.
+
+    Parameters
+    ----------
+    clip : float or None
+        M.
+    variance_penalty : float
+        :math:`\lambda`.
+    n_rows : float
+        n, the weight of all rows.
+
+    References
+    ----------
+    .. [1] Bottou, L. et al. (2013). "Counterfactual reasoning and learning systems:
+       the example of computational advertising." JMLR 14.
+    .. [2] Swaminathan, A. and Joachims, T. (2015). "Batch learning from logged bandit
+       feedback through counterfactual risk minimization." JMLR 16.
+    .. [3] Dudik, M., Langford, J. and Li, L. (2011). "Doubly robust policy evaluation
+       and learning." ICML.
+    .. [4] Joachims, T., Swaminathan, A. and de Rijke, M. (2018). "Deep learning with
+       logged bandit feedback." ICLR.
+    """
+
+    def __init__(self, clip=None, variance_penalty=0.0, n_rows=1.0):
+        super().__init__()
+        self.clip = clip
+        self.variance_penalty = variance_penalty
+        self.n_rows = n_rows
+        self.moments = None
+
+    def gains(self, reward, weight):
+        """The clipped r w of every row."""
+        if self.clip is None:
+            return reward * weight
+        return reward * torch.where(reward > 0, weight.clamp(max=self.clip), weight)
+
+    def _moments(self, gains, rows):
+        mean = weighted_mean(gains, rows)
+        return mean, weighted_mean((gains - mean).square(), rows)
+
+    def _penalty_rate(self):
+        return self.variance_penalty / self.n_rows**0.5
+
+    def risk(self, reward, weight, rows=None):
+        """The objective over all rows at once."""
+        mean, variance = self._moments(self.gains(reward, weight), rows)
+        return self._penalty_rate() * variance.sqrt() - mean
+
+    def expand_at(self, reward, weight, rows=None):
+        """Bound the deviation from where the policy stands."""
+        mean, variance = self._moments(self.gains(reward, weight), rows)
+        self.moments = mean.item(), max(variance.sqrt().item(), LEAST_DEVIATION)
+
+    def forward(self, output, reward, batch, pairs=None):
+        """Loss of a batch: its part of the objective, or of the bound on it.
+
+        Parameters
+        ----------
+        output : Output of the n rows
+        reward : tensor of shape (n,)
+        batch : dict of tensors of shape (n,)
+            treatment, propensity, and weight (mean 1 over the log; absent where all
+            are 1).
+        """
+        rows = batch.get("weight")
+        gains = self.gains(reward, importance(output.outcome, batch))
+        loss = -weighted_mean(gains, rows)
+        if self.variance_penalty:
+            mean, deviation = self.moments
+            # sqrt(V) <= s + (V - s^2) / 2s, and V <= E (u - m)^2 for any m.
+            spread = weighted_mean((gains - mean).square(), rows)
+            bound = (spread / deviation + deviation) / 2
+            loss = loss + self._penalty_rate() * bound
+        self.outcome_loss = loss.detach()
+        return loss
+
+
+class PolicyNet(CausalNet):
+    """skorch net whose network is a policy; the validation score is its SNIPS value."""
+
+    @torch.no_grad()
+    def weighted_rows(self, iterator):
+        """Reward, importance weight and row weight of all rows, three tensors."""
+        self._set_training(False)
+        parts = []
+        for batch, reward in iterator:
+            weight = importance(self.infer(batch).outcome.cpu(), batch)
+            rows = batch.get("weight", torch.ones_like(weight))
+            parts.append((reward, weight, rows))
+        return [torch.cat(part) for part in zip(*parts)]
+
+    def on_epoch_begin(self, net, dataset_train=None, **kwargs):
+        super().on_epoch_begin(net, **kwargs)
+        if self.criterion_.variance_penalty:
+            log = SliceLoader(dataset_train, INFERENCE_ROWS)
+            self.criterion_.expand_at(*self.weighted_rows(log))
+
+    def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
+        """As in skorch, without a history record and a notification a batch."""
+        if iterator is None:
+            return
+        if not training:
+            reward, weight, rows = self.weighted_rows(iterator)
+            risk = self.criterion_.risk(reward, weight, rows / rows.mean())
+            self.history.record(f"{prefix}_loss", float(risk))
+            self.history.record("valid_score", snips(reward, rows * weight))
+            return
+        losses, sizes = [], []
+        for batch in iterator:
+            step_fn(batch, **fit_params)
+            losses.append(self.criterion_.outcome_loss)
+            sizes.append(len(batch[1]))
+        losses = torch.stack(losses).double().cpu().numpy()
+        self.history.record(f"{prefix}_loss", float(np.average(losses, weights=sizes)))
