@@ -170,12 +170,16 @@ def obd():
             X=X[rest],
             estimators=["ips", "snips", "dr"],
         )
-        text = [f"{r.Index} {r.value:.5f} [{r.low:.5f}, {r.high:.5f}]"
-                for r in value.table.itertuples()]
+        text = [
+            f"{r.Index} {r.value:.5f} [{r.low:.5f}, {r.high:.5f}]"
+            for r in value.table.itertuples()
+        ]
         top = fitted.predict_proba(X[rest]).max(axis=1).mean()
         print(f"{name}: {'; '.join(text)}; effective rows ", end="")
-        print(f"{value.effective_sample_size:.0f}, mean weight "
-              f"{value.mean_weight:.3f}, mean top probability {top:.3f}")
+        print(
+            f"{value.effective_sample_size:.0f}, mean weight "
+            f"{value.mean_weight:.3f}, mean top probability {top:.3f}"
+        )
 
 
 if __name__ == "__main__":

@@ -13,8 +13,14 @@ from sklearn.utils.validation import check_is_fitted
 from sklearn_causalrec.effects import MAX_SEED
 from sklearn_causalrec.interactions.columns import ROLES, ColumnRoles
 from sklearn_causalrec.interactions.encoding import LogEncoder
-from sklearn_causalrec.interactions.validation import unchanged_on_failure
-from sklearn_causalrec.metrics import policy_value
+from sklearn_causalrec.interactions.validation import (
+    arm_codes,
+    check_arms,
+    check_weight,
+    unchanged_on_failure,
+)
+from sklearn_causalrec.metrics._checks import column, probability
+from sklearn_causalrec.metrics.off_policy import round_values
 from sklearn_causalrec.networks.ensemble import DOUBLE_ROWS, as_tensors
 from sklearn_causalrec.networks.modules import ACTIVATIONS
 from sklearn_causalrec.networks.policy_objectives import (
@@ -312,8 +318,9 @@ class CounterfactualPolicy(BaseEstimator):
             )
         if len(self.arms_) < 2:
             raise ValueError(
-                f"Every row has the arm {self.arms_.tolist()[0]!r}: there is nothing "
-                "to choose. Rows of two arms or more are needed."
+                f"Every row has the arm {self.arms_.tolist()[0]!r} (n_samples = "
+                f"{len(rows)}): there is nothing to choose. Rows of two arms or more "
+                "are needed."
             )
         known = rows.propensity
         if known is None or np.isnan(known).any():
@@ -457,12 +464,13 @@ class CounterfactualPolicy(BaseEstimator):
         ndarray of shape (n,)
             Values of ``arms_``.
         """
-        return self.arms_[self.predict_proba(X).argmax(axis=1)]
+        policy = self.predict_proba(X)
+        return self.arms_[policy.argmax(axis=1)]
 
-    def score(self, X, y, treatment=None, propensity=None):
+    def score(self, X, y, treatment=None, propensity=None, sample_weight=None):
         """What the policy ``predict_proba`` would earn a row.
 
-        Its self-normalised value, by
+        The self-normalised value, the "snips" of
         :func:`~sklearn_causalrec.metrics.policy_value`, which has other estimators,
         and intervals, too.
 
@@ -472,7 +480,9 @@ class CounterfactualPolicy(BaseEstimator):
         y : array-like of shape (n,)
             Reward of the arm taken.
         treatment, propensity : array-like of shape (n,), optional
-            Arm taken and its probability. Needed, unless columns of X are named.
+            Arm taken and its probability. Needed, unless columns of X are named. An
+            arm that ``fit`` has not seen is one that the policy never takes.
+        sample_weight : array-like of shape (n,), optional
 
         Returns
         -------
@@ -485,6 +495,7 @@ class CounterfactualPolicy(BaseEstimator):
             If treatment or propensity is missing.
         """
         policy = self.predict_proba(X)
+        y = column(y, "y", len(policy))
         log = self.encoder_.roles.split(self, X, reset=False)
         given = dict(treatment=treatment, propensity=propensity)
         for name, value in given.items():
@@ -498,12 +509,19 @@ class CounterfactualPolicy(BaseEstimator):
                     "'propensity': p}, or name columns of X."
                 )
             given[name] = value
-        return policy_value(
-            y,
-            given["treatment"],
-            policy,
-            propensity=given["propensity"],
-            actions=self.arms_,
-            estimator="snips",
-            estimators=["snips"],
-        ).value
+        propensity = probability(given["propensity"], "propensity", len(policy))
+        codes, arms = check_arms(given["treatment"], len(policy))
+        weight = check_weight(sample_weight, log.features) / propensity
+        weight *= self._columns(policy, arms)[np.arange(len(policy)), codes]
+        return round_values("snips", y, weight, None, None, np.inf).estimate()
+
+    def _columns(self, policy, arms):
+        """The policy's columns for these arms, 0 where fit has not seen the arm."""
+        columns = np.zeros((len(policy), len(arms)))
+        for position, arm in enumerate(arms):
+            try:
+                code = arm_codes(arm, self.arms_)[0]
+            except ValueError:
+                continue
+            columns[:, position] = policy[:, code]
+        return columns

@@ -46,39 +46,40 @@ class PolicyObjective(nn.Module):
     unless its probabilities are the logged ones.
 
     "ips"
-        r = y, :math:`\lambda = 0`: clipped inverse propensity scoring [1]_,
-        [2]_. Unbiased up to clipping, but the weights of a policy fitted to few rows do
-        not average to 1: with rewards above 0 it gains by doing what was logged, with
+        r = y, :math:`\lambda = 0`: clipped inverse propensity scoring [1]_, [2]_.
+        Unbiased up to clipping, but the weights of a policy fitted to few rows do not
+        average to 1: with rewards above 0 it gains by seeking what was logged, with
         rewards below 0 by avoiding it, whatever the rewards are. This is propensity
-        overfitting, and it makes the choice depend on where y has its zero. Wrong
-        where rewards do not lie around 0; take it as a baseline.
+        overfitting [3]_, and it makes the choice depend on where y has its zero. Wrong
+        where rewards do not lie around 0; a baseline.
     "offset_ips"
         r = y - mean y, :math:`\lambda = 0`. In expectation nothing changes, as w has
-        mean 1: it is the doubly robust estimate whose model is a constant [3]_. Adding
-        a constant to y leaves the choice. Wrong where one offset does not fit: with
-        good logging policies the best policy earns more than the mean, and rows
-        between the two still attract; its variance is unbounded where p is small.
+        mean 1: it is the doubly robust estimate whose model is a constant [4]_. Adding
+        a constant to y leaves the choice. Wrong where no one offset fits, as where
+        most contexts earn more than the mean and their logged arms attract, or less
+        and repel: propensity overfitting again. Its variance is that of 1 / p.
     "poem"
         r = (y - min y) / (max y - min y), :math:`\lambda` = ``variance_penalty``:
-        policy optimizer for exponential models [2]_ (whose losses are in [-1, 0]). Keeps near the log where the log says little. Wrong where the
-        logging policy is poor or even: rewards above 0 attract to it as in "ips", and
-        the penalty does so once more.
+        policy optimizer for exponential models [2]_, whose losses are in [-1, 0].
+        Stays near the log where the log says little. Wrong where the logging policy is
+        poor or even: rewards above 0 attract to it as in "ips", and the penalty does
+        so once more.
     "banditnet"
         r = y - :math:`\mu`, :math:`\lambda = 0`, with the multiplier :math:`\mu` of a
         grid whose policy has the best self-normalised value
-        :math:`\sum_i w_i y_i / \sum_i w_i` on the validation rows [4]_: at
-        :math:`\mu` equal to the best self-normalised value its policy is best. Adding
-        a constant to y leaves the choice. Wrong where there are few validation rows:
-        the choice of :math:`\mu` is noise then, and the fit takes as many times as
-        the grid has values.
+        :math:`\sum_i w_i y_i / \sum_i w_i` on the validation rows [5]_: the policy
+        with the best such value is the best for the :math:`\mu` equal to it. Adding a
+        constant to y leaves the choice. Wrong where few rows are held out: the choice
+        of :math:`\mu` is noise then, and the fit takes as many times as long as the
+        grid has values.
 
     Clipping at M holds for rewards above 0 only, so that it makes no policy look
     better than it does without, as in [2]_, where none are below. Clipped rows of a
     reward below 0 would not push the policy away from a mistake.
 
     The square root is of all rows. In batches, its bound from the start of the epoch
-    stands for it, as in [2]_: equal to it there, in value and gradient, and
-    above it elsewhere.
+    stands for it, as in [2]_: equal to it there, in value and gradient, and above it
+    elsewhere.
 
     Parameters
     ----------
@@ -95,9 +96,11 @@ class PolicyObjective(nn.Module):
        the example of computational advertising." JMLR 14.
     .. [2] Swaminathan, A. and Joachims, T. (2015). "Batch learning from logged bandit
        feedback through counterfactual risk minimization." JMLR 16.
-    .. [3] Dudik, M., Langford, J. and Li, L. (2011). "Doubly robust policy evaluation
+    .. [3] Swaminathan, A. and Joachims, T. (2015). "The self-normalized estimator for
+       counterfactual learning." NeurIPS.
+    .. [4] Dudik, M., Langford, J. and Li, L. (2011). "Doubly robust policy evaluation
        and learning." ICML.
-    .. [4] Joachims, T., Swaminathan, A. and de Rijke, M. (2018). "Deep learning with
+    .. [5] Joachims, T., Swaminathan, A. and de Rijke, M. (2018). "Deep learning with
        logged bandit feedback." ICLR.
     """
 
