@@ -329,9 +329,7 @@ def test_routing(log, enable_routing, routed):
 def test_score_never_drops_metadata_silently(log):
     X, y, arm, p = log
     policy = fast().fit(X, y, arm, p)
-    with pytest.raises(
-        ValueError, match="treatment is missing.*Pass treatment= to score"
-    ):
+    with pytest.raises(ValueError, match="Pass treatment= to score"):
         policy.score(X, y)
     with pytest.raises(ValueError, match="propensity is missing"):
         policy.score(X, y, treatment=arm)
