@@ -58,7 +58,7 @@ class CounterfactualPolicy(BaseEstimator):
         "poem": penalises the variance, near a good logging policy [1]_. What each
         assumes, and where it is wrong:
         :class:`~sklearn_causalrec.networks.policy_objectives.PolicyObjective`.
-    multipliers : sequence of float, default=(-0.5, 0, 0.5)
+    multipliers : sequence of float, default=(-1, -0.5, 0, 0.5, 1)
         Of "banditnet": what is taken from the reward, in its standard deviations from
         its mean. That with the best self-normalised value on the validation rows
         stays (on all rows where none are held out). 0 is "offset_ips".
@@ -201,7 +201,7 @@ class CounterfactualPolicy(BaseEstimator):
         self,
         *,
         objective="banditnet",
-        multipliers=(-0.5, 0.0, 0.5),
+        multipliers=(-1.0, -0.5, 0.0, 0.5, 1.0),
         variance_penalty=1.0,
         clip=None,
         user=None,
@@ -348,14 +348,16 @@ class CounterfactualPolicy(BaseEstimator):
     def _train(self, rows, progress):
         seed = check_random_state(self.random_state).randint(MAX_SEED)
         kept, held_out = np.arange(len(rows)), None
-        early = len(rows) >= 400 if self.early_stopping == "auto" else None
-        early = self.early_stopping if early is None else early
+        early = self.early_stopping
+        early = len(rows) >= 400 if early == "auto" else early
         if early and self.max_epochs > 1:
             rng = np.random.RandomState(seed)
             fraction = self.validation_fraction
             held_out = validation_rows(
                 len(rows), fraction, rng, groups=rows.user, order=rows.time
             )
+            if len(held_out) == 0:  # every user has one row
+                held_out = None
         judged = kept if held_out is None else held_out
         translations = self._translations(rows)
         progress.stage("fit", self.max_epochs * len(translations))

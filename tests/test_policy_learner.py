@@ -48,9 +48,9 @@ def log():
 
 
 def fast(**params):
-    return CounterfactualPolicy(
-        **{"objective": "offset_ips", "max_epochs": 15, "random_state": 0, **params}
-    )
+    defaults = dict(objective="offset_ips", max_epochs=15, random_state=0)
+    defaults["multipliers"] = (-0.5, 0, 0.5)
+    return CounterfactualPolicy(**{**defaults, **params})
 
 
 # -- objectives --------------------------------------------------------------------
@@ -304,6 +304,10 @@ def test_ids_alone_make_a_policy():
     policy = fast(user="user", max_epochs=40).fit(frame, y, arm, np.full(2000, 0.5))
     assert (policy.predict(frame) == user % 2).all()
     assert policy.predict(pd.DataFrame({"user": [99]})).shape == (1,)
+    # One row a user: none can be held out.
+    alone = pd.DataFrame({"user": np.arange(500), "x": user[:500]})
+    policy = fast(user="user").fit(alone, y[:500], arm[:500], np.full(500, 0.5))
+    assert np.isnan(policy.history_[-1]["valid_score"])
 
 
 @pytest.mark.parametrize("routed", ["pipeline", "search"])
@@ -424,11 +428,12 @@ class ArmsFromX(CounterfactualPolicy):
     """X and y alone: the arm is a function of the row, as check_estimator needs."""
 
     def fit(self, X, y=None, sample_weight=None):
-        n = np.shape(X)[0] if np.ndim(X) else 0
+        rows = np.asarray(X)
+        n = len(rows) if rows.ndim else 0
         arm = np.zeros(n, bool)
-        if np.ndim(X) == 2 and np.asarray(X).dtype.kind in "iuf":
+        if rows.ndim == 2 and rows.dtype.kind in "iuf" and rows.shape[1]:
             with np.errstate(invalid="ignore"):
-                arm = np.sin(1e3 * np.asarray(X, float)[:, 0]) > 0
+                arm = np.sin(1e3 * rows[:, 0].astype(float)) > 0
         if n > 1 and len(np.unique(arm)) < 2:
             arm[0] = not arm[0]
         return super().fit(X, y, arm, np.full(n, 0.5), sample_weight=sample_weight)
