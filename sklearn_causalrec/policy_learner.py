@@ -3,8 +3,6 @@
 from numbers import Integral, Real
 
 import numpy as np
-import torch
-from scipy.special import softmax
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
@@ -21,21 +19,12 @@ from sklearn_causalrec.interactions.validation import (
 )
 from sklearn_causalrec.metrics._checks import column, probability
 from sklearn_causalrec.metrics.off_policy import round_values
-from sklearn_causalrec.networks.ensemble import DOUBLE_ROWS, as_tensors
 from sklearn_causalrec.networks.modules import ACTIVATIONS
 from sklearn_causalrec.networks.policy_objectives import (
     POLICY_OBJECTIVES,
-    PolicyNet,
-    PolicyObjective,
-    snips,
+    PolicyTraining,
 )
-from sklearn_causalrec.networks.training import (
-    make_net,
-    resolve_device,
-    seeded,
-    training_callbacks,
-    validation_rows,
-)
+from sklearn_causalrec.networks.training import resolve_device
 from sklearn_causalrec.progress import Progress
 
 
@@ -335,110 +324,15 @@ class CounterfactualPolicy(BaseEstimator):
             )
         return rows
 
-    def _translations(self, rows):
-        """Pairs of an offset and a scale of the reward, one a network to be trained."""
-        mean, scale = self.encoder_.y_mean, self.encoder_.y_scale
-        if self.objective == "poem":
-            low, high = rows.y.min(), rows.y.max()
-            return [(low, high - low if high > low else 1.0)]
-        if self.objective == "banditnet":
-            return [(mean + scale * float(m), scale) for m in self.multipliers]
-        return [(0.0 if self.objective == "ips" else mean, scale)]
-
     def _train(self, rows, progress):
         seed = check_random_state(self.random_state).randint(MAX_SEED)
-        kept, held_out = np.arange(len(rows)), None
-        early = self.early_stopping
-        early = len(rows) >= 400 if early == "auto" else early
-        if early and self.max_epochs > 1:
-            rng = np.random.RandomState(seed)
-            fraction = self.validation_fraction
-            held_out = validation_rows(
-                len(rows), fraction, rng, groups=rows.user, order=rows.time
-            )
-            if len(held_out) == 0:  # every user has one row
-                held_out = None
-        judged = kept if held_out is None else held_out
-        translations = self._translations(rows)
-        progress.stage("fit", self.max_epochs * len(translations))
-        self.history_, best = [], -np.inf
-        for member, (offset, scale) in enumerate(translations):
-            net, records = self._train_net(
-                rows, (rows.y - offset) / scale, seed, kept, held_out, progress
-            )
-            for record in records:
-                record["valid_score"] = offset + scale * record["valid_score"]
-                self.history_.append({"member": member, **record})
-            value = self._value(net, rows.take(judged))
-            if value > best or member == 0:
-                best = value
-                self.net_, self.offset_ = net, float(offset)
-                self.n_iter_ = max(record["epoch"] for record in records)
-
-    def _train_net(self, rows, reward, seed, kept, held_out, progress):
-        dtype = torch.float64 if len(rows) <= DOUBLE_ROWS else torch.float32
-        X, reward = as_tensors(rows, reward, dtype)
-        patience = None if held_out is None else self.n_iter_no_change
-        schedule = self.learning_rate_schedule
-        with seeded(seed, self.device_):
-            net = self._net(rows).to(dtype)
-            records = net.train(
-                X,
-                reward,
-                kept,
-                held_out,
-                callbacks=training_callbacks(
-                    schedule, self.max_epochs, patience, self.tol, "abs"
-                ),
-                epochs=self.max_epochs,
-                draw_pairs=None,
-                progress=progress.step,
-            )
-        return net, records
-
-    def _net(self, rows):
-        names = ("hidden_layer_sizes", "embedding_dim", "activation", "dropout")
-        module = {name: getattr(self, name) for name in names}
-        module.update(
-            n_features=rows.features.shape[1],
-            n_users=len(self.encoder_.users),
-            n_items=len(self.encoder_.items),
-            n_arms=len(self.arms_),
-            mean=self.encoder_.mean,
-            scale=self.encoder_.scale,
-            exposure=False,
-        )
-        penalty = self.variance_penalty if self.objective == "poem" else 0.0
-        objective = dict(clip=self.clip, variance_penalty=penalty, n_rows=rows.total)
-        batch_size = self.batch_size
-        if batch_size == "auto":
-            batch_size = int(
-                np.clip(2 ** int(np.log2(max(len(rows) / 64, 1))), 128, 1024)
-            )
-        names = ("optimizer", "learning_rate", "momentum", "l1", "l2")
-        return make_net(
-            module,
-            objective,
-            batch_size=batch_size,
-            device=self.device_,
-            n_rows=rows.total,
-            net_class=PolicyNet,
-            criterion=PolicyObjective,
-            **{name: getattr(self, name) for name in names},
-        )
-
-    def _value(self, net, rows):
-        """Self-normalised value of a network's policy on rows of the log."""
-        taken = self._policy(net, rows)[np.arange(len(rows)), rows.arm]
-        return snips(rows.y, rows.weight * taken / rows.propensity)
+        training = PolicyTraining(self.get_params(), self.encoder_, self.device_)
+        steps = self.max_epochs * len(training.translations(rows))
+        progress.stage("fit", steps)
+        self.net_, self.offset_, self.history_ = training.run(rows, seed, progress.step)
+        self.n_iter_ = len(self.net_.history)
 
     # -- the policy ------------------------------------------------------------
-
-    @staticmethod
-    def _policy(net, rows):
-        X = as_tensors(rows)[0]
-        X = {k: X[k] for k in ("features", "user", "item") if k in X}
-        return softmax(net.outputs(X)[0].astype(np.float64), axis=1)
 
     def predict_proba(self, X):
         """The policy: probability of every arm, in the order of ``arms_``.
@@ -452,7 +346,7 @@ class CounterfactualPolicy(BaseEstimator):
         ndarray of shape (n, n_arms)
         """
         check_is_fitted(self, "net_")
-        return self._policy(self.net_, self.encoder_.rows(self, X))
+        return self.net_.policy(self.encoder_.rows(self, X))
 
     def predict(self, X):
         """The most probable arm.

@@ -1,14 +1,20 @@
-"""Objectives under which a network is a policy, and the net trained with them."""
+"""Objectives under which a network is a policy, and training with them."""
 
 import numpy as np
 import torch
+from scipy.special import softmax
 from torch import nn
 
+from sklearn_causalrec.networks.ensemble import DOUBLE_ROWS, as_tensors
 from sklearn_causalrec.networks.objectives import weighted_mean
 from sklearn_causalrec.networks.training import (
     INFERENCE_ROWS,
     CausalNet,
     SliceLoader,
+    make_net,
+    seeded,
+    training_callbacks,
+    validation_rows,
 )
 
 POLICY_OBJECTIVES = ("ips", "offset_ips", "poem", "banditnet")
@@ -195,3 +201,144 @@ class PolicyNet(CausalNet):
             sizes.append(len(batch[1]))
         losses = torch.stack(losses).double().cpu().numpy()
         self.history.record(f"{prefix}_loss", float(np.average(losses, weights=sizes)))
+
+    def policy(self, rows):
+        """Probability of every arm for each of the Rows, (n, n_arms)."""
+        X = as_tensors(rows)[0]
+        X = {k: X[k] for k in ("features", "user", "item") if k in X}
+        return softmax(self.outputs(X)[0].astype(np.float64), axis=1)
+
+    def value(self, rows):
+        """Self-normalised value of the policy on rows of a log."""
+        taken = self.policy(rows)[np.arange(len(rows)), rows.arm]
+        return snips(rows.y, rows.weight * taken / rows.propensity)
+
+
+class PolicyTraining:
+    """A net for each translation of the reward, of which the best stays.
+
+    Parameters
+    ----------
+    settings : dict
+        Parameters of the estimator, by name.
+    encoder : LogEncoder
+    device : str
+    """
+
+    def __init__(self, settings, encoder, device):
+        self.settings = settings
+        self.encoder = encoder
+        self.device = device
+
+    def translations(self, rows):
+        """Pairs of an offset and a scale of the reward, one for each net."""
+        mean, scale = self.encoder.y_mean, self.encoder.y_scale
+        objective = self.settings["objective"]
+        if objective == "poem":
+            low, high = float(rows.y.min()), float(rows.y.max())
+            return [(low, high - low if high > low else 1.0)]
+        if objective == "banditnet":
+            multipliers = self.settings["multipliers"]
+            return [(mean + scale * float(m), scale) for m in multipliers]
+        return [(0.0 if objective == "ips" else mean, scale)]
+
+    def run(self, rows, seed, step):
+        """Train from one seed, and choose by the self-normalised value.
+
+        Parameters
+        ----------
+        rows : Rows
+            Of which a part is held out, and judges, where training may stop early.
+        seed : int
+        step : callable
+            Called with the record of each epoch.
+
+        Returns
+        -------
+        net : PolicyNet
+        offset : float
+            What was taken from its rewards.
+        history : list of dict
+            A record an epoch and net.
+        """
+        kept, held_out = np.arange(len(rows)), self._held_out(rows, seed)
+        judges = rows if held_out is None else rows.take(held_out)
+        best, history = None, []
+        for member, (offset, scale) in enumerate(self.translations(rows)):
+            reward = (rows.y - offset) / scale
+            net, records = self._train(rows, reward, seed, kept, held_out, step)
+            for record in records:
+                record["valid_score"] = offset + scale * record["valid_score"]
+                history.append({"member": member, **record})
+            value = net.value(judges)
+            if best is None or value > best[0]:
+                best = value, net, offset
+        return *best[1:], history
+
+    def _held_out(self, rows, seed):
+        early = self.settings["early_stopping"]
+        early = len(rows) >= 400 if early == "auto" else early
+        if not early or self.settings["max_epochs"] == 1:
+            return None
+        held_out = validation_rows(
+            len(rows),
+            self.settings["validation_fraction"],
+            np.random.RandomState(seed),
+            groups=rows.user,
+            order=rows.time,
+        )
+        return held_out if len(held_out) else None  # every user may have one row
+
+    def _train(self, rows, reward, seed, kept, held_out, step):
+        s = self.settings
+        dtype = torch.float64 if len(rows) <= DOUBLE_ROWS else torch.float32
+        X, reward = as_tensors(rows, reward, dtype)
+        patience = None if held_out is None else s["n_iter_no_change"]
+        schedule, epochs = s["learning_rate_schedule"], s["max_epochs"]
+        with seeded(seed, self.device):
+            net = self._net(rows).to(dtype)
+            records = net.train(
+                X,
+                reward,
+                kept,
+                held_out,
+                callbacks=training_callbacks(
+                    schedule, epochs, patience, s["tol"], "abs"
+                ),
+                epochs=epochs,
+                draw_pairs=None,
+                progress=step,
+            )
+        return net, records
+
+    def _net(self, rows):
+        s, encoder = self.settings, self.encoder
+        names = ("hidden_layer_sizes", "embedding_dim", "activation", "dropout")
+        module = {name: s[name] for name in names}
+        module.update(
+            n_features=rows.features.shape[1],
+            n_users=len(encoder.users),
+            n_items=len(encoder.items),
+            n_arms=encoder.n_arms,
+            mean=encoder.mean,
+            scale=encoder.scale,
+            exposure=False,
+        )
+        penalty = s["variance_penalty"] if s["objective"] == "poem" else 0.0
+        objective = dict(clip=s["clip"], variance_penalty=penalty, n_rows=rows.total)
+        batch_size = s["batch_size"]
+        if batch_size == "auto":
+            batch_size = int(
+                np.clip(2 ** int(np.log2(max(len(rows) / 64, 1))), 128, 1024)
+            )
+        names = ("optimizer", "learning_rate", "momentum", "l1", "l2")
+        return make_net(
+            module,
+            objective,
+            batch_size=batch_size,
+            device=self.device,
+            n_rows=rows.total,
+            net_class=PolicyNet,
+            criterion=PolicyObjective,
+            **{name: s[name] for name in names},
+        )
