@@ -264,6 +264,13 @@ def test_reproducible_and_picklable_and_clonable(log):
     assert not (first.predict_proba(X) == other.predict_proba(X)).all()
 
 
+def test_progress_is_shown_on_demand(log, capsys):
+    fast(max_epochs=2).fit(*log)
+    assert capsys.readouterr().err == ""
+    fast(max_epochs=2, verbose=1).fit(*log)
+    assert "fit:" in capsys.readouterr().err
+
+
 def test_sample_weight(log):
     X, y, arm, p = (part[:300] for part in log)
     exact = dict(early_stopping=False, batch_size=4096)
