@@ -14,6 +14,7 @@ __version__ = "0.1.0"
 _PUBLIC = {
     "CausalDNNRecommender": "sklearn_causalrec.recommender",
     "CausalGraph": "sklearn_causalrec.causal",
+    "CounterfactualPolicy": "sklearn_causalrec.policy_learner",
     "DoCalculusEffect": "sklearn_causalrec.do_effect",
     "Estimand": "sklearn_causalrec.causal",
     "NotIdentifiableError": "sklearn_causalrec.causal",

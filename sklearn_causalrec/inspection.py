@@ -51,6 +51,12 @@ def unwrap(fitted):
     return transform, fitted
 
 
+def is_policy(estimator):
+    """Whether an estimator's ``predict_proba`` is a policy over its ``arms_``."""
+    tags = getattr(estimator, "__sklearn_tags__", None)
+    return tags is not None and tags().estimator_type == "policy"
+
+
 def effect(fitted, X, T0=0, T1=1):
     """Effect of arm T1 against arm T0 on each row, through any Pipeline or search.
 

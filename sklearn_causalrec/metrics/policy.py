@@ -7,6 +7,7 @@ from sklearn.base import clone
 from sklearn.model_selection import KFold
 from sklearn.utils import check_random_state
 
+from sklearn_causalrec.inspection import is_policy, unwrap
 from sklearn_causalrec.metrics._checks import choice, column, probability
 from sklearn_causalrec.metrics.off_policy import (
     ESTIMATORS,
@@ -104,7 +105,8 @@ def policy_value(
         Action taken.
     policy : array-like of shape (n_actions,) or (n, n_actions), or fitted recommender
         Probabilities of all actions under the policy to be judged, or an estimator,
-        whose best action by predicted outcome is taken
+        whose best action by predicted outcome is taken, or the action that a
+        :class:`~sklearn_causalrec.CounterfactualPolicy` draws
         (:func:`~sklearn_causalrec.metrics.recommender_policy`; needs X).
     propensity : array-like of shape (n,)
         Probability with which the action taken was chosen.
@@ -112,7 +114,7 @@ def policy_value(
         Context, for an estimator as policy or as outcome.
     actions : array-like of shape (n_actions,), optional
         The actions, in the order of the columns. None: 0, 1, ... for probabilities;
-        the sorted actions of the log for an estimator.
+        the sorted actions of the log for an estimator, and the arms of a policy.
     outcome : array-like of shape (n, n_actions) or regressor, optional
         Expected reward of every action, from a model that hasn't seen the rows; or a
         regressor, cross-fitted on X and the action. None: the cross-fitted means of
@@ -203,9 +205,13 @@ def policy_value(
         )
     taken = probability(propensity, "propensity", n)
     if hasattr(policy, "predict"):
-        actions = np.unique(np.asarray(action)) if actions is None else actions
         if X is None:
             raise ValueError("An estimator as policy needs the rows: pass X=.")
+        if actions is None:
+            actions = np.unique(np.asarray(action))
+            learner = unwrap(policy)[1]
+            if is_policy(learner):
+                actions = np.union1d(actions, learner.arms_)
         policy = recommender_policy(policy, X, actions)
     policy = _check_policy(policy, n)
     n_actions = policy.shape[1]

@@ -4,13 +4,29 @@ import numpy as np
 import pandas as pd
 from scipy.special import softmax
 
-from sklearn_causalrec.inspection import unwrap
+from sklearn_causalrec.inspection import is_policy, unwrap
+from sklearn_causalrec.interactions.validation import arm_codes
 
 
 def _outcome(fitted, X, **arm):
     if hasattr(fitted, "predict_proba"):
         return fitted.predict_proba(X, **arm)[:, 1]
     return fitted.predict(X, **arm)
+
+
+def _of_policy(policy, X, actions):
+    """Probabilities of a fitted policy for the actions, in their order."""
+    chosen = policy.predict_proba(X)
+    known = np.isin(actions, policy.arms_)
+    missing = policy.arms_[~np.isin(policy.arms_, actions)]
+    if len(missing):
+        raise ValueError(
+            f"The policy chooses {missing.tolist()[0]!r} too, which is not one of the "
+            f"actions {actions[:5].tolist()}: name all of its arms_."
+        )
+    columns = np.zeros((len(chosen), len(actions)))
+    columns[:, known] = chosen[:, arm_codes(actions[known], policy.arms_)]
+    return columns
 
 
 def recommender_policy(fitted, X, actions, *, temperature=0.0):
@@ -20,14 +36,16 @@ def recommender_policy(fitted, X, actions, *, temperature=0.0):
     ----------
     fitted : estimator, Pipeline or search, fitted
         Its prediction is the expected outcome. Actions are its treatment arms, or,
-        where it has a column `item` named and they are no arms, items.
+        where it has a column `item` named and they are no arms, items. Or a
+        :class:`~sklearn_causalrec.CounterfactualPolicy`, which has probabilities of
+        its own; other actions than its arms have none.
     X : array-like or frame of shape (n, p)
         Contexts, as they enter the pipeline. Where actions are items, their column is
         overwritten, and features of items must not be in X.
     actions : array-like of shape (n_actions,)
     temperature : float, default=0.0
         0: the best action, ties shared equally; else the softmax of the predicted
-        outcomes divided by it.
+        outcomes divided by it. A policy has none.
 
     Returns
     -------
@@ -36,7 +54,8 @@ def recommender_policy(fitted, X, actions, *, temperature=0.0):
     Raises
     ------
     ValueError
-        If the actions are neither arms nor items of the estimator.
+        If the actions are neither arms nor items of the estimator, or lack an arm of
+        a policy.
 
     Examples
     --------
@@ -54,6 +73,15 @@ def recommender_policy(fitted, X, actions, *, temperature=0.0):
     """
     transform, estimator = unwrap(fitted)
     actions = np.asarray(actions)
+    if temperature < 0:
+        raise ValueError(f"temperature is {temperature!r}: 0 or more.")
+    if is_policy(estimator):
+        if temperature > 0:
+            raise ValueError(
+                f"temperature is {temperature!r}, and {type(estimator).__name__} has "
+                "probabilities of its own: leave it 0."
+            )
+        return _of_policy(estimator, transform(X), actions)
     arms = np.asarray(getattr(estimator, "arms_", []))
     item = getattr(estimator, "item", None)
     if len(arms) > 1 and np.isin(actions, arms).all():
@@ -68,8 +96,6 @@ def recommender_policy(fitted, X, actions, *, temperature=0.0):
             f"{item!r}."
         )
     outcome = np.column_stack(outcome)
-    if temperature < 0:
-        raise ValueError(f"temperature is {temperature!r}: 0 or more.")
     if temperature > 0:
         return softmax(outcome / temperature, axis=1)
     best = outcome == outcome.max(axis=1, keepdims=True)

@@ -325,12 +325,19 @@ class CausalNet(NeuralNet):
         return outcome, exposure
 
 
-def training_callbacks(schedule, epochs, patience, tol):
-    """skorch callbacks: early stopping at the best weights, learning-rate schedule."""
+def training_callbacks(schedule, epochs, patience, tol, threshold_mode="rel"):
+    """skorch callbacks: early stopping at the best weights, learning-rate schedule.
+
+    ``threshold_mode="abs"`` is for losses that may be below 0.
+    """
     callbacks = []
     if patience is not None:
         stopper = EarlyStopping(
-            patience=patience, threshold=tol, load_best=True, sink=noop
+            patience=patience,
+            threshold=tol,
+            threshold_mode=threshold_mode,
+            load_best=True,
+            sink=noop,
         )
         callbacks.append(("early_stopping", stopper))
     if schedule == "cosine":
@@ -342,6 +349,7 @@ def training_callbacks(schedule, epochs, patience, tol):
             monitor="train_loss" if patience is None else "valid_loss",
             factor=0.3,
             patience=max((patience or 10) // 3, 1),
+            threshold_mode=threshold_mode,
         )
         callbacks.append(("schedule", scheduler))
     return callbacks
@@ -359,13 +367,15 @@ def make_net(
     l1,
     l2,
     n_rows,
+    net_class=CausalNet,
+    criterion=Objective,
 ):
     """An initialised :class:`CausalNet`.
 
     Parameters
     ----------
     module, objective : dict
-        Arguments of :class:`CausalNetwork` and :class:`Objective`.
+        Arguments of :class:`CausalNetwork` and of ``criterion``.
     n_rows : float
         Weight of all rows, by which the penalties are divided.
     """
@@ -373,9 +383,9 @@ def make_net(
         optimizer = dict(optimizer=torch.optim.Adam)
     else:
         optimizer = dict(optimizer=torch.optim.SGD, optimizer__momentum=momentum)
-    net = CausalNet(
+    net = net_class(
         module=CausalNetwork,
-        criterion=Objective,
+        criterion=criterion,
         **{f"module__{key}": value for key, value in module.items()},
         **{f"criterion__{key}": value for key, value in objective.items()},
         **optimizer,

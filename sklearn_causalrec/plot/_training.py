@@ -63,7 +63,8 @@ class TrainingCurveDisplay:
             Fitted estimator with `history_`, or a pipeline or search that ends in one.
         score_name : str, default=None
             What the validation score is, for the label of its axis. None: the area
-            under the ROC curve of a classifier, the R² of a regressor.
+            under the ROC curve of a classifier, the R² of a regressor, the value of a
+            policy.
         ax : matplotlib Axes or sequence of Axes, default=None
             Where to draw: one that is divided as needed, or one a panel. None makes a
             new figure.
@@ -78,7 +79,7 @@ class TrainingCurveDisplay:
         ValueError
             If the estimator has kept no history.
         """
-        from sklearn_causalrec.inspection import unwrap
+        from sklearn_causalrec.inspection import is_policy, unwrap
 
         _, estimator = unwrap(estimator)
         history = getattr(estimator, "history_", None)
@@ -88,6 +89,7 @@ class TrainingCurveDisplay:
             )
         if score_name is None:
             score_name = "ROC AUC" if is_classifier(estimator) else "R²"
+            score_name = "value" if is_policy(estimator) else score_name
         return cls(history, score_name=score_name).plot(ax=ax)
 
     def plot(self, *, ax=None):
