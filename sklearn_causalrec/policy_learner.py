@@ -296,7 +296,7 @@ class CounterfactualPolicy(BaseEstimator):
                 f"multipliers is {self.multipliers!r}: one finite number or more."
             )
         self.device_ = resolve_device(self.device)
-        roles = {name: getattr(self, name) for name in ROLES}
+        roles = {name: getattr(self, name, None) for name in ROLES}
         self.encoder_ = LogEncoder(ColumnRoles(**roles), binary=False)
         rows = self.encoder_.fit_rows(self, X, y, treatment, propensity, sample_weight)
         self.arms_ = self.encoder_.arms
