@@ -134,8 +134,8 @@ def recommend(
         :class:`~sklearn_causalrec.ranking.Exploration`. "thompson" and "uncertainty"
         need ``n_estimators`` of 2 or more.
     epsilon : float
-        With ``explore``: the probability that a place of a list goes to an item drawn
-        evenly from all others.
+        With ``explore``: the probability that a place of a list is freed for an item
+        drawn evenly from the candidates.
     bonus : float
         With "uncertainty": standard deviations over the networks that add to a score.
     withhold : int

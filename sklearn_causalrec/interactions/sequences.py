@@ -114,8 +114,6 @@ def read_histories(columns, names, length):
             numbers = _flat(beside, lengths).astype(np.float32)
             if not np.isfinite(numbers).all():
                 bad = float(numbers[~np.isfinite(numbers)][0])
-                raise ValueError(
-                    f"{name!r} holds {bad}: a finite number a past item."
-                )
+                raise ValueError(f"{name!r} holds {bad}: a finite number a past item.")
             values[start:stop, :, j][filled] = numbers
     return Histories(codes, values if len(columns) > 1 else None, index.ids)

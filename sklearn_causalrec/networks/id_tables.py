@@ -59,6 +59,6 @@ def with_more_ids(ensemble, more):
 def _with_own_tables(net):
     module = net.module_
     shared = {id(t): t for t in (*module.parameters(), *module.buffers())}
-    net = copy.copy(net)
-    net.module_ = copy.deepcopy(module, shared)
-    return net
+    other = object.__new__(type(net))  # copy.copy would go through a pickle
+    vars(other).update(vars(net), module_=copy.deepcopy(module, shared))
+    return other

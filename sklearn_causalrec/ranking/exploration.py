@@ -23,32 +23,39 @@ def members(estimator):
     return out
 
 
-def expected_replaced(places, others, epsilon):
-    """Mean number of places that go to other items.
+def entry_probability(places, candidates, epsilon):
+    """Probability that exploration brings a candidate from outside into the list.
 
-    Of ``places`` each wants one with probability epsilon, and there are ``others``.
+    Each of the places is freed with probability epsilon. Into m free places come m of
+    the candidates that are not at the others, drawn evenly.
+
+    Parameters
+    ----------
+    places, candidates : ndarray of int
+        places is not above candidates.
+    epsilon : float
     """
-    most = places * epsilon
-    short = others < places
-    for n, r in {*zip(places[short].tolist(), others[short].tolist())}:
-        j = np.arange(n + 1)
-        mean = np.minimum(j, r) @ binom.pmf(j, n, epsilon)
-        most = np.where((places == n) & (others == r), mean, most)
-    return most
+    out = np.zeros(places.shape)
+    for k, n in {*zip(places.ravel().tolist(), candidates.ravel().tolist())}:
+        m = np.arange(1, k + 1)
+        enter = binom.pmf(m, k, epsilon) @ (m / (n - k + m))
+        out[(places == k) & (candidates == n)] = enter
+    return out
 
 
 class Exploration:
     """How lists leave the best ranking, and with which probability.
 
-    Every place of a list is given, with probability epsilon, to an item drawn evenly
-    from all candidates outside the list. The list comes from the scores ("epsilon"),
-    from one network of the ensemble drawn for each user ("thompson", Lu and Van Roy
-    2017 [1]_), or from the scores plus ``bonus`` standard deviations over the networks
-    ("uncertainty").
+    Each place of a list is freed with probability epsilon, and the free places are
+    given to candidates that are not at the others, drawn evenly; at epsilon 1 the list
+    is an even draw. The list comes from the scores ("epsilon"), from one network of the
+    ensemble drawn for each user ("thompson", Lu and Van Roy 2017 [1]_), or from the
+    scores plus ``bonus`` standard deviations over the networks ("uncertainty").
 
-    The inclusion probability of a candidate is exact. With k places, n candidates and
-    n at least 2 k it is, for one list, 1 - epsilon inside and epsilon k / (n - k)
-    outside; with "thompson" the mean of these over the networks.
+    The probability of being listed is exact, and above 0 for every candidate where
+    epsilon is. With k places, n candidates and m ~ Binomial(k, epsilon) free places it
+    is q = E[m / (n - k + m)] outside the list and 1 - q (n - k) / k inside; with
+    "thompson" the mean of these over the networks.
 
     Parameters
     ----------
@@ -71,8 +78,8 @@ class Exploration:
                 f"explore is {strategy!r}: choose one of {names}, or None."
             )
         least = "0 or more" if strategy == "thompson" else "above 0"
-        low = epsilon >= 0 if strategy == "thompson" else epsilon > 0
-        if not isinstance(epsilon, Real) or not (low and epsilon <= 1):
+        right = isinstance(epsilon, Real) and 0 <= epsilon <= 1
+        if not right or (epsilon == 0 and strategy != "thompson"):
             raise ValueError(
                 f"epsilon is {epsilon!r}: the probability that a place explores is "
                 f"{least} and at most 1."
@@ -110,7 +117,9 @@ class Exploration:
         """
         ranked = scores[1:] if self.strategy == "thompson" else scores[:1]
         if self.strategy == "uncertainty":
-            ranked = ranked + self.bonus * scores[1:].std(axis=0)
+            with np.errstate(invalid="ignore"):  # of pairs left out
+                ranked = ranked + self.bonus * scores[1:].std(axis=0)
+            ranked[np.isnan(ranked)] = -np.inf
         candidate = np.isfinite(ranked)
         best = np.argsort(-ranked, axis=2, kind="stable")[:, :, :k]
         inside = np.zeros_like(candidate)
@@ -119,11 +128,9 @@ class Exploration:
 
     def _inclusion(self, candidate, inside):
         """Probability that each item is in the list; (n_users, n_items)."""
-        places = inside.sum(2)
-        others = candidate.sum(2) - places
-        replaced = expected_replaced(places, others, self.epsilon)
-        keep = 1 - replaced / np.maximum(places, 1)
-        enter = replaced / np.maximum(others, 1)
+        places, n = inside.sum(2), candidate.sum(2)
+        enter = entry_probability(places, n, self.epsilon)
+        keep = 1 - enter * (n - places) / np.maximum(places, 1)
         p = np.where(inside, keep[:, :, None], enter[:, :, None])
         return (p * candidate).mean(0)
 
@@ -136,17 +143,13 @@ class Exploration:
         user = np.arange(n_users)
         candidate, inside, items = (a[base, user] for a in (candidate, inside, best))
         filled = np.arange(k) < inside.sum(1)[:, None]
-        keys = np.where(candidate & ~inside, rng.random_sample(candidate.shape), np.inf)
+        free = filled & (rng.random_sample((n_users, k)) < self.epsilon)
+        row, place = np.nonzero(filled & ~free)
+        candidate[row, items[row, place]] = False
+        keys = np.where(candidate, rng.random_sample(candidate.shape), np.inf)
         others = np.argsort(keys, axis=1)[:, :k]
-        n_others = np.isfinite(keys).sum(1)
-        # Where more places explore than there are others, chance says which do.
-        wish = np.where(filled, rng.random_sample((n_users, k)), np.inf)
-        order = np.argsort(wish, axis=1)
-        turn = np.argsort(order, axis=1)
-        explores = (wish < self.epsilon) & (turn < n_others[:, None])
-        n_drawn = np.cumsum(explores, axis=1) - 1
-        drawn = np.take_along_axis(others, np.maximum(n_drawn, 0), axis=1)
-        items = np.where(explores, drawn, items)
+        n_drawn = np.maximum(np.cumsum(free, axis=1) - 1, 0)
+        items = np.where(free, np.take_along_axis(others, n_drawn, axis=1), items)
         return np.where(filled, items, -1)
 
     def block(self, scores, k):
