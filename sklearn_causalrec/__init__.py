@@ -19,6 +19,7 @@ _PUBLIC = {
     "Estimand": "sklearn_causalrec.causal",
     "NotIdentifiableError": "sklearn_causalrec.causal",
     "effect": "sklearn_causalrec.inspection",
+    "explain": "sklearn_causalrec.inspection",
     "recommend": "sklearn_causalrec.inspection",
 }
 _MODULES = ("baselines", "datasets", "interactions", "metrics", "plot")

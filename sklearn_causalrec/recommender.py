@@ -633,30 +633,17 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
 
     # -- lists -----------------------------------------------------------------
 
-    def recommend(
-        self,
-        users=None,
-        k=10,
-        *,
-        items=None,
-        by="effect",
-        exclude_seen=True,
-        min_effect=None,
-        T0=0,
-        T1=1,
-    ):
-        """The k best items of every user; see :func:`sklearn_causalrec.recommend`."""
-        return recommend(
-            self,
-            users,
-            items,
-            k,
-            by,
-            min_effect=min_effect,
-            exclude_seen=exclude_seen,
-            T0=T0,
-            T1=T1,
-        )
+    def recommend(self, users=None, k=10, **options):
+        """The k best items of every user; see :func:`sklearn_causalrec.recommend`.
+
+        Parameters
+        ----------
+        users : array-like of ids, frame, or None
+        k : int
+        **options
+            items, by, cold_start, explore and all others of the function.
+        """
+        return recommend(self, users, k=k, **options)
 
     def pair_scores(self, by="effect", min_effect=None, T0=0, T1=1):
         """What ranks the pairs in ``recommend``.

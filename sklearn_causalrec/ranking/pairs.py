@@ -35,6 +35,14 @@ class Pairs:
         What comes before the estimator.
     estimator : CausalDNNRecommender
     users, items : array-like of ids, frame, or None
+
+    Attributes
+    ----------
+    users, items : ndarray of ids
+    user_codes, item_codes : ndarray of int
+        By which the estimator scores them.
+    informed : list of two bool
+        Whether features of the users, and of the items, were given.
     """
 
     def __init__(self, fitted, transform, estimator, users, items):
@@ -63,17 +71,24 @@ class Pairs:
         frames = (user_frame, item_frame)
         featured = [f for f in frames if f is not None and f.shape[1] > 1]
         self.raw = None
+        self.informed = [f is not None and f.shape[1] > 1 for f in frames]
         if featured and fitted is not estimator:
             self.raw = self._raw_frames(fitted, transform, *frames, keys)
         elif featured:
-            features = roles.feature_columns_
-            for frame, table, own in (
-                (user_frame, self.user_table, catalogue.of_user),
-                (item_frame, self.item_table, catalogue.of_item),
-            ):
-                for j, name in enumerate(features):
-                    if frame is not None and name in frame.columns and own[j]:
-                        table[:, j] = frame[name].to_numpy(np.float32)
+            self._read_features(frames, roles.feature_columns_)
+
+    def _read_features(self, frames, features):
+        catalogue = self.catalogue
+        sides = (
+            (frames[0], self.user_table, catalogue.of_user),
+            (frames[1], self.item_table, catalogue.of_item),
+        )
+        for side, (frame, table, own) in enumerate(sides):
+            named = [] if frame is None else frame.columns
+            found = [j for j, name in enumerate(features) if name in named and own[j]]
+            self.informed[side] = bool(found)
+            for j in found:
+                table[:, j] = frame[features[j]].to_numpy(np.float32)
 
     def _read_histories(self, frame):
         """Of the users' frame where it has the columns, else of the log."""
@@ -94,6 +109,12 @@ class Pairs:
             frame = pd.DataFrame({key: ids}) if frame is None else frame
             parts.append(frame[[c for c in needed if c in frame.columns]])
         parts[1] = parts[1].drop(columns=parts[0].columns, errors="ignore")
+        encoder = self.estimator.encoder_
+        done = {"treatment": encoder.arms[0], "propensity": np.nan}  # not asked here
+        done = {encoder.roles.roles[role]: value for role, value in done.items()}
+        for c in done:
+            if c in needed and c not in {*parts[0], *parts[1]}:
+                parts[0] = parts[0].assign(**{c: done[c]})
         missing = [c for c in needed if c not in {*parts[0], *parts[1]}]
         if missing:
             raise ValueError(
@@ -111,6 +132,7 @@ class Pairs:
             X = transform(pd.concat(parts, axis=1)[needed])
             rows = self.estimator.encoder_.rows(self.estimator, X)
             rows.arm = None
+            rows.user, rows.item = self.user_codes[user], self.item_codes[item]
             return rows
         catalogue = self.catalogue
         features = np.empty((len(user), len(catalogue.context)), np.float32)
@@ -141,7 +163,12 @@ class Pairs:
         shape = (len(self.users), len(self.items))
         out = csr_array(shape, dtype=bool)
         if exclude_seen:
-            out = self.catalogue.seen[self.user_codes][:, self.item_codes]
+            encoder = self.estimator.encoder_
+            user, item = (
+                encoder.users.codes(self.users),
+                encoder.items.codes(self.items),
+            )
+            out = self.catalogue.seen[user][:, item]
         if exclude is not None:
             pairs = np.asarray(exclude, dtype=object).reshape(-1, 2)
             user = as_ids(_plain(pairs[:, 0]), "user of exclude")

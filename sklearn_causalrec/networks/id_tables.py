@@ -1,0 +1,64 @@
+"""Id tables of trained networks: read side by side, and lengthened by made-up rows."""
+
+import copy
+
+import numpy as np
+import torch
+from torch import nn
+
+
+def id_vectors(ensemble, kind):
+    """All that the networks learned of each user or item, side by side.
+
+    Parameters
+    ----------
+    ensemble : Ensemble
+    kind : {"user", "item"}
+
+    Returns
+    -------
+    ndarray of shape (n_ids + 1, width)
+        The columns of the id tables (vectors, biases of heads) of all networks. The
+        last row stands for ids not seen.
+    """
+    tables = [t for net in ensemble.nets for t in net.module_._id_tables(kind)]
+    return np.hstack([table.weight.detach().cpu().numpy() for table in tables])
+
+
+def with_more_ids(ensemble, more):
+    """The ensemble with rows behind those of its id tables.
+
+    Weights other than those of the tables are shared with the given ensemble, which
+    stays as it is.
+
+    Parameters
+    ----------
+    ensemble : Ensemble
+    more : dict of {"user", "item"} to ndarray of shape (n_new, width)
+        Columns as in :func:`id_vectors`. The first new row has the code n_ids + 1.
+
+    Returns
+    -------
+    Ensemble
+    """
+    out = copy.copy(ensemble)
+    out.nets = [_with_own_tables(net) for net in ensemble.nets]
+    for kind, rows in more.items():
+        start = 0
+        for net in out.nets:
+            for table in net.module_._id_tables(kind):
+                stop = start + table.embedding_dim
+                part = torch.as_tensor(rows[:, start:stop]).to(table.weight)
+                weight = torch.cat([table.weight.detach(), part])
+                table.weight = nn.Parameter(weight, requires_grad=False)
+                table.num_embeddings = len(weight)
+                start = stop
+    return out
+
+
+def _with_own_tables(net):
+    module = net.module_
+    shared = {id(t): t for t in (*module.parameters(), *module.buffers())}
+    other = object.__new__(type(net))  # copy.copy would go through a pickle
+    vars(other).update(vars(net), module_=copy.deepcopy(module, shared))
+    return other

@@ -1,0 +1,205 @@
+"""Users and items without a past: what the networks would have learned of them."""
+
+import copy
+from dataclasses import dataclass, replace
+
+import numpy as np
+from sklearn.linear_model import RidgeCV
+from sklearn.neighbors import KNeighborsRegressor, NearestNeighbors
+from sklearn.preprocessing import StandardScaler
+
+SOURCES = ("blend", "content", "neighbors", "average")
+
+
+@dataclass(frozen=True)
+class ColdStart:
+    """How ids with few or no rows in the log are scored.
+
+    The networks know an id by its row in their id tables: vectors and biases. An id
+    that has no such row gets one made from its features, by what the log tells about
+    the rows of ids that have features too (Gantner et al. 2010 [1]_).
+
+    Parameters
+    ----------
+    source : {"blend", "content", "neighbors", "average"}, default="blend"
+        "content": ridge regression of the ids' rows on their features. "neighbors":
+        the mean of the rows of the nearest ids by features. "blend": as "content" for
+        an id that the log does not know, and its own row more and more as it has some.
+        "average": the mean of all ids, whatever the features; features then count only
+        where the networks read them.
+    n_neighbors : int, default=40
+        Of "neighbors".
+    prior_rows : float, default=None
+        "blend": an id with n logged pairs leans on its features with the weight
+        ``prior_rows / (prior_rows + n)``. None: the estimator's ``l2``, which is how
+        many rows its prior counts as.
+    warm_rows : int, default=10
+        "blend": with so many logged pairs an id stands for itself alone, so that its
+        scores are those of ``predict``.
+    alphas : tuple of float
+        Ridge penalties, on standardised features, for leave-one-out errors to choose
+        from.
+
+    References
+    ----------
+    .. [1] Z. Gantner, L. Drumond, C. Freudenthaler, S. Rendle, L. Schmidt-Thieme:
+           Learning Attribute-to-Feature Mappings for Cold-Start Recommendations. ICDM
+           2010.
+
+    Examples
+    --------
+    >>> from sklearn_causalrec.ranking import ColdStart
+    >>> ColdStart("neighbors", n_neighbors=5).source
+    'neighbors'
+    """
+
+    source: str = "blend"
+    n_neighbors: int = 40
+    prior_rows: float | None = None
+    warm_rows: int = 10
+    alphas: tuple = (0.1, 1.0, 10.0, 100.0, 1000.0, 10000.0)
+
+    @classmethod
+    def of(cls, given, estimator=None):
+        """Checked, from a name or a ColdStart; settings left open as the estimator's.
+
+        Estimators without networks have the source "average" alone.
+        """
+        given = given if isinstance(given, cls) else cls(given)
+        if given.source not in SOURCES:
+            names = ", ".join(f'"{name}"' for name in SOURCES)
+            raise ValueError(
+                f"cold_start is {given.source!r}: choose one of {names}, or pass a "
+                "ColdStart(…) for other settings."
+            )
+        if given.n_neighbors < 1:
+            raise ValueError(f"n_neighbors is {given.n_neighbors!r}: at least 1.")
+        if given.prior_rows is not None and given.prior_rows < 0:
+            raise ValueError(f"prior_rows is {given.prior_rows!r}: 0 or more.")
+        if not hasattr(estimator, "ensemble_"):
+            return replace(given, source="average")
+        if given.prior_rows is None:
+            return replace(given, prior_rows=estimator.l2)
+        return given
+
+
+class _Side:
+    """Users, or items: those of the log and those asked for."""
+
+    def __init__(
+        self, index, n_pairs, table, own, ids, features, informed, history=None
+    ):
+        codes = index.codes(ids)
+        self.n_rows = np.append(n_pairs[: len(index)], 0)[codes]
+        self.codes = codes
+        self.known = np.flatnonzero(n_pairs[: len(index)])
+        self.known_ids = index.ids.to_numpy()[self.known]
+        self.ids = ids
+        self.history = history
+        self.informed = (informed | (self.n_rows > 0)) & bool(own.any())
+        if own.any():
+            scaler = StandardScaler().fit(table[self.known][:, own])
+            # What is missing counts as average.
+            self.learned = np.nan_to_num(scaler.transform(table[self.known][:, own]))
+            self.asked = np.nan_to_num(scaler.transform(features[:, own]))
+
+    def weights(self, how):
+        """Of the features in what stands for each id; (n,)."""
+        if how.source == "average":
+            return np.zeros(len(self.ids))
+        n = self.n_rows
+        weight = (n == 0).astype(float)
+        if how.source == "blend" and how.prior_rows > 0:
+            own = how.prior_rows / (how.prior_rows + n)
+            weight = np.where(n < how.warm_rows, own, weight)
+        return np.where(self.informed, weight, 0.0)
+
+    def stand_ins(self, vectors, how):
+        """Rows of the id tables for the ids that need one, and which ids these are."""
+        weight = self.weights(how)
+        leaning = np.flatnonzero(weight)
+        if len(leaning) == 0:
+            return np.empty((0, vectors.shape[1])), leaning
+        model = RidgeCV(how.alphas)
+        if how.source == "neighbors":
+            model = KNeighborsRegressor(min(how.n_neighbors, len(self.known)))
+        model.fit(self.learned, vectors[self.known])
+        made = model.predict(self.asked[leaning])
+        w = weight[leaning, None]
+        return (1 - w) * vectors[self.codes[leaning]] + w * made, leaning
+
+    def nearest(self, n):
+        """The n known ids nearest to each asked one by features, itself left out."""
+        if not self.informed.any():
+            return [[] for _ in self.ids]
+        n = min(n + 1, len(self.known))
+        search = NearestNeighbors(n_neighbors=n).fit(self.learned)
+        found = self.known_ids[search.kneighbors(self.asked, return_distance=False)]
+        return [
+            [other for other in row.tolist() if other != own][: n - 1] if known else []
+            for own, row, known in zip(self.ids, found, self.informed)
+        ]
+
+    def sources(self, how):
+        """One word for what stands for each id."""
+        weight = self.weights(how)
+        source = np.where(self.n_rows > 0, "behaviour", "average").astype(object)
+        if self.history is not None:
+            past = (self.history >= 0).any(1)
+            source[past & (self.n_rows == 0)] = "history"
+        source[weight > 0] = "blend"
+        source[weight == 1] = "neighbors" if how.source == "neighbors" else "content"
+        return source
+
+
+def sides(estimator, pairs):
+    """Users and items, as two _Side."""
+    catalogue, encoder = estimator.catalogue_, estimator.encoder_
+    n_users, n_items = len(pairs.users), len(pairs.items)
+    user_features = pairs.rows(np.arange(n_users), np.zeros(n_users, int)).features
+    item_features = pairs.rows(np.zeros(n_items, int), np.arange(n_items)).features
+    seen = catalogue.seen
+    user = _Side(
+        encoder.users, seen.sum(1), catalogue.user_table, catalogue.of_user,
+        pairs.users, user_features, pairs.informed[0], pairs.history,
+    )  # fmt: skip
+    item = _Side(
+        encoder.items, seen.sum(0), catalogue.item_table, catalogue.of_item,
+        pairs.items, item_features, pairs.informed[1],
+    )  # fmt: skip
+    return user, item
+
+
+def lean(estimator, pairs, how):
+    """An estimator that knows the asked ids, which pairs then calls by its codes.
+
+    Parameters
+    ----------
+    estimator : estimator, fitted
+    pairs : Pairs
+        Its ``user_codes`` and ``item_codes`` change where an id has a stand-in.
+    how : ColdStart
+
+    Returns
+    -------
+    estimator
+        A copy where there are stand-ins, else the given one.
+    """
+    if how.source == "average" or len(pairs.users) == 0:
+        return estimator
+    from sklearn_causalrec.networks.id_tables import id_vectors, with_more_ids
+
+    more = {}
+    for kind, side in zip(("user", "item"), sides(estimator, pairs)):
+        vectors = id_vectors(estimator.ensemble_, kind)
+        rows, leaning = side.stand_ins(vectors, how)
+        if len(leaning):
+            more[kind] = rows
+            codes = side.codes.copy()
+            codes[leaning] = len(vectors) + np.arange(len(leaning))
+            setattr(pairs, f"{kind}_codes", codes)
+    if not more:
+        return estimator
+    estimator = copy.copy(estimator)
+    estimator.ensemble_ = with_more_ids(estimator.ensemble_, more)
+    return estimator
