@@ -136,7 +136,15 @@ def simulate(seeds, sizes=(2_000, 10_000), learners=LEARNERS, shifts=(0.0, SHIFT
             cells = groups.mean().map("{:.3f}".format) + error.map(" ({:.3f})".format)
             out = cells.unstack("shift").reindex(table["method"].unique())
             seconds = table.groupby("method")["seconds"].mean()
-            print(out.assign(seconds=seconds.round(1)).to_string(), flush=True)
+            print(out.assign(seconds=seconds.round(1)).to_string())
+            shares = table[table["shift"] == 0].pivot_table(
+                index="seed", columns="method", values="share"
+            )
+            for name in ("offset_ips", "direct, ridge", "direct, boosting"):
+                gain = shares["banditnet"] - shares[name]
+                error = gain.std(ddof=1) / np.sqrt(len(seeds))
+                print(f"banditnet - {name}: {gain.mean():+.3f} ({error:.3f})")
+            print(end="", flush=True)
 
 
 def read_obd():
@@ -174,11 +182,17 @@ def obd():
             f"{r.Index} {r.value:.5f} [{r.low:.5f}, {r.high:.5f}]"
             for r in value.table.itertuples()
         ]
-        top = fitted.predict_proba(X[rest]).max(axis=1).mean()
-        print(f"{name}: {'; '.join(text)}; effective rows ", end="")
+        policy = fitted.predict_proba(X[rest])
+        taken = np.searchsorted(fitted.arms_, log["item_id"][rest])
+        weight = policy[np.arange(len(policy)), taken] / log["propensity_score"][rest]
+        low, high = normal_interval(log["click"][rest] * (weight - 1))
         print(
-            f"{value.effective_sample_size:.0f}, mean weight "
-            f"{value.mean_weight:.3f}, mean top probability {top:.3f}"
+            f"{name}: {'; '.join(text)}; less random [{low:.5f}, {high:.5f}]; ", end=""
+        )
+        print(
+            f"effective rows {value.effective_sample_size:.0f}, mean weight "
+            f"{value.mean_weight:.3f}, top probability {policy.max(axis=1).mean():.3f}",
+            flush=True,
         )
 
 

@@ -35,8 +35,10 @@ class CounterfactualPolicy(BaseEstimator):
     probability with which it was taken, and its reward. The network *is* a policy
     :math:`\pi(a|x)`: it is trained to earn the most by what the log tells of it,
     where :class:`CausalDNNRecommender` learns outcomes, from which a policy follows.
-    Where outcomes are hard to model and the best arm is not, this is the shorter way;
-    where they are easy, the log says more through a model of them.
+    No model of outcomes can be wrong, as there is none; the price is variance. Where a
+    regressor can fit the outcomes, the arm that it predicts to be best is the better
+    choice (``benchmarks/RESULTS_policies.md``): compare both by
+    :func:`~sklearn_causalrec.metrics.policy_value` on rows held out.
 
     Parameters
     ----------
