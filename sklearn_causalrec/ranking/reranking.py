@@ -194,14 +194,14 @@ def _values(score, k, fill):
     return k + (score - score.min()) / (spread if spread > 0 else 1.0)
 
 
-def _solve(value, A, low, high, users):
+def _solve(value, A, low, high, users, gap):
     """The best choice; bool of shape (n,)."""
     result = milp(
         -value,
         integrality=np.ones(len(value)),
         bounds=(0, 1),
         constraints=LinearConstraint(A, low, high),
-        options={"mip_rel_gap": 0.0},
+        options={"mip_rel_gap": gap},
     )
     if result.x is None:
         raise ValueError(
@@ -212,13 +212,14 @@ def _solve(value, A, low, high, users):
     return result.x > 0.5
 
 
-def rerank(candidates, k=10, constraints=(), *, items=None, fill=None):
+def rerank(candidates, k=10, constraints=(), *, items=None, fill=None, gap=0.0):
     """The best lists that keep to all constraints.
 
     The total score is maximised by an integer program, solved to the end (HiGHS,
     through :func:`scipy.optimize.milp`): no other choice from the candidates that keeps
     to the constraints has a higher total. Caps and quotas alone make a flow in a
-    network, for which this is fast; budgets are knapsacks.
+    network, for which this is fast. Budgets are knapsacks, one a user; together with a
+    cap they are one knapsack for all users, which may take a gap to be solved.
 
     Parameters
     ----------
@@ -236,6 +237,8 @@ def rerank(candidates, k=10, constraints=(), *, items=None, fill=None):
         True: a longer list is better than a higher score. False: the score alone
         counts, so that pairs of a negative one are left out, and a budget may go to a
         few dear items. None: False where there is a Budget.
+    gap : float
+        How far, relatively, the total may stay below the highest one.
 
     Returns
     -------
@@ -276,8 +279,10 @@ def rerank(candidates, k=10, constraints=(), *, items=None, fill=None):
         fill = not any(isinstance(c, Budget) for c in constraints)
     score = frame["score"].to_numpy(float)
     binding = (A.sum(axis=1) > high) | (low > 0)  # what some choice could break
-    links = A[binding | (np.arange(len(low)) < of_user.shape[0])]
-    parts = connected_components(links.T @ links, directed=False)[1]
+    parts = np.zeros(n, int)
+    if (A.data != 1).any():  # knapsacks are better solved apart, flows at once
+        links = A[binding | (np.arange(len(low)) < of_user.shape[0])]
+        parts = connected_components(links.T @ links, directed=False)[1]
     chosen = np.zeros(n, bool)
     by_part = np.argsort(parts, kind="stable")
     for part in np.split(by_part, np.flatnonzero(np.diff(parts[by_part])) + 1):
@@ -293,7 +298,7 @@ def rerank(candidates, k=10, constraints=(), *, items=None, fill=None):
             chosen[part] = greedy
             continue
         users = pd.unique(frame["user"].iloc[part]).tolist()
-        chosen[part] = _solve(value, own[mine], low[mine], high[mine], users)
+        chosen[part] = _solve(value, own[mine], low[mine], high[mine], users, gap)
     out = frame[chosen].assign(_user=problem.user[chosen])
     out = out.sort_values(["_user", "score"], ascending=[True, False], kind="stable")
     out["rank"] = out.groupby("_user").cumcount() + 1
