@@ -608,3 +608,14 @@ def test_a_failed_fit_leaves_the_estimator_usable():
     with pytest.raises(Stop):
         model.fit(X[:, :2], y, treatment=t)
     np.testing.assert_array_equal(model.effect(X), before)
+
+
+@pytest.mark.parametrize("rows_a_user", [1, 2, 40])
+def test_a_part_is_held_out_however_few_rows_a_user_has(rows_a_user):
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame({"user": np.arange(1200) // rows_a_user})
+    X["x"] = rng.normal(size=1200)
+    y = X["x"] + rng.normal(size=1200)
+    model = CausalDNNRecommender(user="user", random_state=0).fit(X, y)
+    assert all(np.isfinite(record["valid_loss"]) for record in model.history_)
+    assert model.n_iter_ < 100

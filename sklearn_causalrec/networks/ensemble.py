@@ -287,7 +287,11 @@ class Ensemble:
         time = None if rows.time is None else rows.time[kept]
         rng = np.random.RandomState(seed % 2**32)
         fraction = self.settings["validation_fraction"]
-        return validation_rows(len(kept), fraction, rng, user, time)
+        held_out = validation_rows(len(kept), fraction, rng, user, time)
+        if user is not None and len(held_out) < 0.2 * fraction * len(kept):
+            # Most users have a row or two: one of theirs has to do.
+            held_out = validation_rows(len(kept), fraction, rng, None, time)
+        return held_out
 
     def predict(self, rows, index=None):
         """Mean outcome and probability of every arm.
