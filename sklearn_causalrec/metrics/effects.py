@@ -171,11 +171,12 @@ def joint_loss(y, effect_pred, treatment, outcome_pred, *, outcome, propensity=N
 
     for no cross term is left (Robinson's decomposition [1]_): that of :func:`r_loss`,
     and what it leaves out, how well outcomes are predicted. The first depends on the
-    noise of y far more than on differences between models; where those err in outcomes
-    as they err in effects, the sum picks better effects than either part. Where
-    outcomes and effects come from different models it can prefer good outcomes to good
-    effects: judge by :func:`r_loss` there. If effects are differences of predicted
+    noise of y far more than on differences between models; the second adds what is
+    better known. Where models err in outcomes as they err in effects, the mean picks
+    better effects than :func:`r_loss`. If effects are differences of predicted
     outcomes, the second is the squared error of the outcome predicted, that of R².
+    Where outcomes and effects come from different models it can prefer good outcomes
+    to good effects: judge by :func:`r_loss` there.
 
     References
     ----------
