@@ -44,7 +44,7 @@ def share_of_oracle(seed, **options):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--first", type=int, default=300)
+    parser.add_argument("--first", type=int, default=320)
     args = parser.parse_args()
     torch.set_num_threads(1)
     for name, options in SETTINGS.items():

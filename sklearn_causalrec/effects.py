@@ -82,6 +82,7 @@ class EffectMixin:
             outcome,
             exposure,
             propensity,
+            self._groups(rows),
             progress.step,
         )
 
@@ -96,6 +97,12 @@ class EffectMixin:
         if rows.user is None and rows.item is None and rows.history is None:
             return features
         return np.column_stack([features, outcome]).astype(np.float32)
+
+    @staticmethod
+    def _groups(rows):
+        """Codes of user and item, of what there is; or None."""
+        codes = [ids for ids in (rows.user, rows.item) if ids is not None]
+        return np.column_stack(codes) if codes else None
 
     def _contrast(self, T0, T1):
         """Codes of two arms; 0 and 1 are positions where no arm is called so."""
@@ -149,7 +156,7 @@ class EffectMixin:
         if self.effects_ is None:
             return outcomes[:, t1] - outcomes[:, t0]
         features = self._effect_features(rows, outcomes)
-        return self.effects_.effect(features, outcomes, t0, t1)
+        return self.effects_.effect(features, outcomes, t0, t1, self._groups(rows))
 
     def _need_effects(self, what):
         if self.effects_ is None:
@@ -169,7 +176,9 @@ class EffectMixin:
         self._need_effects("effect_interval")
         rows, outcomes = self._outcomes(X)
         features = self._effect_features(rows, outcomes)
-        return self.effects_.effect_interval(features, outcomes, t0, t1, alpha)
+        return self.effects_.effect_interval(
+            features, outcomes, t0, t1, alpha, self._groups(rows)
+        )
 
     def ate(self, X=None, T0=0, T1=1):
         """Average effect over the rows of X, or of the log.

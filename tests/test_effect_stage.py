@@ -8,8 +8,8 @@ import pytest
 from scipy.optimize import minimize
 from sklearn.linear_model import LassoCV, LinearRegression
 
-from sklearn_causalrec.causal.effect_stage import StackedEffect, _convex_weights
-from sklearn_causalrec.causal.learners import AdditiveLasso, Bins
+from sklearn_causalrec.causal.effect_stage import StackedEffect, convex_weights
+from sklearn_causalrec.causal.learners import AdditiveLasso, Bins, Grouped, MixedRidge
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -207,7 +207,7 @@ def test_convex_weights_solve_the_constrained_problem():
         bounds=[(0, 1)] * 4,
         constraints={"type": "eq", "fun": lambda c: c.sum() - 1},
     ).x
-    np.testing.assert_allclose(_convex_weights(P, y, w), found, atol=2e-3)
+    np.testing.assert_allclose(convex_weights(P, y, w), found, atol=2e-3)
 
 
 def test_additive_lasso_is_near_scikit_learns_on_the_same_terms():
@@ -232,3 +232,67 @@ def test_bins_keep_order_and_rare_values():
     assert len(np.unique(codes[:, 0])) == 2
     assert (np.diff(codes[np.argsort(many), 1].astype(int)) >= 0).all()
     assert codes[:, 1].max() == 63
+
+
+def grouped_rows(n=6000, seed=12, noise=1.0):
+    """A line in two features and offsets of 100 users and 50 items, sd 0.7 and 0.4."""
+    rng = np.random.default_rng(seed)
+    groups = np.column_stack([rng.integers(0, 100, n), rng.integers(0, 50, n)])
+    offsets = 0.7 * rng.normal(size=100), 0.4 * rng.normal(size=50)
+    X, w = rng.normal(3, 2, size=(n, 2)), rng.uniform(0.5, 2, n)
+    signal = 1 + X @ [0.5, 0] + offsets[0][groups[:, 0]] + offsets[1][groups[:, 1]]
+    y = signal + noise * rng.normal(size=n) / np.sqrt(w)
+    return X, groups, w, y, signal
+
+
+def test_mixed_ridge_solves_the_mixed_model_equations():
+    """Henderson's, by one dense solve, given the variances; these are the true ones."""
+    X, groups, w, y, _ = grouped_rows()
+    model = MixedRidge(max_iter=500, tol=1e-6).fit(Grouped(X, groups), y, w)
+    of_line, *of_offsets, noise = model.variances_
+    np.testing.assert_allclose(np.sqrt(of_offsets), [0.7, 0.4], rtol=0.25)
+    assert noise == pytest.approx(1, rel=0.05)
+    Z = np.column_stack([np.ones(len(X)), (X - X.mean(0)) / X.std(0)])
+    D = np.column_stack([Z, np.eye(100)[groups[:, 0]], np.eye(50)[groups[:, 1]]])
+    priors = (
+        [0.0],
+        [1 / of_line] * 2,
+        [1 / of_offsets[0]] * 100,
+        [1 / of_offsets[1]] * 50,
+    )
+    A = (D.T * w) @ D + noise * np.diag(np.concatenate(priors))
+    expected = D @ np.linalg.solve(A, D.T @ (w * y))
+    predicted = model.predict(Grouped(X, groups))
+    np.testing.assert_allclose(predicted, expected, atol=1e-3)
+
+
+def test_mixed_ridge_knows_no_groups_but_those_it_saw():
+    X, groups, w, y, _ = grouped_rows()
+    model = MixedRidge().fit(Grouped(X, groups), y, w)
+    new = model.predict(Grouped(X, np.full_like(groups, 1000)))
+    centred = (X - X.mean(0)) / X.std(0)
+    np.testing.assert_allclose(new, model.coef_[0] + centred @ model.coef_[1:])
+    # Without offsets in truth, next to nothing is made of 150 groups of rows.
+    flat = 1 + X[:, 0] + np.random.default_rng(1).normal(size=len(X))
+    model = MixedRidge().fit(Grouped(X, groups), flat, np.ones(len(X)))
+    assert error(model.predict(Grouped(X, groups)), 1 + X[:, 0]) < 0.1
+    # Nothing to learn, and codes that no row has.
+    model = MixedRidge().fit(Grouped(X, 2 * groups + 1), np.ones(len(X)), w)
+    np.testing.assert_allclose(model.predict(Grouped(X, groups)), 1)
+
+
+def test_effects_that_users_and_items_differ_in():
+    X, groups, _, _, signal = grouped_rows(n=4000)
+    rng = np.random.default_rng(2)
+    t = rng.binomial(1, 0.5, len(X))
+    y = X[:, 1] + t * signal + rng.normal(size=len(X))
+    plain = StackedEffect(random_state=0).fit(X, y, t)
+    stage = StackedEffect(random_state=0).fit(X, y, t, groups=groups)
+    assert stage.weights_["R-mixed"] > 0.5
+    found = stage.effect(X, groups=groups)
+    assert error(found, signal) < 0.7 * error(plain.effect(X), signal)
+    assert error(stage.effect_oof_, signal) < 0.8 * error(plain.effect_oof_, signal)
+    low, high = stage.effect_interval(X, groups=groups)
+    assert (low < found).all() and (found < high).all()
+    with pytest.raises(ValueError, match="groups="):
+        stage.effect(X)

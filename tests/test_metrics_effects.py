@@ -15,6 +15,7 @@ from sklearn_causalrec.metrics import (
     doubly_robust_scores,
     dr_loss,
     effect_calibration,
+    joint_loss,
     pehe,
     qini_curve,
     qini_score,
@@ -78,6 +79,33 @@ def test_both_losses_are_the_squared_error_up_to_a_constant():
         assert dr[0] - dr[1] == pytest.approx(error.mean(), rel=0.05)
         r = [r_loss(y, g, t, outcome=mean, propensity=taken) for g in (guess, truth)]
         assert r[0] - r[1] == pytest.approx((weight * error).mean(), rel=0.05)
+
+
+def test_joint_loss_is_the_error_of_effects_and_mean_outcomes():
+    x, y, t, taken, mu = confounded(200_000, seed=4)
+    e = np.where(t == 1, taken, 1 - taken)
+    truth = mu[:, 1] - mu[:, 0]
+    given = dict(outcome=mu[:, 0] + e * truth, propensity=taken)
+    best = joint_loss(y, truth, t, mu, **given)
+    for wrong_effect, wrong_outcome in ((x, 0 * x), (0 * x, np.sin(x)), (x, 0.5 + x)):
+        loss = joint_loss(
+            y, truth + wrong_effect, t, mu + wrong_outcome[:, None], **given
+        )
+        expected = np.mean(e * (1 - e) * wrong_effect**2 + wrong_outcome**2 / 2)
+        assert loss - best == pytest.approx(expected, rel=0.05)
+
+
+def test_joint_loss_is_squared_error_where_effects_are_differences_of_outcomes():
+    rng = np.random.default_rng(5)
+    y, t, taken = rng.normal(size=50), np.tile([0, 1], 25), rng.uniform(0.1, 0.9, 50)
+    arms, mean = rng.normal(size=(50, 2)), rng.normal(size=50)
+    effect = arms[:, 1] - arms[:, 0]
+    squared = np.mean((y - arms[np.arange(50), t]) ** 2)
+    judged = r_loss(y, effect, t, outcome=mean, propensity=taken)
+    joint = joint_loss(y, effect, t, arms, outcome=mean, propensity=taken)
+    assert joint == pytest.approx((squared + judged) / 2)
+    with pytest.raises(ValueError, match=r"outcome_pred has the shape \(50,\)"):
+        joint_loss(y, effect, t, arms[:, 1], outcome=mean)
 
 
 def test_curves_by_loops():

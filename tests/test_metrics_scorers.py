@@ -156,12 +156,47 @@ def test_every_scorer_goes_through_cross_validation(log, enable_routing):
         assert again["test_score"][2] == pytest.approx(value)
 
 
+class OffByThree(Linear):
+    """Right effects beside outcomes of either arm that are three too high."""
+
+    def predict(self, X, treatment=None):
+        return super().predict(X, treatment) + 3
+
+
+def test_joint_loss_judges_outcomes_of_both_arms(log):
+    X, y, t = log["X"], log["y"], log["treatment"]
+    for arms in (t, np.where(t == 1, "b", "a")):
+        given = {"treatment": arms, "propensity": log["propensity"]}
+        right, off = (kind().fit(X, y, arms) for kind in (Linear, OffByThree))
+        r_loss = metrics.r_loss_scorer(right, X, y, **given)
+        assert metrics.r_loss_scorer(off, X, y, **given) == r_loss
+        of_arm = (right.predict(X, arms[i]) for i in (t.argmax(), t.argmin()))
+        factual = np.where(t == 1, *of_arm)
+        squared = np.mean((y - factual) ** 2)
+        for model, error in ((right, squared), (off, np.mean((y - factual - 3) ** 2))):
+            value = metrics.joint_loss_scorer(model, X, y, **given)
+            assert value == pytest.approx((r_loss - error) / 2)
+
+
+def test_joint_loss_of_a_classifier_reads_probabilities(log):
+    X, y = log["X"], np.where(log["y"] > 0, "yes", "no")
+    given = metadata(log, "treatment", "propensity")
+    t = log["treatment"]
+    model = Labels().fit(X, y, t)
+    chance = np.where(t == 1, *(model.predict_proba(X, a)[:, 1] for a in (1, 0)))
+    squared = np.mean(((y == "yes") - chance) ** 2)
+    r_loss = metrics.r_loss_scorer(model, X, y, **given)
+    value = metrics.joint_loss_scorer(model, X, y, **given)
+    assert value == pytest.approx((r_loss - squared) / 2)
+
+
 def test_grid_search_also_in_two_processes(log, enable_routing):
     pipe = make_pipeline(StandardScaler(), Linear())
     grid = {"linear__gain": [-1.0, 0.0, 1.0, 3.0]}
     for scoring, n_jobs in (
         (metrics.r_loss_scorer, 2),
         (metrics.dr_loss_scorer, None),
+        (metrics.joint_loss_scorer, None),
         (metrics.calibration_error_scorer, None),
     ):
         search = GridSearchCV(pipe, grid, scoring=scoring, cv=2, n_jobs=n_jobs)

@@ -44,6 +44,7 @@ class ArmEffects:
         outcome,
         exposure,
         propensity=None,
+        groups=None,
         progress=None,
     ):
         """Fit every pair of arms.
@@ -57,6 +58,8 @@ class ArmEffects:
             Cross-fitted over the folds.
         propensity : ndarray of shape (n,), optional
             Known probability of the arm taken; of use with two arms.
+        groups : ndarray of int of shape (n, n_kinds), optional
+            Codes of what each row belongs to.
         progress : callable, optional
             Called after each task.
         """
@@ -80,6 +83,7 @@ class ArmEffects:
                 propensity=known,
                 sample_weight=weight[pair],
                 fold=fold[pair],
+                groups=None if groups is None else groups[pair],
                 progress=progress,
             )
             if self.n_arms == 2:
@@ -90,7 +94,11 @@ class ArmEffects:
                 # the inverse probability of being in the pair.
                 fitted = np.empty(len(y))
                 rest = np.setdiff1d(np.arange(len(y)), pair, assume_unique=True)
-                fitted[rest] = stage.effect(X[rest], outcome[rest][:, [0, t]])
+                fitted[rest] = stage.effect(
+                    X[rest],
+                    outcome[rest][:, [0, t]],
+                    None if groups is None else groups[rest],
+                )
                 fitted[pair] = stage.effect_oof_
                 score = fitted.copy()
                 inside = np.maximum(both.sum(1), self.clip)
@@ -103,21 +111,21 @@ class ArmEffects:
             self.fitted.append(fitted)
         return self
 
-    def effect(self, X, outcome, t0, t1):
+    def effect(self, X, outcome, t0, t1, groups=None):
         """Effect of arm t1 against arm t0, (n,); outcome (..., n, n_arms) at X."""
         out = np.zeros(len(X))
         for sign, t in ((1, t1), (-1, t0)):
             if t:
-                out += sign * self.stages[t].effect(X, outcome[..., [0, t]])
+                out += sign * self.stages[t].effect(X, outcome[..., [0, t]], groups)
         return out
 
-    def effect_interval(self, X, outcome, t0, t1, alpha):
+    def effect_interval(self, X, outcome, t0, t1, alpha, groups=None):
         """Bounds of the effect of each row, two arrays of shape (n,)."""
         centre, variance = np.zeros(len(X)), np.zeros(len(X))
         for sign, t in ((1, t1), (-1, t0)):
             if t:
                 low, high = self.stages[t].effect_interval(
-                    X, alpha, outcome[..., [0, t]]
+                    X, alpha, outcome[..., [0, t]], groups
                 )
                 centre += sign * (low + high) / 2
                 variance += ((high - low) / 2) ** 2

@@ -4,7 +4,6 @@ import warnings
 
 import numpy as np
 from joblib import Parallel, delayed
-from scipy.optimize import nnls
 from scipy.stats import norm
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
@@ -14,12 +13,14 @@ from threadpoolctl import threadpool_limits
 
 from sklearn_causalrec.causal.average import average_effect
 from sklearn_causalrec.causal.learners import (
-    CHUNK,
     AdditiveLasso,
     AdditiveLogit,
     Bins,
     Boost,
+    Grouped,
+    MixedRidge,
     chunked_predict,
+    convex_weights,
 )
 
 # From so many rows on, three folds leave enough to train on, and fewer learners do.
@@ -41,26 +42,8 @@ def _outcome_learners(n):
     )
 
 
-def _convex_weights(P, target, weight):
-    """Nonnegative weights that sum to one and minimise the weighted squared error.
-
-    ``P`` is (n, candidates). Scaled by the spread of the target, the constraint
-    is one heavily weighted extra row of a nonnegative least squares problem.
-    """
-    centre = np.average(target, weights=weight)
-    spread = np.sqrt(np.average((target - centre) ** 2, weights=weight)) or 1.0
-    gram, cross, total = 1e4, 1e4, weight.sum()
-    for i in range(0, len(P), CHUNK):
-        b = slice(i, i + CHUNK)
-        A = (P[b].astype(float) - centre) / spread
-        weighted = A.T * (weight[b] / total)
-        gram = gram + weighted @ A
-        cross = cross + weighted @ ((target[b] - centre) / spread)
-    values, vectors = np.linalg.eigh(gram)
-    keep = values > values[-1] * 1e-14
-    R = np.sqrt(values[keep])[:, None] * vectors[:, keep].T
-    c, _ = nnls(R, (vectors[:, keep].T @ cross) / np.sqrt(values[keep]))
-    return c / c.sum() if c.sum() > 0 else np.full(P.shape[1], 1 / P.shape[1])
+def _inputs(model, X, groups):
+    return Grouped(X, groups) if isinstance(model, MixedRidge) else X
 
 
 class StackedEffect(BaseEstimator):
@@ -69,7 +52,8 @@ class StackedEffect(BaseEstimator):
     Outcomes under each arm and the propensity are stacks of boosted trees,
     additive models and, where given, a network, all cross-fitted. Effect
     learners trained on them (R-learner [1]_, X-learner [2]_, difference of
-    outcomes, a constant) are combined by the nonnegative weights, summing to
+    outcomes, a constant, and, given ``groups``, an R-learner with an offset for
+    each of them) are combined by the nonnegative weights, summing to
     one, that minimise the cross-fitted R-loss (Section 4.2 of [1]_)
 
     .. math:: \sum_i w_i (t_i - e_i)^2
@@ -171,6 +155,7 @@ class StackedEffect(BaseEstimator):
         propensity=None,
         sample_weight=None,
         fold=None,
+        groups=None,
         progress=None,
     ):
         """Fit nuisances, candidates and their weights.
@@ -193,6 +178,10 @@ class StackedEffect(BaseEstimator):
         sample_weight : ndarray of shape (n_samples,), default=None
         fold : ndarray of shape (n_samples,), default=None
             Fold label of each row, the same as for the network's predictions.
+        groups : ndarray of int of shape (n_samples, n_kinds), default=None
+            Codes from 0 of what the row belongs to (its user, its item): one more
+            candidate, see :class:`~sklearn_causalrec.causal.learners.MixedRidge`.
+            Then ``effect`` needs the codes as well.
         progress : callable, default=None
             Called after each of the ``TASKS`` of a fold.
 
@@ -236,7 +225,7 @@ class StackedEffect(BaseEstimator):
         self._bins = Bins(X[few])
         self._done = progress or (lambda: None)
         self._fit_nuisances(X, y, t, outcome_oof, exposure_oof, propensity)
-        self._fit_candidates(X, y, t, outcome_oof)
+        self._fit_candidates(X, y, t, outcome_oof, groups)
         self._fit_average(X, y, t)
         self.outcome_oof_ = self._mu * self._scale + self._shift
         del self._fold, self._mu, self._done
@@ -306,12 +295,12 @@ class StackedEffect(BaseEstimator):
                 stack(arm, outcome, None if net is None else net[:, arm]),
                 t == arm,
             )
-            c = _convex_weights(P[mine], y[mine], w[mine])
+            c = convex_weights(P[mine], y[mine], w[mine])
             self._outcome_weights.append(c)
             self._mu[:, arm] = P @ c
         if not self._known:
             P = stack(2, exposure, net_exposure)
-            known = P @ _convex_weights(P, t.astype(float), w)
+            known = P @ convex_weights(P, t.astype(float), w)
         self.propensity_ = np.clip(known, self.clip, 1 - self.clip)
 
     def _outcome(self, k, arm, X, net=None, rows=None):
@@ -323,7 +312,7 @@ class StackedEffect(BaseEstimator):
         c = c[: len(parts)]
         return np.transpose(parts) @ (c / c.sum() if c.sum() > 0 else c + 1 / len(c))
 
-    def _fit_candidates(self, X, y, t, net):
+    def _fit_candidates(self, X, y, t, net, groups):
         w, e, mu = self._w, self.propensity_, self._mu
         rt = t - e
         target = (y - mu[:, 0] * (1 - e) - mu[:, 1] * e) / rt
@@ -337,6 +326,10 @@ class StackedEffect(BaseEstimator):
                 nets = [make() for make in self.network_learners]
                 nets = [train(m, rows, X, target, weight) for m in nets]
                 models = [r.additive, r, *nets]
+                if groups is not None:
+                    grouped = Grouped(X, groups)
+                    mixed = train(MixedRidge(), rows, grouped, target, weight)
+                    models.append(mixed)
             else:
                 # The opposite arm's model saw neither the row nor fold k: imputing
                 # with cross-fitted outcomes would leak fold k into its prediction.
@@ -348,12 +341,15 @@ class StackedEffect(BaseEstimator):
                 x = Boost(self._bins, seed, max_iter=60, learning_rate=0.15)
                 models = [AdditiveLasso(), x]
                 models = [train(m, rows, X, imputed, even) for m in models]
-            return models, np.transpose([chunked_predict(m, X, held) for m in models])
+            return models, np.transpose(
+                [chunked_predict(m, _inputs(m, X, groups), held) for m in models]
+            )
 
         done = self._each_fold(job, ("X", "R"))
         self._effect_models = [row[0][0] + row[1][0] for row in done]
         names = ["constant", "T", "X-additive", "X-boost", "R-additive", "R-boost"]
         names += [f"R-network-{i}" for i in range(len(self.network_learners))]
+        names += ["R-mixed"] if groups is not None else []
         P = np.empty((len(y), len(names)), np.float32)
         P[:, 1] = mu[:, 1] - mu[:, 0]
         self._constants = []
@@ -365,14 +361,19 @@ class StackedEffect(BaseEstimator):
         if net is not None:
             names.append("T-network")
             P = np.column_stack([P, (net[:, 1] - net[:, 0]).astype(np.float32)])
-        c = _convex_weights(P, target, weight)
+        c = convex_weights(P, target, weight)
         self.weights_ = dict(zip(names, c.tolist()))
         self.effect_oof_ = P @ c * self._scale
 
-    def _by_fold(self, X, outcome):
+    def _by_fold(self, X, outcome, groups=None):
         """Candidates at ``X`` by the models of each fold, in units of ``y``."""
         check_is_fitted(self, "weights_")
         X, net = np.asarray(X), None
+        if "R-mixed" in self.weights_ and groups is None:
+            raise ValueError(
+                "fit was given groups: pass those of these rows too, "
+                "effect(X, groups=...), an array of shape (n, n_kinds)"
+            )
         if "T-network" in self.weights_:
             if outcome is None:
                 raise ValueError(
@@ -387,12 +388,12 @@ class StackedEffect(BaseEstimator):
             own = None if net is None else net[k]
             out[k, :, 1] = self._outcome(k, 1, X, own) - self._outcome(k, 0, X, own)
             for j, m in enumerate(models, 2):
-                out[k, :, j] = chunked_predict(m, X)
+                out[k, :, j] = chunked_predict(m, _inputs(m, X, groups))
             if net is not None:
                 out[k, :, -1] = own[:, 1] - own[:, 0]
         return out * self._scale
 
-    def effect(self, X, outcome=None):
+    def effect(self, X, outcome=None, groups=None):
         """Effect of each row, (n,), in units of ``y``.
 
         ``outcome`` holds the network's outcomes under each arm, (n, 2), or those of
@@ -400,9 +401,9 @@ class StackedEffect(BaseEstimator):
         ``outcome_oof``.
         """
         c = np.array(list(self.weights_.values()))
-        return self._by_fold(X, outcome).mean(0) @ c
+        return self._by_fold(X, outcome, groups).mean(0) @ c
 
-    def effect_interval(self, X, alpha=0.05, outcome=None):
+    def effect_interval(self, X, alpha=0.05, outcome=None, groups=None):
         """Interval for the effect of each row, two arrays of shape (n,).
 
         The variance is the delete-a-group jackknife over the folds plus the
@@ -413,7 +414,7 @@ class StackedEffect(BaseEstimator):
         holds on average over rows, not for each.
         """
         c = np.array(list(self.weights_.values()))
-        parts = self._by_fold(X, outcome)
+        parts = self._by_fold(X, outcome, groups)
         folds = parts @ c
         centre = folds.mean(0)
         variance = (len(folds) - 1) * folds.var(0)

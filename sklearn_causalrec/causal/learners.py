@@ -1,7 +1,8 @@
-"""Learners of the second stage: additive models, and boosted trees on shared bins."""
+"""Learners of the second stage: additive, boosted, with offsets; and their weights."""
 
 import numpy as np
 from scipy.linalg import solve_triangular
+from scipy.optimize import nnls
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.ensemble import (
     HistGradientBoostingClassifier,
@@ -14,6 +15,7 @@ CHUNK = 65_536
 # An additive basis has ten times the columns of the features.
 BASIS_CHUNK = 4_096
 RIDGE = 1e-6
+TINY = 1e-100
 
 
 def chunked_predict(model, X, rows=None):
@@ -24,6 +26,28 @@ def chunked_predict(model, X, rows=None):
     parts = [call(X[c] if rows is None else X[rows[c]]) for c in chunks]
     out = np.concatenate(parts) if parts else np.empty(0)
     return out[:, 1] if out.ndim == 2 else out
+
+
+def convex_weights(P, target, weight):
+    """Nonnegative weights that sum to one and minimise the weighted squared error.
+
+    ``P`` is (n, candidates). Scaled by the spread of the target, the constraint
+    is one heavily weighted extra row of a nonnegative least squares problem.
+    """
+    centre = np.average(target, weights=weight)
+    spread = np.sqrt(np.average((target - centre) ** 2, weights=weight)) or 1.0
+    gram, cross, total = 1e4, 1e4, weight.sum()
+    for i in range(0, len(P), CHUNK):
+        b = slice(i, i + CHUNK)
+        A = (P[b].astype(float) - centre) / spread
+        weighted = A.T * (weight[b] / total)
+        gram = gram + weighted @ A
+        cross = cross + weighted @ ((target[b] - centre) / spread)
+    values, vectors = np.linalg.eigh(gram)
+    keep = values > values[-1] * 1e-14
+    R = np.sqrt(values[keep])[:, None] * vectors[:, keep].T
+    c, _ = nnls(R, (vectors[:, keep].T @ cross) / np.sqrt(values[keep]))
+    return c / c.sum() if c.sum() > 0 else np.full(P.shape[1], 1 / P.shape[1])
 
 
 class AdditiveLasso(RegressorMixin, BaseEstimator):
@@ -199,3 +223,99 @@ class AdditiveLogit:
         return self.terms._by_chunk(
             X, lambda B: self.logit.predict_proba(B[:, self.chosen])[:, 1]
         )
+
+
+class Grouped:
+    """Features (n, p) and codes (n, n_kinds) of the groups of the same rows."""
+
+    def __init__(self, X, groups):
+        self.X, self.groups = X, groups
+
+    def __len__(self):
+        return len(self.X)
+
+    def __getitem__(self, rows):
+        return Grouped(self.X[rows], self.groups[rows])
+
+
+class MixedRidge:
+    r"""Linear regression with a random offset for each group, on :class:`Grouped`.
+
+    .. math:: y_i = x_i^\top \beta + \sum_k u_{k, g_k(i)} + \varepsilon_i, \quad
+              u_{k, g} \sim N(0, \sigma_k^2), \; \beta_j \sim N(0, \sigma_\beta^2),
+              \; \varepsilon_i \sim N(0, \sigma^2 / w_i)
+
+    with standardised x. As R-learner it is an effect of features that users and items
+    differ from, each by as much as its rows can tell. Offsets and coefficients are
+    posterior means given the variances, those empirical Bayes by an EM algorithm [1]_
+    whose posterior takes the parts for independent, so that an iteration reads the
+    rows once a part. Groups not seen have no offset.
+
+    Attributes
+    ----------
+    coef_ : ndarray of shape (1 + p,)
+        Mean, and coefficients of standardised features.
+    offsets_ : list of ndarray
+        Of each kind, those of its groups; last, that of groups not seen.
+    variances_ : ndarray of shape (n_kinds + 2,)
+        Of the coefficients, of each kind of offset, and of the noise at weight 1.
+
+    References
+    ----------
+    .. [1] Laird, N. and Ware, J. (1982). "Random-effects models for longitudinal
+       data." Biometrics 38(4).
+    """
+
+    def __init__(self, max_iter=60, tol=0.01):
+        self.max_iter = max_iter
+        self.tol = tol
+
+    def _design(self, X):
+        return np.column_stack([np.ones(len(X)), (X - self.mean_) / self.scale_])
+
+    def fit(self, grouped, y, sample_weight):
+        X, w, codes = grouped.X, sample_weight, grouped.groups.T
+        self.mean_, self.scale_ = X.mean(0, dtype=float), X.std(0, dtype=float)
+        self.scale_[self.scale_ < 1e-9] = 1.0
+        Z = self._design(X)
+        gram = (Z.T * w) @ Z
+        masses = [np.bincount(g, w) for g in codes]
+        coef, offsets = np.zeros(Z.shape[1]), [np.zeros(len(m)) for m in masses]
+        coef[0] = np.average(y, weights=w)
+        rest = y - coef[0]
+        noise = np.mean(w * rest**2) + TINY
+        floor = 1e-9 * noise / w.mean()
+        # Of the coefficients and of each kind of offset.
+        variance = np.full(1 + len(codes), 0.05 * noise / w.mean())
+        for _ in range(self.max_iter):
+            before = np.append(variance, noise)
+            rest += Z @ coef
+            prior = np.full(len(coef), noise / variance[0])
+            prior[0] = 0.0  # the mean is free
+            inverse = np.linalg.pinv(gram + np.diag(prior), hermitian=True)
+            coef = inverse @ (Z.T @ (w * rest))
+            rest -= Z @ coef
+            spread = coef**2 + noise * np.diag(inverse)
+            variance[0] = spread[1:].mean() + floor
+            used = (gram * inverse).sum()
+            for k, (g, mass) in enumerate(zip(codes, masses), 1):
+                rest += offsets[k - 1][g]
+                precision = mass + noise / variance[k]
+                offsets[k - 1] = np.bincount(g, w * rest) / precision
+                rest -= offsets[k - 1][g]
+                seen = mass > 0
+                spread = offsets[k - 1] ** 2 + noise / precision
+                variance[k] = spread[seen].mean() + floor
+                used += (mass / precision).sum()
+            noise = (w * rest**2).sum() / max(len(y) - used, 1) + TINY
+            self.variances_ = np.append(variance, noise)
+            if np.abs(np.log(self.variances_ / before)).max() < self.tol:
+                break
+        self.coef_, self.offsets_ = coef, [np.append(o, 0.0) for o in offsets]
+        return self
+
+    def predict(self, grouped):
+        out = self._design(grouped.X) @ self.coef_
+        for g, offset in zip(grouped.groups.T, self.offsets_):
+            out += offset[np.minimum(g, len(offset) - 1)]
+        return out

@@ -145,6 +145,64 @@ def r_loss(y, effect_pred, treatment, *, outcome, propensity=None):
     return float(np.mean((rest - (shown - exposure(shown, propensity)) * effect) ** 2))
 
 
+def joint_loss(y, effect_pred, treatment, outcome_pred, *, outcome, propensity=None):
+    r"""Loss of effects and of the expected outcomes that they belong to.
+
+    Parameters
+    ----------
+    y, effect_pred, treatment, outcome, propensity
+        As in :func:`r_loss`.
+    outcome_pred : array-like of shape (n, 2)
+        The judged model's own expected outcomes under the smaller and the larger arm.
+
+    Returns
+    -------
+    float
+        Mean of two :func:`r_loss`, with the expected outcome m of a model that has not
+        seen the row, and with the judged model's own, :math:`\hat m = (1 - e)
+        \hat\mu_0 + e \hat\mu_1`. In squared units of y; lower is better.
+
+    Notes
+    -----
+    With right propensities the second one is, up to the noise of y,
+
+    .. math:: E\left[(m - \hat m)^2\right]
+              + E\left[e (1 - e) (\tau - \hat\tau)^2\right]
+
+    for no cross term is left (Robinson's decomposition [1]_): that of :func:`r_loss`,
+    and what it leaves out, how well outcomes are predicted. The first depends on the
+    noise of y far more than on differences between models; the second adds what is
+    better known. Where models err in outcomes as they err in effects, the mean picks
+    better effects than :func:`r_loss`. If effects are differences of predicted
+    outcomes, the second is the squared error of the outcome predicted, that of R².
+    Where outcomes and effects come from different models it can prefer good outcomes
+    to good effects: judge by :func:`r_loss` there.
+
+    References
+    ----------
+    .. [1] Nie, X. and Wager, S. (2021). "Quasi-oracle estimation of heterogeneous
+       treatment effects." Biometrika 108(2).
+
+    Examples
+    --------
+    >>> from sklearn_causalrec.metrics import joint_loss
+    >>> joint_loss([0.0, 2.0], [2.0, 2.0], [0, 1], [[0, 2], [0, 2]], outcome=[1, 1])
+    0.0
+    """
+    given = dict(propensity=propensity)
+    judged = r_loss(y, effect_pred, treatment, outcome=outcome, **given)
+    arms = np.asarray(outcome_pred, float)
+    if arms.shape != (len(y), 2):
+        raise ValueError(
+            f"outcome_pred has the shape {arms.shape}: one row a row of y and one "
+            "column an arm are needed."
+        )
+    shown = two_arms(treatment, len(arms))
+    chance = exposure(shown, propensity)
+    own = arms[:, 0] + chance * (arms[:, 1] - arms[:, 0])
+    return (judged + r_loss(y, effect_pred, treatment, outcome=own, **given)) / 2
+
+
 def dr_loss(y, effect_pred, treatment, *, propensity=None, outcomes=None):
     """Squared distance of effects to :func:`doubly_robust_scores`.
 

@@ -86,13 +86,18 @@ class _Rows:
             raise MissingMetadataError(f"{name} is missing in row {row}: drop the row.")
         return value
 
-    def two_arms(self):
-        """Rows that had one of the two arms, and whether it was the second."""
-        treatment = self.need("treatment")
+    def arms(self):
+        """The two arms that are compared, as the estimator calls them."""
         arms = np.asarray(getattr(self.estimator, "arms_", [self.T0, self.T1]))
         t0, t1 = self.T0, self.T1
         if not np.isin([0, 1], arms).any() and {t0, t1} <= set(range(len(arms))):
             t0, t1 = arms[t0], arms[t1]
+        return t0, t1
+
+    def two_arms(self):
+        """Rows that had one of the two arms, and whether it was the second."""
+        treatment = self.need("treatment")
+        t0, t1 = self.arms()
         rows = np.flatnonzero((treatment == t0) | (treatment == t1))
         shown = treatment[rows] == t1
         if shown.all() or not shown.any():
@@ -109,11 +114,13 @@ class _Rows:
     def effect(self):
         return np.asarray(effect(self.fitted, self.X, T0=self.T0, T1=self.T1))
 
-    def outcome(self):
-        """Predicted outcome of every row if shown."""
+    def outcome(self, arm=None):
+        """Predicted outcome of every row under an arm; None: if shown."""
         transform, estimator = unwrap(self.fitted)
         several = len(getattr(estimator, "arms_", ())) > 1
-        arm = {"treatment": estimator.arms_[-1]} if several else {}
+        if arm is None and several:
+            arm = estimator.arms_[-1]
+        arm = {} if arm is None else {"treatment": arm}
         X = transform(self.X)
         if is_classifier(estimator):
             return estimator.predict_proba(X, **arm)[:, 1]
@@ -162,6 +169,9 @@ def _by_losses(rows, metric, *, model=None, cv=3):
         chance = np.where(shown, taken, 1 - taken)
         mean = outcomes[:, 0] + chance * (outcomes[:, 1] - outcomes[:, 0])
         nuisance = {"outcome": mean}
+    if metric is effects.joint_loss:
+        own = [np.asarray(rows.outcome(arm))[kept] for arm in rows.arms()]
+        nuisance["outcome_pred"] = np.column_stack(own)
     return metric(rows.y[kept], effect, shown, propensity=taken, **nuisance)
 
 
@@ -287,6 +297,7 @@ METRICS = {
     ),
     "r_loss": _metric(_by_losses, effects.r_loss, -1),
     "dr_loss": _metric(_by_losses, effects.dr_loss, -1),
+    "joint_loss": _metric(_by_losses, effects.joint_loss, -1),
     "pehe": _metric(_by_truth, effects.pehe, -1),
     "ate_error": _metric(_by_truth, effects.ate_error, -1),
     "ndcg": _metric(_by_lists, ranking.ndcg_at_k),
@@ -305,14 +316,15 @@ def make_causal_scorer(name, *, T0=0, T1=1, **kwargs):
     name : str
         A ready-made scorer, without ``_scorer``: "qini", "auuc", "uplift_at_k",
         "rate", "calibration_error", "cdcg", "causal_precision", "r_loss", "dr_loss",
-        "pehe", "ate_error", "ndcg", "recall", "mrr", "map" or "policy_value".
+        "joint_loss", "pehe", "ate_error", "ndcg", "recall", "mrr", "map" or
+        "policy_value".
     T0, T1 : scalar
         Arms that are compared, as in ``effect``; rows of others are left out.
     **kwargs
         Parameters of the metric, for instance ``k=50``. Those that need outcomes and
         propensities of the rows ("rate", "calibration_error", "cdcg",
-        "causal_precision", "r_loss", "dr_loss") fit them to the rows to be judged, out
-        of fold, and take ``model``, a regressor, and ``cv``.
+        "causal_precision", "r_loss", "dr_loss", "joint_loss") fit them to the rows to
+        be judged, out of fold, and take ``model``, a regressor, and ``cv``.
 
     Returns
     -------
@@ -338,6 +350,7 @@ cdcg_scorer = make_causal_scorer("cdcg")
 causal_precision_scorer = make_causal_scorer("causal_precision")
 r_loss_scorer = make_causal_scorer("r_loss")
 dr_loss_scorer = make_causal_scorer("dr_loss")
+joint_loss_scorer = make_causal_scorer("joint_loss")
 pehe_scorer = make_causal_scorer("pehe")
 ate_error_scorer = make_causal_scorer("ate_error")
 ndcg_scorer = make_causal_scorer("ndcg")
