@@ -10,12 +10,13 @@ as relevance. "warm" is the same network with the rows of the cold ids in traini
 Few rows: of 150 users 1, 3 or 8 rows are in training, of all others all.
 
 KuaiRec: no features, so that nothing but the average stands for a new id. Cold users
-(a fifth) are judged on half of their videos; "warm" saw the other half.
+(a fifth) are judged on half of their videos; "warm" saw the other half. Defaults of the
+estimator.
 
 The defaults of ColdStart (n_neighbors, prior_rows, warm_rows, ridge penalties) were set
 on seeds 100 to 103 of the same simulator; the seeds here are 0 to 9.
 
-Run ``python benchmarks/bench_cold_start.py [n_seeds]``.
+Run ``python benchmarks/bench_cold_start.py [kuairec] [few] [simulated]``.
 """
 
 import sys
@@ -149,20 +150,18 @@ def kuairec(seed):
     tested = (cold & (rng.random(len(frame)) < 0.5)).to_numpy()
     cold = cold.to_numpy()
     X = frame[["user", "item"]]
-    settings = dict(
-        task="classification", **IDS, encoder="mf", embedding_dim=32, max_epochs=25,
-        batch_size=1024, learning_rate_schedule="cosine", early_stopping=False,
-        objective="naive", random_state=seed,
-    )  # fmt: skip
-    fits = {
-        "popularity": Popularity(task="classification", **IDS).fit(X[~cold], y[~cold]),
-        "average": CausalDNNRecommender(**settings).fit(X[~cold], y[~cold]),
-        "warm": CausalDNNRecommender(**settings).fit(X[~tested], y[~tested]),
-    }
-    for how, model in fits.items():
+    popular = Popularity(task="classification", **IDS).fit(X[~cold], y[~cold])
+    fits = {("-", "popularity"): popular}
+    for encoder in ("mf", "dnn"):
+        for how, rows in (("average", ~cold), ("warm", ~tested)):
+            model = CausalDNNRecommender(
+                task="classification", **IDS, encoder=encoder, random_state=seed
+            )
+            fits[encoder, how] = model.fit(X[rows], y[rows])
+    for (encoder, how), model in fits.items():
         p = model.predict_proba(X[tested])[:, 1]
         value = ndcg_at_k(y[tested], p, frame["user"][tested], k=10)
-        yield dict(seed=seed, how=how, ndcg=value)
+        yield dict(seed=seed, encoder=encoder, how=how, ndcg=value)
 
 
 def show(records, index, against):
@@ -181,14 +180,19 @@ def show(records, index, against):
     print(flush=True)
 
 
-def main(n_seeds):
+PARTS = {
+    "kuairec": (kuairec, ["encoder"], "average"),
+    "few": (few_rows, ["rows", "encoder", "by"], "own"),
+    "simulated": (simulated, ["cold", "features", "encoder", "by"], "average"),
+}
+
+
+def main(parts, n_seeds=10):
     torch.set_num_threads(1)
-    seeds = range(n_seeds)
-    show([r for s in seeds for r in kuairec(s)], [], "average")
-    show([r for s in seeds for r in few_rows(s)], ["rows", "encoder", "by"], "own")
-    keys = ["cold", "features", "encoder", "by"]
-    show([r for s in seeds for r in simulated(s)], keys, "average")
+    for name in parts:
+        part, index, against = PARTS[name]
+        show([r for seed in range(n_seeds) for r in part(seed)], index, against)
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 10)
+    main(sys.argv[1:] or list(PARTS))
