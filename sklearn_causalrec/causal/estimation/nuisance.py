@@ -15,7 +15,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import SplineTransformer, StandardScaler
 from threadpoolctl import ThreadpoolController
 
-from sklearn_causalrec.causal.effect_stage import _convex_weights
+from sklearn_causalrec.causal.learners import convex_weights
 
 
 @cache
@@ -167,7 +167,7 @@ class CrossFit:
             y = np.eye(n_classes)[y[rows]] if n_classes else y[rows]
             w = np.ones(rows.sum()) if weight is None else weight[rows]
             w = np.repeat(w, n_classes or 1)
-            self.weights = _convex_weights(
+            self.weights = convex_weights(
                 P[rows].reshape(-1, len(models)), y.ravel(), w
             )
 
