@@ -182,7 +182,7 @@ def recommend(
     One place in ten explores:
 
     >>> top = recommend(model, users=[3, 7], k=2, explore="epsilon", random_state=0)
-    >>> top["propensity"].round(3).tolist()
+    >>> top["propensity"].round(2).tolist()
     [0.9, 0.9, 0.9, 0.9]
     """
     from sklearn_causalrec.ranking.cold_start import ColdStart, lean
