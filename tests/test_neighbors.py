@@ -93,7 +93,8 @@ def test_finds_what_biases_cannot(kind, rng):
     assert gain[0] < 0.1 and gain[1] > 0.4
     top = recommend(model, users=[4, 5], k=6, by="outcome", exclude_seen=False)
     assert (top["user"] % 2 == top["item"] % 2).all()
-    np.testing.assert_allclose(top["score"], model.predict(top[["user", "item"]]), atol=1e-5)
+    predicted = model.predict(top[["user", "item"]])
+    np.testing.assert_allclose(top["score"], predicted, atol=1e-5)
 
 
 def test_classifier_and_ids_not_seen(log):
