@@ -20,9 +20,12 @@ from sklearn.preprocessing import StandardScaler
 from sklearn_causalrec import CausalDNNRecommender, effect, recommend
 from sklearn_causalrec.datasets import make_sequence_log
 from sklearn_causalrec.interactions import HistorySequence
+from sklearn_causalrec.interactions.encoding import Rows
 from sklearn_causalrec.interactions.sequences import read_histories
+from sklearn_causalrec.networks.ensemble import PairSampler
 from sklearn_causalrec.networks.objectives import OBJECTIVES
 from sklearn_causalrec.networks.sequences import SEQUENCE_ENCODERS, HistoryEncoder
+from sklearn_causalrec.ranking import Catalogue
 
 HISTORY = ["history", "history_gaps"]
 ENCODERS = ["dnn", *SEQUENCE_ENCODERS]
@@ -175,6 +178,33 @@ def test_repeated_histories_are_encoded_once_with_the_same_result(kind):
         torch.testing.assert_close(encoder(table, codes, values), expected)
 
 
+def test_positions_count_back_from_the_last_item(monkeypatch):
+    """Without attention, what is read is the last item at the first position."""
+    torch.manual_seed(0)
+    encoder, table = HistoryEncoder("transformer", 8, 6), torch.nn.Embedding(5, 8)
+    monkeypatch.setattr(encoder.sequence.layers, "forward", lambda x, **_: x)
+    encoder.sequence.norm = torch.nn.Identity()
+    codes = torch.tensor([[1, 2, 3, 4], [4, -1, -1, -1]])
+    states = encoder(table, codes)[1]
+    expected = table.weight[4] + encoder.sequence.position[0]
+    torch.testing.assert_close(states, expected.expand(2, -1))
+
+
+def test_pairs_drawn_have_histories_of_their_users():
+    user = np.repeat(np.arange(5), 40)
+    history = (user[:, None] * 10 + np.arange(3)).astype(np.int32)
+    rows = Rows(np.zeros((200, 0), np.float32), user, np.arange(200) % 7)
+    rows.history, rows.history_values = history, history[:, :, None].astype(np.float32)
+    batch = {"features": torch.zeros(64, 0), "user": torch.zeros(64, dtype=int)}
+    batch |= {k: torch.zeros(64, 3) for k in ("history", "history_values")}
+    pairs = PairSampler(Catalogue(rows, 5, 7), rows)(batch, torch.Generator())
+    assert len(pairs["user"].unique()) == 5
+    torch.testing.assert_close(pairs["history"][:, 0] // 10, pairs["user"].int())
+    torch.testing.assert_close(
+        pairs["history_values"][:, 0, 0] // 10, pairs["user"] * 1.0
+    )
+
+
 # -- the estimator -------------------------------------------------------------
 
 
@@ -261,6 +291,22 @@ def test_a_history_without_an_item(log):
     swapped = X.assign(history=X["history"].map(lambda h: h[::-1]))
     assert (model.predict(X) != model.predict(swapped)).any()
     assert np.isfinite(model.effect(X)).all()
+
+
+def test_histories_alone_reach_the_second_stage():
+    """No ids, and a feature of noise: effects are in the history or nowhere."""
+    rng = np.random.default_rng(0)
+    last, t = rng.integers(0, 8, 1600), rng.integers(0, 2, 1600)
+    X = pd.DataFrame({"noise": rng.normal(size=1600)})
+    X["history"] = [[int(a), int(b)] for a, b in zip(rng.integers(0, 8, 1600), last)]
+    truth = np.where(last % 2, 1.0, -1.0)
+    y = t * truth + 0.3 * rng.normal(size=1600)
+    model = CausalDNNRecommender(history="history", encoder="gru", random_state=0)
+    model.set_params(n_folds=2).fit(X, y, treatment=t)
+    assert model.effects_ is not None
+    features = model._effect_features(*model._outcomes(X))
+    assert features.shape == (1600, 3)
+    assert np.corrcoef(model.effect(X), truth)[0, 1] > 0.9
 
 
 def test_items_of_histories_alone_have_vectors_and_are_not_recommended(log):

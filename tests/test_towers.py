@@ -142,6 +142,9 @@ def test_the_second_stage_knows_of_gaps(log):
     assert abs(found[~bare].mean() - effect[~bare].mean()) < 0.4
     low, high = model.ate_interval()
     assert low < effect.mean() < high
+    features = model._effect_features(*model._outcomes(X))
+    assert np.isfinite(features).all()
+    assert (features == bare[:, None]).all(0).sum() == 1
 
 
 def test_rows_may_lack_what_no_row_lacked_in_fit(log):
