@@ -1,6 +1,6 @@
 """CounterfactualPolicy: which arm to choose, learned from logged bandit feedback."""
 
-from numbers import Integral, Real
+from numbers import Real
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -19,11 +19,11 @@ from sklearn_causalrec.interactions.validation import (
 )
 from sklearn_causalrec.metrics._checks import column, probability
 from sklearn_causalrec.metrics.off_policy import round_values
-from sklearn_causalrec.networks.modules import ACTIVATIONS
 from sklearn_causalrec.networks.policy_objectives import (
     POLICY_OBJECTIVES,
     PolicyTraining,
 )
+from sklearn_causalrec.networks.settings import SHARED_CONSTRAINTS
 from sklearn_causalrec.networks.training import resolve_device
 from sklearn_causalrec.progress import Progress
 
@@ -150,37 +150,11 @@ class CounterfactualPolicy(BaseEstimator):
     """
 
     _parameter_constraints = {
+        **SHARED_CONSTRAINTS,
         "objective": [StrOptions(set(POLICY_OBJECTIVES))],
         "multipliers": ["array-like"],
         "variance_penalty": [Interval(Real, 0, None, closed="left")],
         "clip": [Interval(Real, 0, None, closed="neither"), None],
-        "user": [str, Integral, None],
-        "item": [str, Integral, None],
-        "time": [str, Integral, None],
-        "treatment": [str, Integral, None],
-        "propensity": [str, Integral, None],
-        "hidden_layer_sizes": ["array-like"],
-        "embedding_dim": [Interval(Integral, 1, None, closed="left")],
-        "dropout": [Interval(Real, 0, 1, closed="left")],
-        "activation": [StrOptions(set(ACTIVATIONS))],
-        "optimizer": [StrOptions({"adam", "sgd"})],
-        "learning_rate": [Interval(Real, 0, None, closed="neither")],
-        "learning_rate_schedule": [StrOptions({"constant", "cosine", "plateau"})],
-        "momentum": [Interval(Real, 0, 1, closed="left")],
-        "l1": [Interval(Real, 0, None, closed="left")],
-        "l2": [Interval(Real, 0, None, closed="left")],
-        "batch_size": [
-            Interval(Integral, 1, None, closed="left"),
-            StrOptions({"auto"}),
-        ],
-        "max_epochs": [Interval(Integral, 1, None, closed="left")],
-        "early_stopping": ["boolean", StrOptions({"auto"})],
-        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
-        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
-        "tol": [Interval(Real, 0, None, closed="left")],
-        "device": [str],
-        "verbose": ["verbose"],
-        "random_state": ["random_state"],
     }
 
     # Both travel through Pipeline and cross-validation as soon as metadata routing is

@@ -27,9 +27,9 @@ from sklearn_causalrec.interactions.validation import (
     unchanged_on_failure,
 )
 from sklearn_causalrec.networks.ensemble import Ensemble
-from sklearn_causalrec.networks.modules import ACTIVATIONS
 from sklearn_causalrec.networks.objectives import OBJECTIVES, check_objective
 from sklearn_causalrec.networks.sequences import SEQUENCE_ENCODERS
+from sklearn_causalrec.networks.settings import SHARED_CONSTRAINTS
 from sklearn_causalrec.networks.training import resolve_device
 from sklearn_causalrec.progress import Progress
 from sklearn_causalrec.ranking.catalogue import Catalogue, PairScores
@@ -196,20 +196,12 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
     """
 
     _parameter_constraints = {
+        **SHARED_CONSTRAINTS,
         "task": [StrOptions({"regression", "classification"})],
-        "user": [str, Integral, None],
-        "item": [str, Integral, None],
-        "time": [str, Integral, None],
-        "treatment": [str, Integral, None],
-        "propensity": [str, Integral, None],
         "history": [str, Integral, "array-like", None],
         "history_length": [Interval(Integral, 1, None, closed="left")],
         "towers": [StrOptions({"prefix"}), dict, None],
         "encoder": [StrOptions({"dnn", "mf", *SEQUENCE_ENCODERS})],
-        "hidden_layer_sizes": ["array-like"],
-        "embedding_dim": [Interval(Integral, 1, None, closed="left")],
-        "dropout": [Interval(Real, 0, 1, closed="left")],
-        "activation": [StrOptions(set(ACTIVATIONS))],
         "input_noise": [Interval(Real, 0, None, closed="left")],
         "objective": [StrOptions(set(OBJECTIVES))],
         "exposure_model": [
@@ -219,27 +211,9 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         "effect_learner": [StrOptions({"stacked", "t"})],
         "n_folds": [Interval(Integral, 2, None, closed="left")],
         "clip": [Interval(Real, 0, 1, closed="neither")],
-        "optimizer": [StrOptions({"adam", "sgd"})],
-        "learning_rate": [Interval(Real, 0, None, closed="neither")],
-        "learning_rate_schedule": [StrOptions({"constant", "cosine", "plateau"})],
-        "momentum": [Interval(Real, 0, 1, closed="left")],
-        "l1": [Interval(Real, 0, None, closed="left")],
-        "l2": [Interval(Real, 0, None, closed="left")],
-        "batch_size": [
-            Interval(Integral, 1, None, closed="left"),
-            StrOptions({"auto"}),
-        ],
-        "max_epochs": [Interval(Integral, 1, None, closed="left")],
-        "early_stopping": ["boolean", StrOptions({"auto"})],
-        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
-        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
-        "tol": [Interval(Real, 0, None, closed="left")],
         "n_estimators": [Interval(Integral, 1, None, closed="left")],
-        "device": [str],
         "graph": [CausalGraph, None],
         "warm_start": ["boolean"],
-        "verbose": ["verbose"],
-        "random_state": ["random_state"],
     }
 
     # Treatment travels through Pipeline and cross-validation as soon as metadata

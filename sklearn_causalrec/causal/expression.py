@@ -4,12 +4,13 @@ A variable is written by its name. `Sum` binds its variables; where a sum binds 
 variable that has another value outside, the printed one is primed.
 """
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import numpy as np
 
 
-class Expression:
+class Expression(ABC):
     """Base of `P`, `Product`, `Sum`, `Ratio` and `AnyValue`."""
 
     def __str__(self):
@@ -19,9 +20,9 @@ class Expression:
         """The expression as LaTeX, without dollar signs."""
         return _render(self, {}, _LATEX)
 
+    @abstractmethod
     def free(self):
         """Frozenset of the variables whose value the expression depends on."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True)

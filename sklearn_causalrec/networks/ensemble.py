@@ -9,10 +9,11 @@ from scipy.special import expit, logit, softmax
 from sklearn_causalrec.interactions.exposure import popularity_shift, randomized_rows
 from sklearn_causalrec.networks.objectives import OBJECTIVES
 from sklearn_causalrec.networks.training import (
+    held_out_rows,
     make_net,
+    rows_a_batch,
     seeded,
     training_callbacks,
-    validation_rows,
 )
 
 # Logs of up to this many rows train in double precision: it costs nothing there, and
@@ -198,17 +199,12 @@ class Ensemble:
             tilt=tilt,
             share=0.0 if pairs is None else min(pairs.catalogue.share, 1.0),
         )
-        batch_size = s["batch_size"]
-        if batch_size == "auto":
-            batch_size = int(
-                np.clip(2 ** int(np.log2(max(len(rows) / 64, 1))), 128, 1024)
-            )
         names = ("optimizer", "learning_rate", "momentum", "l1", "l2")
         training = {name: s[name] for name in names}
         return make_net(
             module,
             objective,
-            batch_size=batch_size,
+            batch_size=rows_a_batch(s["batch_size"], len(rows)),
             device=self.device,
             n_rows=rows.total,
             **training,
@@ -255,7 +251,8 @@ class Ensemble:
             held_out = None
             with seeded(seed, self.device):
                 if early:
-                    held_out = kept[self._held_out(rows, kept, seed)]
+                    fraction = s["validation_fraction"]
+                    held_out = held_out_rows(rows, kept, fraction, seed)
                 if member < len(self.nets):
                     net = copy.deepcopy(self.nets[member])
                     net.resume(
@@ -281,17 +278,6 @@ class Ensemble:
             history += [{"member": member, **record} for record in records]
         self.nets = nets
         return history
-
-    def _held_out(self, rows, kept, seed):
-        user = None if rows.user is None else rows.user[kept]
-        time = None if rows.time is None else rows.time[kept]
-        rng = np.random.RandomState(seed % 2**32)
-        fraction = self.settings["validation_fraction"]
-        held_out = validation_rows(len(kept), fraction, rng, user, time)
-        if user is not None and len(held_out) < 0.2 * fraction * len(kept):
-            # Most users have a row or two: one of theirs has to do.
-            held_out = validation_rows(len(kept), fraction, rng, None, time)
-        return held_out
 
     def predict(self, rows, index=None):
         """Mean outcome and probability of every arm.

@@ -5,16 +5,17 @@ import torch
 from scipy.special import softmax
 from torch import nn
 
-from sklearn_causalrec.networks.ensemble import DOUBLE_ROWS, as_tensors
+from sklearn_causalrec.networks.ensemble import DOUBLE_ROWS, INPUTS, as_tensors
 from sklearn_causalrec.networks.objectives import weighted_mean
 from sklearn_causalrec.networks.training import (
     INFERENCE_ROWS,
     CausalNet,
     SliceLoader,
+    held_out_rows,
     make_net,
+    rows_a_batch,
     seeded,
     training_callbacks,
-    validation_rows,
 )
 
 POLICY_OBJECTIVES = ("ips", "offset_ips", "poem", "banditnet")
@@ -205,7 +206,7 @@ class PolicyNet(CausalNet):
     def policy(self, rows):
         """Probability of every arm for each of the Rows, (n, n_arms)."""
         X = as_tensors(rows)[0]
-        X = {k: X[k] for k in ("features", "user", "item") if k in X}
+        X = {k: X[k] for k in INPUTS if k in X}
         return softmax(self.outputs(X)[0].astype(np.float64), axis=1)
 
     def value(self, rows):
@@ -280,14 +281,8 @@ class PolicyTraining:
         early = len(rows) >= 400 if early == "auto" else early
         if not early or self.settings["max_epochs"] == 1:
             return None
-        held_out = validation_rows(
-            len(rows),
-            self.settings["validation_fraction"],
-            np.random.RandomState(seed),
-            groups=rows.user,
-            order=rows.time,
-        )
-        return held_out if len(held_out) else None  # every user may have one row
+        kept, fraction = np.arange(len(rows)), self.settings["validation_fraction"]
+        return held_out_rows(rows, kept, fraction, seed)
 
     def _train(self, rows, reward, seed, kept, held_out, step):
         s = self.settings
@@ -326,16 +321,11 @@ class PolicyTraining:
         )
         penalty = s["variance_penalty"] if s["objective"] == "poem" else 0.0
         objective = dict(clip=s["clip"], variance_penalty=penalty, n_rows=rows.total)
-        batch_size = s["batch_size"]
-        if batch_size == "auto":
-            batch_size = int(
-                np.clip(2 ** int(np.log2(max(len(rows) / 64, 1))), 128, 1024)
-            )
         names = ("optimizer", "learning_rate", "momentum", "l1", "l2")
         return make_net(
             module,
             objective,
-            batch_size=batch_size,
+            batch_size=rows_a_batch(s["batch_size"], len(rows)),
             device=self.device,
             n_rows=rows.total,
             net_class=PolicyNet,

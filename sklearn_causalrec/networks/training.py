@@ -108,6 +108,33 @@ def validation_rows(n, fraction, rng, groups=None, order=None):
     return np.sort(by_group[held_out])
 
 
+def held_out_rows(rows, kept, fraction, seed):
+    """Of the kept rows, those for validation: the last in time, of every user.
+
+    Parameters
+    ----------
+    rows : Rows
+    kept : array of int
+    fraction : float
+    seed : int
+    """
+    user = None if rows.user is None else rows.user[kept]
+    time = None if rows.time is None else rows.time[kept]
+    rng = np.random.RandomState(seed % 2**32)
+    held_out = validation_rows(len(kept), fraction, rng, user, time)
+    if user is not None and len(held_out) < 0.2 * fraction * len(kept):
+        # Most users have a row or two: one of theirs has to do.
+        held_out = validation_rows(len(kept), fraction, rng, None, time)
+    return kept[held_out]
+
+
+def rows_a_batch(batch_size, n):
+    """ "auto" is a 64th of the n rows, as a power of 2 between 128 and 1024."""
+    if batch_size != "auto":
+        return batch_size
+    return int(np.clip(2 ** int(np.log2(max(n / 64, 1))), 128, 1024))
+
+
 class CausalNet(NeuralNet):
     """skorch net of a :class:`CausalNetwork` under an :class:`Objective`.
 
