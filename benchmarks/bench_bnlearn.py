@@ -12,22 +12,17 @@ Run ``python benchmarks/bench_bnlearn.py [--samples N]``.
 """
 
 import argparse
-import sys
 from collections import Counter
 from itertools import combinations, product
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
-
-from estimation_problems import make_problem
 from test_identification_networks import Network
 
 from sklearn_causalrec import NotIdentifiableError
-from sklearn_causalrec.causal.estimation.plugin import fits_plugin, plugin
+from sklearn_causalrec._testing.estimation_problems import make_problem
 from sklearn_causalrec.causal.estimation.problem import normal_interval
+from sklearn_causalrec.causal.estimation.strategies.plugin import fits_plugin, plugin
 
 ROWS = (1_000, 4_000, 10_000, 40_000)
 NETWORKS = ("cancer", "earthquake", "survey", "asia", "sachs")

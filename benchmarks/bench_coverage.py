@@ -22,7 +22,7 @@ from scipy import special
 from sklearn.dummy import DummyRegressor
 from sklearn.linear_model import LinearRegression, LogisticRegression
 
-from sklearn_causalrec.causal.effect_stage import StackedEffect
+from sklearn_causalrec.effects.stacked import StackedEffect
 
 
 def terms(X):

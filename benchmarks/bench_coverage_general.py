@@ -10,10 +10,8 @@ Run ``python benchmarks/bench_coverage_general.py [weighted plugin] [--seeds N]`
 
 import argparse
 import itertools
-import sys
 import time
 import warnings
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -24,15 +22,12 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import SplineTransformer
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
-
-from discrete_scm import DiscreteSCM
-from estimation_problems import make_problem, sample
-
 from sklearn_causalrec import CausalGraph
-from sklearn_causalrec.causal.estimation.plugin import plugin
+from sklearn_causalrec._testing.discrete_scm import DiscreteSCM
+from sklearn_causalrec._testing.estimation_problems import make_problem, sample
 from sklearn_causalrec.causal.estimation.problem import normal_interval
-from sklearn_causalrec.causal.estimation.weighted import weighted
+from sklearn_causalrec.causal.estimation.strategies.plugin import plugin
+from sklearn_causalrec.causal.estimation.strategies.weighted import weighted
 
 NAPKIN = CausalGraph("w -> r -> x -> y; w <-> x; w <-> y")
 BRANCHED = CausalGraph(

@@ -28,7 +28,7 @@ import torch
 from scipy.special import expit
 
 from sklearn_causalrec import CausalDNNRecommender, DoCalculusEffect
-from sklearn_causalrec.causal.effect_stage import StackedEffect
+from sklearn_causalrec.effects.stacked import StackedEffect
 
 DATA = Path(__file__).parent / "data"
 

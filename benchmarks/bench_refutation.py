@@ -25,7 +25,7 @@ from sklearn.ensemble import (
     HistGradientBoostingRegressor,
 )
 
-from sklearn_causalrec.causal.refutation import negative_control, refute
+from sklearn_causalrec.causal.checks.refutation import negative_control, refute
 
 DEFAULT = ("placebo", "dummy_outcome", "random_common_cause", "subset")
 TREES = dict(max_iter=40, learning_rate=0.15, max_leaf_nodes=8, random_state=0)

@@ -20,15 +20,11 @@ Run from the repository root, with y0 in an environment of its own::
 import argparse
 import json
 import subprocess
-import sys
 import time
 from collections import Counter
 from itertools import combinations, product
-from pathlib import Path
 
 import numpy as np
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 Y0_WORKER = """
 import json, sys
@@ -67,7 +63,7 @@ for line in sys.stdin:
 
 def draw_query(rng):
     """A random graph and disjoint sets y, x, z, the first outcome downstream of x."""
-    from discrete_scm import random_admg
+    from sklearn_causalrec._testing.discrete_scm import random_admg
 
     n = int(rng.integers(3, 8))
     graph = random_admg(rng, n, rng.uniform(0.2, 0.7), rng.uniform(0.05, 0.5))
@@ -92,7 +88,7 @@ def rule_two_closure(graph, y, x, z):
 
     By trying all subsets, with d-separation from networkx.
     """
-    from discrete_scm import d_separated
+    from sklearn_causalrec._testing.discrete_scm import d_separated
 
     for k in range(len(z), -1, -1):
         for moved in combinations(z, k):
@@ -135,9 +131,8 @@ def hedge_exists(graph, outcome, treatment):
 
 def check(query, scm, count, worst):
     """Check one query; returns whether the package identified it."""
-    from discrete_scm import is_hedge
-
     from sklearn_causalrec import NotIdentifiableError
+    from sklearn_causalrec._testing.discrete_scm import is_hedge
 
     kind, graph, y, x, z = query
     joint, do = rule_two_closure(graph, y, x, z) if z else (y, x)
@@ -167,7 +162,7 @@ def check(query, scm, count, worst):
 
 def peer_is_right(expr, query, scm):
     """Whether another program's estimand has the true value, at every value of all."""
-    from sklearn_causalrec.causal.expression import (
+    from sklearn_causalrec.causal.identification.expression import (
         Evaluator,
         P,
         Product,
@@ -211,7 +206,7 @@ def ask_y0(y0, query, scm, identified, count):
 
 
 def main():
-    from discrete_scm import DiscreteSCM
+    from sklearn_causalrec._testing.discrete_scm import DiscreteSCM
 
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--identifiable", type=int, default=100_000)

@@ -7,36 +7,31 @@ torch, skorch and econml load on first use: every public name below is imported 
 its module when it is first asked for.
 """
 
-from importlib import import_module
+from sklearn_causalrec._utils.lazy import lazily
 
 __version__ = "0.1.0"
 
-_PUBLIC = {
-    "CausalDNNRecommender": "sklearn_causalrec.recommender",
-    "CausalGraph": "sklearn_causalrec.causal",
-    "CounterfactualPolicy": "sklearn_causalrec.policy_learner",
-    "DoCalculusEffect": "sklearn_causalrec.do_effect",
-    "Estimand": "sklearn_causalrec.causal",
-    "NotIdentifiableError": "sklearn_causalrec.causal",
-    "effect": "sklearn_causalrec.inspection",
-    "explain": "sklearn_causalrec.inspection",
-    "recommend": "sklearn_causalrec.inspection",
-}
-_MODULES = ("baselines", "datasets", "interactions", "metrics", "plot")
-
-__all__ = [*_PUBLIC, *_MODULES, "__version__"]
-
-
-def __getattr__(name):
-    if name in _PUBLIC:
-        value = getattr(import_module(_PUBLIC[name]), name)
-    elif name in _MODULES:
-        value = import_module(f"{__name__}.{name}")
-    else:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    globals()[name] = value
-    return value
-
-
-def __dir__():
-    return sorted(__all__)
+__getattr__, __dir__, __all__ = lazily(
+    __name__,
+    {
+        "CausalDNNRecommender": "recommender",
+        "CausalGraph": "causal",
+        "CounterfactualPolicy": "policy",
+        "DoCalculusEffect": "do_effect",
+        "Estimand": "causal",
+        "NotIdentifiableError": "causal",
+        "effect": "effects.effect",
+        "explain": "ranking.recommend",
+        "recommend": "ranking.recommend",
+        "baselines": "",
+        "causal": "",
+        "datasets": "",
+        "explaining": "",
+        "interactions": "",
+        "metrics": "",
+        "networks": "",
+        "plot": "",
+        "ranking": "",
+    },
+)
+__all__ += ["__version__"]

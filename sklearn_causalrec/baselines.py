@@ -14,9 +14,9 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_causalrec.interactions.columns import ColumnRoles
-from sklearn_causalrec.interactions.encoding import LogEncoder
-from sklearn_causalrec.interactions.validation import unchanged_on_failure
+from sklearn_causalrec.encoding.checks import unchanged_on_failure
+from sklearn_causalrec.encoding.log_encoder import LogEncoder
+from sklearn_causalrec.encoding.roles import ColumnRoles
 from sklearn_causalrec.ranking.catalogue import Catalogue, PairScores
 
 

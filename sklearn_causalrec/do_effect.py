@@ -6,15 +6,15 @@ from sklearn.metrics import r2_score
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_causalrec.causal.arm_effects import stratified_folds
 from sklearn_causalrec.causal.estimation import ladder
 from sklearn_causalrec.causal.estimation.problem import (
     Problem,
     Variables,
     normal_interval,
 )
-from sklearn_causalrec.causal.estimation.reading import Reader, joint_arms
-from sklearn_causalrec.interactions.validation import unchanged_on_failure
+from sklearn_causalrec.causal.estimation.reader import Reader, joint_arms
+from sklearn_causalrec.effects.arms import stratified_folds
+from sklearn_causalrec.encoding.checks import unchanged_on_failure
 
 MAX_SEED = 2**30
 
@@ -497,13 +497,13 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
     # -- what was done, and what would overturn it ---------------------------------
 
     def refute(self, X, y, treatment=None, **options):
-        """Try to break the estimate; see `sklearn_causalrec.causal.refutation.refute`.
+        """Try to break the estimate; see :func:`sklearn_causalrec.causal.refute`.
 
         Returns
         -------
         Refutation
         """
-        from sklearn_causalrec.causal.refutation import refute
+        from sklearn_causalrec.causal.checks.refutation import refute
 
         check_is_fitted(self, "fitted_")
         options.setdefault("random_state", self.random_state)
@@ -529,7 +529,7 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
         .. [1] V. Chernozhukov et al. (2022). Long story short: omitted variable bias in
            causal machine learning. NBER 30302.
         """
-        from sklearn_causalrec.causal.robustness import sensitivity
+        from sklearn_causalrec.causal.checks.robustness import sensitivity
 
         t0, t1 = self._contrast(T0, T1)
         if self.outcomes_ is None:
@@ -548,9 +548,9 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
     def negative_control(self, X, outcomes, treatment=None, **options):
         """Effects on outcomes that the treatment cannot have.
 
-        See `sklearn_causalrec.causal.refutation.negative_control`.
+        See `sklearn_causalrec.causal.checks.refutation.negative_control`.
         """
-        from sklearn_causalrec.causal.refutation import negative_control
+        from sklearn_causalrec.causal.checks.refutation import negative_control
 
         check_is_fitted(self, "fitted_")
         return negative_control(self, X, outcomes, treatment, **options)
@@ -563,7 +563,7 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
         Report
             ``print`` it, or let a notebook show it.
         """
-        from sklearn_causalrec.causal.estimation.summary import summarize
+        from sklearn_causalrec.explaining.summary import summarize
 
         self._contrast_known()
         return summarize(self, alpha)

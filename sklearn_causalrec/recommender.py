@@ -12,27 +12,27 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_causalrec._utils.progress import Progress
 from sklearn_causalrec.causal.graph import CausalGraph
-from sklearn_causalrec.causal.inputs import check_inputs, name_roles
-from sklearn_causalrec.effects import MAX_SEED, EffectMixin
-from sklearn_causalrec.inspection import recommend
-from sklearn_causalrec.interactions.columns import ROLES, ColumnRoles
-from sklearn_causalrec.interactions.encoding import LogEncoder
-from sklearn_causalrec.interactions.exposure import (
-    make_exposure,
-    summarise_overlap,
-)
-from sklearn_causalrec.interactions.validation import (
+from sklearn_causalrec.causal.identification.inputs import check_inputs, name_roles
+from sklearn_causalrec.effects.second_stage import MAX_SEED, EffectMixin
+from sklearn_causalrec.encoding.checks import (
     arm_codes,
     unchanged_on_failure,
 )
+from sklearn_causalrec.encoding.exposure import (
+    make_exposure,
+    summarise_overlap,
+)
+from sklearn_causalrec.encoding.log_encoder import LogEncoder
+from sklearn_causalrec.encoding.roles import ROLES, ColumnRoles
 from sklearn_causalrec.networks.ensemble import Ensemble
+from sklearn_causalrec.networks.net import resolve_device
 from sklearn_causalrec.networks.objectives import OBJECTIVES, check_objective
 from sklearn_causalrec.networks.sequences import SEQUENCE_ENCODERS
 from sklearn_causalrec.networks.settings import SHARED_CONSTRAINTS
-from sklearn_causalrec.networks.training import resolve_device
-from sklearn_causalrec.progress import Progress
 from sklearn_causalrec.ranking.catalogue import Catalogue, PairScores
+from sklearn_causalrec.ranking.recommend import recommend
 
 
 def _is_classifier(estimator):

@@ -1,7 +1,20 @@
-"""The causal side: graphs, do-calculus, estimands. Needs numpy and pandas at most."""
+"""Graphs, identification, estimation, and what would overturn an estimate."""
 
-from sklearn_causalrec.causal.estimand import Estimand
-from sklearn_causalrec.causal.graph import CausalGraph
-from sklearn_causalrec.causal.identification import NotIdentifiableError
+from sklearn_causalrec._utils.lazy import lazily
 
-__all__ = ["CausalGraph", "Estimand", "NotIdentifiableError"]
+__getattr__, __dir__, __all__ = lazily(
+    __name__,
+    {
+        "CausalGraph": "graph",
+        "Estimand": "identification.estimand",
+        "NotIdentifiableError": "identification.identify",
+        "Sensitivity": "checks.sensitivity",
+        "balance": "checks.diagnostics",
+        "e_value": "checks.risk",
+        "influential_rows": "checks.diagnostics",
+        "negative_control": "checks.refutation",
+        "overlap": "checks.diagnostics",
+        "refute": "checks.refutation",
+        "risk_ratio": "checks.risk",
+    },
+)

@@ -7,7 +7,7 @@ from sklearn_causalrec.causal.discovery import (
     as_matrix,
     needs_causal_learn,
 )
-from sklearn_causalrec.causal.separation import closure, minimal_separators
+from sklearn_causalrec.causal.graphs.bitsets import closure, minimal_separators
 
 _CORRECTIONS = ("holm", "bonferroni", "bh", "by")
 

@@ -1,9 +1,10 @@
 """`CausalGraph`: a causal graph, and the questions one asks of it."""
 
-from sklearn_causalrec.causal import adjustment, drawing, notation, strategies
-from sklearn_causalrec.causal.admg import ADMG
-from sklearn_causalrec.causal.identification import identify
-from sklearn_causalrec.causal.separation import closure, separated
+from sklearn_causalrec.causal.graphs import drawing, notation
+from sklearn_causalrec.causal.graphs.admg import ADMG
+from sklearn_causalrec.causal.graphs.bitsets import closure, separated
+from sklearn_causalrec.causal.identification import adjustment, strategies
+from sklearn_causalrec.causal.identification.identify import identify
 
 
 class CausalGraph(ADMG):
@@ -196,28 +197,28 @@ class CausalGraph(ADMG):
     def identify(self, outcome, treatment, given=(), *, experiments=()):
         """Express P(outcome | do(treatment), given) by what can be observed.
 
-        See `sklearn_causalrec.causal.identification.identify`.
+        See `sklearn_causalrec.causal.identification.identify.identify`.
         """
         return identify(self, outcome, treatment, given, experiments=experiments)
 
     def adjustment_sets(self, outcome, treatment, kind="minimal", **options):
         """Lazily, the sets to adjust for.
 
-        See `sklearn_causalrec.causal.adjustment.adjustment_sets`.
+        See `sklearn_causalrec.causal.identification.adjustment.adjustment_sets`.
         """
         return adjustment.adjustment_sets(self, outcome, treatment, kind, **options)
 
     def frontdoor_sets(self, outcome, treatment):
         """Lazily, the sets of mediators that satisfy the front-door criterion.
 
-        See `sklearn_causalrec.causal.strategies.frontdoor_sets`.
+        See `sklearn_causalrec.causal.identification.strategies.frontdoor_sets`.
         """
         return strategies.frontdoor_sets(self, outcome, treatment)
 
     def instruments(self, outcome, treatment):
         """Lazily, pairs (instrument, conditioning set); they need more than the graph.
 
-        See `sklearn_causalrec.causal.strategies.instruments`.
+        See `sklearn_causalrec.causal.identification.strategies.instruments`.
         """
         return strategies.instruments(self, outcome, treatment)
 

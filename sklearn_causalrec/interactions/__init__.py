@@ -1,7 +1,7 @@
 """From a raw log to what the estimators read: cleaning, examples, features, folds."""
 
+from sklearn_causalrec.encoding.roles import ColumnRoles, IdIndex, Log
 from sklearn_causalrec.interactions.cleaning import CleaningReport, clean_log
-from sklearn_causalrec.interactions.columns import ColumnRoles, IdIndex, Log
 from sklearn_causalrec.interactions.examples import build_examples
 from sklearn_causalrec.interactions.features import (
     CalendarFeatures,
@@ -10,7 +10,7 @@ from sklearn_causalrec.interactions.features import (
     TextEmbedding,
 )
 from sklearn_causalrec.interactions.histories import HistorySequence, PastAggregates
-from sklearn_causalrec.interactions.large import clean_dataset, partition_log
+from sklearn_causalrec.interactions.on_disk import clean_dataset, partition_log
 from sklearn_causalrec.interactions.preprocessing import Preprocessor, make_preprocessor
 from sklearn_causalrec.interactions.splitters import (
     ColdItemSplit,

@@ -6,7 +6,15 @@ import numpy as np
 import pandas as pd
 from sklearn.utils import check_scalar
 
-from sklearn_causalrec.interactions.rules import (
+from sklearn_causalrec.encoding.times import (
+    as_frame,
+    as_times,
+    as_window,
+    check_columns,
+    has_zone,
+    plain_ids,
+)
+from sklearn_causalrec.interactions._cleaning_rules import (
     BOT_FROM,
     BURST_FROM,
     busy_windows,
@@ -14,14 +22,6 @@ from sklearn_causalrec.interactions.rules import (
     outside,
     robust_limit,
     unify_spelling,
-)
-from sklearn_causalrec.interactions.times import (
-    as_frame,
-    as_times,
-    as_window,
-    check_columns,
-    has_zone,
-    plain_ids,
 )
 
 _ACTIONS = ("drop", "flag", "off")

@@ -6,20 +6,20 @@ import numpy as np
 import pandas as pd
 from sklearn.utils import check_random_state, check_scalar
 
-from sklearn_causalrec.interactions.leaks import evaluate_feature, refuse_leaks
-from sklearn_causalrec.interactions.point_in_time import (
-    catalogue_of,
-    join_table,
-    outcomes_within,
-    sample_unexposed,
-)
-from sklearn_causalrec.interactions.times import (
+from sklearn_causalrec.encoding.times import (
     as_frame,
     as_times,
     as_window,
     check_columns,
     has_zone,
     plain_ids,
+)
+from sklearn_causalrec.interactions.leaks import evaluate_feature, refuse_leaks
+from sklearn_causalrec.interactions.point_in_time import (
+    catalogue_of,
+    join_table,
+    outcomes_within,
+    sample_unexposed,
 )
 
 _AGGREGATES = ("any", "count", "sum", "first")

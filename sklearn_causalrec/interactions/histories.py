@@ -8,7 +8,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import check_scalar
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
-from sklearn_causalrec.interactions.times import (
+from sklearn_causalrec.encoding.times import (
     PastIndex,
     as_frame,
     as_times,

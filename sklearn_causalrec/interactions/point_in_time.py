@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from sklearn_causalrec.interactions.times import (
+from sklearn_causalrec.encoding.times import (
     PastIndex,
     as_frame,
     as_times,

@@ -14,12 +14,12 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.utils import check_scalar
 
+from sklearn_causalrec.encoding.times import as_frame, check_columns
 from sklearn_causalrec.interactions.features import (
     CalendarFeatures,
     DenseVectors,
     TextBag,
 )
-from sklearn_causalrec.interactions.times import as_frame, check_columns
 
 _ID_NAME = re.compile(r"(^|_)(id|uuid)$", re.IGNORECASE)
 _ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}([T ]|$)")

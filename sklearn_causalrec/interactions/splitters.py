@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from sklearn.model_selection import BaseCrossValidator, GroupKFold
 
-from sklearn_causalrec.interactions.columns import column
+from sklearn_causalrec.encoding.roles import column
 
 
 def _column(X, key, role):

@@ -15,19 +15,21 @@ from sklearn_causalrec.metrics.effects import (
     pehe,
     r_loss,
 )
-from sklearn_causalrec.metrics.intervals import (
+from sklearn_causalrec.metrics.off_policy.estimators import (
+    PolicyValue,
+    effective_sample_size,
+    slope,
+)
+from sklearn_causalrec.metrics.off_policy.intervals import (
     bernstein_interval,
     bootstrap_interval,
     confidence_sequence,
     ips_confidence_sequence,
     normal_interval,
 )
-from sklearn_causalrec.metrics.off_policy import (
-    PolicyValue,
-    effective_sample_size,
-    slope,
-)
-from sklearn_causalrec.metrics.policy import cross_fit_outcomes, policy_value
+from sklearn_causalrec.metrics.off_policy.policy import cross_fit_outcomes, policy_value
+from sklearn_causalrec.metrics.off_policy.slates import slate_policy_value
+from sklearn_causalrec.metrics.policies import recommender_policy
 from sklearn_causalrec.metrics.ranking import (
     coverage,
     mean_average_precision,
@@ -37,7 +39,6 @@ from sklearn_causalrec.metrics.ranking import (
     novelty,
     recall_at_k,
 )
-from sklearn_causalrec.metrics.recommender import recommender_policy
 from sklearn_causalrec.metrics.scorers import (
     ate_error_scorer,
     auuc_scorer,
@@ -58,7 +59,6 @@ from sklearn_causalrec.metrics.scorers import (
     recall_scorer,
     uplift_at_k_scorer,
 )
-from sklearn_causalrec.metrics.slates import slate_policy_value
 from sklearn_causalrec.metrics.targeting import (
     Rate,
     causal_precision_at_k,

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import norm
 
-from sklearn_causalrec.metrics._checks import column, exposure, two_arms
+from sklearn_causalrec.encoding.metric_checks import column, exposure, two_arms
 
 
 def pehe(effect_true, effect_pred):

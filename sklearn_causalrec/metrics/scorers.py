@@ -14,12 +14,13 @@ import pandas as pd
 from sklearn.base import is_classifier
 from sklearn.utils.metadata_routing import MetadataRequest
 
-from sklearn_causalrec.inspection import effect, unwrap
+from sklearn_causalrec._utils.unwrap import unwrap
+from sklearn_causalrec.effects.effect import effect
+from sklearn_causalrec.encoding.metric_checks import column, probability
 from sklearn_causalrec.metrics import effects, ranking, targeting, uplift
-from sklearn_causalrec.metrics._checks import column, probability
 from sklearn_causalrec.metrics.nuisances import cross_fit_nuisances
-from sklearn_causalrec.metrics.policy import policy_value
-from sklearn_causalrec.metrics.recommender import recommender_policy
+from sklearn_causalrec.metrics.off_policy.policy import policy_value
+from sklearn_causalrec.metrics.policies import recommender_policy
 
 METADATA = ("treatment", "propensity", "users", "true_effect")
 

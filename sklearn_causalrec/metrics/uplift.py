@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from sklearn.metrics import auc
 
-from sklearn_causalrec.metrics._checks import choice, column, exposure, two_arms
+from sklearn_causalrec.encoding.metric_checks import choice, column, exposure, two_arms
 
 _CONVENTIONS = ("row", "scikit-uplift", "causalml")
 

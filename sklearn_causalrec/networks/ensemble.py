@@ -6,15 +6,15 @@ import numpy as np
 import torch
 from scipy.special import expit, logit, softmax
 
-from sklearn_causalrec.interactions.exposure import popularity_shift, randomized_rows
-from sklearn_causalrec.networks.objectives import OBJECTIVES
-from sklearn_causalrec.networks.training import (
+from sklearn_causalrec.encoding.exposure import popularity_shift, randomized_rows
+from sklearn_causalrec.networks.net import (
     held_out_rows,
     make_net,
     rows_a_batch,
     seeded,
     training_callbacks,
 )
+from sklearn_causalrec.networks.objectives import OBJECTIVES
 
 # Logs of up to this many rows train in double precision: it costs nothing there, and
 # a weight of 2 then equals a row given twice to the last digits shown.

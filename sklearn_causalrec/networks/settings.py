@@ -4,7 +4,7 @@ from numbers import Integral, Real
 
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from sklearn_causalrec.networks.modules import ACTIVATIONS
+from sklearn_causalrec.networks.network import ACTIVATIONS
 
 SHARED_CONSTRAINTS = {
     "user": [str, Integral, None],

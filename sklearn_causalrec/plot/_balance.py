@@ -14,7 +14,7 @@ class BalanceDisplay:
     ----------
     frame : DataFrame
         By covariate the columns `before` and, where rows are weighted, `after`, as
-        :func:`sklearn_causalrec.causal.diagnostics.balance` makes it.
+        :func:`sklearn_causalrec.causal.checks.diagnostics.balance` makes it.
     threshold : float, default=0.1
         Size up to which a difference passes for balanced.
 
@@ -94,7 +94,7 @@ class BalanceDisplay:
         ValueError
             If the estimator weights no arms.
         """
-        from sklearn_causalrec.inspection import unwrap
+        from sklearn_causalrec._utils.unwrap import unwrap
 
         _, estimator = unwrap(estimator)
         frame = getattr(estimator, "diagnostics_", {}).get("balance")

@@ -101,7 +101,8 @@ class CalibrationDisplay:
         display : CalibrationDisplay
             What was drawn.
         """
-        from sklearn_causalrec.inspection import effect, unwrap
+        from sklearn_causalrec._utils.unwrap import unwrap
+        from sklearn_causalrec.effects.effect import effect
         from sklearn_causalrec.metrics.nuisances import cross_fit_nuisances
 
         if name is None:

@@ -160,7 +160,7 @@ class EffectDisplay:
         display : EffectDisplay
             What was drawn.
         """
-        from sklearn_causalrec.inspection import unwrap
+        from sklearn_causalrec._utils.unwrap import unwrap
 
         _, estimator = unwrap(estimator)
         outcome = getattr(estimator, "outcome_name_", None)

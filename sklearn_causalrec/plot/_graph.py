@@ -1,7 +1,7 @@
 """A causal graph, and what an effect in it rests on."""
 
-from sklearn_causalrec.causal.drawing import HEIGHT, Layout
-from sklearn_causalrec.causal.separation import as_names
+from sklearn_causalrec.causal.graphs.bitsets import as_names
+from sklearn_causalrec.causal.graphs.drawing import HEIGHT, Layout
 from sklearn_causalrec.plot._common import BLUE, VERMILION, import_pyplot
 
 _INK, _EDGE = "#1b2a3a", "#8795a3"
@@ -106,7 +106,7 @@ class CausalGraphDisplay:
         ValueError
             If the estimator has no graph.
         """
-        from sklearn_causalrec.inspection import unwrap
+        from sklearn_causalrec._utils.unwrap import unwrap
 
         _, estimator = unwrap(estimator)
         graph = getattr(estimator, "graph_", None)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from sklearn_causalrec.causal.diagnostics import overlap
+from sklearn_causalrec.causal.checks.diagnostics import overlap
 from sklearn_causalrec.plot._common import (
     BLUE,
     VERMILION,
@@ -91,7 +91,7 @@ class OverlapDisplay:
         ValueError
             If no treatment is known.
         """
-        from sklearn_causalrec.inspection import unwrap
+        from sklearn_causalrec._utils.unwrap import unwrap
 
         transform, estimator = unwrap(estimator)
         X = transform(X)

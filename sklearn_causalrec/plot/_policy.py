@@ -70,7 +70,7 @@ class PolicyValueDisplay:
         display : PolicyValueDisplay
             What was drawn.
         """
-        from sklearn_causalrec.metrics.policy import policy_value
+        from sklearn_causalrec.metrics.off_policy.policy import policy_value
 
         result = policy_value(y, action, policy, propensity=propensity, **kwargs)
         return cls(result, reference=reference).plot(ax=ax)

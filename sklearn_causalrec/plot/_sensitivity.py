@@ -37,7 +37,7 @@ class SensitivityDisplay:
 
     Examples
     --------
-    >>> from sklearn_causalrec.causal.sensitivity import Sensitivity
+    >>> from sklearn_causalrec.causal.checks.sensitivity import Sensitivity
     >>> from sklearn_causalrec.plot import SensitivityDisplay
     >>> darfur = Sensitivity.from_regression(0.0973, 0.0233, 783)
     >>> display = SensitivityDisplay.from_sensitivity(darfur)
@@ -92,7 +92,7 @@ class SensitivityDisplay:
         Parameters
         ----------
         estimator, X, y, treatment, T0, T1, benchmarks
-            See :func:`sklearn_causalrec.causal.robustness.sensitivity`.
+            See :func:`sklearn_causalrec.causal.checks.robustness.sensitivity`.
         rho, alpha, ax
             See :meth:`from_sensitivity`.
 
@@ -101,8 +101,8 @@ class SensitivityDisplay:
         display : SensitivityDisplay
             What was drawn.
         """
-        from sklearn_causalrec.causal.robustness import sensitivity
-        from sklearn_causalrec.inspection import unwrap
+        from sklearn_causalrec._utils.unwrap import unwrap
+        from sklearn_causalrec.causal.checks.robustness import sensitivity
 
         transform, estimator = unwrap(estimator)
         found = sensitivity(

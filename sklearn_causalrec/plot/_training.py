@@ -79,7 +79,7 @@ class TrainingCurveDisplay:
         ValueError
             If the estimator has kept no history.
         """
-        from sklearn_causalrec.inspection import is_policy, unwrap
+        from sklearn_causalrec._utils.unwrap import is_policy, unwrap
 
         _, estimator = unwrap(estimator)
         history = getattr(estimator, "history_", None)

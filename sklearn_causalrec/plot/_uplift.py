@@ -104,7 +104,8 @@ class UpliftCurveDisplay:
         display : UpliftCurveDisplay
             What was drawn.
         """
-        from sklearn_causalrec.inspection import effect, unwrap
+        from sklearn_causalrec._utils.unwrap import unwrap
+        from sklearn_causalrec.effects.effect import effect
 
         if name is None:
             name = type(unwrap(estimator)[1]).__name__

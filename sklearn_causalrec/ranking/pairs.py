@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 from scipy.sparse import csr_array
 
-from sklearn_causalrec.interactions.columns import as_ids, column
-from sklearn_causalrec.interactions.encoding import Rows
+from sklearn_causalrec.encoding.log_encoder import Rows
+from sklearn_causalrec.encoding.roles import as_ids, column
 
 PAIRS_AT_ONCE = 65536
 

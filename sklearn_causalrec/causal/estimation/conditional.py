@@ -3,8 +3,8 @@
 import numpy as np
 from scipy.stats import norm
 
-from sklearn_causalrec.causal.arm_effects import ArmEffects
-from sklearn_causalrec.causal.estimation.nuisance import (
+from sklearn_causalrec.effects.arms import ArmEffects
+from sklearn_causalrec.effects.cross_fitting import (
     CrossFit,
     as_models,
     default_regressors,

@@ -3,18 +3,17 @@
 import numpy as np
 import pandas as pd
 
-from sklearn_causalrec.causal.diagnostics import (
+from sklearn_causalrec.causal.checks.diagnostics import (
     balance,
     influential_rows,
     overlap,
 )
-from sklearn_causalrec.causal.estimation.aipw import aipw
+from sklearn_causalrec.causal.checks.sensitivity import Sensitivity
 from sklearn_causalrec.causal.estimation.conditional import (
     ConstantEffect,
     ScoreRegression,
     StackedConditional,
 )
-from sklearn_causalrec.causal.estimation.nuisance import regress
 from sklearn_causalrec.causal.estimation.problem import ArmMeans, normal_interval
 from sklearn_causalrec.causal.estimation.query import (
     STRATEGIES,
@@ -22,14 +21,15 @@ from sklearn_causalrec.causal.estimation.query import (
     check_positivity,
     warn_of_poor_overlap,
 )
-from sklearn_causalrec.causal.estimation.sequential import (
+from sklearn_causalrec.causal.estimation.strategies.aipw import aipw
+from sklearn_causalrec.causal.estimation.strategies.sequential import (
     Program,
     SequentialMean,
     arm_codes,
     sequential,
     treatment_codes,
 )
-from sklearn_causalrec.causal.sensitivity import Sensitivity
+from sklearn_causalrec.effects.cross_fitting import regress
 
 __all__ = ["Query", "check_parameters", "climb", "path_effects"]
 
@@ -200,11 +200,11 @@ def climb(query, problem, estimator):
         Where the strategy asked for does not apply.
     """
     if estimator.strategy == "instrument":
-        from sklearn_causalrec.causal.estimation.dose import InstrumentAnswer
+        from sklearn_causalrec.causal.estimation.strategies.dose import InstrumentAnswer
 
         return InstrumentAnswer(query, problem, estimator)
     if not estimator.discrete_treatment_:
-        from sklearn_causalrec.causal.estimation.dose import DoseAnswer
+        from sklearn_causalrec.causal.estimation.strategies.dose import DoseAnswer
 
         return DoseAnswer(query, problem, estimator)
     modifiers = query.modifiers(estimator.effect_modifiers)
@@ -219,13 +219,13 @@ def climb(query, problem, estimator):
         warn_of_poor_overlap(problem, names, means.nuisances["raw_propensity"])
         strategy = "adjustment"
     elif rung == "plug-in":
-        from sklearn_causalrec.causal.estimation.plugin import plugin
+        from sklearn_causalrec.causal.estimation.strategies.plugin import plugin
 
         means = plugin(problem)
     elif rung == "no-effect":
         means = _no_effect(problem)
     elif rung == "general":
-        from sklearn_causalrec.causal.estimation.weighted import weighted
+        from sklearn_causalrec.causal.estimation.strategies.weighted import weighted
 
         means = weighted(problem)
     else:
@@ -239,7 +239,7 @@ def climb(query, problem, estimator):
 
 
 def _rung(query, problem, asked):
-    from sklearn_causalrec.causal.estimation.plugin import fits_plugin
+    from sklearn_causalrec.causal.estimation.strategies.plugin import fits_plugin
 
     found = query.estimand.strategy
     if found == "no-effect":
@@ -310,7 +310,7 @@ def _conditional(query, problem, means, modifiers, estimator):
             f"effect_model={type(model).__name__} adjusts for covariates, and the "
             f"effect is identified by {query.estimand.strategy!r}: pass a regressor."
         )
-    from sklearn_causalrec.causal.estimation.dose import EconMLConditional
+    from sklearn_causalrec.causal.estimation.strategies.dose import EconMLConditional
 
     return EconMLConditional(problem, model, modifiers, adjusted)
 

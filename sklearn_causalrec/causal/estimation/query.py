@@ -6,9 +6,12 @@ import numpy as np
 import pandas as pd
 from sklearn.tree import DecisionTreeClassifier
 
-from sklearn_causalrec.causal.adjustment import backdoor_problem, is_adjustment_set
-from sklearn_causalrec.causal.estimation.sequential import Program
-from sklearn_causalrec.causal.separation import as_names
+from sklearn_causalrec.causal.estimation.strategies.sequential import Program
+from sklearn_causalrec.causal.graphs.bitsets import as_names
+from sklearn_causalrec.causal.identification.adjustment import (
+    backdoor_problem,
+    is_adjustment_set,
+)
 
 STRATEGIES = (
     "auto", "plug-in", "adjustment", "frontdoor", "primal-fixable", "sequential",

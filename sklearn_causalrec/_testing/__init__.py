@@ -1,0 +1,1 @@
+"""Oracles shared by tests and benchmarks."""

@@ -1,0 +1,1 @@
+"""What every room uses: unwrapping of pipelines, progress, tables."""

@@ -1,0 +1,1 @@
+"""What would overturn an estimate: diagnostics, refuters, sensitivity."""

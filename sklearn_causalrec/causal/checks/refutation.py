@@ -1,0 +1,354 @@
+"""Attempts to refute an estimate: changes of the data whose effect is known."""
+
+from html import escape
+
+import numpy as np
+import pandas as pd
+from joblib import Parallel, delayed
+from scipy.stats import norm
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
+
+from sklearn_causalrec._utils.tables import html_table, text_table
+from sklearn_causalrec.causal.checks.refits import as_frame, average_effect, refit
+from sklearn_causalrec.causal.checks.refuters import EXPECTED, Changes, p_value_of
+from sklearn_causalrec.causal.falsification import adjust_p_values
+
+
+def _one(changes, method, seed, T0, T1):
+    """Estimate and limits of one refit, or the error that it raised."""
+    rng = np.random.default_rng(seed)
+    X, y, treatment, params = getattr(changes, method)(rng)
+    try:
+        fitted = refit(changes.estimator, X, y, treatment, seed=seed, **params)
+        return average_effect(fitted, T0, T1)
+    except (ValueError, np.linalg.LinAlgError) as error:
+        return error
+
+
+class Refutation:
+    """What became of the attempts to refute an estimate.
+
+    Attributes
+    ----------
+    results : DataFrame
+        By method: ``expected``; ``estimate``, the original; ``refuted``, the mean of
+        the refits; ``p_value`` of what was expected; ``adjusted``, the p-value
+        corrected for the number of methods (Holm); and ``verdict``.
+    refits : dict of str to DataFrame
+        Estimate and limits of every refit: columns ``estimate``, ``low``, ``high``;
+        for the methods that expect no change also ``base``, the estimate that the
+        refit is compared with.
+    """
+
+    def __init__(self, results, refits, alpha=0.05):
+        self.results = results
+        self.refits = refits
+        self.alpha = alpha
+
+    @property
+    def passed(self):
+        """Whether no method contradicts the estimate."""
+        return not (self.results["adjusted"] < self.alpha).any()
+
+    def to_frame(self):
+        """The results."""
+        return self.results.copy()
+
+    def _headline(self):
+        failed = list(self.results.index[self.results["adjusted"] < self.alpha])
+        if failed:
+            return f"The estimate is in doubt: {', '.join(failed)}."
+        open_ = list(self.results.index[self.results["p_value"].isna()])
+        tried = len(self.results) - len(open_)
+        return f"None of {tried} attempts refutes the estimate." + (
+            f" Not to be had: {', '.join(open_)}." if open_ else ""
+        )
+
+    def __str__(self):
+        shown = self.results.drop(columns="adjusted")
+        level = f"{100 * self.alpha:g} % for all together, by Holm's correction"
+        return f"{self._headline()}\n\n{text_table(shown)}\n\nVerdicts: at {level}."
+
+    __repr__ = __str__
+
+    def _repr_html_(self):
+        return f"<p>{escape(self._headline())}</p>{html_table(self.results)}"
+
+
+def refute(
+    estimator,
+    X,
+    y,
+    treatment=None,
+    *,
+    methods=("placebo", "random_common_cause", "subset", "dummy_outcome"),
+    n_simulations=20,
+    T0=0,
+    T1=1,
+    tolerance=0.1,
+    alpha=0.05,
+    random_state=None,
+    n_jobs=None,
+    verbose=0,
+):
+    """Try to refute an average effect by refits on changed data.
+
+    Parameters
+    ----------
+    estimator : object
+        Fitted; clones of it are refitted. With ``fit(X, y, treatment=None)``, ``ate``
+        and ``ate_interval``.
+    X, y, treatment
+        As given to ``fit``.
+    methods : sequence of str
+        - "placebo": the treatment is permuted, so that it does nothing;
+        - "dummy_outcome": the outcome is permuted, so that nothing acts on it;
+        - "random_common_cause": a random covariate is added, in the graph as a cause
+          of treatment and outcome;
+        - "subset": a random fifth of the rows is left out;
+        - "confounded_placebo": the treatment is drawn anew with the probabilities that
+          boosted trees give it from the covariates adjusted for. It does nothing but
+          is as confounded as the true one was by those: an adjustment that isn't
+          flexible enough finds an effect. For an effect of arms by adjustment.
+    n_simulations : int
+        Refits a method, at least 3. Where the estimator has randomness of its own, as
+        many refits on the original data are the yardstick of "no change".
+    T0, T1 : scalar
+        Arms, or doses.
+    tolerance : float
+        Bias or change, in standard errors of the estimate, that is not held against
+        it: a tenth lowers the coverage of a 95 % interval to 94.9 %. With 0, many
+        simulations find fault with every estimator that is only asymptotically
+        unbiased.
+    alpha : float
+        Level of the verdicts, for all methods together.
+    random_state : int, RandomState instance or None
+    n_jobs : int, optional
+        Refits at once (joblib).
+    verbose : int
+        1 shows the progress.
+
+    Returns
+    -------
+    Refutation
+
+    Raises
+    ------
+    ValueError
+        For an unknown method, or without a treatment.
+
+    Notes
+    -----
+    The refits of a method are independent given the data. Their mean is tested by a
+    t-test: of the estimates themselves where no effect is expected, of their
+    differences from refits on the original data where no change is. The first is
+    joined (Bonferroni) by a binomial test that no more of the 95 % intervals than
+    promised exclude zero, "subset" by a chi-square test that the estimates vary no
+    more between subsets than the standard error implies. The draws of
+    "confounded_placebo" are not independent: their mean is held against the standard
+    error of one. So all methods together reject a sound estimator with a probability
+    of about ``alpha`` at most.
+
+    None of this sees a confounder that was never measured: see
+    :func:`negative_control` and :mod:`sklearn_causalrec.causal.checks.sensitivity`.
+
+    Examples
+    --------
+    >>> import numpy as np, pandas as pd
+    >>> from sklearn.linear_model import LinearRegression, LogisticRegression
+    >>> from sklearn_causalrec import DoCalculusEffect
+    >>> from sklearn_causalrec.causal.checks.refutation import refute
+    >>> rng = np.random.default_rng(0)
+    >>> a = rng.normal(size=500)
+    >>> t = rng.binomial(1, 1 / (1 + np.exp(-a)))
+    >>> X, y = pd.DataFrame({"a": a, "t": t}), a + t + rng.normal(size=500)
+    >>> fitted = DoCalculusEffect(
+    ...     treatment="t",
+    ...     outcome_model=LinearRegression(),
+    ...     treatment_model=LogisticRegression(),
+    ...     random_state=0,
+    ... ).fit(X, y)
+    >>> found = refute(fitted, X, y, methods="placebo", n_simulations=5, random_state=0)
+    >>> print(found.results.loc["placebo", "verdict"])
+    passes
+    """
+    known = dict.fromkeys([methods] if isinstance(methods, str) else methods)
+    unknown = [m for m in known if m not in EXPECTED]
+    if unknown or not known:
+        raise ValueError(f"methods must be among {list(EXPECTED)}, got {unknown}.")
+    if n_simulations < 3:
+        raise ValueError(f"n_simulations must be at least 3, got {n_simulations!r}.")
+    check_is_fitted(estimator)
+    changes = Changes(estimator, X, y, treatment)
+    rng = check_random_state(random_state)
+    point, low, high = average_effect(estimator, T0, T1)
+    stderr = (high - low) / 2 / norm.ppf(0.975)
+    if "confounded_placebo" in known:
+        changes.learn_propensity(rng.randint(2**31 - 1))
+
+    jobs = []
+    if {"random_common_cause", "subset"} & set(known):
+        jobs += [("base", s) for s in rng.randint(2**31 - 1, size=n_simulations)]
+    for method in known:
+        seeds = [s for m, s in jobs if m == "base"]
+        if method != "random_common_cause" or not seeds:
+            seeds = rng.randint(2**31 - 1, size=n_simulations)
+        jobs += [(method, s) for s in seeds]
+    found = _run(changes, jobs, T0, T1, n_jobs, verbose)
+
+    base, rows, refits = found.pop("base", None), {}, {}
+    for method in known:
+        table, errors = found[method]
+        p = np.nan
+        if method == "subset" or method == "random_common_cause":
+            table["base"] = base[0]["estimate"]
+        table = table.dropna()
+        if len(table) >= 3:
+            p = p_value_of(method, table, stderr, tolerance)
+        refits[method] = table
+        rows[method] = {
+            "expected": EXPECTED[method],
+            "estimate": point,
+            "refuted": table["estimate"].mean(),
+            "p_value": p,
+            "errors": errors,
+        }
+    return _judged(rows, refits, alpha)
+
+
+def _run(changes, jobs, T0, T1, n_jobs, verbose):
+    """Table of the refits and their errors, by method."""
+    work = (delayed(_one)(changes, m, int(s), T0, T1) for m, s in jobs)
+    done = Parallel(n_jobs, return_as="generator")(work)
+    if verbose:
+        from tqdm.auto import tqdm
+
+        done = tqdm(done, total=len(jobs), desc="refute")
+    found = {}
+    for result, (method, _) in zip(done, jobs):
+        failed = isinstance(result, Exception)
+        rows, errors = found.setdefault(method, ([], []))
+        rows.append((np.nan,) * 3 if failed else result)
+        if failed:
+            errors.append(result)
+    columns = ["estimate", "low", "high"]
+    return {m: (pd.DataFrame(r, columns=columns), e) for m, (r, e) in found.items()}
+
+
+def _judged(rows, refits, alpha):
+    """The results with p-values corrected, and a verdict in words."""
+    results = pd.DataFrame.from_dict(rows, orient="index").rename_axis("method")
+    errors = results.pop("errors")
+    there = results["p_value"].notna()
+    results["adjusted"] = np.nan
+    if there.any():
+        p = results.loc[there, "p_value"]
+        results.loc[there, "adjusted"] = adjust_p_values(p, "holm")
+    verdicts = []
+    for method, adjusted in results["adjusted"].items():
+        failed = errors[method]
+        if np.isnan(adjusted):
+            why = failed[0] if failed else "fewer than three refits"
+            verdict = f"no verdict: {why}"
+        else:
+            verdict = "fails" if adjusted < alpha else "passes"
+            if failed:
+                verdict += f" ({len(failed)} refits raised: {failed[0]})"
+        verdicts.append(verdict)
+    results["verdict"] = verdicts
+    return Refutation(results, refits, alpha)
+
+
+def negative_control(estimator, X, outcomes, treatment=None, *, T0=0, T1=1, alpha=0.05):
+    """Effects on outcomes that the treatment is known not to have.
+
+    An outcome that shares the confounders of the true one but that the treatment
+    can't act on (what was bought the week before) shows what the adjustment leaves of
+    them: unlike the methods of :func:`refute` it can find confounders never
+    measured [1]_.
+
+    Parameters
+    ----------
+    estimator : object
+        Fitted; a clone is refitted for each outcome.
+    X, treatment
+        As given to ``fit``.
+    outcomes : str, sequence of str, or dict of str to array-like of shape (n,)
+        Columns of X that were not adjusted for, or the values themselves.
+    T0, T1 : scalar
+    alpha : float
+        Level of the verdicts, for all outcomes together.
+
+    Returns
+    -------
+    Refutation
+        ``refuted`` is the effect on the control outcome, ``refits`` holds its
+        interval.
+
+    References
+    ----------
+    .. [1] M. Lipsitch, E. Tchetgen Tchetgen, T. Cohen (2010). Negative controls: a
+       tool for detecting confounding and bias in observational studies.
+       Epidemiology 21.
+
+    Examples
+    --------
+    >>> import numpy as np, pandas as pd
+    >>> from sklearn.linear_model import LinearRegression, LogisticRegression
+    >>> from sklearn_causalrec import DoCalculusEffect
+    >>> from sklearn_causalrec.causal.checks.refutation import negative_control
+    >>> rng = np.random.default_rng(0)
+    >>> taste = rng.normal(size=500)
+    >>> t = rng.binomial(1, 1 / (1 + np.exp(-taste)))
+    >>> X = pd.DataFrame({"age": rng.normal(size=500), "t": t})
+    >>> fitted = DoCalculusEffect(
+    ...     treatment="t",
+    ...     outcome_model=LinearRegression(),
+    ...     treatment_model=LogisticRegression(),
+    ...     random_state=0,
+    ... ).fit(X, taste + t + rng.normal(size=500))
+    >>> last_week = taste + rng.normal(size=500)
+    >>> negative_control(fitted, X, {"last week": last_week}).passed
+    False
+    """
+    check_is_fitted(estimator)
+    X = as_frame(X)
+    if not isinstance(outcomes, dict):
+        names = [outcomes] if isinstance(outcomes, str) else list(outcomes)
+        missing = [name for name in names if name not in X]
+        if missing:
+            raise ValueError(f"X has no columns {missing}: it has {list(X)}.")
+        outcomes = {name: X[name] for name in names}
+    graph = getattr(estimator, "graph", None)
+    adjusted_for = getattr(estimator, "adjustment_set_", None) or ()
+    rows, refits = {}, {}
+    point, _, _ = average_effect(estimator, T0, T1)
+    for name, values in outcomes.items():
+        if graph is not None and name in adjusted_for:
+            raise ValueError(
+                f"{name!r} is adjusted for: it can't be a negative control as well."
+            )
+        # Without a graph every column would be taken for a confounder.
+        kept = X.drop(columns=name) if graph is None and name in X else X
+        values = np.asarray(values)
+        if values.shape != (len(X),):
+            raise ValueError(
+                f"the control outcome {name!r} must have the shape ({len(X)},), got "
+                f"{values.shape}."
+            )
+        own = getattr(estimator, "outcome_name_", name)
+        y = pd.Series(values, index=X.index, name=own)
+        effect, low, high = average_effect(refit(estimator, kept, y, treatment), T0, T1)
+        stderr = (high - low) / 2 / norm.ppf(0.975)
+        refits[name] = pd.DataFrame({"estimate": [effect], "low": low, "high": high})
+        rows[name] = {
+            "expected": "no effect: a negative control",
+            "estimate": point,
+            "refuted": effect,
+            "low": low,
+            "high": high,
+            "p_value": float(2 * norm.sf(abs(effect) / stderr)),
+            "errors": [],
+        }
+    return _judged(rows, refits, alpha)

@@ -1,0 +1,203 @@
+"""What each refuter does to the data, and how its refits are judged."""
+
+import numpy as np
+from scipy.stats import binom, chi2, norm
+from scipy.stats import t as student
+
+from sklearn_causalrec.causal.checks.refits import (
+    as_frame,
+    covariates,
+    take,
+    treatment_columns,
+    with_common_cause,
+)
+
+EXPECTED = {
+    "placebo": "no effect: the treatment is permuted",
+    "confounded_placebo": "no effect: the treatment is drawn anew, by covariates",
+    "dummy_outcome": "no effect: the outcome is permuted",
+    "random_common_cause": "no change: a random covariate is added",
+    "subset": "no change: a share of the rows is left out",
+}
+_LEVEL = 0.05
+_SHARE = 0.8
+
+
+# -- tests of what the refits say -----------------------------------------------------
+
+
+def centred_p_value(values, tolerance=0.0):
+    """P-value of the hypothesis that independent values have a mean near 0.
+
+    Parameters
+    ----------
+    values : array-like of shape (m,)
+    tolerance : float
+        A mean no farther from 0 counts as 0.
+
+    Returns
+    -------
+    float
+        Student's t-test, at the mean within the tolerance that is nearest.
+    """
+    values = np.asarray(values, float)
+    mean = abs(values.mean())
+    error = values.std(ddof=1) / np.sqrt(len(values))
+    if error <= 1e-12 * max(np.abs(values).max(), 1e-300):
+        return float(mean <= max(tolerance, 1e-12))
+    dof = len(values) - 1
+    far, near = (mean + tolerance) / error, (mean - tolerance) / error
+    return float(min(1.0, student.sf(near, dof) + student.sf(far, dof)))
+
+
+def _both(*p_values):
+    """One p-value of several hypotheses (Bonferroni)."""
+    return min(1.0, len(p_values) * min(p_values))
+
+
+def _no_effect(points, lows, highs, tolerance):
+    """The mean is zero, and the intervals hold zero as often as they promise."""
+    outside = int(np.sum((lows > 0) | (highs < 0)))
+    too_often = float(binom.sf(outside - 1, len(points), _LEVEL))
+    return _both(centred_p_value(points, tolerance), too_often)
+
+
+def _same_spread(points, base, stderr):
+    """Estimates on subsets vary as the standard error says they should.
+
+    An asymptotically linear estimate on a share f of the rows varies around that of
+    all rows with the variance se² (1 - f) / f; what the estimator's own randomness
+    adds, refits on all rows show.
+    """
+    expected = stderr**2 * (1 - _SHARE) / _SHARE + base.var(ddof=1)
+    dof = len(points) - 1
+    return float(chi2.sf(dof * points.var(ddof=1) / expected, dof))
+
+
+def p_value_of(method, table, stderr, tolerance):
+    """P-value of what the method expects, by its table of refits."""
+    points, slack = table["estimate"].to_numpy(), tolerance * stderr
+    if method == "random_common_cause":
+        return centred_p_value(points - table["base"], slack)
+    if method == "subset":
+        base = table["base"].to_numpy()
+        moved = centred_p_value(points - base, slack)
+        return _both(moved, _same_spread(points, base, stderr))
+    if method == "confounded_placebo":
+        # The draws share the probabilities they are drawn with, and those go with the
+        # outcome's noise by chance as any estimate does: a mean of many is no surer.
+        error = np.mean(table["high"] - table["low"]) / 2 / norm.ppf(0.975)
+        return float(2 * norm.sf(max(abs(points.mean()) - slack, 0) / error))
+    return _no_effect(points, table["low"], table["high"], slack)
+
+
+# -- changes of the data --------------------------------------------------------------
+
+
+class Changes:
+    """The data of an estimator, and what each refuter makes of them."""
+
+    def __init__(self, estimator, X, y, treatment):
+        self.estimator, self.X, self.y = estimator, as_frame(X), y
+        self.treatment = treatment
+        self.columns = treatment_columns(estimator, self.X)
+        if treatment is None and not self.columns:
+            raise ValueError(
+                "refute needs the treatment, as fit does: name a column of X as the "
+                f"estimator's treatment, which is "
+                f"{getattr(estimator, 'treatment', None)!r}, or pass treatment=."
+            )
+        self.graph = getattr(estimator, "graph", None)
+        self.propensity = None
+
+    def _with_rows_of_treatment(self, rows):
+        if self.treatment is not None:
+            return self.X, self.y, take(self.treatment, rows), {}
+        X = self.X.copy()
+        for name in self.columns:
+            X[name] = take(X[name], rows).to_numpy()
+        return X, self.y, None, {}
+
+    def base(self, rng):
+        return self.X, self.y, self.treatment, {}
+
+    def placebo(self, rng):
+        return self._with_rows_of_treatment(rng.permutation(len(self.X)))
+
+    def confounded_placebo(self, rng):
+        """Every row takes the treatment of a random row of the arm drawn for it."""
+        arms, code, p = self.propensity
+        drawn = (rng.uniform(size=len(p))[:, None] > p.cumsum(1)[:, :-1]).sum(1)
+        rows = np.empty(len(p), int)
+        for k in range(len(arms)):
+            own = np.flatnonzero(code == k)
+            rows[drawn == k] = rng.choice(own, np.sum(drawn == k))
+        return self._with_rows_of_treatment(rows)
+
+    def dummy_outcome(self, rng):
+        order = rng.permutation(len(self.X))
+        y = take(self.y, order)
+        if hasattr(self.y, "index"):
+            y = y.set_axis(self.y.index)
+        return self.X, y, self.treatment, {}
+
+    def random_common_cause(self, rng):
+        name = "random_common_cause"
+        while name in self.X or (self.graph is not None and name in self.graph):
+            name += "_"
+        X, params = self.X.assign(**{name: rng.normal(size=len(self.X))}), {}
+        if self.graph is not None:
+            if getattr(self.estimator, "adjustment_set", None) is not None:
+                given = self.estimator.adjustment_set
+                given = [given] if isinstance(given, str) else list(given)
+                params["adjustment_set"] = [*given, name]
+            params["graph"] = with_common_cause(
+                self.graph,
+                name,
+                self.columns or self.estimator.treatment_names_,
+                self.estimator.outcome_name_,
+            )
+        return X, self.y, self.treatment, params
+
+    def subset(self, rng):
+        n = len(self.X)
+        rows = np.sort(rng.choice(n, int(_SHARE * n), replace=False))
+        return (
+            take(self.X, rows),
+            take(self.y, rows),
+            take(self.treatment, rows),
+            {},
+        )
+
+    def learn_propensity(self, seed):
+        """Cross-fitted by boosted trees: not the estimator's own model."""
+        from sklearn.ensemble import HistGradientBoostingClassifier
+        from sklearn.model_selection import StratifiedKFold, cross_val_predict
+
+        taken = self.treatment
+        if taken is None:
+            if len(self.columns) > 1:
+                raise ValueError(
+                    f"confounded_placebo needs a single treatment, got {self.columns}."
+                )
+            taken = self.X[self.columns[0]]
+        arms, code = np.unique(np.asarray(taken), return_inverse=True)
+        if len(arms) > 20:
+            raise ValueError(
+                "confounded_placebo needs a treatment of a few arms, got "
+                f"{len(arms)} distinct values."
+            )
+        Z = self.X[covariates(self.estimator, self.X)]
+        if Z.shape[1] == 0:
+            shares = np.bincount(code) / len(code)
+            self.propensity = arms, code, np.tile(shares, (len(code), 1))
+            return
+        texts = Z.select_dtypes(exclude=["number", "bool"]).columns
+        Z = Z.assign(**{c: Z[c].astype("category").cat.codes for c in texts})
+        model = HistGradientBoostingClassifier(
+            max_iter=60, learning_rate=0.1, random_state=seed
+        )
+        cv = StratifiedKFold(5, shuffle=True, random_state=seed)
+        p = cross_val_predict(model, Z, code, cv=cv, method="predict_proba")
+        p = np.maximum(p, 0.02)
+        self.propensity = arms, code, p / p.sum(1, keepdims=True)

@@ -1,0 +1,104 @@
+"""Risk ratios, and how strong a confounder would explain them."""
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy.stats import norm
+
+
+class EValue(NamedTuple):
+    """E-value of an estimate, and of the confidence limit nearer to no effect."""
+
+    estimate: float
+    limit: float | None
+
+
+def _e_value(ratio):
+    ratio = max(ratio, 1 / ratio)
+    return float(ratio + np.sqrt(ratio * (ratio - 1)))
+
+
+def e_value(risk_ratio, lower=None, upper=None):
+    """How strongly a confounder must be tied to both sides to explain a risk ratio.
+
+    Parameters
+    ----------
+    risk_ratio : float
+        Also a rate or hazard ratio of a rare outcome.
+    lower, upper : float, optional
+        Its confidence limits.
+
+    Returns
+    -------
+    EValue
+        ``estimate``: the smallest risk ratio that the confounder must have with the
+        treatment and with the outcome, beyond the covariates [1]_. ``limit``: the
+        same for the limit nearer to 1; 1 where the interval contains 1; None without
+        limits.
+
+    References
+    ----------
+    .. [1] T. VanderWeele, P. Ding (2017). Sensitivity analysis in observational
+       research: introducing the E-value. Annals of Internal Medicine 167.
+
+    Examples
+    --------
+    >>> from sklearn_causalrec.causal.checks.risk import e_value
+    >>> found = e_value(3.9, 1.8, 8.7)
+    >>> round(found.estimate, 2), round(found.limit, 2)
+    (7.26, 3.0)
+    """
+    given = {"risk_ratio": risk_ratio, "lower": lower, "upper": upper}
+    for name, value in given.items():
+        if value is not None and not 0 < value < np.inf:
+            raise ValueError(f"{name} must be positive and finite, got {value!r}.")
+    low = -np.inf if lower is None else lower
+    high = np.inf if upper is None else upper
+    if not low <= risk_ratio <= high:
+        raise ValueError(
+            f"risk_ratio {risk_ratio!r} lies outside its limits, {lower!r} and "
+            f"{upper!r}."
+        )
+    near = lower if risk_ratio >= 1 else upper
+    limit = None
+    if near is not None:
+        crosses = (near - 1) * (risk_ratio - 1) <= 0
+        limit = 1.0 if crosses else _e_value(near)
+    return EValue(_e_value(risk_ratio), limit)
+
+
+def risk_ratio(control, treated, alpha=0.05):
+    """Ratio of two risks with a delta-method interval on the log scale.
+
+    Parameters
+    ----------
+    control, treated : float or array-like of shape (n,)
+        Risks; or uncentred influence function values of them for the same rows, whose
+        means are the risks.
+    alpha : float
+
+    Returns
+    -------
+    ratio, lower, upper : float
+        As `e_value` takes them; the limits are None for single risks.
+
+    Examples
+    --------
+    >>> from sklearn_causalrec.causal.checks.risk import e_value, risk_ratio
+    >>> round(e_value(*risk_ratio(0.1, 0.2)).estimate, 3)
+    3.414
+    """
+    if not 0 < alpha < 1:
+        raise ValueError(f"alpha must lie between 0 and 1, got {alpha!r}.")
+    p0, p1 = float(np.mean(control)), float(np.mean(treated))
+    for risk in (p0, p1):
+        if not 0 < risk <= 1:
+            raise ValueError(
+                f"a ratio of risks needs risks above 0 and up to 1, got {risk:g}: is "
+                "the outcome 0 and 1?"
+            )
+    if np.ndim(control) == 0:
+        return p1 / p0, None, None
+    influence = np.asarray(treated, float) / p1 - np.asarray(control, float) / p0
+    half = norm.ppf(1 - alpha / 2) * influence.std() / np.sqrt(len(influence))
+    return p1 / p0, p1 / p0 * np.exp(-half), p1 / p0 * np.exp(half)

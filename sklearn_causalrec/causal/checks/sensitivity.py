@@ -1,0 +1,432 @@
+"""What an unmeasured confounder would have to be like to overturn an effect."""
+
+from html import escape
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from scipy.optimize import brentq
+from scipy.stats import norm
+
+
+class Bounds(NamedTuple):
+    """Estimates under the worst confounding allowed, and their confidence limits."""
+
+    lower: float
+    upper: float
+    low: float
+    high: float
+
+
+def check_share(**shares):
+    for name, value in shares.items():
+        value = np.asarray(value, float)
+        wrong = value[~((value >= 0) & (value < 1))]
+        if wrong.size:
+            raise ValueError(
+                f"{name} is a share of variance, from 0 up to but not 1: got "
+                f"{wrong.flat[0]:g}."
+            )
+
+
+def check_alpha(alpha):
+    if not 0 < alpha < 1:
+        raise ValueError(f"alpha must lie between 0 and 1, got {alpha!r}.")
+
+
+def share_of(strength):
+    """The share v, the same for outcome and treatment, with v / sqrt(1 - v) given."""
+    square = np.square(strength)
+    if square == 0:
+        return 0.0
+    return float(2 / (1 + np.sqrt(1 + 4 / square)))
+
+
+class Sensitivity:
+    r"""Bounds on an effect when a confounder was left out [1]_.
+
+    A latent variable that explains a share ``cf_y`` of the variance of the outcome
+    that was left unexplained, and that accounts for a share ``cf_d`` of the variance
+    of the Riesz representer :math:`\alpha` (the inverse-probability weights, or the
+    residual of the treatment), moves the estimate by no more than
+
+    .. math:: |\rho| \sqrt{c_y \frac{c_d}{1 - c_d}} \, S, \qquad
+              S^2 = E[(Y - g)^2] \, E[\alpha^2]
+
+    (corollary 2 of [1]_), where :math:`\rho` says how far its two roles go together
+    and 1 is the worst case. Make one by :meth:`from_interactive`,
+    :meth:`from_partially_linear`, :meth:`from_regression`, or of a fitted estimator
+    by :func:`~sklearn_causalrec.causal.checks.robustness.sensitivity`.
+
+    Parameters
+    ----------
+    estimate : float
+    sigma2, nu2 : float
+        :math:`E[(Y - g)^2]` and :math:`E[\alpha^2]`.
+    influence, sigma2_influence, nu2_influence : ndarray of shape (n,)
+        Influence function values of the three; the mean of each is taken off.
+
+    Attributes
+    ----------
+    estimate, bias : float
+        The estimate and S, both in units of the effect.
+    benchmarks : DataFrame or None
+        What observed covariates would amount to; see :meth:`benchmark`.
+
+    References
+    ----------
+    .. [1] V. Chernozhukov, C. Cinelli, W. Newey, A. Sharma, V. Syrgkanis (2022). Long
+       story short: omitted variable bias in causal machine learning. NBER 30302.
+    .. [2] C. Cinelli, C. Hazlett (2020). Making sense of sensitivity: extending
+       omitted variable bias. JRSS B 82.
+
+    Examples
+    --------
+    The study of Darfur in [2]_: 13.9 % of both residual variances would bring the
+    estimate to zero, 7.6 % its confidence limit.
+
+    >>> from sklearn_causalrec.causal.checks.sensitivity import Sensitivity
+    >>> darfur = Sensitivity.from_regression(0.09731582, 0.02325654, 783)
+    >>> round(darfur.robustness_value(), 3)
+    0.139
+    >>> round(darfur.robustness_value(alpha=0.05), 3)
+    0.076
+    >>> round(darfur.bounds(cf_y=0.05, cf_d=0.05).lower, 4)
+    0.0639
+    """
+
+    def __init__(
+        self, estimate, sigma2, nu2, influence, sigma2_influence, nu2_influence
+    ):
+        self.estimate = float(estimate)
+        self.sigma2, self.nu2 = float(sigma2), float(nu2)
+        self.bias = float(np.sqrt(sigma2 * nu2))
+        own = np.asarray(influence, float)
+        shift = np.zeros_like(own)
+        if self.bias > 0:
+            shift = sigma2 * np.asarray(nu2_influence, float)
+            shift = (shift + nu2 * np.asarray(sigma2_influence, float)) / self.bias / 2
+        # variances and covariance of the estimate and of S, in that order
+        self._moments = np.cov([own, shift], bias=True)[[0, 0, 1], [0, 1, 1]] / len(own)
+        self.benchmarks = None
+
+    # -- constructors --------------------------------------------------------------
+
+    @classmethod
+    def from_interactive(
+        cls, y, arm, outcomes, propensity, *, contrast=(0, 1), scores=None
+    ):
+        """For a difference between arms by augmented inverse-probability weights.
+
+        Parameters
+        ----------
+        y : array-like of shape (n,)
+        arm : array-like of int of shape (n,)
+            Column of the arm taken.
+        outcomes, propensity : array-like of shape (n, n_arms)
+            Cross-fitted expected outcome under, and probability of, every arm.
+        contrast : (int, int)
+            Columns of the arm compared with and of the arm of interest.
+        scores : array-like of shape (n, n_arms), optional
+            Influence function values of the mean under every arm, uncentred. None:
+            those of augmented inverse-probability weighting.
+
+        Notes
+        -----
+        Of more than two arms only rows of these two bear on the bound: ``cf_y`` is a
+        share of the variance left unexplained in them.
+        """
+        y, arm = np.asarray(y, float), np.asarray(arm)
+        g, p = np.asarray(outcomes, float), np.asarray(propensity, float)
+        if g.ndim != 2 or g.shape != p.shape or len(g) != len(y) or len(arm) != len(y):
+            raise ValueError(
+                f"outcomes and propensity must have {len(y)} rows, as y has, and a "
+                f"column for each arm; got the shapes {g.shape} and {p.shape}, and "
+                f"{len(arm)} arms."
+            )
+        first, second = contrast
+        if first == second or not {first, second} <= set(range(g.shape[1])):
+            raise ValueError(
+                f"contrast names two of the columns 0 to {g.shape[1] - 1}, got "
+                f"{contrast!r}."
+            )
+        if not (p[:, [first, second]] > 0).all():
+            raise ValueError("propensities must be above 0: clip them first.")
+        took = arm[:, None] == np.arange(g.shape[1])
+        weight = took / np.where(p > 0, p, 1)
+        if scores is None:
+            scores = g + weight * (y[:, None] - g)
+        score = np.asarray(scores, float)[:, second] - np.asarray(scores)[:, first]
+        riesz = weight[:, second] - weight[:, first]
+        residual = np.where(
+            took[:, first] | took[:, second], y - g[np.arange(len(y)), arm], 0
+        )
+        # E[2 m(alpha) - alpha^2] rather than E[alpha^2]: its first-order error in the
+        # propensity vanishes.
+        nu2 = 2 * (1 / p[:, first] + 1 / p[:, second]) - riesz**2
+        if nu2.mean() <= 0:
+            nu2 = riesz**2
+        return cls(
+            score.mean(), np.mean(residual**2), nu2.mean(), score, residual**2, nu2
+        )
+
+    @classmethod
+    def from_partially_linear(cls, y_residual, treatment_residual, *, estimate=None):
+        """For the coefficient of a treatment, by residuals of cross-fitted models.
+
+        Parameters
+        ----------
+        y_residual, treatment_residual : array-like of shape (n,)
+            What models of the covariates leave of outcome and treatment.
+        estimate : float, optional
+            None: the regression of the one on the other.
+        """
+        u, v = np.asarray(y_residual, float), np.asarray(treatment_residual, float)
+        if u.shape != v.shape or u.ndim != 1:
+            raise ValueError(
+                "the residuals of outcome and treatment must be two columns of the "
+                f"same length, got the shapes {u.shape} and {v.shape}."
+            )
+        spread = np.mean(v**2)
+        if not spread > 0:
+            raise ValueError("nothing is left of the treatment: its residual is 0.")
+        theta = np.mean(u * v) / spread if estimate is None else float(estimate)
+        rest = u - theta * v
+        return cls(
+            theta,
+            np.mean(rest**2),
+            1 / spread,
+            rest * v / spread,
+            rest**2,
+            -(v**2) / spread**2,
+        )
+
+    @classmethod
+    def from_regression(cls, estimate, stderr, dof, *, partial_r2=None):
+        """For a coefficient of a linear regression, in closed form (Cinelli and
+        Hazlett 2020).
+
+        Parameters
+        ----------
+        estimate, stderr : float
+            Coefficient of the treatment and its standard error.
+        dof : int
+            Residual degrees of freedom.
+        partial_r2 : dict of str to (float, float), optional
+            Partial R² of observed covariates, with the outcome (given the treatment)
+            and with the treatment: they become ``benchmarks``, of a confounder as
+            strong as they are (equation 22 there).
+        """
+        from sklearn_causalrec.causal.checks.sensitivity_regression import (
+            RegressionSensitivity,
+        )
+
+        return RegressionSensitivity(estimate, stderr, dof, partial_r2)
+
+    # -- questions -----------------------------------------------------------------
+
+    def _moved(self, strength, sign):
+        """Estimate once a bias of that strength is taken off, and its error."""
+        own, both, bias = self._moments
+        moved = self.estimate - sign * strength * self.bias
+        variance = own - 2 * sign * strength * both + strength**2 * bias
+        return moved, np.sqrt(np.maximum(variance, 0))
+
+    def _limit(self, cf_y, cf_d, rho, alpha, sign):
+        """Confidence limit of the bound on the side of ``sign``."""
+        moved, error = self._moved(self._strength(cf_y, cf_d, rho), sign)
+        return moved - sign * norm.ppf(1 - alpha / 2) * error
+
+    @staticmethod
+    def _strength(cf_y, cf_d, rho):
+        check_share(cf_y=cf_y, cf_d=cf_d)
+        if not -1 <= rho <= 1:
+            raise ValueError(f"rho is a correlation, from -1 to 1: got {rho!r}.")
+        return abs(rho) * np.sqrt(cf_y * np.asarray(cf_d) / (1 - np.asarray(cf_d)))
+
+    def bounds(self, cf_y=0.03, cf_d=0.03, rho=1.0, alpha=0.05):
+        """The effects that confounding up to this strength is compatible with.
+
+        Parameters
+        ----------
+        cf_y : float
+            Share of the outcome's residual variance that the confounder explains.
+        cf_d : float
+            Share of the variance of the Riesz representer that is due to it; in a
+            regression its partial R² with the treatment.
+        rho : float
+            1 is the worst case.
+        alpha : float
+            One minus the confidence; without confounding the limits are those of the
+            two-sided interval of the estimate.
+
+        Returns
+        -------
+        Bounds
+            ``lower``, ``upper``: estimates of the smallest and the largest effect;
+            ``low``, ``high``: their confidence limits.
+        """
+        check_alpha(alpha)
+        strength = self._strength(cf_y, cf_d, rho)
+        return Bounds(
+            float(self._moved(strength, 1)[0]),
+            float(self._moved(strength, -1)[0]),
+            float(self._limit(cf_y, cf_d, rho, alpha, 1)),
+            float(self._limit(cf_y, cf_d, rho, alpha, -1)),
+        )
+
+    def robustness_value(self, q=1.0, alpha=None, rho=1.0):
+        """The least confounding that brings the estimate down by a share ``q``.
+
+        Parameters
+        ----------
+        q : float
+            1: to zero; 0.5: by half; above 1: past zero.
+        alpha : float, optional
+            Given: that brings the confidence limit there instead.
+        rho : float
+
+        Returns
+        -------
+        float
+            A share v: ``cf_y = cf_d = v`` does it and less does not; 0 where no
+            confounding is needed, as for an interval that contains zero.
+        """
+        if not q > 0:
+            raise ValueError(f"q is a positive share of the estimate, got {q!r}.")
+        if not 0 < abs(rho) <= 1:
+            raise ValueError(f"rho is a correlation other than 0, got {rho!r}.")
+        if self.bias == 0:
+            return 1.0 if self.estimate else 0.0
+        if alpha is None:
+            return share_of(q * abs(self.estimate) / (abs(rho) * self.bias))
+        check_alpha(alpha)
+        return self._robustness_of_limit(q, alpha, abs(rho))
+
+    def _robustness_of_limit(self, q, alpha, rho):
+        sign = 1 if self.estimate >= 0 else -1
+        goal, z = (1 - q) * self.estimate, norm.ppf(1 - alpha / 2)
+
+        def left(strength):
+            moved, error = self._moved(strength, sign)
+            return sign * (moved - goal) - z * error
+
+        if left(0.0) <= 0:
+            return 0.0
+        # Concave in the strength and in the end falling: one root.
+        high = 1.0
+        while left(high) > 0:
+            high *= 2
+        return share_of(brentq(left, 0.0, high, xtol=1e-14) / rho)
+
+    def contour(self, cf_d=None, cf_y=None, *, rho=1.0, alpha=None):
+        """The estimate, brought towards zero and past it, over a grid of strengths.
+
+        Parameters
+        ----------
+        cf_d, cf_y : array-like, optional
+            The grid. None: from 0 to a little beyond the robustness value and the
+            benchmarks.
+        rho : float
+        alpha : float, optional
+            Given: the confidence limit instead of the estimate.
+
+        Returns
+        -------
+        DataFrame
+            A row for each ``cf_y``, a column for each ``cf_d``.
+        """
+        if cf_d is None:
+            cf_d = self._grid("cf_d", rho)
+        if cf_y is None:
+            cf_y = self._grid("cf_y", rho)
+        cf_d, cf_y = np.asarray(cf_d, float), np.asarray(cf_y, float)
+        sign = 1 if self.estimate >= 0 else -1
+        grid = cf_y[:, None], cf_d[None, :]
+        if alpha is None:
+            values, _ = self._moved(self._strength(*grid, rho), sign)
+        else:
+            check_alpha(alpha)
+            values = self._limit(*grid, rho, alpha, sign)
+        rows, columns = pd.Index(cf_y, name="cf_y"), pd.Index(cf_d, name="cf_d")
+        return pd.DataFrame(values, index=rows, columns=columns)
+
+    def _grid(self, share, rho):
+        far = [0.02, self.robustness_value(rho=rho) if rho else 0.5]
+        if self.benchmarks is not None:
+            far += [*self.benchmarks[share]]
+        return np.linspace(0, min(1.35 * max(far), 0.95), 121)
+
+    def benchmark(self, shorter):
+        """What observed covariates would amount to, had they been left out.
+
+        Parameters
+        ----------
+        shorter : dict of str to Sensitivity
+            The same effect, estimated without the covariates of that label.
+
+        Returns
+        -------
+        DataFrame
+            By label: ``cf_y`` and ``cf_d``, the gains of section 4 of Chernozhukov et
+            al. (2022); ``rho``; and ``change``, the estimate without them less the
+            estimate. Also kept in ``benchmarks``.
+        """
+        rows = {}
+        for label, short in shorter.items():
+            change = short.estimate - self.estimate
+            g, a = short.sigma2 - self.sigma2, self.nu2 - short.nu2
+            rho = np.sign(change)
+            if g > 0 and a > 0:
+                rho *= min(abs(change) / np.sqrt(g * a), 1)
+            rows[label] = (
+                np.clip(g / self.sigma2, 0, 1),
+                np.clip(a / short.nu2, 0, 1),
+                rho,
+                change,
+            )
+        self.benchmarks = pd.DataFrame.from_dict(
+            rows, orient="index", columns=["cf_y", "cf_d", "rho", "change"]
+        )
+        return self.benchmarks
+
+    def to_frame(self, alpha=0.05):
+        """Estimate, interval and robustness values: one row."""
+        _, _, low, high = self.bounds(0, 0, alpha=alpha)
+        return pd.DataFrame(
+            {
+                "estimate": self.estimate,
+                "low": low,
+                "high": high,
+                "robustness_value": self.robustness_value(),
+                "robustness_value_limit": self.robustness_value(alpha=alpha),
+            },
+            index=["effect"],
+        )
+
+    def __str__(self):
+        row = self.to_frame().iloc[0]
+        point, limit = row["robustness_value"], row["robustness_value_limit"]
+        lines = [
+            f"Effect {row['estimate']:.4g}, 95 % interval {row['low']:.4g} to "
+            f"{row['high']:.4g}.",
+            f"A latent confounder that explains {100 * point:.1f} % of what is left of "
+            "outcome and treatment",
+            "could bring the estimate to zero; "
+            + (
+                f"{100 * limit:.1f} % could bring the interval to zero."
+                if limit > 0
+                else "the interval contains zero as it is."
+            ),
+        ]
+        for label, b in () if self.benchmarks is None else self.benchmarks.iterrows():
+            lines.append(
+                f"One like {label}: {100 * b['cf_y']:.1f} % of the outcome, "
+                f"{100 * b['cf_d']:.1f} % of the treatment."
+            )
+        return "\n".join(lines)
+
+    __repr__ = __str__
+
+    def _repr_html_(self):
+        return "".join(f"<p>{escape(line)}</p>" for line in str(self).split("\n"))

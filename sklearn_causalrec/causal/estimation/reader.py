@@ -1,0 +1,249 @@
+"""From X, y and treatment to the nodes of a graph, checked before any work."""
+
+import numpy as np
+import pandas as pd
+from sklearn.utils import column_or_1d
+from sklearn.utils.validation import assert_all_finite, validate_data
+
+from sklearn_causalrec.causal.graph import CausalGraph
+from sklearn_causalrec.causal.graphs.bitsets import as_names
+
+
+def as_frame(estimator, X, reset, optional=()):
+    """X as a DataFrame of finite values; columns of an array are x0, x1, ...
+
+    ``optional`` are columns that new rows may lack.
+    """
+    if not hasattr(X, "columns"):
+        X = validate_data(estimator, X, dtype=None, reset=reset)
+        if X.dtype.kind not in "fiub":
+            X = X.astype(float)
+        return pd.DataFrame(X, columns=[f"x{k}" for k in range(X.shape[1])])
+    if reset or all(name in X.columns for name in optional):
+        validate_data(estimator, X, skip_check_array=True, reset=reset)
+    else:
+        wanted = [c for c in estimator.feature_names_in_ if c not in optional]
+        if lacking := [c for c in wanted if c not in X.columns]:
+            raise ValueError(f"X lacks the columns {lacking} that fit saw.")
+        X = X[wanted]
+    if not len(X):
+        raise ValueError("X has 0 sample(s): at least one row is needed.")
+    if not isinstance(X, pd.DataFrame):
+        X = pd.DataFrame({name: X[name].to_numpy() for name in X.columns})
+    if X.columns.has_duplicates:
+        twice = X.columns[X.columns.duplicated()][0]
+        raise ValueError(f"X has the column {twice!r} twice.")
+    for name in X.columns:
+        bad = X[name].isna().to_numpy()
+        if pd.api.types.is_float_dtype(X[name]):
+            bad = bad | np.isinf(X[name].to_numpy(dtype=float, na_value=np.nan))
+        if bad.any():
+            row = int(bad.argmax())
+            raise ValueError(
+                f"Input X contains NaN or infinity: column {name!r}, row {row}. "
+                "Impute it, or drop the row."
+            )
+    return X.reset_index(drop=True)
+
+
+def as_outcome(estimator, y, n):
+    """y as float64 of shape (n,)."""
+    if y is None:
+        raise ValueError(
+            f"This {type(estimator).__name__} estimator requires y to be passed, but "
+            "the target y is None."
+        )
+    y = column_or_1d(y, warn=True)
+    if len(y) != n:
+        raise ValueError(
+            f"Found input variables with inconsistent numbers of samples: X has {n} "
+            f"rows and y has {len(y)}."
+        )
+    if y.dtype.kind not in "fiub":
+        try:
+            y = y.astype(float)
+        except (TypeError, ValueError):
+            raise ValueError(
+                f"y holds {y[0]!r}: the outcome is a number, or 0 and 1. Encode a "
+                "binary one, y = (label == 'yes').astype(int)."
+            ) from None
+    assert_all_finite(y, input_name="y")
+    if n < 2:
+        raise ValueError(f"X has {n} sample(s): at least 2 are needed.")
+    return y.astype(float)
+
+
+def joint_arms(frame):
+    """Levels of the treatments, joint where several, and the code of every row."""
+    parts = [np.unique(frame[name].to_numpy(), return_inverse=True) for name in frame]
+    stacked = np.column_stack([code for _, code in parts])
+    levels, arm = np.unique(stacked, axis=0, return_inverse=True)
+    arms = [
+        tuple(_plain(values[c]) for (values, _), c in zip(parts, level))
+        for level in levels
+    ]
+    return (arms if frame.shape[1] > 1 else [a[0] for a in arms]), arm.ravel()
+
+
+def _plain(value):
+    return value.item() if hasattr(value, "item") else value
+
+
+class Reader:
+    """Which column is which node: learned in ``fit``, applied to new rows.
+
+    Parameters
+    ----------
+    graph : CausalGraph or None
+    treatment : name, list of names, or None
+        Columns of X, or names for the treatment passed beside it.
+    outcome : name or None
+        None: the name of y, or the node that X lacks.
+
+    Attributes
+    ----------
+    treatments : tuple of names
+        Empty where there is none.
+    outcome : name
+    columns : tuple of names
+        Columns of X that are not treatments.
+    graph : CausalGraph
+        The one given; otherwise every column causes treatments and outcome.
+    """
+
+    def __init__(self, graph, treatment, outcome):
+        self.given = graph
+        self.treatments = () if treatment is None else tuple(as_names(treatment))
+        self.outcome = outcome
+
+    def fit(self, estimator, X, y, treatment):
+        """Names and arrays of a log.
+
+        Returns
+        -------
+        frame : DataFrame
+            Treatments and other columns.
+        y : ndarray of shape (n,)
+        """
+        frame = as_frame(estimator, X, reset=True)
+        name = getattr(y, "name", None)
+        y = as_outcome(estimator, y, len(frame))
+        self.separate = False  # whether treatments came beside X
+        if treatment is None:
+            if lacking := [t for t in self.treatments if t not in frame]:
+                raise ValueError(
+                    f"the treatment {lacking[0]!r} is no column of X, whose columns "
+                    f"are {list(frame.columns)[:12]}; name one, or pass treatment= to "
+                    "fit."
+                )
+        else:
+            frame = self._beside(frame, treatment)
+        self.columns = tuple(c for c in frame if c not in self.treatments)
+        if self.treatments:
+            self._check_graph(frame, name)
+        else:
+            self.graph = None
+            if self.given is not None:
+                raise ValueError(
+                    "a graph is given and no treatment: name the node whose effect is "
+                    f"asked for, treatment=...; the nodes are {list(self.given.nodes)}."
+                )
+        return frame, y
+
+    def _beside(self, frame, treatment):
+        values = pd.DataFrame(treatment).reset_index(drop=True)
+        own = getattr(treatment, "name", None)
+        names = self.treatments or ("treatment" if own is None else own,)
+        if values.shape[1] != len(names):
+            raise ValueError(
+                f"treatment has {values.shape[1]} columns; the treatments are "
+                f"{list(names)}."
+            )
+        if len(values) != len(frame):
+            raise ValueError(
+                f"treatment has {len(values)} rows and X has {len(frame)}: pass one "
+                "value a row."
+            )
+        if twice := [t for t in names if t in frame]:
+            raise ValueError(
+                f"treatment came twice: as an argument and as the column {twice[0]!r} "
+                "of X. Drop one."
+            )
+        missing = values.isna().to_numpy().any(1)
+        if missing.any():
+            row = int(missing.argmax())
+            raise ValueError(
+                f"treatment is {values.iloc[row].tolist()} in row {row}: drop rows "
+                "without a treatment."
+            )
+        self.treatments, self.separate = names, True
+        values.columns = list(names)
+        return pd.concat([values, frame], axis=1)
+
+    def _check_graph(self, frame, name):
+        if self.given is None:
+            name = self.outcome if self.outcome is not None else name
+            while name is None or name in frame:
+                name = "y" if name is None else f"{name}_"
+            self.outcome = name
+            edges = [(t, name) for t in self.treatments]
+            edges += [(c, e) for c in self.columns for e in (*self.treatments, name)]
+            nodes = [*self.columns, *self.treatments, name]
+            self.graph = CausalGraph.from_edges(edges, nodes=nodes)
+            return
+        if not isinstance(self.given, CausalGraph):
+            raise TypeError(
+                f"graph is a {type(self.given).__name__}: pass a CausalGraph, for "
+                "instance CausalGraph('z -> x -> y; z -> y')."
+            )
+        self.graph = self.given
+        nodes = [*self.graph.nodes]
+        lacking = [v for v in nodes if v not in frame]
+        if self.outcome is None:
+            if name in nodes:
+                self.outcome = name
+            elif len(lacking) == 1:
+                (self.outcome,) = lacking
+            else:
+                raise ValueError(
+                    f"which node is y? Name it, outcome=...; y is called {name!r}, and "
+                    f"the nodes that are no columns of X are {lacking}."
+                )
+        elif self.outcome not in nodes:
+            raise ValueError(
+                f"the outcome {self.outcome!r} is no node of the graph, whose nodes "
+                f"are {nodes[:12]}."
+            )
+        if self.outcome in frame:
+            raise ValueError(
+                f"the outcome {self.outcome!r} is also a column of X: drop it there."
+            )
+        if lacking := [v for v in lacking if v != self.outcome]:
+            raise ValueError(
+                f"the graph has the nodes {lacking}, which are no columns of X. Add "
+                f"the columns; or say that they are latent, graph.project({lacking})."
+            )
+        if strange := [c for c in frame if c not in nodes]:
+            raise ValueError(
+                f"X has the columns {strange}, which are no nodes of the graph. Drop "
+                "them, or add them to the graph with what they cause and what causes "
+                "them."
+            )
+
+    def rows(self, estimator, X, treatment=None):
+        """Frame of new rows: with the treatments where they are known."""
+        optional = () if self.separate else self.treatments
+        frame = as_frame(estimator, X, False, optional)
+        if treatment is not None and self.treatments:
+            if np.ndim(treatment) == 0:
+                treatment = np.repeat(np.asarray([treatment]), len(frame))
+            values = pd.DataFrame(treatment).reset_index(drop=True)
+            frame = frame.drop(columns=[t for t in self.treatments if t in frame])
+            if values.shape != (len(frame), len(self.treatments)):
+                raise ValueError(
+                    f"treatment has shape {values.shape}, and there are {len(frame)} "
+                    f"rows and the treatments {list(self.treatments)}."
+                )
+            values.columns = list(self.treatments)
+            frame = pd.concat([values, frame], axis=1)
+        return frame

@@ -1,0 +1,1 @@
+"""Ways to estimate an identified effect, a file each."""

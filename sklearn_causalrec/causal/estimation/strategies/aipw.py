@@ -1,0 +1,49 @@
+"""Adjustment: augmented inverse probability weighting."""
+
+import numpy as np
+
+from sklearn_causalrec.causal.estimation.problem import ArmMeans
+from sklearn_causalrec.effects.cross_fitting import arm_probabilities, regress
+
+
+def aipw(problem, names):
+    r"""Means under each arm by cross-fitted AIPW [1]_ [2]_.
+
+    .. math:: \phi_a = \mu_a(Z) + \frac{1[A = a]}{\pi_a(Z)} (Y - \mu_a(Z))
+
+    Parameters
+    ----------
+    problem : Problem
+    names : list of names
+        The adjustment set Z.
+
+    Returns
+    -------
+    ArmMeans
+
+    References
+    ----------
+    .. [1] J. Robins, A. Rotnitzky, L. Zhao (1994). Estimation of regression
+       coefficients when some regressors are not always observed. JASA 89.
+    .. [2] V. Chernozhukov et al. (2018). Double/debiased machine learning for treatment
+       and structural parameters. Econometrics Journal 21.
+    """
+    Z = problem.variables.matrix(names)
+    y, arm, n_arms = problem.y, problem.arm, len(problem.arms)
+    fits = [
+        regress(problem, Z, y, rows=arm == a, first=True, salt=a) for a in range(n_arms)
+    ]
+    outcomes = np.column_stack([fit(Z) for fit in fits])
+    propensity, raw = arm_probabilities(problem, Z)
+    taken = arm[:, None] == np.arange(n_arms)
+    scores = outcomes + taken / propensity * (y[:, None] - outcomes)
+    return ArmMeans.from_scores(
+        scores,
+        "doubly robust, root-n",
+        "cross-fitted AIPW",
+        names=tuple(names),
+        propensity=propensity,
+        raw_propensity=raw,
+        outcomes=outcomes,
+        fits=fits,
+    )

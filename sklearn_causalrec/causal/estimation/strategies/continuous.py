@@ -1,0 +1,407 @@
+"""Adjustment for a continuous treatment: dose-response curve, contrast, derivative."""
+
+import warnings
+
+import numpy as np
+from scipy.ndimage import gaussian_filter1d
+from scipy.sparse import csr_matrix
+from scipy.stats import norm
+from sklearn.base import BaseEstimator, TransformerMixin, is_classifier
+from sklearn.ensemble import HistGradientBoostingRegressor
+from sklearn.linear_model import RidgeCV
+from sklearn.pipeline import FeatureUnion, make_pipeline
+from sklearn.preprocessing import SplineTransformer, StandardScaler
+
+from sklearn_causalrec.effects.cross_fitting import (
+    CrossFit,
+    _smooth,
+    as_models,
+    default_regressors,
+)
+
+GRID = 101  # points between which averages over z are interpolated
+FEW_ROWS = 3  # effective rows around a point below which it is warned of
+
+
+class DoseByRest(TransformerMixin, BaseEstimator):
+    """Products of a quadratic spline of the first column with all other columns."""
+
+    def fit(self, X, y=None):
+        self.spline_ = SplineTransformer(n_knots=4, degree=2, extrapolation="linear")
+        self.spline_.fit(X[:, :1])
+        return self
+
+    def transform(self, X):
+        dose = self.spline_.transform(X[:, :1])
+        return (dose[:, :, None] * X[:, None, 1:]).reshape(len(X), -1)
+
+
+def default_dose_regressors():
+    """Ridge on splines with products of dose and covariates, and boosted trees."""
+    bent = FeatureUnion(
+        [
+            ("additive", _smooth()),
+            ("products", make_pipeline(StandardScaler(), DoseByRest())),
+        ]
+    )
+    return [
+        make_pipeline(bent, StandardScaler(), RidgeCV(np.logspace(-2, 4, 13))),
+        HistGradientBoostingRegressor(max_iter=100, max_leaf_nodes=15),
+    ]
+
+
+class ResidualDensity:
+    """Kernel density of residuals whose mean and variance it keeps.
+
+    Residuals are drawn together before smoothing, as in the smoothed bootstrap:
+    normal residuals then have a normal density, not a wider one.
+
+    Parameters
+    ----------
+    residual : ndarray of shape (n,)
+    derivative : bool
+        Bandwidth for the slope of the density rather than for the density.
+    """
+
+    def __init__(self, residual, derivative=False):
+        n, mean, sd = len(residual), residual.mean(), residual.std()
+        # normal reference rules in one dimension
+        width = (4 / 5 / n) ** (1 / 7) if derivative else (4 / 3 / n) ** (1 / 5)
+        drawn = mean + (residual - mean) * np.sqrt(1 - width**2)
+        self.edge = np.abs(drawn).max() + 6 * sd * width
+        count, edges = np.histogram(drawn, 4096, (-self.edge, self.edge))
+        self.at = (edges[1:] + edges[:-1]) / 2
+        step = edges[1] - edges[0]
+        self.value = gaussian_filter1d(
+            count / (n * step), sd * width / step, truncate=6
+        )
+
+    def __call__(self, residual):
+        return np.interp(residual, self.at, self.value, left=0.0, right=0.0)
+
+
+class ConditionalDensity:
+    """Density of t given Z: mean and scale regressed on Z, residuals smoothed [1]_.
+
+    References
+    ----------
+    .. [1] E. Kennedy, Z. Ma, M. McHugh, D. Small (2017). Non-parametric methods for
+       doubly robust estimation of continuous treatment effects. JRSS B 79.
+    """
+
+    def __init__(self, models, t, Z, fold, *, seed=0, n_jobs=None):
+        fit = {"seed": seed, "n_jobs": n_jobs}
+        self.mean = CrossFit(models, Z, t, fold, **fit)
+        square = (t - self.mean(Z)) ** 2
+        self.variance = CrossFit(models, Z, square, fold, **fit)
+        self.floor = square.mean() / 10
+        self.sd = np.sqrt(square.mean())
+        residual = (t - self.mean(Z)) / np.sqrt(
+            np.maximum(self.variance(Z), self.floor)
+        )
+        others = [residual[fold != k] for k in range(fold.max() + 1)]
+        self.density = [ResidualDensity(r) for r in others]
+        self.slope = [ResidualDensity(r, derivative=True) for r in others]
+
+    def location_scale(self, k, Z):
+        """Mean and standard deviation given Z by the models without fold ``k``."""
+        variance = np.maximum(self.variance.by(k, Z), self.floor)
+        return self.mean.by(k, Z), np.sqrt(variance)
+
+
+class DoseResponse:
+    r"""Mean outcome under every dose of a continuous treatment.
+
+    Doubly robust pseudo-outcomes [1]_, cross-fitted,
+
+    .. math::
+        \xi = \frac{Y - \mu(T, Z)}{\pi(T \mid Z)} \int \pi(T \mid z) dP(z)
+        + \int \mu(T, z) dP(z)
+
+    are regressed on cubic splines of T [2]_. The covariance is robust to
+    heteroscedasticity and includes the sampling error of both averages over z.
+    Estimates are consistent where the outcome regression or the density is.
+
+    Parameters
+    ----------
+    outcome_model : estimator, list of estimators, or None
+        Regression of y on the columns (t, Z); several are stacked.
+    treatment_model : estimator, list of estimators, or None
+        Regression of t, and of its squared residual, on Z.
+    n_knots : int, optional
+        Knots of the curve at quantiles of t; default 1.6 n^(1/5), at least 4: more than
+        the rate that is best for the curve itself, so that bias is small beside the
+        standard error.
+    clip : float
+        Densities are kept above this share of the marginal density of the dose.
+    seed : int
+    n_jobs : int, optional
+
+    Attributes
+    ----------
+    support_ : tuple of float
+        Smallest and largest dose observed.
+    pseudo_outcome_, weight_ : ndarray of shape (n,)
+        :math:`\xi`, and the ratio of densities in it.
+    coef_, covariance_ : ndarray of shape (b,), (b, b)
+        Of the splines.
+    influence_ : ndarray of shape (n, b)
+        Influence function of ``coef_``.
+
+    References
+    ----------
+    .. [1] E. Kennedy, Z. Ma, M. McHugh, D. Small (2017). Non-parametric methods for
+       doubly robust estimation of continuous treatment effects. JRSS B 79.
+    .. [2] V. Semenova, V. Chernozhukov (2021). Debiased machine learning of conditional
+       average treatment effects and other causal functions. Econometrics Journal 24.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> rng = np.random.default_rng(0)
+    >>> Z = rng.normal(size=(1000, 2))
+    >>> t = Z[:, 0] + rng.normal(size=1000)
+    >>> y = t + Z[:, 0] + rng.normal(size=1000)
+    >>> model = DoseResponse().fit(y, t, Z, np.arange(1000) % 5)
+    >>> effect, error = model.contrast(-1, 1)
+    >>> bool(abs(effect - 2) < 3 * error)
+    True
+    """
+
+    def __init__(
+        self, outcome_model=None, treatment_model=None, *, n_knots=None, clip=0.02,
+        seed=0, n_jobs=None,
+    ):  # fmt: skip
+        self.outcome_model = outcome_model
+        self.treatment_model = treatment_model
+        self.n_knots = n_knots
+        self.clip = clip
+        self.seed = seed
+        self.n_jobs = n_jobs
+
+    def fit(self, y, t, Z, fold):
+        """Fit nuisances and curve.
+
+        Parameters
+        ----------
+        y, t : ndarray of shape (n,)
+            Outcome and dose.
+        Z : ndarray of shape (n, p)
+            The adjustment set; of no columns where there is nothing to adjust for.
+        fold : ndarray of int of shape (n,)
+
+        Raises
+        ------
+        ValueError
+            A dose that does not vary, or a classifier as model of it.
+        """
+        y, t, Z = (np.asarray(v, float) for v in (y, t, Z))
+        fold, n = np.asarray(fold), len(y)
+        if len(np.unique(t)) < 5:
+            raise ValueError(
+                f"The treatment has the values {np.unique(t).tolist()} only: treat it "
+                "as discrete."
+            )
+        models = as_models(self.treatment_model, default_regressors)
+        if any(is_classifier(m) for m in models):
+            raise ValueError("The model of a continuous treatment is a regression.")
+        jobs = {"seed": self.seed, "n_jobs": self.n_jobs}
+        self._TZ, self._t, self._fold = np.column_stack([t, Z]), t, fold
+        outcome = as_models(self.outcome_model, default_dose_regressors)
+        self._outcome = CrossFit(outcome, self._TZ, y, fold, **jobs)
+        self._density = ConditionalDensity(models, t, Z, fold, **jobs)
+        self._residual = y - self._outcome(self._TZ)
+        self.support_ = float(t.min()), float(t.max())
+        self._sd = t.std()
+
+        knots = self.n_knots or max(4, round(1.6 * n**0.2))
+        self._spline = SplineTransformer(knots, knots="quantile").fit(t[:, None])
+        basis = self._spline.transform(t[:, None])
+        at = np.linspace(*self.support_, GRID)
+        spread = _interpolation(t, at)
+        folds = [np.flatnonzero(fold == k) for k in range(fold.max() + 1)]
+        own, marginal, average = np.empty((3, n))
+        by_mu, by_pi = np.empty((2, *basis.shape))
+        densities = []
+        for k, held in enumerate(folds):
+            here = spread[held]
+            mu, pi = self._on_grid(k, at, Z[held])
+            average[held], marginal[held] = here @ mu.mean(1), here @ pi.mean(1)
+            mean, scale = self._density.location_scale(k, Z[held])
+            own[held] = self._density.density[k]((t[held] - mean) / scale) / scale
+            # a row also speaks through the average over z of every other row
+            deviation = mu - mu.mean(1, keepdims=True)
+            by_mu[held] = deviation.T @ (here.T @ basis[held]) / len(held)
+            densities.append(pi - pi.mean(1, keepdims=True))
+        thin = own < self.clip * marginal
+        # at an end of the data both may be zero: such a row corrects nothing
+        own = np.maximum(own, np.maximum(self.clip * marginal, 1e-9 / self._sd))
+        w = self.weight_ = marginal / own
+        residual = self._residual
+        self.pseudo_outcome_ = w * residual + average
+
+        # average outcome and weighted residuals on splines, each by least squares: the
+        # weights have mean one at every dose, and dividing by it tames large ones
+        flat = np.linalg.pinv(basis.T @ basis / n)
+        tilted = np.linalg.pinv((basis * w[:, None]).T @ basis / n)
+        plug_in = flat @ (basis.T @ average / n)
+        correction = tilted @ (basis.T @ (w * residual) / n)
+        self.coef_ = plug_in + correction
+
+        left = residual - basis @ correction
+        ratio = np.where(thin, 0.0, left / own)[:, None] * basis
+        for held, pi in zip(folds, densities):
+            by_pi[held] = pi.T @ (spread[held].T @ ratio[held]) / len(held)
+        leverage = w * np.sum(basis @ tilted * basis, 1) / n
+        left = left / np.maximum(1 - leverage, 0.1)  # HC3
+        self.influence_ = (basis * (w * left)[:, None] + by_pi) @ tilted
+        self.influence_ += (basis * (average - basis @ plug_in)[:, None] + by_mu) @ flat
+        self.covariance_ = self.influence_.T @ self.influence_ / n**2
+        return self
+
+    def _on_grid(self, k, at, Z):
+        """Outcome and density at every grid point for every row: two (GRID, m)."""
+        m = len(Z)
+        mu, step = np.empty((len(at), m)), max(1, 200_000 // max(m, 1))
+        for i in range(0, len(at), step):
+            some = at[i : i + step]
+            rows = np.column_stack([np.repeat(some, m), np.tile(Z, (len(some), 1))])
+            mu[i : i + step] = self._outcome.by(k, rows).reshape(len(some), m)
+        mean, scale = self._density.location_scale(k, Z)
+        pi = self._density.density[k]((at[:, None] - mean) / scale) / scale
+        return mu, pi
+
+    def _design(self, points):
+        """Splines at doses, which must be inside the support."""
+        points = np.atleast_1d(np.asarray(points, float))
+        low, high = self.support_
+        outside = points[~((points >= low) & (points <= high))]
+        if len(outside):
+            raise ValueError(
+                f"Dose {outside[0]:g} is outside of the observed range [{low:g}, "
+                f"{high:g}]: nothing is known there."
+            )
+        rows = self.effective_rows(points)
+        if (rows < FEW_ROWS).any():
+            few = ", ".join(f"{p:.4g}" for p in points[rows < FEW_ROWS][:5])
+            warnings.warn(
+                f"Positivity: next to no rows near the doses {few} "
+                f"({rows.min():.1f} effective rows): the curve is an extrapolation of "
+                "splines there.",
+                stacklevel=3,
+            )
+        return self._spline.transform(points[:, None])
+
+    def effective_rows(self, points):
+        """Weighted rows within a fifth of a standard deviation, (Σw)² / Σw²."""
+        points = np.atleast_1d(np.asarray(points, float))
+        order = np.argsort(self._t)
+        t, w = self._t[order], self.weight_[order]
+        first = np.searchsorted(t, points - self._sd / 5)
+        last = np.searchsorted(t, points + self._sd / 5, side="right")
+        one, two = (np.append(0, np.cumsum(v)) for v in (w, w**2))
+        return (one[last] - one[first]) ** 2 / np.maximum(
+            two[last] - two[first], 1e-300
+        )
+
+    def default_grid(self, size=50):
+        """Equally spaced doses between the 5th and the 95th percentile."""
+        return np.linspace(*np.quantile(self._t, [0.05, 0.95]), size)
+
+    def curve(self, points=None):
+        """Mean outcome and standard error at doses.
+
+        Parameters
+        ----------
+        points : array-like of shape (m,), optional
+            Default :meth:`default_grid`.
+
+        Returns
+        -------
+        mean, error : ndarray of shape (m,)
+
+        Raises
+        ------
+        ValueError
+            A dose outside of the observed range.
+        """
+        design = self._design(self.default_grid() if points is None else points)
+        return design @ self.coef_, _errors(design, self.covariance_)
+
+    def band(self, points=None, *, alpha=0.05, uniform=True):
+        """Bounds of the curve: for all points at once, or for each alone.
+
+        The critical value of the uniform band is the quantile of the largest
+        studentised deviation over the points, by 10,000 draws of the coefficients.
+
+        Returns
+        -------
+        low, high : ndarray of shape (m,)
+        """
+        design = self._design(self.default_grid() if points is None else points)
+        mean, error = design @ self.coef_, _errors(design, self.covariance_)
+        critical = norm.ppf(1 - alpha / 2)
+        if uniform:
+            values, vectors = np.linalg.eigh(self.covariance_)
+            root = vectors * np.sqrt(np.maximum(values, 0))
+            draws = np.random.default_rng(self.seed).normal(size=(len(root), 10_000))
+            deviation = design @ (root @ draws) / np.maximum(error, 1e-300)[:, None]
+            critical = np.quantile(np.abs(deviation).max(0), 1 - alpha)
+        return mean - critical * error, mean + critical * error
+
+    def contrast(self, t0, t1):
+        """Mean outcome under dose t1 less that under t0, and its standard error."""
+        design = self._design([t0, t1])
+        step = design[1:] - design[:1]
+        return float(step[0] @ self.coef_), float(_errors(step, self.covariance_)[0])
+
+    def outcome(self, dose, Z):
+        """Outcome regression at doses and covariates, (n,)."""
+        return self._outcome.at(np.column_stack([dose, Z]))
+
+    def average_derivative(self):
+        r"""Mean over rows of the slope of the outcome in the dose.
+
+        .. math:: E[\partial_t \mu(T, Z) + \alpha(T, Z) (Y - \mu(T, Z))],
+            \quad \alpha = -\partial_t \log \pi(T \mid Z)
+
+        Both slopes are central differences over a tenth of the standard deviation of
+        the residual dose, to either side: then it is doubly robust for trees, too.
+
+        Returns
+        -------
+        estimate, error : float
+        """
+        TZ, fold, step = self._TZ, self._fold, self._density.sd / 10
+        up, down = TZ.copy(), TZ.copy()
+        up[:, 0] += step
+        down[:, 0] -= step
+        slope = (self._outcome(up) - self._outcome(down)) / (2 * step)
+        riesz = np.empty(len(TZ))
+        for k in range(fold.max() + 1):
+            held = fold == k
+            mean, scale = self._density.location_scale(k, TZ[held, 1:])
+            u, h, f = (TZ[held, 0] - mean) / scale, step / scale, self._density.slope[k]
+            riesz[held] = (f(u - h) - f(u + h)) / np.maximum(2 * step * f(u), 1e-300)
+        # the density says nothing beyond its last residual
+        bound = 5 / self._density.sd / np.sqrt(self.clip / 0.02)
+        score = slope + np.clip(riesz, -bound, bound) * self._residual
+        return float(score.mean()), float(score.std() / np.sqrt(len(score)))
+
+
+def _errors(design, covariance):
+    return np.sqrt(np.maximum(np.sum(design @ covariance * design, 1), 0.0))
+
+
+def _interpolation(t, at):
+    """Sparse (n, len(at)) weights that interpolate between equally spaced points."""
+    left = np.clip(np.searchsorted(at, t, side="right") - 1, 0, len(at) - 2)
+    part = (t - at[left]) / (at[1] - at[0])
+    rows = np.arange(len(t))
+    return csr_matrix(
+        (
+            np.concatenate([1 - part, part]),
+            (np.tile(rows, 2), np.concatenate([left, left + 1])),
+        ),
+        shape=(len(t), len(at)),
+    )

@@ -1,0 +1,1 @@
+"""The graph itself: an ADMG, its bitsets, its notation and drawing."""

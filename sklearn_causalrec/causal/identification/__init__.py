@@ -1,0 +1,1 @@
+"""Is the effect identified, and how."""

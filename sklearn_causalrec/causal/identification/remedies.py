@@ -1,0 +1,113 @@
+"""What to say when an effect is not identified, and what would open it."""
+
+_MANY = 40  # latent causes or variables beyond which remedies are not searched
+
+
+def latent_causes(error):
+    """The bidirected edges that hold the hedge together, as pairs of names."""
+    inside = error.hedge[0]
+    return [e for e in error.graph.bidirected_edges if inside.issuperset(e)]
+
+
+def _identified(graph, error, experiments=()):
+    from sklearn_causalrec.causal.identification.identify import make_plan
+
+    y, x = (graph._mask(names) for names in error.effective)
+    return make_plan(graph, y, x, ((), *experiments))[1] is None
+
+
+def _measured(graph, edges):
+    """The graph once the latent causes behind some bidirected edges are observed."""
+    taken = {frozenset(e) for e in edges}
+    kept = [e for e in graph.bidirected_edges if frozenset(e) not in taken]
+    causes = [(f"U({a}, {b})", v) for a, b in edges for v in (a, b)]
+    return graph.from_edges((*graph.directed_edges, *causes), kept, graph.nodes)
+
+
+def remedies(error):
+    """What, measured or experimented on, would identify the query.
+
+    Returns
+    -------
+    dict with
+        measure : list of tuples of pairs
+            Each tuple is a smallest set of latent common causes, written as the pair
+            of variables they act on, that would suffice once measured: single ones
+            where there are any, else one larger set.
+        experiment : list of names
+            Variables that are neither treatment nor outcome, an experiment on which
+            would suffice.
+    """
+    graph, edges = error.graph, latent_causes(error)
+    found = {"measure": [], "experiment": []}
+    if len(edges) > _MANY or len(error.hedge[0]) > _MANY:
+        return found
+    found["measure"] = [
+        (e,) for e in edges if _identified(_measured(graph, [e]), error)
+    ]
+    if not found["measure"]:
+        needed = list(graph.bidirected_edges) if len(graph) <= _MANY else edges
+        if _identified(_measured(graph, needed), error):
+            for e in list(needed):
+                fewer = [other for other in needed if other != e]
+                if _identified(_measured(graph, fewer), error):
+                    needed = fewer
+            found["measure"] = [tuple(needed)]
+    asked = {v for names in error.effective for v in names}
+    found["experiment"] = (
+        [
+            v
+            for v in graph.topological_order
+            if v in graph.ancestors(error.outcome) - asked
+            and _identified(graph, error, [*error.experiments, (v,)])
+        ]
+        if len(graph) <= 5 * _MANY
+        else []
+    )
+    return found
+
+
+def _pairs(edges):
+    return " and ".join(f"{a} and {b}" for a, b in edges)
+
+
+def explain(error):
+    """The sentence of a `NotIdentifiableError`."""
+    from sklearn_causalrec.causal.identification.expression import P
+    from sklearn_causalrec.causal.identification.strategies import instruments
+
+    query = P(error.outcome, error.given, error.treatment)
+    causes = latent_causes(error)
+    shown = "; ".join(f"{a} and {b}" for a, b in causes[:6])
+    more = f"; and {len(causes) - 6} more pairs" if len(causes) > 6 else ""
+    lines = [
+        f"{query} is not identified: the latent common causes of {shown}{more} cannot "
+        f"be told from the effect of {', '.join(map(str, error.treatment))}.",
+        f"Hedge: F = {_set(error.hedge[0])}, F' = {_set(error.hedge[1])}.",
+    ]
+    ways = error.remedies
+    if ways["measure"]:
+        options = " or of ".join(_pairs(e) for e in ways["measure"][:4])
+        lines.append(f"Measuring the common cause of {options} would identify it.")
+    if ways["experiment"]:
+        options = " or ".join(str(v) for v in ways["experiment"][:4])
+        lines.append(f"So would an experiment on {options}.")
+    lines.append(
+        f"An experiment on {', '.join(map(str, error.treatment))} always does."
+    )
+    if (
+        len(error.outcome) == len(error.treatment) == 1
+        and len(error.graph) <= 5 * _MANY
+    ):
+        pair = next(instruments(error.graph, error.outcome, error.treatment), None)
+        if pair:
+            given = f" given {', '.join(sorted(map(str, pair[1])))}" if pair[1] else ""
+            lines.append(
+                f"With extra assumptions (linearity, or monotonicity for a local "
+                f"effect), {pair[0]}{given} is an instrument."
+            )
+    return " ".join(lines)
+
+
+def _set(names):
+    return "{" + ", ".join(sorted(map(str, names))) + "}"

@@ -1,0 +1,1 @@
+"""Effects from cross-fitted nuisances: no torch, no graph."""

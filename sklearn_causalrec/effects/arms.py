@@ -1,0 +1,156 @@
+"""Effects between any two arms, from a stacked effect of each arm against the first."""
+
+import numpy as np
+from scipy.stats import norm
+
+from sklearn_causalrec.effects.stacked import StackedEffect
+
+
+def stratified_folds(arm, n_folds, rng):
+    """Fold of every row, every arm spread evenly; (n,) int."""
+    order = rng.permutation(len(arm))
+    fold = np.empty(len(arm), int)
+    fold[order[np.argsort(arm[order], kind="stable")]] = np.arange(len(arm)) % n_folds
+    return fold
+
+
+class ArmEffects:
+    """One :class:`StackedEffect` for each arm but the first, against the first.
+
+    Parameters
+    ----------
+    n_arms : int
+    clip : float
+        Probabilities are kept above it.
+    seed : int
+    """
+
+    def __init__(self, n_arms, clip, seed):
+        self.n_arms = n_arms
+        self.clip = clip
+        self.seed = seed
+
+    def n_steps(self, n_folds):
+        """How often ``fit`` calls ``progress``."""
+        return (self.n_arms - 1) * n_folds * StackedEffect.TASKS
+
+    def fit(
+        self,
+        X,
+        y,
+        arm,
+        weight,
+        fold,
+        outcome,
+        exposure,
+        propensity=None,
+        groups=None,
+        progress=None,
+    ):
+        """Fit every pair of arms.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n, p)
+        y, weight : ndarray of shape (n,)
+        arm, fold : ndarray of int of shape (n,)
+        outcome, exposure : ndarray of shape (n, n_arms)
+            Cross-fitted over the folds.
+        propensity : ndarray of shape (n,), optional
+            Known probability of the arm taken; of use with two arms.
+        groups : ndarray of int of shape (n, n_kinds), optional
+            Codes of what each row belongs to.
+        progress : callable, optional
+            Called after each task.
+        """
+        self.weight = weight
+        zero = np.zeros(len(y))
+        self.stages, self.scores = [None], [zero]
+        self.influence, self.fitted = [zero], [zero]
+        for t in range(1, self.n_arms):
+            pair = np.flatnonzero((arm == 0) | (arm == t))
+            both = exposure[pair][:, [0, t]]
+            shown = (arm[pair] == t).astype(int)
+            known = None
+            if propensity is not None and self.n_arms == 2:
+                known = np.where(shown == 1, propensity, 1 - propensity)
+            stage = StackedEffect(clip=self.clip, random_state=self.seed + t).fit(
+                X[pair] if len(pair) < len(X) else X,
+                y[pair],
+                shown,
+                outcome_oof=outcome[pair][:, [0, t]],
+                exposure_oof=both[:, 1] / both.sum(1),
+                propensity=known,
+                sample_weight=weight[pair],
+                fold=fold[pair],
+                groups=None if groups is None else groups[pair],
+                progress=progress,
+            )
+            if self.n_arms == 2:
+                score, influence = stage.scores_, stage.influence_
+                fitted = stage.effect_oof_
+            else:
+                # The scores of the pair speak for all rows once they are weighted by
+                # the inverse probability of being in the pair.
+                fitted = np.empty(len(y))
+                rest = np.setdiff1d(np.arange(len(y)), pair, assume_unique=True)
+                fitted[rest] = stage.effect(
+                    X[rest],
+                    outcome[rest][:, [0, t]],
+                    None if groups is None else groups[rest],
+                )
+                fitted[pair] = stage.effect_oof_
+                score = fitted.copy()
+                inside = np.maximum(both.sum(1), self.clip)
+                score[pair] += (stage.scores_ - stage.effect_oof_) / inside
+                relative = weight / weight.mean()
+                influence = relative * (score - np.average(score, weights=weight))
+            self.stages.append(stage)
+            self.scores.append(score)
+            self.influence.append(influence)
+            self.fitted.append(fitted)
+        return self
+
+    def effect(self, X, outcome, t0, t1, groups=None):
+        """Effect of arm t1 against arm t0, (n,); outcome (..., n, n_arms) at X."""
+        out = np.zeros(len(X))
+        for sign, t in ((1, t1), (-1, t0)):
+            if t:
+                out += sign * self.stages[t].effect(X, outcome[..., [0, t]], groups)
+        return out
+
+    def effect_interval(self, X, outcome, t0, t1, alpha, groups=None):
+        """Bounds of the effect of each row, two arrays of shape (n,)."""
+        centre, variance = np.zeros(len(X)), np.zeros(len(X))
+        for sign, t in ((1, t1), (-1, t0)):
+            if t:
+                low, high = self.stages[t].effect_interval(
+                    X, alpha, outcome[..., [0, t]], groups
+                )
+                centre += sign * (low + high) / 2
+                variance += ((high - low) / 2) ** 2
+        return centre - np.sqrt(variance), centre + np.sqrt(variance)
+
+    def ate(self, t0, t1, effect=None):
+        """Average effect and its standard error.
+
+        Over the rows of ``fit``; or, given the ``effect`` of other rows, over those,
+        corrected by the mean residual of the doubly robust scores.
+        """
+        score = self.scores[t1] - self.scores[t0]
+        influence = self.influence[t1] - self.influence[t0]
+        n = len(score)
+        if effect is None:
+            mean = np.average(score, weights=self.weight)
+            return mean, np.std(influence) / np.sqrt(n)
+        fitted = self.fitted[t1] - self.fitted[t0]
+        correction = np.average(score - fitted, weights=self.weight)
+        error = np.std(influence - (fitted - fitted.mean())) / np.sqrt(n)
+        variance = error**2 + np.var(effect) / len(effect)
+        return effect.mean() + correction, np.sqrt(variance)
+
+
+def interval(mean, error, alpha):
+    """Normal interval, (low, high)."""
+    half = norm.ppf(1 - alpha / 2) * error
+    return mean - half, mean + half

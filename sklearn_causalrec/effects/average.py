@@ -1,0 +1,169 @@
+"""The average effect and its influence function, from cross-fitted nuisances."""
+
+import numpy as np
+from sklearn.isotonic import IsotonicRegression
+
+from sklearn_causalrec.effects.learners import CHUNK
+
+
+def isotonic(x, y, w, at):
+    """Weighted isotonic regression of ``y`` on ``x``, evaluated ``at`` points."""
+    model = IsotonicRegression(out_of_bounds="clip").fit(x, y, sample_weight=w)
+    return model.predict(at)
+
+
+def binned(x, y, w, at, n_bins=20):
+    """Weighted mean of ``y`` in quantile bins of ``x``, evaluated ``at`` points."""
+    edges = np.unique(np.quantile(x, np.linspace(0, 1, n_bins + 1)[1:-1]))
+    inside = np.searchsorted(edges, x)
+    mass = np.bincount(inside, w, len(edges) + 1)
+    total = np.bincount(inside, w * y, len(edges) + 1)
+    return (total / np.where(mass > 0, mass, 1))[np.searchsorted(edges, at)]
+
+
+def residual_regression(X, rest, weight, pull, fold):
+    """Cross-fitted ridge regression of residuals, and its Riesz representer.
+
+    On ``X`` and, where the rows are twenty times as many, its products and squares.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, p)
+    rest, weight : ndarray of shape (n,)
+        Residuals, and their weights in the regression.
+    pull : ndarray of shape (n,)
+        Weight of each fitted value in the linear functional of interest.
+    fold : ndarray of int of shape (n,)
+
+    Returns
+    -------
+    fitted : ndarray of shape (n,)
+        By the coefficients of the other folds.
+    representer : ndarray of shape (n,)
+        The function alpha of the terms z with sum weight alpha f = sum pull f for
+        every f in their span: z' (sum weight z z')^-1 (sum pull z). A unit of
+        residual moves the functional by ``weight * alpha``.
+    """
+    n, p = X.shape
+    blocks = [slice(i, i + CHUNK // 8) for i in range(0, n, CHUNK // 8)]
+    centre = X.mean(0, dtype=float)  # np.std would copy X
+    spread = np.sqrt(sum(((X[b] - centre) ** 2).sum(0) for b in blocks) / n)
+    spread[spread < 1e-9] = 1.0
+    n_products = p * (p + 1) // 2
+    with_products = n_products <= min(n / 20, 400)
+    size = 1 + p + n_products * with_products
+
+    def terms(b):
+        """Of the rows ``b``, one a column: contiguous products."""
+        Z = np.empty((size, len(X[b])))
+        Z[0] = 1
+        Z[1 : p + 1] = np.clip((X[b].T - centre[:, None]) / spread[:, None], -4, 4)
+        if with_products:
+            first = p + 1
+            for j in range(1, p + 1):
+                last = first + p + 1 - j
+                np.multiply(Z[j], Z[j : p + 1], out=Z[first:last])
+                first = last
+        return Z
+
+    gram, pulled = np.zeros((fold.max() + 1, size, size + 1)), np.zeros(size)
+    for b in blocks:
+        Z = terms(b)
+        pulled += Z @ pull[b]
+        for k, g in enumerate(gram):
+            rows = np.flatnonzero((fold[b] == k) & (weight[b] > 0))
+            mine = np.ascontiguousarray(Z[:, rows])
+            weighted = mine * weight[b][rows]
+            g[:, :-1] += weighted @ mine.T
+            g[:, -1] += weighted @ rest[b][rows]
+    # as much prior weight as each coefficient were worth one average row
+    penalty = np.eye(size) * size * weight.sum() / (weight > 0).sum()
+    total = gram.sum(0) + np.column_stack([penalty, np.zeros(size)])
+    others = [total - g for g in gram]
+    coefs = np.array([np.linalg.solve(g[:, :-1], g[:, -1]) for g in others])
+    alpha = np.linalg.solve(total[:, :-1], pulled)
+    fitted, representer = np.empty(n), np.empty(n)
+    for b in blocks:
+        Z = terms(b)
+        fitted[b] = np.take_along_axis(coefs @ Z, fold[b][None], 0)[0]
+        representer[b] = alpha @ Z
+    return fitted, representer
+
+
+def average_effect(X, y, t, outcome, propensity, weight, fold, *, known, clip):
+    r"""AIPW scores from calibrated nuisances [1]_, and their influence.
+
+    The outcomes are calibrated and then corrected by a regression of their
+    residuals, both out of fold, so that a residual is never one of a fit to its own
+    row. The regression makes the residuals uncorrelated with ``X`` under the weights
+    :math:`(1 - g) / g`, the direction in which estimating a propensity linear in its
+    logit moves the mean.
+
+    If one nuisance is inconsistent the other's estimation error no longer drops out
+    of the mean. With a wrong propensity :math:`g`, an error :math:`\delta` of the
+    outcome moves it by the mean of :math:`-\delta (1\{T = t\} - g) / g`. What the
+    regression passes on of that is linear in its residuals, with the Riesz
+    representer of this functional on the span of its terms [2]_; what is left
+    comes from the calibration, a function of the outcome predicted, and is found by
+    averages in bins, as is the error passed on by the propensity [3]_. Bins of the
+    predicted outcome alone miss most of it: with a constant propensity they leave
+    the standard error an eighth too small.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, p)
+    y, weight : ndarray of shape (n,)
+    t, fold : ndarray of int of shape (n,)
+        Treatment, 0 or 1; folds 0 to k - 1.
+    outcome : ndarray of shape (n, 2)
+        Cross-fitted outcomes under each arm.
+    propensity : ndarray of shape (n,)
+        Cross-fitted, or known.
+    known : bool
+        Whether ``propensity`` is known: it is then used as it is.
+    clip : float
+        Propensities are kept inside ``[clip, 1 - clip]``.
+
+    Returns
+    -------
+    score, influence : ndarray of shape (n,)
+        The weighted mean of the scores is the average effect.
+
+    References
+    ----------
+    .. [1] van der Laan, L., Luedtke, A. and Carone, M. (2024). "Doubly robust
+       inference via calibration." arXiv:2411.02771.
+    .. [2] Chernozhukov, V., Newey, W. and Singh, R. (2022). "Automatic debiased
+       machine learning of causal and structural effects." Econometrica 90(3).
+    .. [3] Benkeser, D. et al. (2017). "Doubly robust nonparametric inference on
+       the average treatment effect." Biometrika 104(4).
+    """
+    e = propensity
+    if not known:
+        e = isotonic(e, t, weight, e)
+    e = np.clip(e, clip, 1 - clip)
+    score, correction = 0.0, 0.0
+    for arm, sign in ((0, -1), (1, 1)):
+        mine = t == arm
+        g = e if arm == 1 else 1 - e
+        q = np.empty(len(y))
+        for k in range(fold.max() + 1):
+            others, held = mine & (fold != k), fold == k
+            q[held] = isotonic(
+                outcome[others, arm], y[others], weight[others], outcome[held, arm]
+            )
+        odds, wrong = np.where(mine, (1 - g) / g, 0), (mine - g) / g
+        fitted, alpha = residual_regression(
+            X, y - q, weight * odds, weight * wrong, fold
+        )
+        rest = np.where(mine, y - q - fitted, 0.0)
+        score = score + sign * (q + fitted + rest / g)
+        passed_on = alpha * odds
+        share = binned(q, mine.astype(float), weight, q)
+        passed_on += binned(q, wrong - passed_on, weight, q) / np.maximum(share, clip)
+        correction = correction + sign * passed_on * rest
+        if not known:
+            correction += sign * wrong * binned(g[mine], rest[mine], weight[mine], g)
+    relative = weight / weight.mean()
+    influence = relative * (score - correction)
+    return score, influence - relative * np.mean(influence)

@@ -1,0 +1,199 @@
+"""Effects of an estimator whose networks predict the outcome under every arm."""
+
+import warnings
+from numbers import Real
+
+import numpy as np
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
+
+from sklearn_causalrec.effects.arms import (
+    ArmEffects,
+    interval,
+    stratified_folds,
+)
+from sklearn_causalrec.effects.stacked import MANY_ROWS
+from sklearn_causalrec.encoding.checks import arm_codes
+
+MAX_SEED = np.iinfo(np.int32).max
+
+
+def _numeric(*values):
+    return all(isinstance(value, Real) for value in values)
+
+
+class EffectMixin:
+    """``effect``, ``ate`` and their intervals, from a cross-fitted second stage.
+
+    Networks trained without a fold predict it; the effect is learned from these
+    predictions by :class:`~sklearn_causalrec.effects.stacked.StackedEffect`, of
+    each arm against the first.
+    """
+
+    def _fit_effects(self, rows, progress):
+        """The second stage; or, with one arm, the targeted step."""
+        self.effects_ = None
+        rng = check_random_state(self.random_state)
+        seeds = rng.randint(MAX_SEED, size=self.n_folds + 1).tolist()
+        n_folds = self.n_folds if len(rows) < MANY_ROWS else min(3, self.n_folds)
+        settings = dict(
+            epochs=self.max_epochs, catalogue=self.catalogue_, progress=progress
+        )
+        if len(self.arms_) == 1:
+            if (
+                self.objective == "targeted"
+                and (self.catalogue_ is not None or rows.exposure is not None)
+                and self.ensemble_.randomized(rows) is None
+                and len(rows) >= 2 * n_folds
+            ):
+                fold = stratified_folds(rows.arm, n_folds, rng)
+                self.ensemble_.target(rows, fold, seeds[:n_folds], **settings)
+            return
+        if self.effect_learner == "t":
+            return
+        smallest = np.bincount(rows.arm, minlength=len(self.arms_)).min()
+        if smallest < 2 * n_folds:
+            warnings.warn(
+                f"An arm has {smallest} rows, too few for cross-fitting over "
+                f"{n_folds} folds: effects are differences of the outcome heads, "
+                "without intervals.",
+                stacklevel=3,
+            )
+            return
+        fold = stratified_folds(rows.arm, n_folds, rng)
+        if len(rows) >= MANY_ROWS:
+            # One validation part speaks for the networks of all folds.
+            settings["epochs"] = self.ensemble_.best_epoch(self.max_epochs)
+            settings["early_stopping"] = False
+        outcome, exposure = self.ensemble_.cross_fit(
+            rows, fold, seeds[:n_folds], **settings
+        )
+        propensity = rows.propensity
+        if propensity is not None and np.isnan(propensity).any():
+            propensity = None
+        effects = ArmEffects(len(self.arms_), self.clip, seeds[-1] % 2**30)
+        progress.stage("effects", effects.n_steps(n_folds))
+        self.effects_ = effects.fit(
+            self._effect_features(rows, outcome),
+            rows.y,
+            rows.arm,
+            rows.weight,
+            fold,
+            outcome,
+            exposure,
+            propensity,
+            self._groups(rows),
+            progress.step,
+        )
+
+    def _effect_features(self, rows, outcome):
+        """Features of the second stage: ids and histories enter by the outcomes
+        predicted of them, a missing tower by its mean and by an indicator."""
+        features, encoder = rows.features, self.encoder_
+        if encoder.roles.towers_ is not None:
+            gaps = np.isnan(features)
+            features = np.where(gaps, encoder.mean.astype(np.float32), features)
+            features = np.column_stack([features, gaps[:, encoder.gaps]])
+        if rows.user is None and rows.item is None and rows.history is None:
+            return features
+        return np.column_stack([features, outcome]).astype(np.float32)
+
+    @staticmethod
+    def _groups(rows):
+        """Codes of user and item, of what there is; or None."""
+        codes = [ids for ids in (rows.user, rows.item) if ids is not None]
+        return np.column_stack(codes) if codes else None
+
+    def _contrast(self, T0, T1):
+        """Codes of two arms; 0 and 1 are positions where no arm is called so."""
+        check_is_fitted(self, "nets_")
+        if len(self.arms_) == 1:
+            raise ValueError(
+                "The effect is not identified: fit saw a single treatment value, so "
+                "nothing says what happens otherwise. Fit with treatment=, including "
+                "rows that were not shown; predict and recommend(by='outcome') work."
+            )
+        if self.unidentified_ is not None:
+            raise self.unidentified_
+        codes = []
+        positions = not np.isin([0, 1], self.arms_).any() if _numeric(T0, T1) else False
+        for name, arm in (("T0", T0), ("T1", T1)):
+            if positions and arm in (0, 1):
+                codes.append(int(arm))
+                continue
+            try:
+                codes.append(int(arm_codes(np.array([arm]), self.arms_)[0]))
+            except ValueError:
+                raise ValueError(
+                    f"{name}={arm!r} is not an arm; the arms are {self.arms_.tolist()}."
+                ) from None
+        return codes
+
+    def effect(self, X, T0=0, T1=1):
+        """Effect of arm T1 against arm T0 on each row.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, p)
+        T0, T1 : scalar
+            Arms; 0 and 1 are positions where no arm is called so.
+
+        Returns
+        -------
+        ndarray of shape (n,)
+            In the units of y; a difference of probabilities where it is binary.
+
+        Raises
+        ------
+        ValueError
+            If fit saw one arm alone, or T0 or T1 is not an arm.
+        """
+        t0, t1 = self._contrast(T0, T1)
+        return self._effect_rows(self.encoder_.rows(self, X), t0, t1)
+
+    def _effect_rows(self, rows, t0, t1):
+        outcomes = self.ensemble_.predict(rows)[0]
+        if self.effects_ is None:
+            return outcomes[:, t1] - outcomes[:, t0]
+        features = self._effect_features(rows, outcomes)
+        return self.effects_.effect(features, outcomes, t0, t1, self._groups(rows))
+
+    def _need_effects(self, what):
+        if self.effects_ is None:
+            raise ValueError(
+                f"{what} comes from the cross-fitted effect learner, which was not "
+                'fitted: it needs fit (not partial_fit), effect_learner="stacked", and '
+                f"at least {2 * self.n_folds} rows an arm."
+            )
+
+    def effect_interval(self, X, alpha=0.05, T0=0, T1=1):
+        """Bounds of the effect of each row, two arrays of shape (n,).
+
+        They hold on average over rows, not for each; ``benchmarks/RESULTS.md`` has
+        the coverage measured.
+        """
+        t0, t1 = self._contrast(T0, T1)
+        self._need_effects("effect_interval")
+        rows, outcomes = self._outcomes(X)
+        features = self._effect_features(rows, outcomes)
+        return self.effects_.effect_interval(
+            features, outcomes, t0, t1, alpha, self._groups(rows)
+        )
+
+    def ate(self, X=None, T0=0, T1=1):
+        """Average effect over the rows of X, or of the log.
+
+        The doubly robust estimate over the log; over other rows, the mean of
+        ``effect`` plus the mean residual of the log's doubly robust scores.
+        """
+        return self._average(X, T0, T1, "ate")[0]
+
+    def ate_interval(self, X=None, alpha=0.05, T0=0, T1=1):
+        """Bounds of the average effect, from the cross-fitted influence function."""
+        return interval(*self._average(X, T0, T1, "ate_interval"), alpha)
+
+    def _average(self, X, T0, T1, what):
+        t0, t1 = self._contrast(T0, T1)
+        self._need_effects(what)
+        effect = None if X is None else self.effect(X, T0, T1)
+        return self.effects_.ate(t0, t1, effect)

@@ -1,0 +1,449 @@
+"""Effects from cross-fitted predictions: R-stacking of orthogonal learners."""
+
+import warnings
+
+import numpy as np
+from joblib import Parallel, delayed
+from scipy.stats import norm
+from sklearn.base import BaseEstimator
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
+from threadpoolctl import threadpool_limits
+
+from sklearn_causalrec.effects.average import average_effect
+from sklearn_causalrec.effects.learners import (
+    AdditiveLasso,
+    AdditiveLogit,
+    Bins,
+    Boost,
+    Grouped,
+    MixedRidge,
+    chunked_predict,
+    convex_weights,
+)
+
+# From so many rows on, three folds leave enough to train on, and fewer learners do.
+MANY_ROWS = 10_000
+HALF = dict(learning_rate=0.1, max_features=0.5)
+
+
+def _outcome_learners(n):
+    """Two kinds of boosting; a shorter one alone where many rows make up for it."""
+
+    def boost(additive, **options):
+        return lambda bins, seed: Boost(bins, seed, additive, **options)
+
+    if n >= MANY_ROWS:
+        return (boost(True, max_iter=60, learning_rate=0.15, max_features=0.5),)
+    return (
+        boost(False, max_iter=100, learning_rate=0.15),
+        boost(True, max_iter=100, **HALF),
+    )
+
+
+def _inputs(model, X, groups):
+    return Grouped(X, groups) if isinstance(model, MixedRidge) else X
+
+
+class StackedEffect(BaseEstimator):
+    r"""Effect of a binary treatment by R-stacking of cross-fitted learners.
+
+    Outcomes under each arm and the propensity are stacks of boosted trees,
+    additive models and, where given, a network, all cross-fitted. Effect
+    learners trained on them (R-learner [1]_, X-learner [2]_, difference of
+    outcomes, a constant, and, given ``groups``, an R-learner with an offset for
+    each of them) are combined by the nonnegative weights, summing to
+    one, that minimise the cross-fitted R-loss (Section 4.2 of [1]_)
+
+    .. math:: \sum_i w_i (t_i - e_i)^2
+              \Bigl(\frac{y_i - m_i}{t_i - e_i} - \tau(x_i)\Bigr)^2 .
+
+    The models of all folds are averaged for new rows.
+
+    Parameters
+    ----------
+    n_folds : int, default=5
+        Folds of the cross-fitting where ``fit`` is given none; three suffice
+        from 10,000 rows on and are used there.
+    clip : float, default=0.01
+        Propensities are kept inside ``[clip, 1 - clip]``.
+    max_rows : int, default=100_000
+        Rows that one learner is trained on at most, drawn at random: boosted
+        trees copy their input to float64. Predictions, scores and weights use
+        every row.
+    outcome_learners, exposure_learners : sequence of callables, default=None
+        Each called as ``make(bins, seed)`` returns a regressor with
+        ``fit(X, target, sample_weight)`` and ``predict``. None: two kinds of
+        boosting, from 10,000 rows on one; boosting and an additive logistic
+        regression.
+    network_learners : sequence of callables, default=()
+        Each returns such a regressor; it joins the stack as an R-learner.
+    n_jobs : int, default=2
+        Folds fitted at once, in threads. The result does not depend on it.
+    random_state : int, RandomState instance or None, default=None
+
+    Attributes
+    ----------
+    weights_ : dict
+        Weight of each candidate in the stack.
+    effect_oof_ : ndarray of shape (n_samples,)
+        Cross-fitted effects of the rows of ``fit``, in units of ``y``.
+    outcome_oof_ : ndarray of shape (n_samples, 2)
+        Cross-fitted stacked outcomes under each arm, in units of ``y``.
+    propensity_ : ndarray of shape (n_samples,)
+        Cross-fitted (or given) propensities after clipping.
+    scores_ : ndarray of shape (n_samples,)
+        Doubly robust (AIPW) scores of the effect; their mean is ``ate_``.
+    influence_ : ndarray of shape (n_samples,)
+        Influence function of ``ate_``, corrected for one wrong nuisance.
+    ate_, ate_stderr_ : float
+        Average effect and its standard error, see
+        :func:`~sklearn_causalrec.effects.average.average_effect`.
+
+    References
+    ----------
+    .. [1] Nie, X. and Wager, S. (2021). "Quasi-oracle estimation of
+       heterogeneous treatment effects." Biometrika 108(2).
+    .. [2] Künzel, S. et al. (2019). "Metalearners for estimating heterogeneous
+       treatment effects using machine learning." PNAS 116(10).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.normal(size=(1500, 3))
+    >>> t = rng.binomial(1, 1 / (1 + np.exp(-X[:, 0])))
+    >>> y = X[:, 0] + t * (1 + X[:, 1]) + rng.normal(size=1500)
+    >>> stage = StackedEffect(random_state=0).fit(X, y, t)
+    >>> bool(np.corrcoef(stage.effect(X), 1 + X[:, 1])[0, 1] > 0.9)
+    True
+    """
+
+    # Outcomes of two arms and exposure; candidates of two kinds. At most, a fold.
+    TASKS = 5
+
+    def __init__(
+        self,
+        *,
+        n_folds=5,
+        clip=0.01,
+        max_rows=100_000,
+        outcome_learners=None,
+        exposure_learners=None,
+        network_learners=(),
+        n_jobs=2,
+        random_state=None,
+    ):
+        self.n_folds = n_folds
+        self.clip = clip
+        self.max_rows = max_rows
+        self.outcome_learners = outcome_learners
+        self.exposure_learners = exposure_learners
+        self.network_learners = network_learners
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+
+    def fit(
+        self,
+        X,
+        y,
+        t,
+        *,
+        outcome_oof=None,
+        exposure_oof=None,
+        propensity=None,
+        sample_weight=None,
+        fold=None,
+        groups=None,
+        progress=None,
+    ):
+        """Fit nuisances, candidates and their weights.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n_samples, n_features)
+            Finite numbers; ids encoded beforehand.
+        y : ndarray of shape (n_samples,)
+            Outcome; for 0 and 1 the effect is a difference of risks.
+        t : ndarray of shape (n_samples,)
+            Treatment, 0 or 1.
+        outcome_oof : ndarray of shape (n_samples, 2), default=None
+            Outcomes under each arm predicted by a network that did not see the
+            row's fold. Then ``effect`` needs the network's outcomes as well.
+        exposure_oof : ndarray of shape (n_samples,), default=None
+            The network's cross-fitted propensities: one more learner.
+        propensity : ndarray of shape (n_samples,), default=None
+            Known probabilities of ``t = 1``; nothing is estimated then.
+        sample_weight : ndarray of shape (n_samples,), default=None
+        fold : ndarray of shape (n_samples,), default=None
+            Fold label of each row, the same as for the network's predictions.
+        groups : ndarray of int of shape (n_samples, n_kinds), default=None
+            Codes from 0 of what the row belongs to (its user, its item): one more
+            candidate, see :class:`~sklearn_causalrec.effects.learners.MixedRidge`.
+            Then ``effect`` needs the codes as well.
+        progress : callable, default=None
+            Called after each of the ``TASKS`` of a fold.
+
+        Raises
+        ------
+        ValueError
+            If ``t`` is not 0 and 1, or a fold leaves out all rows of an arm.
+        """
+        X, t, y = np.asarray(X), np.asarray(t), np.asarray(y, float)
+        if not np.isin(t, (0, 1)).all() or len(np.unique(t)) < 2:
+            raise ValueError(
+                f"t must hold both 0 and 1 and nothing else, got {np.unique(t)[:5]}"
+            )
+        n, t = len(t), t.astype(int)
+        w = np.ones(n) if sample_weight is None else np.asarray(sample_weight, float)
+        rng = check_random_state(self.random_state)
+        if fold is None:
+            k = self.n_folds if n < MANY_ROWS else min(3, self.n_folds)
+            order = rng.permutation(n)
+            fold = np.empty(n, int)
+            fold[order[np.argsort(t[order], kind="stable")]] = np.arange(n) % k
+        names, fold = np.unique(fold, return_inverse=True)
+        for k, name in enumerate(names):
+            left = (
+                w[fold != k] * (t[fold != k] == 1),
+                w[fold != k] * (t[fold != k] == 0),
+            )
+            if min((a > 0).sum() for a in left) < 2:
+                raise ValueError(
+                    f"without fold {name} an arm has fewer than two rows of "
+                    "positive weight; use fewer folds or stratify them by t"
+                )
+        self._n_folds, self._fold, self._w = len(names), fold, w
+        self._seeds = rng.randint(2**31 - 1, size=len(names))
+        self._shift = np.average(y, weights=w)
+        self._scale = np.sqrt(np.average((y - self._shift) ** 2, weights=w)) or 1.0
+        y = (y - self._shift) / self._scale
+        if outcome_oof is not None:
+            outcome_oof = (np.asarray(outcome_oof) - self._shift) / self._scale
+        few = np.sort(rng.permutation(n)[: self.max_rows])
+        self._bins = Bins(X[few])
+        self._done = progress or (lambda: None)
+        self._fit_nuisances(X, y, t, outcome_oof, exposure_oof, propensity)
+        self._fit_candidates(X, y, t, outcome_oof, groups)
+        self._fit_average(X, y, t)
+        self.outcome_oof_ = self._mu * self._scale + self._shift
+        del self._fold, self._mu, self._done
+        return self
+
+    def _each_fold(self, job, parts):
+        """Results of ``job(part, k, rows, held, train)``, a list a fold."""
+
+        def run(k, i):
+            rng = np.random.RandomState([self._seeds[k], i])
+
+            def train(model, rows, X, target, weight):
+                rows = rows[weight[rows] > 0]
+                if len(rows) > self.max_rows:
+                    rows = np.sort(rng.choice(rows, self.max_rows, replace=False))
+                return model.fit(X[rows], target[rows], weight[rows])
+
+            held = np.flatnonzero(self._fold == k)
+            # one thread a task: sums in another order would change the last bits
+            with threadpool_limits(1, user_api="openmp"):
+                done = job(parts[i], k, np.flatnonzero(self._fold != k), held, train)
+            self._done()
+            return done
+
+        tasks = [(k, i) for k in range(self._n_folds) for i in range(len(parts))]
+        # Small matrices: BLAS threads cost more than they give, many times so where
+        # other processes want the same cores.
+        with warnings.catch_warnings(), threadpool_limits(1, user_api="blas"):
+            # The path is searched coarsely: its penalty is chosen by validation.
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            workers = Parallel(self.n_jobs, prefer="threads")
+            done = workers(delayed(run)(*task) for task in tasks)
+        return [done[i : i + len(parts)] for i in range(0, len(done), len(parts))]
+
+    def _fit_nuisances(self, X, y, t, net, net_exposure, known):
+        w, fold = self._w, self._fold
+        outcome = self.outcome_learners or _outcome_learners(len(y))
+        exposure = self.exposure_learners or (
+            lambda bins, seed: Boost(bins, seed, classify=True, max_iter=60),
+            lambda bins, seed: AdditiveLogit(),
+        )
+
+        def job(part, k, rows, held, train):
+            makers = exposure if part == "exposure" else outcome
+            target = t if part == "exposure" else y
+            mine = rows if part == "exposure" else rows[t[rows] == part]
+            models = [make(self._bins, self._seeds[k]) for make in makers]
+            models = [train(m, mine, X, target, w) for m in models]
+            return models, np.transpose([chunked_predict(m, X, held) for m in models])
+
+        self._known = known is not None
+        parts = (0, 1) if self._known else (0, 1, "exposure")
+        done = self._each_fold(job, parts)
+        self._outcome_models = [[models for models, _ in row[:2]] for row in done]
+
+        def stack(part, makers, extra):
+            P = np.empty((len(y), len(makers)), np.float32)
+            for k, row in enumerate(done):
+                P[fold == k] = row[part][1]
+            if extra is None:
+                return P
+            return np.column_stack([P, extra.astype(np.float32)])
+
+        self._outcome_weights, self._mu = [], np.empty((len(y), 2))
+        for arm in (0, 1):
+            P, mine = (
+                stack(arm, outcome, None if net is None else net[:, arm]),
+                t == arm,
+            )
+            c = convex_weights(P[mine], y[mine], w[mine])
+            self._outcome_weights.append(c)
+            self._mu[:, arm] = P @ c
+        if not self._known:
+            P = stack(2, exposure, net_exposure)
+            known = P @ convex_weights(P, t.astype(float), w)
+        self.propensity_ = np.clip(known, self.clip, 1 - self.clip)
+
+    def _outcome(self, k, arm, X, net=None, rows=None):
+        """Outcome of ``arm`` by the models of fold ``k`` and the network's, if any."""
+        c, models = self._outcome_weights[arm], self._outcome_models[k][arm]
+        parts = [chunked_predict(m, X, rows) for m in models]
+        if net is not None and len(c) > len(models):
+            parts.append(net[:, arm])
+        c = c[: len(parts)]
+        return np.transpose(parts) @ (c / c.sum() if c.sum() > 0 else c + 1 / len(c))
+
+    def _fit_candidates(self, X, y, t, net, groups):
+        w, e, mu = self._w, self.propensity_, self._mu
+        rt = t - e
+        target = (y - mu[:, 0] * (1 - e) - mu[:, 1] * e) / rt
+        weight, even = w * rt**2, w * np.abs(rt)
+
+        def job(part, k, rows, held, train):
+            seed = self._seeds[k]
+            if part == "R":
+                r = Boost(self._bins, seed, True, max_iter=30, **HALF)
+                train(r, rows, X, target, weight)
+                nets = [make() for make in self.network_learners]
+                nets = [train(m, rows, X, target, weight) for m in nets]
+                models = [r.additive, r, *nets]
+                if groups is not None:
+                    grouped = Grouped(X, groups)
+                    mixed = train(MixedRidge(), rows, grouped, target, weight)
+                    models.append(mixed)
+            else:
+                # The opposite arm's model saw neither the row nor fold k: imputing
+                # with cross-fitted outcomes would leak fold k into its prediction.
+                imputed = np.empty(len(y))
+                for arm in (0, 1):
+                    mine = rows[t[rows] == arm]
+                    other = self._outcome(k, 1 - arm, X, rows=mine)
+                    imputed[mine] = (y[mine] - other) * (2 * arm - 1)
+                x = Boost(self._bins, seed, max_iter=60, learning_rate=0.15)
+                models = [AdditiveLasso(), x]
+                models = [train(m, rows, X, imputed, even) for m in models]
+            return models, np.transpose(
+                [chunked_predict(m, _inputs(m, X, groups), held) for m in models]
+            )
+
+        done = self._each_fold(job, ("X", "R"))
+        self._effect_models = [row[0][0] + row[1][0] for row in done]
+        names = ["constant", "T", "X-additive", "X-boost", "R-additive", "R-boost"]
+        names += [f"R-network-{i}" for i in range(len(self.network_learners))]
+        names += ["R-mixed"] if groups is not None else []
+        P = np.empty((len(y), len(names)), np.float32)
+        P[:, 1] = mu[:, 1] - mu[:, 0]
+        self._constants = []
+        for k, row in enumerate(done):
+            held = self._fold == k
+            self._constants.append(np.average(target[~held], weights=weight[~held]))
+            P[held, 0] = self._constants[k]
+            P[held, 2:] = np.hstack([row[0][1], row[1][1]])
+        if net is not None:
+            names.append("T-network")
+            P = np.column_stack([P, (net[:, 1] - net[:, 0]).astype(np.float32)])
+        c = convex_weights(P, target, weight)
+        self.weights_ = dict(zip(names, c.tolist()))
+        self.effect_oof_ = P @ c * self._scale
+
+    def _by_fold(self, X, outcome, groups=None):
+        """Candidates at ``X`` by the models of each fold, in units of ``y``."""
+        check_is_fitted(self, "weights_")
+        X, net = np.asarray(X), None
+        if "R-mixed" in self.weights_ and groups is None:
+            raise ValueError(
+                "fit was given groups: pass those of these rows too, "
+                "effect(X, groups=...), an array of shape (n, n_kinds)"
+            )
+        if "T-network" in self.weights_:
+            if outcome is None:
+                raise ValueError(
+                    "fit was given outcome_oof: pass the network's outcomes of these "
+                    "rows too, effect(X, outcome=...), an array of shape (n, 2)"
+                )
+            net = (np.asarray(outcome) - self._shift) / self._scale
+            net = np.broadcast_to(net, (self._n_folds, len(X), 2))
+        out = np.empty((self._n_folds, len(X), len(self.weights_)))
+        for k, models in enumerate(self._effect_models):
+            out[k, :, 0] = self._constants[k]
+            own = None if net is None else net[k]
+            out[k, :, 1] = self._outcome(k, 1, X, own) - self._outcome(k, 0, X, own)
+            for j, m in enumerate(models, 2):
+                out[k, :, j] = chunked_predict(m, _inputs(m, X, groups))
+            if net is not None:
+                out[k, :, -1] = own[:, 1] - own[:, 0]
+        return out * self._scale
+
+    def effect(self, X, outcome=None, groups=None):
+        """Effect of each row, (n,), in units of ``y``.
+
+        ``outcome`` holds the network's outcomes under each arm, (n, 2), or those of
+        every fold's network, (n_folds, n, 2), where ``fit`` was given
+        ``outcome_oof``.
+        """
+        c = np.array(list(self.weights_.values()))
+        return self._by_fold(X, outcome, groups).mean(0) @ c
+
+    def effect_interval(self, X, alpha=0.05, outcome=None, groups=None):
+        """Interval for the effect of each row, two arrays of shape (n,).
+
+        The variance is the delete-a-group jackknife over the folds plus the
+        weighted disagreement of the candidates (Buckland et al. 1997, "Model
+        selection: an integral part of inference"), which stands for bias. With
+        few folds it is noisy, hence shrunk three quarters of the way to its mean
+        over the rows of ``X``; it is at least that of the average effect. Coverage
+        holds on average over rows, not for each.
+        """
+        c = np.array(list(self.weights_.values()))
+        parts = self._by_fold(X, outcome, groups)
+        folds = parts @ c
+        centre = folds.mean(0)
+        variance = (len(folds) - 1) * folds.var(0)
+        variance += (parts.mean(0) - centre[:, None]) ** 2 @ c
+        variance = 0.25 * variance + 0.75 * variance.mean()
+        half = np.sqrt(np.maximum(variance, self.ate_stderr_**2))
+        half *= norm.ppf(1 - alpha / 2)
+        return centre - half, centre + half
+
+    # ------------------------------------------------------ the average effect
+    def _fit_average(self, X, y, t):
+        score, influence = average_effect(
+            X,
+            y,
+            t,
+            self._mu,
+            self.propensity_,
+            self._w,
+            self._fold,
+            known=self._known,
+            clip=self.clip,
+        )
+        self.scores_ = score * self._scale
+        self.influence_ = influence * self._scale
+        self.ate_ = np.average(self.scores_, weights=self._w)
+        self.ate_stderr_ = self.influence_.std() / np.sqrt(len(y))
+
+    def ate_interval(self, alpha=0.05):
+        """Interval for the average effect over the rows of ``fit``."""
+        check_is_fitted(self, "ate_")
+        half = norm.ppf(1 - alpha / 2) * self.ate_stderr_
+        return self.ate_ - half, self.ate_ + half

@@ -1,0 +1,235 @@
+"""From X, y and treatment to the arrays that networks and effect learners read."""
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+from sklearn_causalrec.encoding.checks import (
+    check_arms,
+    check_outcome,
+    check_propensity,
+    check_weight,
+)
+from sklearn_causalrec.encoding.history_columns import read_histories
+from sklearn_causalrec.encoding.roles import IdIndex
+
+BLOCK_ROWS = 65536
+
+
+@dataclass
+class Rows:
+    """An encoded log of n rows; a role that is not there is None."""
+
+    features: np.ndarray  # (n, p) float32, as they came
+    user: np.ndarray | None = None  # (n,) codes
+    item: np.ndarray | None = None  # (n,) codes
+    history: np.ndarray | None = None  # (n, length) codes, -1 where there is none
+    history_values: np.ndarray | None = None  # (n, length, q) float32
+    time: np.ndarray | None = None  # (n,) sortable
+    arm: np.ndarray | None = None  # (n,) codes
+    propensity: np.ndarray | None = None  # (n,) of the arm taken, NaN where unknown
+    exposure: np.ndarray | None = None  # (n,) density ratio of an exposure model
+    weight: np.ndarray | None = None  # (n,) mean 1
+    y: np.ndarray | None = None  # (n,) in the units of y; 0 and 1 where binary
+    total: float = 0.0  # the weight of all rows, as it came
+
+    def __len__(self):
+        return len(self.features)
+
+    def take(self, rows):
+        parts = {f.name: getattr(self, f.name) for f in fields(self)}
+        total = parts.pop("total")
+        parts = {k: v if v is None else v[rows] for k, v in parts.items()}
+        return Rows(**parts, total=total)
+
+
+def weighted_moments(X, weight):
+    """Mean and standard deviation of the columns, in float64, block by block.
+
+    Of the values there are, where some are missing.
+    """
+    total = weight.sum()
+    first = np.zeros(X.shape[1])
+    second = np.zeros(X.shape[1])
+    absent = np.zeros(X.shape[1])
+    shift = np.nan_to_num(X[0].astype(np.float64))
+    for start in range(0, len(X), BLOCK_ROWS):
+        block = X[start : start + BLOCK_ROWS].astype(np.float64) - shift
+        w = weight[start : start + BLOCK_ROWS]
+        gaps = np.isnan(block)
+        if gaps.any():
+            absent += w @ gaps
+            block[gaps] = 0.0
+        first += w @ block
+        second += w @ np.square(block, out=block)
+    total = np.maximum(total - absent, np.finfo(float).tiny)
+    mean = first / total
+    variance = np.maximum(second / total - mean**2, 0.0)
+    # A spread below rounding error is no spread: leave such a column unscaled.
+    tiny = 10 * np.finfo(np.float32).eps * np.abs(shift + mean)
+    scale = np.sqrt(variance)
+    return shift + mean, np.where(scale > tiny, scale, 1.0)
+
+
+class LogEncoder:
+    """Roles, ids, arms, classes and scales, learned in ``fit``.
+
+    Parameters
+    ----------
+    roles : ColumnRoles
+    binary : bool
+        Whether the outcome is binary.
+    history_length : int
+        Of the items in a history, the last so many count.
+    classes, arms : array, optional
+        All there will be, where the first rows may lack some.
+
+    Attributes
+    ----------
+    users, items : IdIndex
+        Items as well those that are in histories alone.
+    arms : ndarray of shape (n_arms,) or None
+        Sorted treatment values; ``array([1])`` where none was given.
+    classes : ndarray of shape (2,) or None
+    mean, scale : ndarray of shape (p,)
+        Of the features.
+    value_moments : tuple of two ndarrays of shape (q,)
+        Mean and scale of log(1 + v) of the numbers beside the items of a history.
+    gaps : list of int
+        The first feature of each tower that some row lacks.
+    y_mean, y_scale : float
+        0 and 1 where the outcome is binary.
+    """
+
+    def __init__(self, roles, binary, classes=None, arms=None, *, history_length=50):
+        self.roles = roles
+        self.binary = binary
+        self.history_length = history_length
+        self.classes = None if classes is None else np.unique(classes)
+        self.arms = None if arms is None else np.unique(arms)
+        self.users, self.items = IdIndex(), IdIndex()
+
+    def fit_rows(
+        self, estimator, X, y, treatment, propensity, sample_weight, *, first=True
+    ):
+        """Learn from a log and encode it.
+
+        Parameters
+        ----------
+        first : bool
+            False keeps arms, classes and scales, and adds ids not seen before.
+
+        Returns
+        -------
+        Rows
+            Those of positive weight.
+        """
+        log = self.roles.split(estimator, X, reset=first)
+        y, self.classes = check_outcome(
+            estimator, y, len(log), self.binary, self.classes
+        )
+        treatment = self._one_source("treatment", treatment, log.treatment)
+        propensity = self._one_source("propensity", propensity, log.propensity)
+        arm, self.arms = check_arms(treatment, len(log), self.arms)
+        propensity = check_propensity(propensity, len(log))
+        weight = check_weight(sample_weight, log.features)
+        rows = Rows(
+            log.features,
+            log.user,
+            log.item,
+            time=log.time,
+            arm=arm,
+            propensity=propensity,
+            weight=weight,
+            y=y,
+        )
+        past = None
+        if log.history is not None:
+            past = read_histories(
+                log.history, self.roles.histories, self.history_length
+            )
+            rows.history, rows.history_values = past.codes, past.values
+        if not (weight > 0).all():
+            rows = rows.take(weight > 0)
+            if self.binary and len(np.unique(rows.y)) < 2 and first:
+                raise ValueError(
+                    "y has one class only among the rows of positive sample_weight: a "
+                    "classifier needs both."
+                )
+        if first:
+            self.mean, self.scale = weighted_moments(rows.features, rows.weight)
+            self.value_moments = self._value_moments(rows)
+            self.gaps = self._first_of_gaps(rows.features)
+            self.y_mean, self.y_scale = 0.0, 1.0
+            if not self.binary:
+                mean, scale = weighted_moments(rows.y[:, None], rows.weight)
+                self.y_mean, self.y_scale = float(mean[0]), float(scale[0])
+        rows.total = float(rows.weight.sum())
+        rows.weight = rows.weight / rows.weight.mean()
+        if rows.user is not None:
+            rows.user = self.users.extend(rows.user).codes(rows.user)
+        if rows.item is not None:
+            rows.item = self.items.extend(rows.item).codes(rows.item)
+        if past is not None:
+            self.items.extend(past.ids)
+            rows.history = self._known(past._replace(codes=rows.history))
+        return rows
+
+    def histories(self, columns):
+        """Codes and values of histories, columns of lists; ids not seen share a code.
+
+        Returns
+        -------
+        codes : ndarray of shape (n, history_length), int32
+        values : ndarray of shape (n, history_length, q) or None
+        """
+        past = read_histories(columns, self.roles.histories, self.history_length)
+        return self._known(past), past.values
+
+    def _known(self, past):
+        table = np.append(self.items.codes(past.ids), -1).astype(np.int32)
+        return table[past.codes]
+
+    def _first_of_gaps(self, features):
+        groups = (self.roles.towers_ or {}).values()
+        return [g[0] for g in groups if np.isnan(features[:, g[0]]).any()]
+
+    @staticmethod
+    def _value_moments(rows):
+        if rows.history_values is None:
+            return np.zeros(0), np.ones(0)
+        there = rows.history >= 0
+        values = rows.history_values[there].astype(np.float64)
+        if len(values) == 0:
+            return np.zeros(values.shape[1]), np.ones(values.shape[1])
+        values = np.sign(values) * np.log1p(np.abs(values))
+        return weighted_moments(values, np.ones(len(values)))
+
+    def rows(self, estimator, X):
+        """Encode X; the arm where treatment is a column of it. (Rows)"""
+        log = self.roles.split(estimator, X, reset=False)
+        rows = Rows(log.features, time=log.time)
+        if log.user is not None:
+            rows.user = self.users.codes(log.user)
+        if log.item is not None:
+            rows.item = self.items.codes(log.item)
+        if log.treatment is not None:
+            rows.arm = check_arms(log.treatment, len(log), self.arms)[0]
+        if log.history is not None:
+            rows.history, rows.history_values = self.histories(log.history)
+        return rows
+
+    def _one_source(self, name, given, in_column):
+        if given is not None and in_column is not None:
+            raise ValueError(
+                f"{name} came twice: as an argument and as the column "
+                f"{self.roles.roles[name]!r} of X. Drop one."
+            )
+        return in_column if given is None else given
+
+    @property
+    def n_arms(self):
+        return len(self.arms)
+
+    def standardized(self, y):
+        return (y - self.y_mean) / self.y_scale

@@ -1,0 +1,265 @@
+"""Column roles: which columns of a log are ids, treatment or propensity, and which
+are features."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from sklearn.utils.validation import check_array, validate_data
+
+from sklearn_causalrec.encoding.feature_groups import check_missing, tower_columns
+
+ROLES = ("user", "item", "time", "treatment", "propensity", "history")
+
+
+def column(X, key):
+    """One column of an array or of a pandas or polars frame, as a 1-d array."""
+    if isinstance(key, str):
+        return np.asarray(X[key])
+    return np.asarray(X[:, key] if isinstance(X, np.ndarray) else X.iloc[:, key])
+
+
+def as_ids(values, role):
+    """Ids in one comparable form: integers where they are numbers, else objects.
+
+    Parameters
+    ----------
+    values : array-like of shape (n,)
+    role : str
+        Named in the error message.
+
+    Returns
+    -------
+    ndarray of shape (n,), int64 or object
+
+    Raises
+    ------
+    ValueError
+        If an id is missing or a fraction, as after scaling the column.
+
+    Examples
+    --------
+    >>> as_ids([3.0, 1.0], "user")
+    array([3, 1])
+    """
+    values = np.asarray(values)
+    missing = pd.isna(values)
+    if missing.any():
+        raise ValueError(
+            f"The {role} column has a missing id in row {int(missing.argmax())}. "
+            "Drop such rows or give them an id of their own."
+        )
+    if values.dtype.kind == "f":
+        broken = ~np.isfinite(values) | (values != np.round(values))
+        if broken.any():
+            raise ValueError(
+                f"The {role} column holds {values[broken].tolist()[0]!r}, which is not "
+                "an id: it looks scaled. Keep ids out of the scaler, for instance with "
+                'ColumnTransformer([("num", StandardScaler(), numeric_columns)], '
+                'remainder="passthrough", verbose_feature_names_out=False)'
+                '.set_output(transform="pandas").'
+            )
+    if values.dtype.kind in "fiub":
+        return values.astype(np.int64)
+    return values.astype(object)
+
+
+class IdIndex:
+    """Ids to consecutive codes; every id not seen shares the code ``len(index)``.
+
+    Examples
+    --------
+    >>> index = IdIndex().extend(np.array(["ann", "bo"], dtype=object))
+    >>> index.codes(np.array(["bo", "cy"], dtype=object))
+    array([1, 2])
+    """
+
+    def __init__(self):
+        self.ids = pd.Index([], dtype=object)
+
+    def __len__(self):
+        return len(self.ids)
+
+    def extend(self, ids):
+        """Append the ids not seen so far, sorted within the call."""
+        ids = pd.Index(pd.unique(ids))
+        new = ids[~ids.isin(self.ids)]
+        try:
+            new = new.sort_values()
+        except TypeError:  # ids of mixed types keep their order of appearance
+            pass
+        self.ids = self.ids.append(new) if len(self.ids) else new
+        return self
+
+    def codes(self, ids):
+        codes = self.ids.get_indexer(pd.Index(ids))
+        return np.where(codes < 0, len(self.ids), codes)
+
+
+@dataclass
+class Log:
+    """The rows of a log, column by role; a role that is not there is None."""
+
+    features: np.ndarray  # (n, p) float32
+    user: np.ndarray | None = None  # (n,) ids
+    item: np.ndarray | None = None  # (n,) ids
+    time: np.ndarray | None = None  # (n,) any sortable values
+    treatment: np.ndarray | None = None  # (n,) raw values
+    propensity: np.ndarray | None = None  # (n,) NaN where unknown
+    history: list | None = None  # of (n,) sequences
+
+    def __len__(self):
+        return len(self.features)
+
+
+class ColumnRoles:
+    """Split X into features and role columns.
+
+    Parameters
+    ----------
+    user, item, time, treatment, propensity : str, int or None
+        Column of X that plays the role: a name, or a position.
+    history : str, int, sequence of them, or None
+    towers : None, "prefix", or dict of str to prefix or list of columns
+        Groups of features; see :func:`tower_columns`.
+
+    Attributes
+    ----------
+    feature_columns_ : list
+        Names (positions for an array) of the columns that are features, in order.
+    towers_ : dict of str to list of int, or None
+        Positions among the features.
+    """
+
+    def __init__(self, towers=None, **roles):
+        self.towers, self.towers_ = towers, None
+        self.roles = {name: roles.get(name) for name in ROLES}
+        self.named = {k: v for k, v in self.roles.items() if v is not None}
+
+    @property
+    def histories(self):
+        """The columns named as history; the first holds items."""
+        named = self.roles["history"]
+        if named is None or isinstance(named, (str, int, np.integer)):
+            return [] if named is None else [named]
+        return list(named)
+
+    def _resolve(self, X):
+        names = list(getattr(X, "columns", []))
+        keys = names or list(range(np.shape(X)[1]))
+        resolved = {}
+        single = [(k, v) for k, v in self.named.items() if k != "history"]
+        single += [(("history", i), key) for i, key in enumerate(self.histories)]
+        for place, key in single:
+            role = place if isinstance(place, str) else place[0]
+            if isinstance(key, (int, np.integer)) and names and key not in names:
+                if not -len(names) <= key < len(names):
+                    raise ValueError(
+                        f"{role}={key} is out of range: X has {len(names)} columns."
+                    )
+                key = names[key]
+            if key in keys:
+                resolved[place] = key
+            elif not names and isinstance(key, (int, np.integer)) and -len(keys) <= key:
+                if key >= 0:
+                    raise ValueError(
+                        f"{role}={key} is out of range: X has {len(keys)} columns."
+                    )
+                resolved[place] = len(keys) + int(key)
+            elif names:
+                raise ValueError(
+                    f"{role}={key!r} is not a column of X. Its columns are {names}."
+                )
+            else:
+                raise ValueError(
+                    f"{role}={key!r} names a column, but X came as an array without "
+                    "column names. Pass a DataFrame, give the column's position, or "
+                    "keep names through a Pipeline with "
+                    '.set_output(transform="pandas").'
+                )
+        if len(set(map(str, resolved.values()))) < len(resolved):
+            raise ValueError(f"Two roles name the same column: {self.named}.")
+        return keys, resolved
+
+    def split(self, estimator, X, *, reset, y="no_validation"):
+        """Validate X for `estimator` and split it into a :class:`Log`.
+
+        Parameters
+        ----------
+        estimator : estimator
+            Gets ``n_features_in_`` and ``feature_names_in_`` where ``reset``.
+        X : array-like or frame of shape (n, p)
+        reset : bool
+
+        Returns
+        -------
+        Log
+        """
+        checks = dict(dtype=[np.float32, np.float64], force_writeable=True)
+        if not self.named and self.towers is None:
+            X = validate_data(estimator, X, reset=reset, **checks)
+            return Log(_to_float32(X))
+        if not hasattr(X, "columns") and not isinstance(X, np.ndarray):
+            X = np.asarray(X)
+        if np.ndim(X) != 2:
+            raise ValueError(f"Expected 2D array, got shape {np.shape(X)} instead.")
+        X = validate_data(estimator, X, reset=reset, skip_check_array=True)
+        keys, roles = self._resolve(X)
+        n_histories = len(self.histories)
+        taken = set(roles.values())
+        features = [key for key in keys if key not in taken]
+        if reset:
+            self.feature_columns_ = features
+            self.towers_ = tower_columns(self.towers, features)
+        if len(X) == 0:
+            raise ValueError("Found array with 0 sample(s): X is empty.")
+        if features:
+            part = X[:, features] if isinstance(X, np.ndarray) else X[features]
+            self._refuse_text(part, features)
+            finite = True if self.towers_ is None else "allow-nan"
+            part = check_array(
+                part,
+                estimator=estimator,
+                input_name="X",
+                ensure_all_finite=finite,
+                **checks,
+            )
+            part = _to_float32(part)
+            if self.towers_ is not None:
+                check_missing(part, features, self.towers_)
+        else:
+            part = np.zeros((len(X), 0), np.float32)
+        histories = [column(X, roles.pop(("history", i))) for i in range(n_histories)]
+        log = Log(part, **{role: column(X, key) for role, key in roles.items()})
+        log.history = histories or None
+        for role in ("user", "item"):
+            if role in roles:
+                setattr(log, role, as_ids(getattr(log, role), role))
+        return log
+
+    def _refuse_text(self, part, features):
+        for key in features:
+            values = column(part, key) if isinstance(key, str) else None
+            if values is not None and values.dtype.kind in "OUSTM":
+                try:
+                    values.astype(float)
+                except (TypeError, ValueError):
+                    raise ValueError(
+                        f"Column {key!r} holds {values[0]!r}, which is not a number. "
+                        "Name its role (user=, item=, time=, treatment=, propensity=, "
+                        "history=) or encode it first, for instance with OneHotEncoder."
+                    ) from None
+
+
+def _to_float32(X):
+    if X.dtype == np.float32:
+        return X
+    with np.errstate(over="ignore"):
+        X32 = X.astype(np.float32)
+    if np.isinf(X32).any():
+        row, col = np.argwhere(np.isinf(X32))[0]
+        raise ValueError(
+            f"X contains a value too large for float32: {float(X[row, col])!r} in row "
+            f"{row}, feature {col}. Scale it first."
+        )
+    return X32

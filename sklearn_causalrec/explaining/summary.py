@@ -1,0 +1,141 @@
+"""The report of a fitted `DoCalculusEffect`."""
+
+import numpy as np
+import pandas as pd
+
+from sklearn_causalrec._utils.tables import number
+from sklearn_causalrec.causal.checks.diagnostics import rows_to_overturn
+from sklearn_causalrec.causal.checks.risk import e_value, risk_ratio
+from sklearn_causalrec.explaining.report import Report
+
+IMBALANCE = 0.1  # standardised difference above which arms count as unlike
+
+
+def summarize(estimator, alpha=0.05):
+    """Query, graph, derivation, estimate, what was checked, what would overturn it.
+
+    Returns
+    -------
+    Report
+    """
+    treatments = ", ".join(map(str, estimator.treatment_names_))
+    outcome = estimator.outcome_name_
+    report = Report(f"Effect of {treatments} on {outcome}")
+    report.add("Query", _query(estimator, treatments, outcome))
+    report.add("Graph", _graph(estimator))
+    if estimator.derivation_ is not None:
+        report.add("Why it is identified", str(estimator.estimand_))
+        report.add("Why it is identified", str(estimator.derivation_))
+    report.add("Estimate", f"{estimator.method_}: {estimator.guarantee_}.")
+    report.add("Estimate", estimates(estimator, alpha))
+    if estimator.path_effects_ is not None:
+        report.add("Along paths", estimator.path_effects_.reset_index())
+    for line in _checks(estimator):
+        report.add("What was checked", line)
+    for line in _overturns(estimator, alpha):
+        report.add("What would overturn it", line)
+    return report
+
+
+def _query(estimator, treatments, outcome):
+    if not estimator.discrete_treatment_:
+        return f"E[{outcome} | do({treatments})], a curve over doses."
+    arms = ", ".join(map(str, estimator.arms_))
+    return f"E[{outcome} | do({treatments})] under the arms {arms}."
+
+
+def _graph(estimator):
+    if estimator.graph is None:
+        n = len(estimator.reader_.columns)
+        return (
+            f"None given: all {n} other columns are taken to be confounders measured "
+            "before the treatment. No latent common cause is allowed for."
+        )
+    text = str(estimator.graph_)
+    return text if len(text) < 600 else repr(estimator.graph_)
+
+
+def estimates(estimator, alpha=0.05):
+    """Effect of every arm against the first, or of a unit of dose: a frame."""
+    rows = {}
+    if estimator.discrete_treatment_:
+        first = estimator.arms_[0]
+        for arm in estimator.arms_[1:]:
+            mean = estimator.ate(T0=first, T1=arm)
+            low, high = estimator.ate_interval(alpha=alpha, T0=first, T1=arm)
+            rows[f"{arm} against {first}"] = float(mean), float(low), float(high)
+    elif hasattr(estimator.fitted_, "average_derivative"):
+        rows["average derivative"] = estimator.average_derivative(alpha)
+    else:
+        low, high = estimator.ate_interval(alpha=alpha)
+        rows["one unit more"] = float(estimator.ate()), float(low), float(high)
+    return pd.DataFrame.from_dict(
+        rows, orient="index", columns=["estimate", "low", "high"]
+    )
+
+
+def _checks(estimator):
+    found = estimator.diagnostics_
+    if "overlap" in found:
+        yield found["overlap"]
+    if "balance" in found:
+        frame = found["balance"]
+        before, after = frame["before"].abs().max(), frame["after"].abs().max()
+        worst = frame["after"].abs().idxmax()
+        verdict = "balanced" if after < IMBALANCE else "not balanced"
+        yield (
+            f"Balance: the largest standardised difference between arms is "
+            f"{number(before, 2)} before weighting and {number(after, 2)} after "
+            f"({worst}): {verdict} at {IMBALANCE}."
+        )
+    if "support" in found:
+        yield found["support"]
+    if "first_stage" in found:
+        yield found["first_stage"]
+    if "effective_sample_sizes" in found:
+        yield found["effective_sample_sizes"]
+    if "influential_rows" in found:
+        change = found["influential_rows"]["change"].iloc[0]
+        yield f"The most influential row moves the estimate by {number(change, 2)}."
+    yield "refute() tries placebo treatments, random causes, subsets, dummy outcomes."
+
+
+def _overturns(estimator, alpha):
+    if not estimator.discrete_treatment_ or estimator.scores_ is None:
+        return
+    second = estimator.arms_[1]
+    scores = estimator.scores_
+    effect = scores[:, 1] - scores[:, 0]
+    yield (
+        f"Leaving out the {rows_to_overturn(effect)} rows of {len(effect)} that speak "
+        "most for it would turn its sign."
+    )
+    if getattr(estimator, "outcomes_", None) is None:
+        yield (
+            "A latent common cause that the graph does not allow for. Bounds for it "
+            "are known under adjustment only."
+        )
+        return
+    found = estimator.fitted_.sensitivity(0, 1)
+    value = found.robustness_value()
+    limit = found.robustness_value(alpha=alpha)
+    yield (
+        "A latent common cause that explains "
+        f"{number(100 * value, 3)} % of the residual variance of the outcome and of "
+        f"the weights would bring the effect of {second} to zero, "
+        f"{number(100 * limit, 3)} % its interval; sensitivity() compares that with "
+        "observed covariates."
+    )
+    mean = estimator.fitted_.means.mean
+    if np.isin(estimator.fitted_.y, (0, 1)).all() and (mean[:2] > 0).all():
+        ratio = risk_ratio(scores[:, 0], scores[:, 1], alpha)
+        yield _e_value_line(ratio)
+
+
+def _e_value_line(ratio):
+    e = e_value(*ratio)
+    return (
+        f"E-value: a confounder tied to treatment and outcome by risk ratios of "
+        f"{number(e.estimate, 3)} each could explain the risk ratio of "
+        f"{number(ratio[0], 3)}; {number(e.limit, 3)} its interval."
+    )

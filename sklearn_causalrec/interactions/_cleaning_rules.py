@@ -1,0 +1,108 @@
+"""What the rules of clean_log compute: spellings, outliers, bursts."""
+
+import unicodedata
+
+import numpy as np
+import pandas as pd
+
+from sklearn_causalrec.encoding.times import PastIndex
+
+# The least scale of log counts: where nearly all users are alike, 6 of them are still a
+# factor of 6, so that ordinary eager users stay.
+_MIN_SCALE = 0.3
+BOT_FROM = 30  # events of a user, below which nobody is a bot
+BURST_FROM = 10  # events in a window, below which there is no burst
+
+
+def spelling_key(values):
+    """What ids have in common that differ only by case or spaces; None where empty."""
+
+    def key(value):
+        text = unicodedata.normalize("NFKC", str(value))
+        return " ".join(text.split()).casefold() or None
+
+    unique = pd.unique(pd.Series(values).dropna())
+    keys = {value: key(value) for value in unique}
+    return pd.Series(values).map(keys)
+
+
+def unify_spelling(values, reference=None):
+    """Ids in one spelling: the reference's, else the most frequent one.
+
+    Parameters
+    ----------
+    values : Series
+        Numbers stay as they are; empty text becomes missing.
+    reference : array-like, optional
+        Ids as they should be spelt.
+
+    Returns
+    -------
+    Series
+    """
+    if values.dtype.kind in "fiub":
+        return values
+    keys = spelling_key(values)
+    # value_counts puts the most frequent first, ties in order of appearance.
+    spellings = values.value_counts(sort=True).index.to_series()
+    right = spellings.groupby(spelling_key(spellings)).first()
+    if reference is not None:
+        given = pd.Series(pd.unique(pd.Series(reference).dropna()))
+        given = given.groupby(spelling_key(given)).first()
+        right = given.combine_first(right)
+    return keys.map(right)
+
+
+def robust_limit(counts, n_mads, at_least):
+    """Counts above this are outliers: exp(median + n_mads * scale) of log counts.
+
+    The scale is 1.4826 times the median absolute deviation, and 0.3 at least.
+    """
+    if len(counts) == 0:
+        return at_least
+    logs = np.log(np.asarray(counts, dtype=float))
+    middle = np.median(logs)
+    scale = max(1.4826 * np.median(np.abs(logs - middle)), _MIN_SCALE)
+    return max(float(np.exp(middle + n_mads * scale)), at_least)
+
+
+def busy_windows(users, times, window):
+    """Events of the same user in the window that ends with each event.
+
+    Returns
+    -------
+    found : callable
+        ``found(limit)``: which rows lie in any window of more than `limit` events.
+    counts : ndarray of shape (n,)
+    """
+    groups, times = pd.factorize(users)[0], times.to_numpy()
+    past = PastIndex(groups, times)
+    order = past.order
+    start = past.before(groups[order], times[order] - window)[1]
+    end = past.before(groups[order], times[order], or_at=True)[1]
+
+    def found(limit):
+        busy = end - start > limit
+        edges = np.bincount(start[busy], minlength=len(order) + 1)
+        edges -= np.bincount(end[busy], minlength=len(order) + 1)
+        inside = np.empty(len(order), dtype=bool)
+        inside[order] = edges.cumsum()[:-1] > 0
+        return inside
+
+    return found, end - start
+
+
+def comparable(values):
+    """Vectors and other unhashable cells by their repr, so that rows compare."""
+    if values.dtype != object:
+        return values
+    return values.map(lambda v: v if isinstance(v, str) or v is None else repr(v))
+
+
+def outside(values, low, high):
+    found = np.zeros(len(values), dtype=bool)
+    if low is not None:
+        found |= (values < low).to_numpy()
+    if high is not None:
+        found |= (values > high).to_numpy()
+    return found

@@ -1,0 +1,1 @@
+"""Values of policies from the log of another policy."""

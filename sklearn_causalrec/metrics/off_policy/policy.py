@@ -1,0 +1,294 @@
+"""What a policy would earn, from the log of another."""
+
+import numpy as np
+import pandas as pd
+from scipy.stats import norm
+from sklearn.base import clone
+from sklearn.model_selection import KFold
+from sklearn.utils import check_random_state
+
+from sklearn_causalrec._utils.unwrap import is_policy, unwrap
+from sklearn_causalrec.encoding.metric_checks import choice, column, probability
+from sklearn_causalrec.metrics.off_policy.estimators import (
+    ESTIMATORS,
+    clipped,
+    default_parameter,
+    parameter_grid,
+    round_values,
+    slope,
+    summarise,
+)
+from sklearn_causalrec.metrics.policies import recommender_policy
+
+
+def action_codes(action, actions):
+    """Position of every action among the columns of the policy."""
+    actions = pd.Index(np.asarray(actions))
+    codes = actions.get_indexer(pd.Index(np.asarray(action)))
+    if (codes < 0).any():
+        unknown = np.asarray(action)[codes < 0].tolist()[0]
+        raise ValueError(
+            f"action holds {unknown!r}, which is not one of the {len(actions)} actions "
+            "of the policy's columns. Name these by actions=."
+        )
+    return codes
+
+
+def cross_fit_outcomes(y, codes, n_actions, X=None, model=None, *, cv=5, rng=0):
+    """Expected reward of every action in every row, by models that haven't seen it.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n,)
+    codes : ndarray of int, shape (n,)
+        Action taken.
+    n_actions : int
+    X : array-like of shape (n, p), optional
+        Context. Without it, or without a model, the actions' means, pulled to the
+        overall mean as by ten rows of it.
+    model : regressor, optional
+        Fitted on the columns of X and one more for each action.
+    cv : int, default=5
+    rng : int or RandomState
+
+    Returns
+    -------
+    ndarray of shape (n, n_actions)
+    """
+    outcomes = np.empty((len(y), n_actions))
+    folds = KFold(min(cv, len(y)), shuffle=True, random_state=rng)
+    one_hot = np.eye(n_actions)
+    for train, test in folds.split(y):
+        if model is None or X is None:
+            rows = np.bincount(codes[train], minlength=n_actions)
+            total = np.bincount(codes[train], y[train], minlength=n_actions)
+            outcomes[test] = (total + 10 * y[train].mean()) / (rows + 10)
+            continue
+        context = np.asarray(X, float)
+        fitted = clone(model).fit(
+            np.column_stack([context[train], one_hot[codes[train]]]), y[train]
+        )
+        for action in range(n_actions):
+            chosen = np.tile(one_hot[action], (len(test), 1))
+            outcomes[test, action] = fitted.predict(
+                np.column_stack([context[test], chosen])
+            )
+    return outcomes
+
+
+def policy_value(
+    y,
+    action,
+    policy,
+    *,
+    propensity,
+    X=None,
+    actions=None,
+    outcome=None,
+    estimator="dr",
+    estimators=None,
+    clip=None,
+    parameters=None,
+    interval="normal",
+    alpha=0.05,
+    bounds=None,
+    n_bootstrap=1000,
+    random_state=0,
+):
+    r"""What a policy would earn a row, from logged bandit feedback.
+
+    Parameters
+    ----------
+    y : array-like of shape (n,)
+        Reward of the action taken.
+    action : array-like of shape (n,)
+        Action taken.
+    policy : array-like of shape (n_actions,) or (n, n_actions), or fitted recommender
+        Probabilities of all actions under the policy to be judged, or an estimator,
+        whose best action by predicted outcome is taken, or the action that a
+        :class:`~sklearn_causalrec.CounterfactualPolicy` draws
+        (:func:`~sklearn_causalrec.metrics.recommender_policy`; needs X).
+    propensity : array-like of shape (n,)
+        Probability with which the action taken was chosen.
+    X : array-like of shape (n, p), optional
+        Context, for an estimator as policy or as outcome.
+    actions : array-like of shape (n_actions,), optional
+        The actions, in the order of the columns. None: 0, 1, ... for probabilities;
+        the sorted actions of the log for an estimator, and the arms of a policy.
+    outcome : array-like of shape (n, n_actions) or regressor, optional
+        Expected reward of every action, from a model that hasn't seen the rows; or a
+        regressor, cross-fitted on X and the action. None: the cross-fitted means of
+        the actions.
+    estimator : str, default="dr"
+        Whose value and interval are the result's:
+
+        - "dm": mean of the model (biased as the model is);
+        - "ips", "snips": weights policy / propensity, the latter divided by their mean;
+        - "dr", "sndr": model plus weighted rest;
+        - "switch_dr": the model alone where weights exceed the parameter;
+        - "dr_os": weights shrunk to :math:`\lambda w / (w^2 + \lambda)`;
+        - "sg_ips", "sg_dr": weights :math:`w / (1 - \lambda + \lambda w)`.
+    estimators : list of str, optional
+        Those in the table. None: all.
+    clip : float, "slope" or None, default=None
+        Largest weight of ips, snips, dr and sndr. "slope": chosen by
+        :func:`~sklearn_causalrec.metrics.slope` for each estimator, and so are
+        the parameters of the others. The choice stays within the interval of the
+        least bent weights, and that is the interval given: the log doesn't refute the
+        chosen estimate, but its bias is unknown. None: no clipping, and the others'
+        parameters as stated in Notes.
+    parameters : dict of str to float, optional
+        Parameters of estimators by name, instead of the stated ones: the largest
+        weight of ips, snips, dr and sndr, tau of switch_dr, lambda of the others.
+    interval : {"normal", "bootstrap", "bernstein", "sequence"}, default="normal"
+        "bernstein" holds for any number of rows if `bounds` are what the estimator's
+        rows can be at most (else it takes those seen, and is approximate).
+        "sequence" holds at any time, if rows are in their order
+        (:func:`~sklearn_causalrec.metrics.confidence_sequence`).
+    alpha : float, default=0.05
+    bounds : tuple of float, optional
+        For "bernstein".
+    n_bootstrap : int, default=1000
+    random_state : int, RandomState or None, default=0
+
+    Returns
+    -------
+    PolicyValue
+
+    Raises
+    ------
+    ValueError
+        If an array doesn't fit, rows of the policy don't sum to 1, a propensity is
+        missing or no probability, or the policy takes no action that was logged.
+
+    Notes
+    -----
+    "ips" and "dr" are unbiased where the propensities are right and the policy takes
+    only actions that could be logged; "dr" also where the model is. The others trade
+    bias for variance, and the interval of "dm" takes its model for the truth.
+    Without "slope", switch_dr switches at :math:`\sqrt n`, dr_os has
+    :math:`\lambda = n \sqrt{\overline{w^2}}` (both vanish as n grows) and the
+    sub-Gaussian ones :math:`\lambda = \sqrt{2 \log 20 / (3 n \overline{w^2})}`.
+
+    References
+    ----------
+    .. [1] Dudik, M., Langford, J. and Li, L. (2011). "Doubly robust policy evaluation
+       and learning." ICML.
+    .. [2] Swaminathan, A. and Joachims, T. (2015). "The self-normalized estimator for
+       counterfactual learning." NeurIPS.
+    .. [3] Wang, Y., Agarwal, A. and Dudik, M. (2017). "Optimal and adaptive off-policy
+       evaluation in contextual bandits." ICML.
+    .. [4] Su, Y., Dimakopoulou, M., Krishnamurthy, A. and Dudik, M. (2020). "Doubly
+       robust off-policy evaluation with shrinkage." ICML.
+    .. [5] Metelli, A., Russo, A. and Restelli, M. (2021). "Subgaussian and
+       differentiable importance sampling for off-policy evaluation and learning."
+       NeurIPS.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_causalrec.metrics import policy_value
+    >>> rng = np.random.default_rng(0)
+    >>> action = rng.integers(0, 2, size=4000)  # logged at random
+    >>> y = rng.binomial(1, np.where(action == 1, 0.3, 0.1))
+    >>> always_1 = policy_value(y, action, [0, 1], propensity=np.full(4000, 0.5))
+    >>> low, high = always_1.interval
+    >>> bool(low < 0.3 < high), round(always_1.effective_sample_size / 4000, 1)
+    (True, 0.5)
+    """
+    y = column(y, "y")
+    n = len(y)
+    if propensity is None:
+        raise ValueError(
+            "propensity is missing: the probability with which the action taken was "
+            "chosen is what an off-policy value rests on."
+        )
+    taken = probability(propensity, "propensity", n)
+    if hasattr(policy, "predict"):
+        if X is None:
+            raise ValueError("An estimator as policy needs the rows: pass X=.")
+        if actions is None:
+            actions = np.unique(np.asarray(action))
+            learner = unwrap(policy)[1]
+            if is_policy(learner):
+                actions = np.union1d(actions, learner.arms_)
+        policy = recommender_policy(policy, X, actions)
+    policy = _check_policy(policy, n)
+    n_actions = policy.shape[1]
+    codes = action_codes(action, range(n_actions) if actions is None else actions)
+    if len(codes) != n:
+        raise ValueError(f"action has {len(codes)} values, and there are {n} rows.")
+
+    rows, rng = np.arange(n), check_random_state(random_state)
+    weight = policy[rows, codes] / taken
+    if not weight.any():
+        raise ValueError(
+            "The policy never takes an action that was logged: all its weights are 0, "
+            "and the log says nothing of it."
+        )
+    if outcome is None or hasattr(outcome, "fit"):
+        if outcome is not None and X is None:
+            raise ValueError("A regressor as outcome needs the context: pass X=.")
+        outcome = cross_fit_outcomes(y, codes, n_actions, X, outcome, rng=rng)
+    outcome = np.asarray(outcome, float)
+    if outcome.shape != policy.shape:
+        raise ValueError(
+            f"outcome has the shape {outcome.shape} and the policy {policy.shape}."
+        )
+    base, factual = (policy * outcome).sum(axis=1), outcome[rows, codes]
+    names = list(ESTIMATORS) if estimators is None else list(estimators)
+    rounds = {}
+    for name in dict.fromkeys([*names, estimator]):
+        choice(name, "estimator", ESTIMATORS)
+        parts = (name, y, weight, base, factual)
+        rounds[name] = _choose(parts, clip, (parameters or {}).get(name), alpha)
+    return summarise(
+        rounds, y, weight, estimator, interval, alpha, bounds, n_bootstrap, rng
+    )
+
+
+def _choose(parts, clip, parameter, alpha):
+    """Rows of an estimator with the parameter asked for, chosen, or stated."""
+    name, weight = parts[0], parts[2]
+    if name == "dm":
+        return round_values(*parts, np.nan)
+    if parameter is not None:
+        return round_values(*parts, parameter)
+    if isinstance(clip, str):
+        choice(clip, "clip", {"slope"})
+        tried = [round_values(*parts, value) for value in parameter_grid(name, weight)]
+        root = np.sqrt(len(weight))
+        scores = [(r.estimate(), r.influence().std(ddof=1) / root) for r in tried]
+        chosen = slope(scores, alpha=alpha)
+        reach = norm.isf(alpha / 2) * scores[0][1]
+        while abs(scores[chosen][0] - scores[0][0]) > reach:
+            chosen -= 1
+        if chosen > 0:
+            tried[chosen].unbent = tried[0]
+        return tried[chosen]
+    parameter = default_parameter(name, weight)
+    if clip is not None and ESTIMATORS[name][0] is clipped:
+        if clip <= 0:
+            raise ValueError(f"clip is {clip!r}: the largest weight is above 0.")
+        parameter = clip
+    return round_values(*parts, parameter)
+
+
+def _check_policy(policy, n):
+    policy = np.asarray(policy, float)
+    if policy.ndim == 1:
+        policy = np.tile(policy, (n, 1))
+    if policy.ndim != 2 or len(policy) != n:
+        raise ValueError(
+            f"policy has the shape {policy.shape}: a row of probabilities, or one for "
+            f"each of the {n} rows, is needed."
+        )
+    wrong = ~((policy >= 0) & (policy <= 1)).all(axis=1)
+    wrong |= abs(policy.sum(axis=1) - 1) > 1e-6
+    if wrong.any():
+        row = int(wrong.argmax())
+        raise ValueError(
+            f"policy is {policy[row][:5].tolist()} in row {row}: probabilities that "
+            "sum to 1 are needed."
+        )
+    return policy

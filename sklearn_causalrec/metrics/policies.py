@@ -1,0 +1,102 @@
+"""A fitted recommender as a policy: probabilities of actions."""
+
+import numpy as np
+import pandas as pd
+from scipy.special import softmax
+
+from sklearn_causalrec._utils.unwrap import is_policy, unwrap
+from sklearn_causalrec.encoding.checks import arm_codes
+
+
+def _outcome(fitted, X, **arm):
+    if hasattr(fitted, "predict_proba"):
+        return fitted.predict_proba(X, **arm)[:, 1]
+    return fitted.predict(X, **arm)
+
+
+def _of_policy(policy, X, actions):
+    """Probabilities of a fitted policy for the actions, in their order."""
+    chosen = policy.predict_proba(X)
+    known = np.isin(actions, policy.arms_)
+    missing = policy.arms_[~np.isin(policy.arms_, actions)]
+    if len(missing):
+        raise ValueError(
+            f"The policy chooses {missing.tolist()[0]!r} too, which is not one of the "
+            f"actions {actions[:5].tolist()}: name all of its arms_."
+        )
+    columns = np.zeros((len(chosen), len(actions)))
+    columns[:, known] = chosen[:, arm_codes(actions[known], policy.arms_)]
+    return columns
+
+
+def recommender_policy(fitted, X, actions, *, temperature=0.0):
+    """Probabilities with which a fitted recommender would choose each action.
+
+    Parameters
+    ----------
+    fitted : estimator, Pipeline or search, fitted
+        Its prediction is the expected outcome. Actions are its treatment arms, or,
+        where it has a column `item` named and they are no arms, items. Or a
+        :class:`~sklearn_causalrec.CounterfactualPolicy`, which has probabilities of
+        its own; other actions than its arms have none.
+    X : array-like or frame of shape (n, p)
+        Contexts, as they enter the pipeline. Where actions are items, their column is
+        overwritten, and features of items must not be in X.
+    actions : array-like of shape (n_actions,)
+    temperature : float, default=0.0
+        0: the best action, ties shared equally; else the softmax of the predicted
+        outcomes divided by it. A policy has none.
+
+    Returns
+    -------
+    ndarray of shape (n, n_actions)
+
+    Raises
+    ------
+    ValueError
+        If the actions are neither arms nor items of the estimator, or lack an arm of
+        a policy.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_causalrec import CausalDNNRecommender
+    >>> from sklearn_causalrec.metrics import recommender_policy
+    >>> rng = np.random.default_rng(0)
+    >>> X, t = rng.normal(size=(400, 2)), rng.integers(0, 2, 400)
+    >>> y = t * np.sign(X[:, 0])
+    >>> model = CausalDNNRecommender(effect_learner="t", random_state=0)
+    >>> model = model.fit(X, y, treatment=t)
+    >>> recommender_policy(model, [[3.0, 0.0], [-3.0, 0.0]], actions=[0, 1])
+    array([[0., 1.],
+           [1., 0.]])
+    """
+    transform, estimator = unwrap(fitted)
+    actions = np.asarray(actions)
+    if temperature < 0:
+        raise ValueError(f"temperature is {temperature!r}: 0 or more.")
+    if is_policy(estimator):
+        if temperature > 0:
+            raise ValueError(
+                f"temperature is {temperature!r}, and {type(estimator).__name__} has "
+                "probabilities of its own: leave it 0."
+            )
+        return _of_policy(estimator, transform(X), actions)
+    arms = np.asarray(getattr(estimator, "arms_", []))
+    item = getattr(estimator, "item", None)
+    if len(arms) > 1 and np.isin(actions, arms).all():
+        rows = transform(X)
+        outcome = [_outcome(estimator, rows, treatment=a) for a in actions.tolist()]
+    elif item is not None and isinstance(X, pd.DataFrame) and item in X.columns:
+        outcome = [_outcome(fitted, X.assign(**{item: a})) for a in actions.tolist()]
+    else:
+        raise ValueError(
+            f"The actions {actions[:5].tolist()} are no arms of the estimator, whose "
+            f"arms are {arms.tolist()}, and no items of a frame X: its item column is "
+            f"{item!r}."
+        )
+    outcome = np.column_stack(outcome)
+    if temperature > 0:
+        return softmax(outcome / temperature, axis=1)
+    best = outcome == outcome.max(axis=1, keepdims=True)
+    return best / best.sum(axis=1, keepdims=True)

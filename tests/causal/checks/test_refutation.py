@@ -1,0 +1,367 @@
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+from scipy import stats
+from sklearn.base import BaseEstimator
+from sklearn.exceptions import NotFittedError
+
+from sklearn_causalrec import CausalGraph
+from sklearn_causalrec.causal.checks import refuters
+from sklearn_causalrec.causal.checks.refutation import negative_control, refute
+from sklearn_causalrec.causal.checks.refuters import centred_p_value
+
+
+class Ols(BaseEstimator):
+    """Effect by least squares, with faults to switch on."""
+
+    def __init__(
+        self,
+        treatment="t",
+        graph=None,
+        adjustment_set=None,
+        bias=0.0,
+        scale=1.0,
+        jitter=0.0,
+        random_state=None,
+    ):
+        self.treatment = treatment
+        self.graph = graph
+        self.adjustment_set = adjustment_set
+        self.bias = bias
+        self.scale = scale
+        self.jitter = jitter
+        self.random_state = random_state
+
+    def fit(self, X, y, treatment=None):
+        self.columns_ = list(X.columns)
+        named = [self.treatment] if isinstance(self.treatment, str) else self.treatment
+        self.outcome_name_ = getattr(y, "name", None) or "y"
+        self.treatment_names_ = tuple(named or ("t",))
+        self.graph_ = self.graph
+        if self.graph is not None:
+            sets = self.graph.adjustment_sets("y", named, kind="optimal")
+            self.adjustment_set_ = next(sets)
+            if self.adjustment_set is not None:
+                self.adjustment_set_ = frozenset(self.adjustment_set)
+            Z = X[sorted(self.adjustment_set_)]
+        else:
+            Z = X.drop(columns=[] if treatment is not None else named)
+        T = X[named] if treatment is None else treatment
+        A = np.column_stack([np.asarray(T, float), np.ones(len(X)), Z])
+        y = np.asarray(y, float)
+        coef = np.linalg.lstsq(A, y, rcond=None)[0]
+        rest = y - A @ coef
+        error = np.linalg.inv(A.T @ A)[0, 0] * (rest @ rest) / (len(A) - A.shape[1])
+        noise = np.random.default_rng(self.random_state).normal()
+        self.effect_ = coef[0] + self.bias + self.jitter * noise
+        self.error_ = self.scale * np.sqrt(error)
+        return self
+
+    def ate(self, X=None, T0=0, T1=1):
+        return (T1 - T0) * self.effect_
+
+    def ate_interval(self, X=None, alpha=0.05, T0=0, T1=1):
+        half = stats.norm.ppf(1 - alpha / 2) * self.error_ * abs(T1 - T0)
+        return self.ate(T0=T0, T1=T1) - half, self.ate(T0=T0, T1=T1) + half
+
+
+def _log(seed, n=300, hidden=0.0):
+    rng = np.random.default_rng([4, seed])
+    z, u = rng.normal(size=(2, n))
+    t = (0.7 * z + hidden * u + rng.normal(size=n) > 0).astype(float)
+    y = z + t + hidden * u + rng.normal(size=n)
+    X = pd.DataFrame({"z": z, "t": t})
+    return X, pd.Series(y, name="y"), z + hidden * u + rng.normal(size=n)
+
+
+def _refuted(seed=0, methods=("placebo", "dummy_outcome"), hidden=0.0, **faults):
+    X, y, _ = _log(seed, hidden=hidden)
+    fitted = Ols(**faults).fit(X, y)
+    return refute(fitted, X, y, methods=methods, random_state=seed)
+
+
+# -- the tests behind the verdicts ---------------------------------------------------
+
+
+def test_p_value_is_students():
+    values = np.array([0.3, -0.1, 0.5, 0.2, 0.4])
+    expected = stats.ttest_1samp(values, 0).pvalue
+    assert centred_p_value(values) == pytest.approx(expected)
+    assert centred_p_value(values, 0.1) > expected
+    assert centred_p_value(values, 10.0) == pytest.approx(1)
+    assert centred_p_value([2.0, 2, 2]) == 0
+    assert centred_p_value([0.0, 0, 0]) == 1
+    assert centred_p_value([2.0, 2, 2], 3.0) == 1
+
+
+def test_p_value_within_the_tolerance_is_conservative():
+    """At the edge of what is tolerated, 5 % are rejected; inside, fewer."""
+    rng = np.random.default_rng(0)
+    samples = rng.normal(size=(1500, 20))
+    at_edge = np.mean([centred_p_value(s + 0.5, 0.5) < 0.05 for s in samples])
+    inside = np.mean([centred_p_value(s + 0.2, 0.5) < 0.05 for s in samples])
+    assert at_edge == pytest.approx(0.05, abs=0.02)
+    assert inside < 0.02
+
+
+def test_spread_of_subsets_is_what_the_standard_error_implies():
+    """Means of subsets without replacement: the chi-square test holds its level."""
+    rng = np.random.default_rng(0)
+    rejected, narrow = [], []
+    for _ in range(300):
+        y = rng.exponential(size=200)
+        means = [rng.choice(y, 160, replace=False).mean() for _ in range(20)]
+        error = y.std() / np.sqrt(200)
+        base = np.full(20, y.mean())
+        rejected.append(refuters._same_spread(np.array(means), base, error) < 0.05)
+        narrow.append(refuters._same_spread(np.array(means), base, error / 2) < 0.05)
+    assert np.mean(rejected) == pytest.approx(0.05, abs=0.035)
+    assert np.mean(narrow) > 0.95
+
+
+# -- a sound estimator passes, faults are found --------------------------------------
+
+
+def test_level_over_many_logs():
+    """Of a right estimator each method rejects about one log in twenty."""
+    methods = ("placebo", "dummy_outcome", "random_common_cause", "subset")
+    p = pd.DataFrame(
+        {seed: _refuted(seed, methods).results["p_value"] for seed in range(24)}
+    ).T
+    assert ((p < 0.05).mean() <= 0.17).all()
+    assert p.min().min() > 0.0005
+
+
+def test_a_biased_machine_is_found():
+    found = _refuted(bias=0.3)
+    assert found.results["verdict"].tolist() == ["fails", "fails"]
+    assert not found.passed
+    assert str(found).startswith("The estimate is in doubt: placebo, dummy_outcome.")
+    assert found.refits["placebo"]["estimate"].mean() == pytest.approx(0.3, abs=0.1)
+
+
+def test_too_narrow_an_interval_is_found():
+    found = _refuted(methods=("placebo", "subset"), scale=0.3)
+    assert found.results["verdict"].tolist() == ["fails", "fails"]
+    # The estimates themselves are centred where they should be.
+    assert abs(found.results.loc["placebo", "refuted"]) < 0.1
+
+
+def test_randomness_of_the_estimator_is_no_change():
+    """Its luck moves the original estimate against all refits alike."""
+    methods = ("random_common_cause", "subset")
+    p = [
+        _refuted(seed, methods, jitter=0.3, random_state=seed).results["p_value"]
+        for seed in range(10)
+    ]
+    assert (pd.DataFrame(p) < 0.05).to_numpy().mean() < 0.2
+
+
+def test_change_by_an_irrelevant_covariate_is_found():
+    class Counting(Ols):
+        def fit(self, X, y, treatment=None):
+            super().fit(X, y, treatment)
+            self.effect_ += 0.2 * X.shape[1]
+            return self
+
+    X, y, _ = _log(0)
+    found = refute(
+        Counting().fit(X, y), X, y, methods="random_common_cause", random_state=0
+    )
+    assert found.results.loc["random_common_cause", "verdict"] == "fails"
+
+
+def test_an_estimate_that_goes_with_the_number_of_rows_is_found():
+    class Shrunken(Ols):
+        def fit(self, X, y, treatment=None):
+            super().fit(X, y, treatment)
+            self.effect_ -= 120 / len(X)
+            return self
+
+    X, y, _ = _log(0)
+    found = refute(Shrunken().fit(X, y), X, y, methods="subset", random_state=0)
+    assert found.results.loc["subset", "verdict"] == "fails"
+    # It is the level that moved (by 120/240 - 120/300 = 0.1), not the spread.
+    table = found.refits["subset"]
+    assert (table["base"] - table["estimate"]).mean() == pytest.approx(0.1, abs=0.04)
+    assert table["estimate"].std() < 0.1
+
+
+def test_hidden_confounding_is_seen_by_the_negative_control_only():
+    X, y, before = _log(1, n=2000, hidden=1.0)
+    fitted = Ols().fit(X, y)
+    assert fitted.ate() > 1.3
+    assert refute(fitted, X, y, random_state=0).passed
+    found = negative_control(fitted, X, {"before": before})
+    assert found.results.loc["before", "verdict"] == "fails"
+    row = found.results.loc["before"]
+    assert 0 < row["low"] < row["refuted"] < row["high"]
+    error = (row["high"] - row["low"]) / 2 / stats.norm.ppf(0.975)
+    assert row["p_value"] == pytest.approx(2 * stats.norm.sf(row["refuted"] / error))
+
+    X, y, before = _log(1, n=2000)
+    fitted = Ols().fit(X, y)
+    found = negative_control(fitted, X.assign(before=before), "before")
+    assert found.passed
+    assert found.results.loc["before", "estimate"] == fitted.ate()
+
+
+def test_confounded_placebo_sees_an_adjustment_too_stiff():
+    rng = np.random.default_rng(0)
+    z = rng.normal(size=3000)
+    t = rng.binomial(1, 1 / (1 + np.exp(-1.5 * (z**2 - 1))))
+    y = pd.Series(2 * z**2 + rng.normal(size=3000), name="y")
+    X = pd.DataFrame({"z": z, "t": t, "city": np.where(z > 0, "a", "b")})
+    stiff = Ols().fit(X[["z", "t"]], y)
+    found = refute(
+        stiff, X[["z", "t"]], y, methods="confounded_placebo", random_state=0
+    )
+    assert found.results["verdict"].tolist() == ["fails"]
+    X = X.assign(z=z**2).drop(columns="city")
+    right = Ols().fit(X, y)
+    found = refute(right, X, y, methods="confounded_placebo", random_state=0)
+    assert found.results["verdict"].tolist() == ["passes"]
+    assert found.results["refuted"].abs().max() < 0.2
+
+    with pytest.raises(ValueError, match=r"a few arms, got 3000 distinct values"):
+        X = X.assign(t=rng.normal(size=3000))
+        refute(Ols().fit(X, y), X, y, methods="confounded_placebo")
+
+
+# -- what the refitted clones are given ----------------------------------------------
+
+
+class Spy(Ols):
+    seen = []
+
+    def fit(self, X, y, treatment=None):
+        Spy.seen.append((X, y, treatment, self.graph, self.get_params()))
+        return super().fit(X, y, treatment)
+
+
+def _spied(method, passed=False, **params):
+    X, y, _ = _log(3)
+    t = X["t"].rename("t")
+    if passed:
+        X = X[["z"]]
+    fitted = Spy(**params).fit(X, y, t if passed else None)
+    Spy.seen = []
+    refute(
+        *(fitted, X, y, t if passed else None),
+        methods=method,
+        n_simulations=3,
+        random_state=0,
+    )
+    return X, y, t, Spy.seen[-3:]
+
+
+@pytest.mark.parametrize("passed", [False, True])
+def test_placebo_permutes_the_treatment_alone(passed):
+    X, y, t, seen = _spied("placebo", passed)
+    for Xs, ys, ts, _, _ in seen:
+        moved = ts if passed else Xs["t"]
+        assert sorted(moved) == sorted(t) and not np.array_equal(moved, t)
+        pd.testing.assert_series_equal(Xs["z"], X["z"])
+        pd.testing.assert_series_equal(ys, y)
+    first, second = (s[2] if passed else s[0]["t"] for s in seen[:2])
+    assert not np.array_equal(first, second)
+
+
+def test_dummy_outcome_permutes_the_outcome_alone():
+    X, y, _, seen = _spied("dummy_outcome")
+    for Xs, ys, _, _, _ in seen:
+        pd.testing.assert_frame_equal(Xs, X)
+        assert ys.name == "y" and ys.index.equals(y.index)
+        assert sorted(ys) == sorted(y) and not ys.equals(y)
+
+
+def test_subset_keeps_rows_together():
+    X, y, _, seen = _spied("subset")
+    for Xs, ys, _, _, _ in seen:
+        assert len(Xs) == 240 and Xs.index.is_unique
+        pd.testing.assert_frame_equal(Xs, X.loc[Xs.index])
+        pd.testing.assert_series_equal(ys, y.loc[Xs.index])
+
+
+def test_common_cause_enters_the_graph():
+    graph = CausalGraph("z -> t -> y; z -> y")
+    X, _, _, seen = _spied("random_common_cause", graph=graph, adjustment_set=["z"])
+    for Xs, _, _, changed, params in seen:
+        pd.testing.assert_frame_equal(Xs[["z", "t"]], X)
+        assert abs(np.corrcoef(Xs["random_common_cause"], Xs["z"])[0, 1]) < 0.3
+        assert changed == CausalGraph(
+            "z -> t -> y; z -> y; random_common_cause -> t; random_common_cause -> y"
+        )
+        assert params["adjustment_set"] == ["z", "random_common_cause"]
+
+
+def test_results_are_reproducible_and_the_estimator_is_left_alone():
+    X, y, _ = _log(0)
+    fitted = Ols(jitter=0.1, random_state=3).fit(X, y)
+    before = vars(fitted).copy()
+    first = refute(fitted, X, y, random_state=7, n_jobs=2)
+    second = refute(fitted, X, y, random_state=7)
+    pd.testing.assert_frame_equal(first.results, second.results)
+    assert vars(fitted) == before
+    again = refute(fitted, pl.from_pandas(X), y.to_numpy(), random_state=7)
+    np.testing.assert_allclose(again.results["p_value"], first.results["p_value"])
+
+
+# -- presentation and errors ---------------------------------------------------------
+
+
+def test_text_and_html():
+    found = _refuted()
+    text = str(found)
+    assert text == repr(found)
+    assert text.startswith("None of 2 attempts refutes the estimate.")
+    assert max(map(len, text.split("\n"))) <= 88
+    assert "dummy_outcome" in found._repr_html_()
+    assert list(found.to_frame()) == [
+        *("expected", "estimate", "refuted", "p_value", "adjusted", "verdict")
+    ]
+
+
+def test_a_refit_that_raises_is_told():
+    class Fragile(Ols):
+        def fit(self, X, y, treatment=None):
+            if len(X) < 300:
+                raise ValueError("stratum a=1 has no treated rows")
+            return super().fit(X, y, treatment)
+
+    X, y, _ = _log(0)
+    methods = ("placebo", "subset")
+    found = refute(Fragile().fit(X, y), X, y, methods=methods, random_state=0)
+    assert found.results.loc["placebo", "verdict"] == "passes"
+    assert found.results.loc["subset", "verdict"] == (
+        "no verdict: stratum a=1 has no treated rows"
+    )
+    assert "Not to be had: subset." in str(found)
+    assert found.passed
+
+
+def test_progress(capsys):
+    X, y, _ = _log(0)
+    refute(Ols().fit(X, y), X, y, methods="placebo", n_simulations=3, verbose=1)
+    assert "refute: 100%" in capsys.readouterr().err
+
+
+def test_bad_input():
+    X, y, before = _log(0)
+    fitted = Ols().fit(X, y)
+    with pytest.raises(ValueError, match=r"methods must be among .* got \['magic'\]"):
+        refute(fitted, X, y, methods=("placebo", "magic"))
+    with pytest.raises(ValueError, match="at least 3, got 2"):
+        refute(fitted, X, y, n_simulations=2)
+    with pytest.raises(NotFittedError):
+        refute(Ols(), X, y)
+    with pytest.raises(ValueError, match=r"which is 't', or pass treatment=\."):
+        refute(fitted, X[["z"]], y)
+    with pytest.raises(ValueError, match=r"no columns \['w'\]: it has \['z', 't'\]"):
+        negative_control(fitted, X, "w")
+    with pytest.raises(ValueError, match=r"must have the shape \(300,\), got \(299,\)"):
+        negative_control(fitted, X, {"before": before[1:]})
+    graph = CausalGraph("z -> t -> y; z -> y")
+    with pytest.raises(ValueError, match="'z' is adjusted for"):
+        negative_control(Ols(graph=graph).fit(X, y), X, "z")

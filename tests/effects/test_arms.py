@@ -1,0 +1,65 @@
+"""Effects between arms: the bookkeeping around the stacked effects, in closed form."""
+
+import numpy as np
+import pytest
+
+from sklearn_causalrec.effects import arms as arm_effects
+from sklearn_causalrec.effects.arms import ArmEffects, stratified_folds
+
+
+class ScoresAlone:
+    """A second stage whose model of the effect is zero and whose scores are true."""
+
+    def __init__(self, **_):
+        pass
+
+    def fit(self, X, y, t, **_):
+        self.scores_ = X[:, 0] * 1.0  # the true effect of a row is its feature
+        self.effect_oof_ = np.zeros(len(X))
+        self.influence_ = self.scores_ - self.scores_.mean()
+        return self
+
+    def effect(self, X, outcome=None, groups=None):
+        return np.zeros(len(X))
+
+
+@pytest.fixture
+def scores_alone(monkeypatch):
+    monkeypatch.setattr(arm_effects, "StackedEffect", ScoresAlone)
+
+
+def fit(X, arm, exposure):
+    n, n_arms = exposure.shape
+    ones, fold = np.ones(n), np.arange(n) % 2
+    return ArmEffects(n_arms, 1e-3, 0).fit(
+        X, np.zeros(n), arm, ones, fold, np.zeros((n, n_arms)), exposure
+    )
+
+
+def test_rows_of_a_pair_speak_for_all_rows(scores_alone):
+    """Rows in the pair count by 1 / P(pair | x): the mean is that of all rows."""
+    rng = np.random.default_rng(0)
+    x = rng.uniform(0, 1, 40_000)
+    third = 0.1 + 0.8 * x  # the higher the effect, the rarer the pair (0, 1)
+    exposure = np.column_stack([(1 - third) / 2, (1 - third) / 2, third])
+    arm = (rng.random(len(x))[:, None] > exposure.cumsum(1)).sum(1)
+    mean, error = fit(x[:, None], arm, exposure).ate(0, 1)
+    assert abs(mean - x.mean()) < 4 * error
+    unweighted = x[arm < 2].sum() / len(x)
+    assert abs(unweighted - x.mean()) > 20 * error
+
+
+def test_average_over_other_rows_is_corrected_by_the_scores(scores_alone):
+    X = np.ones((50, 1))
+    effects = fit(X, np.arange(50) % 2, np.full((50, 2), 0.5))
+    mean, error = effects.ate(0, 1, effect=np.array([0.5, 1.5]))
+    assert mean == pytest.approx(1.0 + 1.0)  # their mean effect + the mean residual
+    assert error == pytest.approx(np.sqrt(np.var([0.5, 1.5]) / 2))
+    assert effects.ate(1, 0)[0] == pytest.approx(-1.0)
+
+
+def test_folds_spread_every_arm():
+    arm = np.repeat([0, 1, 2], [100, 13, 7])
+    fold = stratified_folds(arm, 3, np.random.RandomState(0))
+    counts = np.array([np.bincount(fold[arm == a], minlength=3) for a in range(3)])
+    assert (np.ptp(counts, axis=1) <= 1).all()

@@ -1,0 +1,432 @@
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sklearn_causalrec.datasets import make_event_log
+from sklearn_causalrec.encoding.times import PastIndex, as_times, as_window
+from sklearn_causalrec.interactions import (
+    build_examples,
+    clean_dataset,
+    clean_log,
+    partition_log,
+)
+from sklearn_causalrec.interactions._cleaning_rules import (
+    busy_windows,
+    robust_limit,
+    unify_spelling,
+)
+
+KEYS = dict(user="user", item="item", time="time")
+OFF = dict(
+    id_spelling="off",
+    impossible_times="off",
+    impossible_values="off",
+    exact_duplicates="off",
+    near_duplicates="off",
+    bots="off",
+    bursts="off",
+)
+
+
+def frame_of(rows, columns=("user", "item", "time")):
+    frame = pd.DataFrame(rows, columns=list(columns))
+    frame["time"] = pd.to_datetime(frame["time"])
+    return frame
+
+
+@pytest.fixture(scope="module")
+def log():
+    return make_event_log(4000, n_users=200, n_items=60, random_state=3)
+
+
+def clean(log, **options):
+    shown = log.impressions[log.impressions["shown"] == 1]
+    options = {"before_exposure": "drop", **options}
+    return clean_log(
+        log.events,
+        **KEYS,
+        event="event",
+        ranges={"value": (0, 5)},
+        exposures=shown,
+        conversions="purchase",
+        users=log.user_table["user"],
+        items=log.item_table["item"],
+        **options,
+    )
+
+
+def test_dirt_goes_and_tidy_rows_stay(log):
+    frame, report = clean(log)
+    tidy = log.tidy_events.assign(time=log.tidy_events["time"].dt.tz_localize(None))
+    order = ["time", "user", "item", "event"]
+    tidy = tidy.sort_values(order, ignore_index=True)
+    frame = frame.sort_values(order, ignore_index=True)
+    pd.testing.assert_frame_equal(frame, tidy, check_dtype=False)
+    rules = report.to_frame()
+    truth = log.reason.value_counts()
+    for rule in ("bots", "bursts", "before_exposure", "impossible_values"):
+        assert rules.loc[rule, "removed"] == truth[rule]
+    missing = rules.loc[["missing user", "missing item"], "removed"].sum()
+    assert missing == truth["missing"]
+    spelling = rules.loc[["id_spelling of user", "id_spelling of item"], "found"]
+    assert spelling.sum() == truth["id_spelling"]
+    duplicates = rules.loc[["exact_duplicates", "near_duplicates"], "removed"].sum()
+    assert duplicates == truth[["exact_duplicates", "near_duplicates"]].sum()
+
+
+def test_the_report_adds_up_and_shows_itself(log):
+    frame, report = clean(log)
+    rules = report.to_frame()
+    assert rules["removed"].sum() == len(log.events) - len(frame)
+    assert (report.n_before, report.n_after) == (len(log.events), len(frame))
+    assert "near_duplicates" in repr(report) and f"{len(frame)} rows out" in repr(
+        report
+    )
+    assert "<table" in report._repr_html_()
+
+
+def test_flags_mark_and_keep(log):
+    rules = ["missing", *(rule for rule in OFF), "before_exposure"]
+    frame, report = clean(log, **dict.fromkeys(rules, "flag"))
+    assert len(frame) == len(log.events)
+    assert report.to_frame()["removed"].sum() == 0
+    assert {f"flag_{rule}" for rule in rules} <= set(frame.columns)
+    assert (
+        frame["flag_before_exposure"].sum() >= (log.reason == "before_exposure").sum()
+    )
+    assert frame["flag_missing"].sum() >= (log.reason == "missing").sum()
+
+
+def test_off_means_untouched(log):
+    frame, report = clean(log, **OFF, before_exposure="off", missing="flag")
+    assert len(frame) == len(log.events)
+    assert " u" in "".join(frame["user"].dropna())  # spellings as they came
+    assert (report.to_frame().loc[list(OFF), "found"].dropna() == 0).all()
+
+
+def test_input_is_not_changed_and_polars_agrees(log):
+    before = log.events.copy(deep=True)
+    frame, report = clean(log)
+    pd.testing.assert_frame_equal(log.events, before)
+    polars, other = clean_log(
+        pl.from_pandas(log.events),
+        **KEYS,
+        event="event",
+        ranges={"value": (0, 5)},
+        exposures=pl.from_pandas(log.impressions).filter(pl.col("shown") == 1),
+        conversions=["purchase"],
+        users=log.user_table["user"],
+        items=log.item_table["item"],
+        before_exposure="drop",
+    )
+    assert isinstance(polars, pd.DataFrame)
+    pd.testing.assert_frame_equal(polars, frame, check_dtype=False)
+    pd.testing.assert_frame_equal(other.to_frame(), report.to_frame())
+
+
+events = st.lists(
+    st.tuples(
+        st.sampled_from(["a", "b"]), st.sampled_from(["x", "y"]), st.integers(0, 40)
+    ),
+    min_size=1,
+    max_size=30,
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(events, st.integers(1, 9))
+def test_duplicates_match_brute_force(rows, window):
+    frame = pd.DataFrame(rows, columns=["user", "item", "time"])
+    cleaned, report = clean_log(frame, **KEYS, near_window=window, bots="off",
+                                bursts="off")  # fmt: skip
+    unique = sorted(set(rows), key=lambda row: row[2])
+    kept = []
+    for user, item, time in unique:
+        earlier = [t for u, i, t in unique if (u, i) == (user, item) and t < time]
+        if not earlier or time - max(earlier) > window:
+            kept.append((user, item, time))
+    assert sorted(map(tuple, cleaned.to_numpy())) == sorted(kept)
+    removed = report.to_frame()["removed"]
+    assert removed["exact_duplicates"] == len(rows) - len(unique)
+    assert removed.sum() == len(rows) - len(cleaned)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(0, 3), st.integers(0, 9)), max_size=25),
+    st.lists(st.tuples(st.integers(-1, 3), st.integers(-1, 10)), max_size=10),
+    st.booleans(),
+)
+def test_past_index_matches_brute_force(history, queries, or_at):
+    groups, times = np.array(history, dtype=np.int64).reshape(-1, 2).T
+    past = PastIndex(groups, times)
+    asked = np.array(queries, dtype=np.int64).reshape(-1, 2).T
+    start, end = past.before(asked[0], asked[1], or_at=or_at)
+    for (group, time), a, b in zip(queries, start, end):
+        rows = sorted(past.order[a:b])
+        assert rows == [
+            i
+            for i, (g, t) in enumerate(history)
+            if g == group and (t < time or (or_at and t == time))
+        ]
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.sampled_from("ab"), st.integers(0, 20)), min_size=1, max_size=25
+    ),
+    st.integers(1, 6),
+    st.integers(1, 4),
+)
+def test_busy_windows_match_brute_force(rows, window, limit):
+    users, times = map(pd.Series, zip(*rows))
+    found, _ = busy_windows(users, times, window)
+    expected = np.zeros(len(rows), dtype=bool)
+    for end in range(21):
+        for user in "ab":
+            inside = ((users == user) & (times <= end) & (times >= end - window)).values
+            if inside.sum() > limit:
+                expected |= inside
+    np.testing.assert_array_equal(found(limit), expected)
+
+
+def test_spelling_follows_the_reference_then_the_majority():
+    ids = pd.Series(["Ann", "ann ", "ann ", "BO", None, " ", "Ｃy"])
+    assert unify_spelling(ids).tolist()[:4] == ["ann ", "ann ", "ann ", "BO"]
+    unified = unify_spelling(ids, reference=["ann", "Cy"])
+    assert unified.tolist()[:4] == ["ann", "ann", "ann", "BO"]
+    assert unified.isna().tolist() == [False] * 4 + [True, True, False]
+    assert unified.iloc[-1] == "Cy"
+    numbers = pd.Series([3, 4])
+    assert unify_spelling(numbers) is numbers
+
+
+def test_eager_users_are_no_bots():
+    counts = np.array([10] * 50 + [35, 400])
+    limit = robust_limit(counts, 6.0, 30)
+    assert 35 < limit < 400
+
+
+def test_before_exposure_leaves_the_unexposed_alone():
+    frame = frame_of(
+        [("a", "x", "2024-01-01"), ("a", "y", "2024-01-01"), ("a", "x", "2024-01-03")]
+    )
+    shown = frame_of([("a", "x", "2024-01-02"), ("a", "x", "2024-01-05")])
+    cleaned, report = clean_log(frame, **KEYS, exposures=shown, before_exposure="drop")
+    assert cleaned["item"].tolist() == ["y", "x"]
+    assert report.to_frame().loc["before_exposure", "removed"] == 1
+
+
+def test_categories_and_numbers_as_ids():
+    frame = frame_of([("a", 1, "2024-01-01"), ("A ", 1, "2024-01-02"),
+                      ("a", 2, "2024-01-02")])  # fmt: skip
+    category = frame.assign(user=frame["user"].astype("category"))
+    for df in (frame, category):
+        cleaned, report = clean_log(df, **KEYS)
+        assert cleaned["user"].tolist() == ["a"] * 3
+        assert cleaned["item"].tolist() == [1, 1, 2]
+        assert report.to_frame().loc["id_spelling of user", "found"] == 1
+
+
+def test_vectors_in_a_column_can_be_duplicates():
+    frame = frame_of([("a", "x", "2024-01-01")] * 2)
+    frame["image"] = [np.ones(3), np.ones(3)]
+    assert len(clean_log(frame, **KEYS)[0]) == 1
+
+
+class TestTimes:
+    def test_zones_come_to_utc(self):
+        times = as_times(
+            ["2024-01-01T12:00+02:00", "2024-01-01 12:00Z", "2024-01-01T07:00-05:00"]
+        )
+        assert times.dt.hour.tolist() == [10, 12, 12]
+        assert times.dt.tz is None
+
+    def test_mixed_with_and_without_zone_is_refused_by_name(self):
+        mixed = ["2024-01-01T12:00", "2024-01-01T12:00Z"]
+        with pytest.raises(ValueError, match=r"when mixes times.*row 0 has none"):
+            as_times(mixed, "when")
+        times = as_times(mixed, timezone="Europe/Berlin")
+        assert times.dt.hour.tolist() == [11, 12]
+        frame = pd.DataFrame({"user": [1, 2], "item": [1, 1], "time": mixed})
+        with pytest.raises(ValueError, match="mixes times with and without"):
+            clean_log(frame, **KEYS)
+
+    def test_datetime_objects_of_several_zones(self):
+        values = pd.Series(
+            [pd.Timestamp("2024-01-01", tz=z) for z in ("UTC", "Asia/Tokyo")],
+            dtype=object,
+        )
+        assert as_times(values).dt.hour.tolist() == [0, 15]
+
+    @pytest.mark.parametrize("bad", ["not a time", None, "2024-13-45"])
+    def test_no_time_is_named(self, bad):
+        with pytest.raises(ValueError, match=r"time is .* in row 1"):
+            as_times(["2024-01-01", bad])
+
+    def test_text_that_is_no_time_is_counted(self):
+        frame = pd.DataFrame(
+            {"user": [1, 2, 3], "item": 1, "time": ["2024-01-01", "soon", None]}
+        )
+        cleaned, report = clean_log(frame, **KEYS)
+        removed = report.to_frame()["removed"]
+        assert len(cleaned) == 1
+        assert removed["impossible_times"] == 1 and removed["missing time"] == 1
+
+    def test_the_future_is_impossible_unless_allowed(self):
+        frame = frame_of([("a", "x", "2150-01-01"), ("a", "y", "1970-01-01")])
+        assert len(clean_log(frame, **KEYS)[0]) == 0
+        kept, _ = clean_log(frame, **KEYS, time_range=(None, None))
+        assert len(kept) == 2
+
+    def test_windows(self):
+        dates, numbers = as_times(["2024-01-01"]), as_times([1.5])
+        assert as_window("2D", dates) == pd.Timedelta(days=2)
+        assert as_window(3, numbers) == 3.0
+        for window, times in ((3, dates), ("2D", numbers), ("soon", dates)):
+            with pytest.raises(ValueError, match="is no length of time"):
+                as_window(window, times)
+        for window, times in (("-1D", dates), (0, numbers)):
+            with pytest.raises(ValueError, match="must be above 0"):
+                as_window(window, times)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (dict(user="who"), "user='who' is not a column"),
+        (dict(bots="remove"), "bots must be one of"),
+        (dict(missing="off"), "missing must be one of"),
+        (dict(ranges={"price": (0, 1)}), "ranges='price' is not a column"),
+        (dict(n_mads=0), "n_mads"),
+        (dict(conversions="purchase"), "name its column"),
+        (dict(near_window=5), "near_window=5 is no length"),
+    ],
+)
+def test_bad_options_are_named(options, message):
+    frame = frame_of([("a", "x", "2024-01-01")])
+    with pytest.raises(ValueError, match=message):
+        clean_log(frame, **{**KEYS, **options})
+
+
+def test_bad_frames_are_refused():
+    with pytest.raises(TypeError, match="pandas or polars DataFrame"):
+        clean_log([("a", "x", 1)], **KEYS)
+    frame = frame_of([("a", "x", "2024-01-01")])
+    with pytest.raises(ValueError, match="empty"):
+        clean_log(frame.iloc[:0], **KEYS)
+    with pytest.raises(ValueError, match="two columns 'user'"):
+        clean_log(pd.concat([frame, frame[["user"]]], axis=1), **KEYS)
+
+
+class TestOnDisk:
+    def test_parts_are_what_clean_log_gives(self, log, tmp_path):
+        # Two files whose batches cut through users and duplicates.
+        half = len(log.events) // 2
+        for name, part in ("a", log.events[:half]), ("b", log.events[half:]):
+            part.to_parquet(tmp_path / f"{name}.parquet", index=False)
+        shown = log.impressions[log.impressions["shown"] == 1]
+        options = dict(
+            event="event", ranges={"value": (0, 5)}, exposures=shown,
+            conversions="purchase", before_exposure="drop",
+        )  # fmt: skip
+        paths, report = clean_dataset(
+            [tmp_path / "a.parquet", tmp_path / "b.parquet"], tmp_path / "clean",
+            **KEYS, **options, n_parts=5, batch_rows=700,
+        )  # fmt: skip
+        parts = [pd.read_parquet(path) for path in paths]
+        assert len(parts) == 5
+        options["users"] = log.user_table["user"]
+        paths, _ = clean_dataset(
+            tmp_path / "a.parquet", tmp_path / "known", **KEYS, **options, n_parts=3
+        )
+        known = pd.concat(pd.read_parquet(path) for path in paths)
+        expected, _ = clean_log(log.events[:half], **KEYS, **options)
+        assert sorted(known["user"]) == sorted(expected["user"])
+        del options["users"]
+        users = [set(part["user"]) for part in parts]
+        assert sum(map(len, users)) == len(set.union(*users))
+        assert all(part["time"].is_monotonic_increasing for part in parts)
+        frame, expected = clean_log(log.events, **KEYS, **options)
+        order = ["time", "user", "item", "event"]
+        pd.testing.assert_frame_equal(
+            pd.concat(parts).sort_values(order, ignore_index=True),
+            frame.sort_values(order, ignore_index=True),
+            check_dtype=False,
+        )
+        columns = ["action", "found", "removed"]
+        pd.testing.assert_frame_equal(
+            report.to_frame()[columns], expected.to_frame()[columns]
+        )
+        assert (report.n_before, report.n_after) == (len(log.events), len(frame))
+        assert not (tmp_path / "clean" / "raw").exists()
+
+    def test_events_and_impressions_share_parts(self, log, tmp_path):
+        paths = {}
+        for name in ("tidy_events", "impressions"):
+            log[name].to_parquet(tmp_path / f"{name}.parquet")
+            paths[name], _ = partition_log(
+                tmp_path / f"{name}.parquet", tmp_path / name, user="user", n_parts=3
+            )
+        whole = build_examples(
+            log.tidy_events, log.impressions, **KEYS, window="7D", treatment="shown",
+            until="2024-03-01T00:00Z",
+        )  # fmt: skip
+        parts = [
+            build_examples(
+                pd.read_parquet(a), pd.read_parquet(b), **KEYS, window="7D",
+                treatment="shown", until="2024-03-01T00:00Z",
+            )
+            for a, b in zip(paths["tidy_events"], paths["impressions"])
+        ]  # fmt: skip
+        order = ["time", "user", "item"]
+        pd.testing.assert_frame_equal(
+            pd.concat(parts).sort_values(order, ignore_index=True),
+            whole.sort_values(order, ignore_index=True),
+        )
+
+    def test_bad_input(self, log, tmp_path):
+        log.events.to_parquet(tmp_path / "a.parquet")
+        with pytest.raises(FileExistsError, match="has parquet files already"):
+            partition_log(tmp_path / "a.parquet", tmp_path, user="user")
+        with pytest.raises(ValueError, match="user='who' is not a column"):
+            partition_log(tmp_path / "a.parquet", tmp_path / "b", user="who")
+        with pytest.raises(TypeError, match="no option 'bot'"):
+            clean_dataset(tmp_path / "a.parquet", tmp_path / "c", **KEYS, bot="off")
+        with pytest.raises(ValueError, match="bots must be one of"):
+            clean_dataset(tmp_path / "a.parquet", tmp_path / "c", **KEYS, bots="no")
+
+
+class TestEventLog:
+    def test_the_effect_is_the_truth(self):
+        log = make_event_log(60_000, n_users=600, overlap=2.0, random_state=0)
+        shown, y = log.impressions["shown"] == 1, log.outcome
+        weight = 1 / log.impressions["propensity"]
+        one, none = (np.average(y[arm], weights=weight[arm]) for arm in (shown, ~shown))
+        np.testing.assert_allclose(one - none, log.effect.mean(), atol=0.012)
+        np.testing.assert_allclose(one, log.mu1.mean(), atol=0.01)
+        naive = y[shown].mean() - y[~shown].mean()
+        assert naive > log.effect.mean() + 0.03
+
+    def test_text_and_image_tell_of_the_item(self):
+        log = make_event_log(500, n_users=50, random_state=0)
+        quality = log.world.items["item_x0"].to_numpy()
+        title = log.item_table["title"].fillna("")
+        loud = title.str.contains("loud")
+        assert quality[loud].mean() > quality[title.str.contains("quiet")].mean() + 1
+        assert np.stack(log.item_table["image"]).shape == (200, 6)
+
+    def test_same_seed_same_log_and_none_without_dirt(self):
+        one, other = (make_event_log(500, n_users=50, random_state=1) for _ in "ab")
+        pd.testing.assert_frame_equal(one.events, other.events)
+        tidy = make_event_log(500, n_users=50, dirt=0, random_state=1)
+        assert (tidy.reason == "").all()
+        assert len(tidy.events) == len(tidy.tidy_events)
+        few = make_event_log(500, n_users=50, dirt={"bots": 0}, random_state=1)
+        assert not (few.reason == "bots").any() and (few.reason == "bursts").any()
+        with pytest.raises(ValueError, match="dirt knows"):
+            make_event_log(500, dirt={"mud": 1})

@@ -1,0 +1,233 @@
+"""Networks, objectives, loader and validation split."""
+
+from itertools import product
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from skorch.dataset import Dataset
+from torch.utils.data import Subset
+
+from sklearn_causalrec.networks.net import SliceLoader, validation_rows
+from sklearn_causalrec.networks.network import CausalNetwork, Output
+from sklearn_causalrec.networks.objectives import OBJECTIVES, Objective
+
+
+def make_output(n=4, n_arms=2, seed=0, imputation=True):
+    g = torch.Generator().manual_seed(seed)
+
+    def draw():
+        return torch.randn(n, n_arms, generator=g, dtype=torch.float64)
+
+    return Output(draw().requires_grad_(), draw(), draw() if imputation else None)
+
+
+def expected_loss(objective, output, outcomes, probability, **batch):
+    """Mean of the loss over every assignment of arms, by its probability."""
+    n, n_arms = outcomes.shape
+    total, gradient = 0.0, 0.0
+    for arms in product(range(n_arms), repeat=n):
+        arm = torch.tensor(arms)
+        p = probability.gather(1, arm[:, None])[:, 0]
+        known = batch.get("known", p)
+        weight = torch.ones(n, dtype=torch.float64)
+        rows = {"treatment": arm, "weight": weight, "propensity": known}
+        if batch.get("known") is not None:
+            rows["propensity"] = known.gather(1, arm[:, None])[:, 0]
+        y = outcomes.gather(1, arm[:, None])[:, 0]
+        loss = objective(output, y, rows)
+        output.outcome.grad = None
+        loss.backward()
+        total += p.prod() * loss.detach()
+        gradient += p.prod() * output.outcome.grad
+    return total, gradient
+
+
+@pytest.mark.parametrize("binary", [False, True])
+@pytest.mark.parametrize("objective", ["ips", "dr"])
+def test_unbiased_over_all_assignments(objective, binary):
+    """E[gradient] under the logging policy = gradient of the loss of all outcomes."""
+    output = make_output(3)
+    outcomes = torch.tensor([[0.0, 1.0], [1.0, 1.0], [0.0, 1.0]], dtype=torch.float64)
+    p = torch.tensor([[0.2, 0.8], [0.5, 0.5], [0.7, 0.3]], dtype=torch.float64)
+    criterion = Objective(objective, 2, binary, clip=1e-3)
+    _, gradient = expected_loss(criterion, output, outcomes, p)
+    full = criterion.loss(output.outcome, outcomes).sum(1).mean() / 2
+    output.outcome.grad = None
+    full.backward()
+    torch.testing.assert_close(gradient, output.outcome.grad)
+
+
+def test_doubly_robust_to_a_wrong_propensity():
+    """With the right imputation, any propensity gives the right gradient."""
+    output = make_output(3)
+    outcomes = output.imputation.clone()
+    p = torch.tensor([[0.2, 0.8], [0.5, 0.5], [0.7, 0.3]], dtype=torch.float64)
+    wrong = torch.full_like(p, 0.9)
+    criterion = Objective("dr", 2, False, clip=1e-3)
+    _, gradient = expected_loss(criterion, output, outcomes, p, known=wrong)
+    full = criterion.loss(output.outcome, outcomes).sum(1).mean() / 2
+    output.outcome.grad = None
+    full.backward()
+    torch.testing.assert_close(gradient, output.outcome.grad)
+    ips = Objective("ips", 2, False, clip=1e-3)
+    _, biased = expected_loss(ips, output, outcomes, p, known=wrong)
+    assert not torch.allclose(biased, gradient)
+
+
+def test_naive_is_the_plain_mean():
+    output = make_output(4, imputation=False)
+    arm = torch.tensor([0, 1, 1, 0])
+    y = torch.randn(4, dtype=torch.float64)
+    weight = torch.tensor([0.5, 1.5, 1.0, 1.0], dtype=torch.float64)
+    batch = {"treatment": arm, "weight": weight}
+    taken = output.outcome[torch.arange(4), arm]
+    exposure = torch.nn.functional.cross_entropy(output.exposure, arm, reduction="none")
+    expected = (weight * ((taken - y) ** 2 + exposure)).mean()
+    torch.testing.assert_close(
+        Objective("naive", 2, False, 0.05)(output, y, batch), expected
+    )
+
+
+def test_snips_weights_have_mean_one():
+    """A common factor in the propensities does not matter."""
+    output = make_output(5, imputation=False)
+    y = torch.randn(5, dtype=torch.float64)
+    p = torch.tensor([0.2, 0.4, 0.6, 0.8, 0.5], dtype=torch.float64)
+    batch = {
+        "treatment": torch.tensor([0, 1, 0, 1, 1]),
+        "weight": torch.ones(5, dtype=torch.float64),
+        "propensity": p,
+    }
+    criterion = Objective("snips", 2, False, 1e-3)
+    first = criterion(output, y, batch)
+    torch.testing.assert_close(
+        first, criterion(output, y, batch | {"propensity": p / 2})
+    )
+
+
+def test_clip_bounds_the_weight():
+    output = make_output(2, imputation=False)
+    y = torch.zeros(2, dtype=torch.float64)
+    batch = {
+        "treatment": torch.tensor([0, 0]),
+        "weight": torch.ones(2, dtype=torch.float64),
+    }
+    losses = [
+        Objective("ips", 2, False, 0.2)(
+            output, y, batch | {"propensity": torch.tensor([p, 0.5]).double()}
+        )
+        for p in (0.2, 1e-9)
+    ]
+    torch.testing.assert_close(*losses)
+
+
+def test_targeted_term_vanishes_at_the_truth():
+    output = make_output(3, imputation=False)
+    arm = torch.tensor([0, 1, 0])
+    y = output.outcome.detach()[torch.arange(3), arm]
+    batch = {"treatment": arm, "weight": torch.ones(3, dtype=torch.float64)}
+    naive = Objective("naive", 2, False, 0.05)(output, y, batch)
+    targeted = Objective("targeted", 2, False, 0.05).double()
+    torch.testing.assert_close(targeted(output, y, batch), naive)
+    targeted.epsilon.data[:] = 1.0
+    assert targeted(output, y, batch) > naive
+
+
+def network(**kwargs):
+    sizes = dict(n_features=3, n_users=4, n_items=5, n_arms=2)
+    sizes.update(kwargs)
+    p = sizes["n_features"]
+    return CausalNetwork(**sizes, mean=np.zeros(p), scale=np.ones(p)).eval()
+
+
+@pytest.mark.parametrize("encoder", ["dnn", "mf"])
+@pytest.mark.parametrize("n_features", [0, 3])
+@pytest.mark.parametrize("hidden_layer_sizes", [(), (8,), (8, 4)])
+def test_shapes(encoder, n_features, hidden_layer_sizes):
+    net = network(
+        n_features=n_features,
+        encoder=encoder,
+        hidden_layer_sizes=hidden_layer_sizes,
+        imputation=True,
+    )
+    user, item = torch.tensor([0, 4]), torch.tensor([5, 1])
+    out = net(torch.zeros(2, n_features), user, item)
+    assert [part.shape for part in out] == [(2, 2)] * 3
+
+
+def test_mf_is_biases_plus_inner_product():
+    net = network(n_features=0, n_arms=1, encoder="mf", embedding_dim=2)
+    for parameter in net.parameters():
+        parameter.data.normal_()
+    net.arm_scale.data.fill_(1.0)
+    u, i = torch.tensor([2]), torch.tensor([3])
+    by_hand = (
+        net.wide.bias
+        + net.wide.user.weight[2]
+        + net.wide.item.weight[3]
+        + (net.vectors.user.weight[2] * net.vectors.item.weight[3]).sum()
+    )
+    torch.testing.assert_close(net(torch.zeros(1, 0), u, i).outcome[0], by_hand)
+    matrix = net.outcome_matrix(torch.arange(4), torch.arange(5), 0)
+    torch.testing.assert_close(matrix[2, 3], by_hand[0])
+
+
+def test_exposure_loss_shapes_the_representation_only_when_shared():
+    for shared in (False, True):
+        net = network(shared=shared)
+        x = torch.randn(6, 3)
+        ids = torch.zeros(6, dtype=torch.int64)
+        net(x, ids, ids).exposure.sum().backward()
+        assert (net.dense[0].weight.grad is not None) == shared
+
+
+def test_unseen_ids_share_the_mean_and_new_ids_start_there():
+    net = network(n_users=2)
+    net.vectors.user.weight.data[:2] = torch.tensor([[1.0], [3.0]])
+    net.settle_unseen_ids()
+    assert (net.vectors.user.weight[-1] == 2.0).all()
+    assert net.grow_ids(4, 5)
+    assert net.vectors.user.weight.shape[0] == 5
+    assert (net.vectors.user.weight[2:] == 2.0).all()
+    assert not net.grow_ids(4, 5)
+
+
+@given(st.integers(1, 40), st.integers(1, 17), st.booleans(), st.booleans())
+@settings(max_examples=50, deadline=None)
+def test_loader_gives_every_row_once(n, batch_size, shuffle, subset):
+    y = torch.arange(n)
+    dataset = Dataset({"features": y[:, None] * 1.0}, y)
+    rows = y
+    if subset:
+        rows = torch.arange(0, n, 2)
+        dataset = Subset(dataset, rows)
+    loader = SliceLoader(dataset, batch_size, shuffle)
+    batches = list(loader)
+    assert len(batches) == len(loader)
+    for batch, target in batches:
+        assert (batch["features"][:, 0] == target).all()
+    assert sorted(torch.cat([b for _, b in batches]).tolist()) == rows.tolist()
+
+
+@given(st.lists(st.integers(0, 5), min_size=1, max_size=80), st.floats(0.05, 0.5))
+@settings(max_examples=100, deadline=None)
+def test_validation_rows_leave_every_group_a_row(groups, fraction):
+    groups = np.array(groups)
+    rng = np.random.RandomState(0)
+    held = validation_rows(len(groups), fraction, rng, groups)
+    assert (np.diff(held) > 0).all()
+    kept = np.setdiff1d(np.arange(len(groups)), held)
+    assert set(groups[kept]) == set(groups)
+
+
+def test_validation_rows_are_the_last_in_time():
+    time = np.array([5, 1, 4, 2, 3, 9, 8, 7, 6, 0])
+    held = validation_rows(10, 0.2, np.random.RandomState(0), order=time)
+    assert held.tolist() == [5, 6]
+
+
+def test_objectives_are_named_as_documented():
+    assert len(OBJECTIVES) == 11
