@@ -14,6 +14,7 @@ from sklearn_causalrec.causal.estimation.conditional import (
     ScoreRegression,
     StackedConditional,
 )
+from sklearn_causalrec.causal.estimation.nuisances import regress
 from sklearn_causalrec.causal.estimation.problem import ArmMeans, normal_interval
 from sklearn_causalrec.causal.estimation.query import (
     STRATEGIES,
@@ -29,7 +30,6 @@ from sklearn_causalrec.causal.estimation.strategies.sequential import (
     sequential,
     treatment_codes,
 )
-from sklearn_causalrec.effects.cross_fitting import regress
 
 __all__ = ["Query", "check_parameters", "climb", "path_effects"]
 

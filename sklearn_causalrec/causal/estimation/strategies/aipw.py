@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from sklearn_causalrec.causal.estimation.nuisances import arm_probabilities, regress
 from sklearn_causalrec.causal.estimation.problem import ArmMeans
-from sklearn_causalrec.effects.cross_fitting import arm_probabilities, regress
 
 
 def aipw(problem, names):

@@ -10,8 +10,9 @@ from sklearn.preprocessing import (
     StandardScaler,
 )
 
+from sklearn_causalrec.causal.estimation.nuisances import clipped
 from sklearn_causalrec.causal.estimation.problem import MAX_LEVELS
-from sklearn_causalrec.effects.cross_fitting import CrossFit, as_models, clipped
+from sklearn_causalrec.effects.cross_fitting import CrossFit, as_models
 
 _DRAWS = 10  # partners of each row in means over a product of two laws
 

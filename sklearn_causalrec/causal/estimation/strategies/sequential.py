@@ -5,8 +5,8 @@ from itertools import product
 
 import numpy as np
 
+from sklearn_causalrec.causal.estimation.nuisances import classify, regress
 from sklearn_causalrec.causal.estimation.problem import ArmMeans
-from sklearn_causalrec.effects.cross_fitting import classify, regress
 
 NATURAL = "natural"
 
