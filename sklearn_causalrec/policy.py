@@ -10,14 +10,14 @@ from sklearn.utils.validation import check_is_fitted
 
 from sklearn_causalrec._utils.progress import Progress
 from sklearn_causalrec.effects.second_stage import MAX_SEED
+from sklearn_causalrec.encoding.arms import arm_codes, check_arms
 from sklearn_causalrec.encoding.checks import (
-    arm_codes,
-    check_arms,
     check_weight,
+    column,
+    probability,
     unchanged_on_failure,
 )
 from sklearn_causalrec.encoding.log_encoder import LogEncoder
-from sklearn_causalrec.encoding.metric_checks import column, probability
 from sklearn_causalrec.encoding.roles import ROLES, ColumnRoles
 from sklearn_causalrec.metrics.off_policy.estimators import round_values
 from sklearn_causalrec.networks.net import resolve_device

@@ -16,10 +16,8 @@ from sklearn_causalrec._utils.progress import Progress
 from sklearn_causalrec.causal.graph import CausalGraph
 from sklearn_causalrec.causal.identification.inputs import check_inputs, name_roles
 from sklearn_causalrec.effects.second_stage import MAX_SEED, EffectMixin
-from sklearn_causalrec.encoding.checks import (
-    arm_codes,
-    unchanged_on_failure,
-)
+from sklearn_causalrec.encoding.arms import arm_codes
+from sklearn_causalrec.encoding.checks import unchanged_on_failure
 from sklearn_causalrec.encoding.exposure import (
     make_exposure,
     summarise_overlap,

@@ -13,7 +13,7 @@ from sklearn_causalrec.effects.arms import (
     stratified_folds,
 )
 from sklearn_causalrec.effects.stacked import MANY_ROWS
-from sklearn_causalrec.encoding.checks import arm_codes
+from sklearn_causalrec.encoding.arms import arm_codes
 
 MAX_SEED = np.iinfo(np.int32).max
 

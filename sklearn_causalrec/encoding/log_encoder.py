@@ -4,8 +4,8 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
+from sklearn_causalrec.encoding.arms import check_arms
 from sklearn_causalrec.encoding.checks import (
-    check_arms,
     check_outcome,
     check_propensity,
     check_weight,

@@ -14,7 +14,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.utils import check_scalar
 
-from sklearn_causalrec.encoding.times import as_frame, check_columns
+from sklearn_causalrec.encoding.frames import as_frame, check_columns
 from sklearn_causalrec.interactions.features import (
     CalendarFeatures,
     DenseVectors,

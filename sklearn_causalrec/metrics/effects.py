@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 from scipy.stats import norm
 
-from sklearn_causalrec.encoding.metric_checks import column, exposure, two_arms
+from sklearn_causalrec.encoding.arms import second_arm_probability, two_arms
+from sklearn_causalrec.encoding.checks import column
 
 
 def pehe(effect_true, effect_pred):
@@ -87,11 +88,11 @@ def doubly_robust_scores(y, treatment, *, propensity=None, outcomes=None):
     array([2., 2.])
     """
     y = column(y, "y")
-    shown = two_arms(treatment, len(y))
-    chance = exposure(shown, propensity)
-    taken = np.where(shown, chance, 1 - chance)
+    treated = two_arms(treatment, len(y))
+    chance = second_arm_probability(treated, propensity)
+    taken = np.where(treated, chance, 1 - chance)
     if outcomes is None:
-        means = [np.average(y[s], weights=1 / taken[s]) for s in (~shown, shown)]
+        means = [np.average(y[s], weights=1 / taken[s]) for s in (~treated, treated)]
         outcomes = np.tile(means, (len(y), 1))
     outcomes = np.asarray(outcomes, float)
     if outcomes.shape != (len(y), 2):
@@ -99,8 +100,8 @@ def doubly_robust_scores(y, treatment, *, propensity=None, outcomes=None):
             f"outcomes has the shape {outcomes.shape}: one row a row of y and one "
             "column an arm are needed."
         )
-    factual = outcomes[np.arange(len(y)), shown.astype(int)]
-    signed = np.where(shown, 1, -1) / taken
+    factual = outcomes[np.arange(len(y)), treated.astype(int)]
+    signed = np.where(treated, 1, -1) / taken
     return outcomes[:, 1] - outcomes[:, 0] + signed * (y - factual)
 
 
@@ -139,10 +140,11 @@ def r_loss(y, effect_pred, treatment, *, outcome, propensity=None):
     0.0
     """
     y = column(y, "y")
-    shown = two_arms(treatment, len(y))
+    treated = two_arms(treatment, len(y))
     effect = column(effect_pred, "effect_pred", len(y))
     rest = y - column(outcome, "outcome", len(y))
-    return float(np.mean((rest - (shown - exposure(shown, propensity)) * effect) ** 2))
+    centred = treated - second_arm_probability(treated, propensity)
+    return float(np.mean((rest - centred * effect) ** 2))
 
 
 def joint_loss(y, effect_pred, treatment, outcome_pred, *, outcome, propensity=None):
@@ -197,8 +199,8 @@ def joint_loss(y, effect_pred, treatment, outcome_pred, *, outcome, propensity=N
             f"outcome_pred has the shape {arms.shape}: one row a row of y and one "
             "column an arm are needed."
         )
-    shown = two_arms(treatment, len(arms))
-    chance = exposure(shown, propensity)
+    treated = two_arms(treatment, len(arms))
+    chance = second_arm_probability(treated, propensity)
     own = arms[:, 0] + chance * (arms[:, 1] - arms[:, 0])
     return (judged + r_loss(y, effect_pred, treatment, outcome=own, **given)) / 2
 

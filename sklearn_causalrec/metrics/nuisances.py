@@ -66,7 +66,7 @@ def default_model(frame, ids):
     return make_pipeline(features, VotingRegressor(models))
 
 
-def cross_fit_nuisances(X, y, shown, propensity=None, *, ids=(), model=None, cv=3):
+def cross_fit_nuisances(X, y, treated, propensity=None, *, ids=(), model=None, cv=3):
     """Expected outcomes under either arm, and the probability of the arm taken.
 
     Parameters
@@ -74,7 +74,7 @@ def cross_fit_nuisances(X, y, shown, propensity=None, *, ids=(), model=None, cv=
     X : array-like or frame of shape (n, p)
         Numbers; columns of text and of ids are encoded by their targets.
     y : ndarray of shape (n,)
-    shown : ndarray of bool, shape (n,)
+    treated : ndarray of bool, shape (n,)
         Whether the row had the second arm.
     propensity : ndarray of shape (n,), optional
         Known probability of the arm taken. None, or NaN in a row: it is fitted.
@@ -100,43 +100,43 @@ def cross_fit_nuisances(X, y, shown, propensity=None, *, ids=(), model=None, cv=
     >>> import numpy as np
     >>> from sklearn_causalrec.metrics.nuisances import cross_fit_nuisances
     >>> rng = np.random.default_rng(0)
-    >>> X, shown = rng.normal(size=(600, 2)), rng.uniform(size=600) < 0.5
-    >>> outcomes, propensity = cross_fit_nuisances(X, X[:, 0] + shown, shown)
+    >>> X, treated = rng.normal(size=(600, 2)), rng.uniform(size=600) < 0.5
+    >>> outcomes, propensity = cross_fit_nuisances(X, X[:, 0] + treated, treated)
     >>> bool(abs((outcomes[:, 1] - outcomes[:, 0]).mean() - 1) < 0.1)
     True
     """
     frame = X if isinstance(X, pd.DataFrame) else pd.DataFrame(_plain(X))
-    smallest = min(shown.sum(), (~shown).sum())
+    smallest = min(treated.sum(), (~treated).sum())
     if smallest < cv:
         raise ValueError(
             f"An arm has {smallest} rows, and {cv} folds are to be fitted: judge on "
             "more rows."
         )
-    key = joblib.hash((frame, y, shown, propensity, ids, model, cv))
+    key = joblib.hash((frame, y, treated, propensity, ids, model, cv))
     if key not in _REMEMBERED:
         model = default_model(frame, ids) if model is None else model
-        _REMEMBERED[key] = _cross_fit(frame, y, shown, propensity, model, cv)
+        _REMEMBERED[key] = _cross_fit(frame, y, treated, propensity, model, cv)
         while len(_REMEMBERED) > _N_REMEMBERED:
             _REMEMBERED.popitem(last=False)
     return _REMEMBERED[key]
 
 
-def _cross_fit(frame, y, shown, propensity, model, cv):
+def _cross_fit(frame, y, treated, propensity, model, cv):
     outcomes, taken = np.empty((len(y), 2)), np.full(len(y), np.nan)
     if propensity is not None:
         taken[:] = propensity
     unknown = np.isnan(taken)
     folds = StratifiedKFold(cv, shuffle=True, random_state=0)
-    for train, test in folds.split(frame, shown):
+    for train, test in folds.split(frame, treated):
         new = frame.iloc[test]
         for arm in (0, 1):
-            rows = train[shown[train] == arm]
+            rows = train[treated[train] == arm]
             fitted = clone(model).fit(frame.iloc[rows], y[rows])
             outcomes[test, arm] = fitted.predict(new)
         if unknown[test].any():
-            fitted = clone(model).fit(frame.iloc[train], shown[train].astype(float))
+            fitted = clone(model).fit(frame.iloc[train], treated[train].astype(float))
             chance = np.clip(fitted.predict(new), _OVERLAP, 1 - _OVERLAP)
-            estimate = np.where(shown[test], chance, 1 - chance)
+            estimate = np.where(treated[test], chance, 1 - chance)
             taken[test] = np.where(unknown[test], estimate, taken[test])
     return outcomes, taken
 

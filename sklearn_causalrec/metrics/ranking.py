@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from sklearn_causalrec.encoding.metric_checks import choice, column, probability
+from sklearn_causalrec.encoding.checks import choice, column, probability
 
 _NO_POSITIVES = {"skip": np.nan, "zero": 0.0, "one": 1.0}
 

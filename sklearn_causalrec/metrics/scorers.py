@@ -16,7 +16,7 @@ from sklearn.utils.metadata_routing import MetadataRequest
 
 from sklearn_causalrec._utils.unwrap import unwrap
 from sklearn_causalrec.effects.effect import effect
-from sklearn_causalrec.encoding.metric_checks import column, probability
+from sklearn_causalrec.encoding.checks import column, probability
 from sklearn_causalrec.metrics import effects, ranking, targeting, uplift
 from sklearn_causalrec.metrics.nuisances import cross_fit_nuisances
 from sklearn_causalrec.metrics.off_policy.policy import policy_value

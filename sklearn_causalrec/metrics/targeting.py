@@ -6,7 +6,7 @@ import numpy as np
 from scipy.stats import norm
 from sklearn.utils import check_random_state
 
-from sklearn_causalrec.encoding.metric_checks import choice, column
+from sklearn_causalrec.encoding.checks import choice, column
 from sklearn_causalrec.metrics.ranking import _cut, _Lists
 from sklearn_causalrec.metrics.uplift import Curve
 

@@ -5,7 +5,7 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
-from sklearn_causalrec.causal.checks.refits import as_frame
+from sklearn_causalrec.encoding.frames import as_frame
 
 _FLAT = 1e-12  # spreads below this share of the largest value are rounding
 
@@ -94,7 +94,7 @@ def balance(X, arm, weights=None, *, max_levels=20):
     >>> bool(found["before"] > 0.5), bool(abs(found["after"]) < 0.1)
     (True, True)
     """
-    frame, arm = as_frame(X), np.asarray(arm)
+    frame, arm = as_frame(X, arrays=True), np.asarray(arm)
     n = len(frame)
     if arm.shape != (n,):
         raise ValueError(f"arm must have the shape ({n},), got {arm.shape}.")

@@ -10,9 +10,10 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_causalrec._utils.tables import html_table, text_table
-from sklearn_causalrec.causal.checks.refits import as_frame, average_effect, refit
+from sklearn_causalrec.causal.checks.refits import average_effect, refit
 from sklearn_causalrec.causal.checks.refuters import EXPECTED, Changes, p_value_of
 from sklearn_causalrec.causal.falsification import adjust_p_values
+from sklearn_causalrec.encoding.frames import as_frame
 
 
 def _one(changes, method, seed, T0, T1):
@@ -313,7 +314,7 @@ def negative_control(estimator, X, outcomes, treatment=None, *, T0=0, T1=1, alph
     False
     """
     check_is_fitted(estimator)
-    X = as_frame(X)
+    X = as_frame(X, arrays=True)
     if not isinstance(outcomes, dict):
         names = [outcomes] if isinstance(outcomes, str) else list(outcomes)
         missing = [name for name in names if name not in X]

@@ -5,12 +5,12 @@ from scipy.stats import binom, chi2, norm
 from scipy.stats import t as student
 
 from sklearn_causalrec.causal.checks.refits import (
-    as_frame,
     covariates,
     take,
     treatment_columns,
     with_common_cause,
 )
+from sklearn_causalrec.encoding.frames import as_frame
 
 EXPECTED = {
     "placebo": "no effect: the treatment is permuted",
@@ -98,7 +98,7 @@ class Changes:
     """The data of an estimator, and what each refuter makes of them."""
 
     def __init__(self, estimator, X, y, treatment):
-        self.estimator, self.X, self.y = estimator, as_frame(X), y
+        self.estimator, self.X, self.y = estimator, as_frame(X, arrays=True), y
         self.treatment = treatment
         self.columns = treatment_columns(estimator, self.X)
         if treatment is None and not self.columns:

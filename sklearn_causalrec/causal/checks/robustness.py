@@ -1,7 +1,8 @@
 """Sensitivity of fitted estimators, benchmarked by refits."""
 
-from sklearn_causalrec.causal.checks.refits import as_frame, refit_without
+from sklearn_causalrec.causal.checks.refits import refit_without
 from sklearn_causalrec.causal.checks.sensitivity import Sensitivity
+from sklearn_causalrec.encoding.frames import as_frame
 
 
 def sensitivity(
@@ -71,7 +72,7 @@ def sensitivity(
         )
 
     if refit is None:
-        frame = as_frame(X)
+        frame = as_frame(X, arrays=True)
 
         def refit(names):
             return refit_without(estimator, frame, y, treatment, names)

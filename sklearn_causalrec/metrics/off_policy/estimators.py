@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import norm
 
-from sklearn_causalrec.encoding.metric_checks import choice, column
+from sklearn_causalrec.encoding.checks import choice, column
 from sklearn_causalrec.metrics.off_policy.intervals import (
     bernstein_interval,
     bootstrap_ratio,

@@ -4,7 +4,7 @@ import numpy as np
 from scipy.stats import norm
 from sklearn.utils import check_random_state
 
-from sklearn_causalrec.encoding.metric_checks import choice, column
+from sklearn_causalrec.encoding.checks import choice, column
 
 
 def normal_interval(values, *, alpha=0.05):

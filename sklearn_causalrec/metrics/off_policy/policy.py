@@ -8,7 +8,7 @@ from sklearn.model_selection import KFold
 from sklearn.utils import check_random_state
 
 from sklearn_causalrec._utils.unwrap import is_policy, unwrap
-from sklearn_causalrec.encoding.metric_checks import choice, column, probability
+from sklearn_causalrec.encoding.checks import choice, column, probability
 from sklearn_causalrec.metrics.off_policy.estimators import (
     ESTIMATORS,
     clipped,

@@ -3,7 +3,7 @@
 import numpy as np
 from sklearn.utils import check_random_state
 
-from sklearn_causalrec.encoding.metric_checks import choice
+from sklearn_causalrec.encoding.checks import choice
 from sklearn_causalrec.metrics.off_policy.estimators import Rounds, summarise
 
 _ESTIMATORS = ("standard", "independent", "reward_interaction", "cascade_dr")
