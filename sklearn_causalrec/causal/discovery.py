@@ -108,14 +108,14 @@ class DiscoveredGraph(CausalGraph):
             f"{len(self.undirected)} undecided>"
         )
 
-    def _mask(self, names):
+    def mask(self, names):
         if self.undirected:
             open_ = ", ".join(f"{a} {mark} {b}" for a, mark, b in self.undirected)
             raise ValueError(
                 f"the data leave these edges open: {open_}. Decide them with "
                 f"orient(directed=[...], bidirected=[...]) first."
             )
-        return super()._mask(names)
+        return super().mask(names)
 
 
 def discover(

@@ -29,18 +29,18 @@ def testable_implications(graph):
     >>> list(CausalGraph("a -> b -> c").testable_implications())
     [('a', 'c', frozenset({'b'}))]
     """
-    graph._mask(())  # raises where edges are left open
-    names = graph._names
+    graph.mask(())  # raises where edges are left open
+    names = graph.topological_order
     for j in range(len(graph)):
-        near = {*graph._pa[j], *graph._sib[j]}
+        near = {*graph.parents_of[j], *graph.siblings_of[j]}
         for i in range(j):
             if i in near:
                 continue
             a, b = 1 << i, 1 << j
-            causes = closure(graph._pa, a | b, graph._all)
+            causes = closure(graph.parents_of, a | b, graph.everything)
             given = next(minimal_separators(graph, b, a, causes), None)
             if given is not None:
-                yield names[i], names[j], graph._named(given)
+                yield names[i], names[j], graph.named(given)
 
 
 testable_implications.__test__ = False  # pytest: not a test

@@ -47,12 +47,12 @@ class Query:
 
     # -- adjustment ----------------------------------------------------------------
 
-    def _sets(self):
-        return self.graph._mask(self.treatments), self.graph._mask(self.outcome)
+    def _masks(self):
+        return self.graph.mask(self.treatments), self.graph.mask(self.outcome)
 
     def is_valid(self, names):
         """Whether a set of names is an adjustment set."""
-        return is_adjustment_set(self.graph, *self._sets(), self.graph._mask(names))
+        return is_adjustment_set(self.graph, *self._masks(), self.graph.mask(names))
 
     def _adjustment(self, chosen):
         if chosen is None:
@@ -65,9 +65,9 @@ class Query:
         return self.ordered(chosen)
 
     def _why_invalid(self, chosen):
-        x, y = self._sets()
+        x, y = self._masks()
         _, allowed = backdoor_problem(self.graph, x, y)
-        allowed = self.graph._named(allowed)
+        allowed = self.graph.named(allowed)
         text = f"{sorted(map(str, chosen))} is not a valid adjustment set: "
         if wrong := [v for v in chosen if v not in allowed]:
             text += f"{wrong} lie between treatment and outcome, or follow from that."
@@ -94,7 +94,7 @@ class Query:
         """
         if chosen is not None:
             chosen = tuple(as_names(chosen))
-            self.graph._mask(chosen)
+            self.graph.mask(chosen)
             if not self._is_identified_given(chosen):
                 raise ValueError(self.unidentified(chosen))
             return self.ordered(chosen)
@@ -196,7 +196,7 @@ def check_positivity(problem, names, treatment):
     """Every arm must occur in every stratum of what is adjusted for.
 
     Strata are the levels of categories and of columns of two values; of counts and
-    measurements, neighbouring values speak for each other.
+    measurements, neighboring values speak for each other.
 
     Raises
     ------

@@ -15,9 +15,22 @@ from sklearn_causalrec.causal.graphs.bitsets import (
 class ADMG:
     """Nodes, directed and bidirected edges, and what follows from them alone.
 
-    The base of `CausalGraph`. Nodes are numbered in a topological order; `_pa`, `_ch`
-    and `_sib` hold the parents, children and siblings of each; sets of nodes are
-    integer bitsets inside, collections of names outside.
+    The base of `CausalGraph`. Users name nodes; algorithms number them. Nodes are
+    numbered in a topological order, and a set of nodes is then a Python integer, a
+    *bitset*, whose bit ``i`` says whether node ``i`` belongs to the set. `mask` turns
+    names into a bitset; `listed` and `named` turn a bitset into names.
+
+    Attributes
+    ----------
+    nodes : tuple of names
+        The nodes in the order in which the user gave them.
+    number : dict of name to int
+        The number of every node. ``topological_order`` is its inverse.
+    parents_of, children_of, siblings_of : list of tuple of int
+        For the number of every node, the numbers of its direct causes, of its direct
+        effects, and of the nodes that share a latent cause with it, ascending.
+    everything : int
+        The bitset of all nodes.
     """
 
     @classmethod
@@ -78,19 +91,18 @@ class ADMG:
         for r, i in enumerate(order):
             rank[i] = r
         self._names = tuple(self.nodes[i] for i in order)
-        self._ch = [tuple(sorted(rank[j] for j in children[i])) for i in order]
+        self.children_of = [tuple(sorted(rank[j] for j in children[i])) for i in order]
         parents, siblings = [[] for _ in order], [set() for _ in order]
-        for i, heads in enumerate(self._ch):
+        for i, heads in enumerate(self.children_of):
             for j in heads:
                 parents[j].append(i)
-        self._index = {name: r for r, name in enumerate(self._names)}
+        self.number = {name: r for r, name in enumerate(self._names)}
         for a, b in bidirected:
-            siblings[self._index[a]].add(self._index[b])
-            siblings[self._index[b]].add(self._index[a])
-        self._pa = [tuple(p) for p in parents]
-        self._sib = [tuple(sorted(s)) for s in siblings]
-        self._n = len(order)
-        self._all = (1 << self._n) - 1
+            siblings[self.number[a]].add(self.number[b])
+            siblings[self.number[b]].add(self.number[a])
+        self.parents_of = [tuple(p) for p in parents]
+        self.siblings_of = [tuple(sorted(s)) for s in siblings]
+        self.everything = (1 << len(order)) - 1
 
     def _cycle(self, directed):
         """A directed cycle as text; there is one."""
@@ -124,31 +136,85 @@ class ADMG:
         )
 
     def __len__(self):
-        return self._n
+        return len(self.nodes)
 
     def __contains__(self, name):
-        return name in self._index
+        return name in self.number
 
     # -- names and bitsets -------------------------------------------------------
 
-    def _mask(self, names):
-        """The bitset of one name or of several."""
+    def mask(self, names):
+        """The bitset of some nodes.
+
+        Parameters
+        ----------
+        names : name or collection of names
+            The nodes of the set.
+
+        Returns
+        -------
+        int
+            Bit ``i`` is set where node ``i``, see ``number``, is among them.
+
+        Raises
+        ------
+        ValueError
+            If a name is no node; the message lists the unknown names.
+
+        See Also
+        --------
+        named : From a bitset back to names.
+        masks : Bitsets of several sets that must not overlap.
+
+        Examples
+        --------
+        >>> from sklearn_causalrec import CausalGraph
+        >>> graph = CausalGraph("a -> b -> c")
+        >>> bin(graph.mask(["a", "c"]))
+        '0b101'
+        """
         names = as_names(names)
-        unknown = [name for name in names if name not in self._index]
+        unknown = [name for name in names if name not in self.number]
         if unknown:
             listed = ", ".join(repr(name) for name in unknown)
             known = ", ".join(repr(name) for name in self.nodes[:12])
-            more = f" and {self._n - 12} more" if self._n > 12 else ""
+            more = f" and {len(self) - 12} more" if len(self) > 12 else ""
             raise ValueError(f"{listed} not in the graph; its nodes are {known}{more}.")
-        return mask_of(self._index[name] for name in names)
+        return mask_of(self.number[name] for name in names)
 
-    def _sets(self, **roles):
-        """Bitsets of several sets of names that must not overlap."""
-        masks = {role: self._mask(names) for role, names in roles.items()}
+    def masks(self, **roles):
+        """Bitsets of several sets of nodes that must not overlap.
+
+        Parameters
+        ----------
+        **roles : name or collection of names
+            The sets, by what they are called in the message of an error.
+
+        Returns
+        -------
+        tuple of int
+            One bitset for each set, in the order given.
+
+        Raises
+        ------
+        ValueError
+            If a name is no node, or if a node is in two of the sets.
+
+        See Also
+        --------
+        mask : The bitset of a single set.
+
+        Examples
+        --------
+        >>> from sklearn_causalrec import CausalGraph
+        >>> CausalGraph("a -> b -> c").masks(outcome="c", treatment="a")
+        (4, 1)
+        """
+        masks = {role: self.mask(names) for role, names in roles.items()}
         taken = {}
         for role, mask in masks.items():
             for other, earlier in taken.items():
-                if both := self._listed(mask & earlier):
+                if both := self.listed(mask & earlier):
                     raise ValueError(
                         f"{', '.join(map(repr, both))} cannot be both {other} and "
                         f"{role}."
@@ -156,25 +222,104 @@ class ADMG:
             taken[role] = mask
         return tuple(masks.values())
 
-    def _listed(self, mask):
-        """Names of a bitset, in topological order."""
+    def listed(self, mask):
+        """Names of a bitset, in topological order.
+
+        Parameters
+        ----------
+        mask : int
+            A bitset of nodes.
+
+        Returns
+        -------
+        tuple of names
+            The nodes of the set, causes before effects.
+
+        See Also
+        --------
+        named : The same names as a set.
+        mask : From names to a bitset.
+
+        Examples
+        --------
+        >>> from sklearn_causalrec import CausalGraph
+        >>> CausalGraph("a -> b -> c").listed(0b101)
+        ('a', 'c')
+        """
         return tuple(self._names[i] for i in members(mask))
 
-    def _named(self, mask):
-        return frozenset(self._listed(mask))
+    def named(self, mask):
+        """Names of a bitset, as a set.
+
+        Parameters
+        ----------
+        mask : int
+            A bitset of nodes.
+
+        Returns
+        -------
+        frozenset of names
+            The nodes of the set.
+
+        See Also
+        --------
+        listed : The same names in topological order.
+        mask : From names to a bitset.
+
+        Examples
+        --------
+        >>> from sklearn_causalrec import CausalGraph
+        >>> CausalGraph("a -> b -> c").named(0b100)
+        frozenset({'c'})
+        """
+        return frozenset(self.listed(mask))
 
     def _around(self, names, adjacent):
-        """Names of the neighbours of a set, itself excluded."""
-        mask = self._mask(names)
+        """Names of the neighbors of a set, itself excluded."""
+        mask = self.mask(names)
         near = mask_of(j for i in members(mask) for j in adjacent[i])
-        return self._named(near & ~mask)
+        return self.named(near & ~mask)
 
-    def _surgery(self, no_in=0, no_out=0, edges=()):
-        """A copy without the edges into ``no_in``, out of ``no_out``, and ``edges``."""
+    def surgery(self, no_in=0, no_out=0, edges=()):
+        """A copy of the graph with some edges removed, on bitsets.
+
+        Parameters
+        ----------
+        no_in : int
+            Bitset of the nodes that lose all edges into them, bidirected ones too.
+            The default is no node.
+        no_out : int
+            Bitset of the nodes that lose all directed edges out of them. The default
+            is no node.
+        edges : iterable of (int, int)
+            Numbers of the causes and effects whose directed edge is removed. The
+            default is none.
+
+        Returns
+        -------
+        CausalGraph
+            A new graph; nodes and numbers are the same.
+
+        See Also
+        --------
+        do : The graph after an intervention, by names.
+        without_outgoing : The graph without edges out of some nodes, by names.
+
+        Examples
+        --------
+        >>> from sklearn_causalrec import CausalGraph
+        >>> graph = CausalGraph("a -> b -> c")
+        >>> graph.surgery(no_in=graph.mask("c"))
+        CausalGraph('c; a -> b')
+        """
         graph = object.__new__(type(self))
-        graph.__dict__ |= {k: v for k, v in self.__dict__.items() if k[0] == "_"}
-        graph.nodes = self.nodes
-        pa, ch, sib = list(self._pa), list(self._ch), list(self._sib)
+        graph.nodes, graph._names = self.nodes, self._names
+        graph.number, graph.everything = self.number, self.everything
+        pa, ch, sib = (
+            list(self.parents_of),
+            list(self.children_of),
+            list(self.siblings_of),
+        )
         for i in members(no_in):
             for p in pa[i]:
                 ch[p] = tuple(j for j in ch[p] if j != i)
@@ -188,7 +333,7 @@ class ADMG:
         for a, b in edges:
             ch[a] = tuple(j for j in ch[a] if j != b)
             pa[b] = tuple(j for j in pa[b] if j != a)
-        graph._pa, graph._ch, graph._sib = pa, ch, sib
+        graph.parents_of, graph.children_of, graph.siblings_of = pa, ch, sib
         return graph
 
     # -- structure ---------------------------------------------------------------
@@ -198,7 +343,9 @@ class ADMG:
         """Tuple of ``(cause, effect)``."""
         names = self._names
         return tuple(
-            (names[i], names[j]) for i, heads in enumerate(self._ch) for j in heads
+            (names[i], names[j])
+            for i, heads in enumerate(self.children_of)
+            for j in heads
         )
 
     @property
@@ -207,7 +354,7 @@ class ADMG:
         names = self._names
         return tuple(
             (names[i], names[j])
-            for i, near in enumerate(self._sib)
+            for i, near in enumerate(self.siblings_of)
             for j in near
             if i < j
         )
@@ -219,61 +366,61 @@ class ADMG:
 
     def parents(self, names):
         """Direct causes of a set, itself excluded."""
-        return self._around(names, self._pa)
+        return self._around(names, self.parents_of)
 
     def children(self, names):
         """Direct effects of a set, itself excluded."""
-        return self._around(names, self._ch)
+        return self._around(names, self.children_of)
 
     def siblings(self, names):
         """Nodes that share a latent cause with a set, itself excluded."""
-        return self._around(names, self._sib)
+        return self._around(names, self.siblings_of)
 
     def ancestors(self, names):
         """The set and everything that causes it."""
-        return self._named(closure(self._pa, self._mask(names), self._all))
+        return self.named(closure(self.parents_of, self.mask(names), self.everything))
 
     def descendants(self, names):
         """The set and everything it causes."""
-        return self._named(closure(self._ch, self._mask(names), self._all))
+        return self.named(closure(self.children_of, self.mask(names), self.everything))
 
     def districts(self):
         """The parts that bidirected edges hold together, as a list of frozensets."""
         return [
             frozenset(self._names[i] for i in part)
-            for part in components(self._sib, self._all)
+            for part in components(self.siblings_of, self.everything)
         ]
 
     def district(self, names):
         """The districts of a set, as one frozenset."""
-        return self._named(closure(self._sib, self._mask(names), self._all))
+        return self.named(closure(self.siblings_of, self.mask(names), self.everything))
 
     def markov_blanket(self, name):
         """The smallest set that separates a node from all other nodes."""
-        (node,) = members(self._mask(name))
-        near = MoralGraph(self, self._all).neighbours(node)
-        return self._named(mask_of(near))
+        (node,) = members(self.mask(name))
+        near = MoralGraph(self, self.everything).neighbors(node)
+        return self.named(mask_of(near))
 
     def moral_edges(self):
         """Pairs of nodes joined by a collider path: the augmented (moral) graph."""
         return tuple(
             (self._names[i], self._names[j])
-            for i, j in MoralGraph(self, self._all).edges()
+            for i, j in MoralGraph(self, self.everything).edges()
         )
 
     # -- graphs made from this one -----------------------------------------------
 
     def do(self, names):
         """The graph after an intervention: without the edges into ``names``."""
-        return self._surgery(no_in=self._mask(names))
+        return self.surgery(no_in=self.mask(names))
 
     def without_outgoing(self, names):
         """The graph without the directed edges out of ``names``."""
-        return self._surgery(no_out=self._mask(names))
+        return self.surgery(no_out=self.mask(names))
 
     def subgraph(self, names):
         """The graph on some of the nodes, with the edges among them."""
-        keep = self._named(self._mask(names))
+        keep = self.named(self.mask(names))
         return self.from_edges(
             [e for e in self.directed_edges if keep.issuperset(e)],
             [e for e in self.bidirected_edges if keep.issuperset(e)],
@@ -290,11 +437,12 @@ class ADMG:
         ----------
         .. [1] T. Verma, J. Pearl (1990). Equivalence and synthesis of causal models.
         """
-        hidden = self._mask(latent)
+        hidden = self.mask(latent)
         if not hidden:
             return self
         pa, ch, sib = (
-            [set(near) for near in side] for side in (self._pa, self._ch, self._sib)
+            [set(near) for near in side]
+            for side in (self.parents_of, self.children_of, self.siblings_of)
         )
         for u in members(hidden):
             for p in pa[u]:
@@ -309,9 +457,9 @@ class ADMG:
                     sib[s].add(c)
             for s in sib[u]:
                 sib[s].discard(u)
-        names, kept = self._names, members(self._all & ~hidden)
+        names, kept = self._names, members(self.everything & ~hidden)
         return self.from_edges(
             [(names[i], names[j]) for i in kept for j in sorted(ch[i])],
             [(names[i], names[j]) for i in kept for j in sorted(sib[i]) if i < j],
-            [name for name in self.nodes if not hidden >> self._index[name] & 1],
+            [name for name in self.nodes if not hidden >> self.number[name] & 1],
         )

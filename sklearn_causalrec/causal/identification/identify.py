@@ -117,17 +117,17 @@ def blankets_of(graph, district):
         before.add(i)
         part, stack = {i}, [i]
         while stack and len(district) > 1:
-            fresh = before.intersection(graph._sib[stack.pop()]) - part
+            fresh = before.intersection(graph.siblings_of[stack.pop()]) - part
             part |= fresh
             stack.extend(fresh)
-        around = part.union(*(graph._pa[j] for j in part))
+        around = part.union(*(graph.parents_of[j] for j in part))
         found.append((i, sorted(around - {i})))
     return found
 
 
 def _outside(graph, nodes):
     nodes = set(nodes)
-    return sorted({p for i in nodes for p in graph._pa[i]} - nodes)
+    return sorted({p for i in nodes for p in graph.parents_of[i]} - nodes)
 
 
 def _chain(graph, district, around):
@@ -145,19 +145,19 @@ def _chain(graph, district, around):
     held = mask_of(around)
     chain, holders = [around], [None]
     while True:
-        up = closure(graph._pa, target, held)
+        up = closure(graph.parents_of, target, held)
         if up == target:
             return chain, holders, False
         if up == held:
             return chain, holders, True
-        inner = closure(graph._sib, target, up)
+        inner = closure(graph.siblings_of, target, up)
         chain.append(members(inner))
         holders.append(up)
         held = inner
 
 
 def _kernel(graph, district, chain, holders, experiment):
-    named = graph._names.__getitem__
+    named = graph.topological_order.__getitem__
     blankets = []
     for link in chain:
         pairs = blankets_of(graph, link)
@@ -210,22 +210,22 @@ def make_plan(graph, y, x, experiments=((),)):
     -------
     (plan, hedge) : one of the two is None; a hedge is a pair of bitsets.
     """
-    inner = closure(graph._pa, y, graph._all & ~x)
-    x &= mask_of(p for i in members(inner) for p in graph._pa[i])
+    inner = closure(graph.parents_of, y, graph.everything & ~x)
+    x &= mask_of(p for i in members(inner) for p in graph.parents_of[i])
     if not x:
         return Plan(graph, y, 0, inner, ()), None
     sources = []
     for experiment in experiments:
-        set_ = graph._mask(experiment)
-        after = graph._surgery(no_in=set_) if set_ else graph
-        within = closure(after._pa, y, graph._all) & ~set_
+        set_ = graph.mask(experiment)
+        after = graph.surgery(no_in=set_) if set_ else graph
+        within = closure(after.parents_of, y, graph.everything) & ~set_
         around = {}
-        for part in components(after._sib, within):
+        for part in components(after.siblings_of, within):
             for i in part:
                 around[i] = part
-        sources.append((after, graph._listed(set_), around))
+        sources.append((after, graph.listed(set_), around))
     parts = []
-    for district in components(graph._sib, inner):
+    for district in components(graph.siblings_of, inner):
         hedge = None
         for after, experiment, around in sources:
             if district[0] not in around or any(i not in around for i in district):
@@ -256,7 +256,7 @@ def exchange_conditions(graph, y, x, z):
         again = False
         for i in members(z):
             bit = 1 << i
-            if separated(graph._surgery(no_in=x, no_out=bit), y, bit, x | z & ~bit):
+            if separated(graph.surgery(no_in=x, no_out=bit), y, bit, x | z & ~bit):
                 x, z, again = x | bit, z & ~bit, True
                 moved.append(i)
     return x, z, moved
@@ -320,12 +320,12 @@ def identify(graph, outcome, treatment, given=(), *, experiments=()):
     ...     print(sorted(error.hedge[0]), sorted(error.hedge[1]))
     ['x', 'y'] ['y']
     """
-    y, x, z = graph._sets(outcome=outcome, treatment=treatment, given=given)
+    y, x, z = graph.masks(outcome=outcome, treatment=treatment, given=given)
     if not y:
         raise ValueError("name at least one outcome.")
     if isinstance(experiments, str):
         experiments = [experiments]
-    experiments = [graph._listed(graph._mask(e)) for e in experiments]
+    experiments = [graph.listed(graph.mask(e)) for e in experiments]
     do, rest, moved = exchange_conditions(graph, y, x, z)
     plan, hedge = make_plan(graph, y | rest, do, ((), *experiments))
     if hedge is not None:
@@ -357,9 +357,9 @@ class NotIdentifiableError(ValueError):
         self._masks = query, effective, hedge
         self.graph = graph
         self.experiments = experiments
-        self.outcome, self.treatment, self.given = map(graph._listed, query)
-        self.effective = tuple(map(graph._listed, effective))
-        self.hedge = tuple(map(graph._named, hedge))
+        self.outcome, self.treatment, self.given = map(graph.listed, query)
+        self.effective = tuple(map(graph.listed, effective))
+        self.hedge = tuple(map(graph.named, hedge))
         super().__init__(graph, query, effective, hedge, experiments)
 
     def __str__(self):

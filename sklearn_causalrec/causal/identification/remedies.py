@@ -12,7 +12,7 @@ def latent_causes(error):
 def _identified(graph, error, experiments=()):
     from sklearn_causalrec.causal.identification.identify import make_plan
 
-    y, x = (graph._mask(names) for names in error.effective)
+    y, x = (graph.mask(names) for names in error.effective)
     return make_plan(graph, y, x, ((), *experiments))[1] is None
 
 

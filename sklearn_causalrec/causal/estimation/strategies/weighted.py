@@ -63,13 +63,13 @@ def backward_steps(estimand):
     list of Step
     """
     graph = estimand.graph
-    index, named = graph._index, graph._listed
+    index, named = graph.number, graph.listed
     if not estimand.do:
         return [Step(estimand.outcome, (), (), (), False)]
-    do = graph._mask(estimand.do)
+    do = graph.mask(estimand.do)
     inner = mask_of(index[v] for v in (*estimand.outcome, *estimand.summed))
-    districts = components(graph._sib, inner)
-    left, arguments = members(inner), graph._mask(estimand.outcome)
+    districts = components(graph.siblings_of, inner)
+    left, arguments = members(inner), graph.mask(estimand.outcome)
     steps = []
     while left and arguments:
         last = left.pop()
@@ -91,7 +91,7 @@ def backward_steps(estimand):
                 features = (features | blanket[i]) & ~(1 << i)
             left.pop()
         arguments = features & ~do
-        core = closure(graph._sib, mask_of(block), mask_of(district))
+        core = closure(graph.siblings_of, mask_of(block), mask_of(district))
         steps.append(
             Step(
                 named(mask_of(block)),
@@ -106,8 +106,8 @@ def backward_steps(estimand):
 
 def _around(graph, district, features):
     """The district around a district in the graph of its causes and the features'."""
-    held = closure(graph._pa, mask_of(district) | features, graph._all)
-    return closure(graph._sib, mask_of(district), held)
+    held = closure(graph.parents_of, mask_of(district) | features, graph.everything)
+    return closure(graph.siblings_of, mask_of(district), held)
 
 
 def _needs_weights(graph, district, features):
@@ -156,11 +156,11 @@ class KernelWeights:
 
     def _build(self, step):
         graph = self.graph
-        features = graph._mask((*step.features, *step.treatments))
+        features = graph.mask((*step.features, *step.treatments))
         district = list(step.district)
         around = _around(graph, district, features)
         chain, holders, _ = _chain(graph, district, members(around))
-        causes = mask_of(p for i in members(around) for p in graph._pa[i])
+        causes = mask_of(p for i in members(around) for p in graph.parents_of[i])
         free = (causes | features) & ~around
         # outside the district: independent of it, given what else is outside
         terms = []
@@ -178,7 +178,7 @@ class KernelWeights:
             # fixed: independent of the inner district
             free |= held & ~inner
             terms = []
-            for part in components(graph._sib, held & ~inner):
+            for part in components(graph.siblings_of, held & ~inner):
                 for i, blanket in blankets_of(graph, part):
                     given = mask_of(blanket)
                     if given & ~free:
@@ -196,7 +196,7 @@ class KernelWeights:
     def _apply(self, terms):
         if not terms:
             return
-        named = self.graph._names.__getitem__
+        named = self.graph.topological_order.__getitem__
         layer = Layer(self.weight)
         for i, fewer, given in terms:
             fewer, given = ([named(j) for j in members(m)] for m in (fewer, given))
