@@ -3,10 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from sklearn_causalrec.causal.discovery import (
-    as_matrix,
-    needs_causal_learn,
-)
+from sklearn_causalrec.causal._causal_learn import as_matrix, needs_causal_learn
 from sklearn_causalrec.causal.graphs.bitsets import closure, minimal_separators
 
 _CORRECTIONS = ("holm", "bonferroni", "bh", "by")

@@ -1,5 +1,6 @@
 """`CausalGraph`: a causal graph, and the questions one asks of it."""
 
+from sklearn_causalrec.causal import falsification
 from sklearn_causalrec.causal.graphs import drawing, notation
 from sklearn_causalrec.causal.graphs.admg import ADMG
 from sklearn_causalrec.causal.graphs.bitsets import closure, separated
@@ -227,8 +228,6 @@ class CausalGraph(ADMG):
 
         See `sklearn_causalrec.causal.falsification.testable_implications`.
         """
-        from sklearn_causalrec.causal import falsification
-
         return falsification.testable_implications(self)
 
     def falsify(self, X, **options):
@@ -236,6 +235,4 @@ class CausalGraph(ADMG):
 
         See `sklearn_causalrec.causal.falsification.falsify`.
         """
-        from sklearn_causalrec.causal import falsification
-
         return falsification.falsify(self, X, **options)

@@ -1,7 +1,7 @@
 """What a causal graph says of the inputs of a model that adjusts for all of them."""
 
 from sklearn_causalrec.causal.identification.adjustment import is_adjustment_set
-from sklearn_causalrec.causal.identification.identify import NotIdentifiableError
+from sklearn_causalrec.causal.identification.remedies import NotIdentifiableError
 
 
 def name_roles(graph, columns, outcome=None, treatment=None):

@@ -17,7 +17,10 @@ from sklearn_causalrec.causal.graphs.bitsets import (
     members,
     separated,
 )
-from sklearn_causalrec.causal.identification.identify import _chain, blankets_of
+from sklearn_causalrec.causal.identification.districts import (
+    blankets_of,
+    chain_down,
+)
 
 GUARANTEE = "one-step, root-n where products of nuisance errors are small"
 
@@ -159,7 +162,7 @@ class KernelWeights:
         features = graph.mask((*step.features, *step.treatments))
         district = list(step.district)
         around = _around(graph, district, features)
-        chain, holders, _ = _chain(graph, district, members(around))
+        chain, holders, _ = chain_down(graph, district, members(around))
         causes = mask_of(p for i in members(around) for p in graph.parents_of[i])
         free = (causes | features) & ~around
         # outside the district: independent of it, given what else is outside
