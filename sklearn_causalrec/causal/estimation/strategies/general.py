@@ -1,15 +1,12 @@
 """Any identified effect: regressions in reweighted samples, one for each kernel."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
-from joblib import Parallel, delayed
 
 from sklearn_causalrec.causal.estimation.problem import ArmMeans
-from sklearn_causalrec.causal.estimation.strategies.ratios import (
-    Sample,
-    light_classifiers,
-)
+from sklearn_causalrec.causal.estimation.ratios import Sample, light_classifiers
+from sklearn_causalrec.causal.estimation.strategies.base import ArmStrategy
 from sklearn_causalrec.causal.graphs.bitsets import (
     closure,
     components,
@@ -278,7 +275,7 @@ def _fit(sample, steps):
     return plain, np.column_stack([scores for _, scores in found]), kernels
 
 
-def weighted(problem, *, n_boot=0):
+def weighted(problem):
     """Means under each arm for any identified effect, by weights and regressions.
 
     The estimand is a product of kernels Q[D], one for each district D of Y*. Each is
@@ -292,9 +289,7 @@ def weighted(problem, *, n_boot=0):
     Parameters
     ----------
     problem : Problem
-    n_boot : int
-        Where positive, the covariance is that of so many bootstrap samples, in which
-        everything is fitted again.
+        One outcome, without conditions.
 
     Returns
     -------
@@ -311,7 +306,7 @@ def weighted(problem, *, n_boot=0):
     sample = Sample(problem)
     plain, scores, kernels = _fit(sample, steps)
     weights = [kernel.weight for kernel in kernels]
-    answer = ArmMeans.from_scores(
+    return ArmMeans.from_scores(
         scores,
         GUARANTEE,
         "regressions weighted by kernels, one-step",
@@ -320,29 +315,15 @@ def weighted(problem, *, n_boot=0):
         weights=weights,
         effective=[w.sum() ** 2 / (w**2).sum() for w in weights],
     )
-    if n_boot:
-        drawn = Parallel(problem.n_jobs)(
-            delayed(_resampled)(problem, sample.discrete, steps, b)
-            for b in range(n_boot)
-        )
-        answer.covariance = np.atleast_2d(np.cov(np.transpose(drawn)))
-        answer.guarantee = "one-step, bootstrap interval"
-    return answer
 
 
-def _resampled(problem, discrete, steps, salt):
-    """The means in a bootstrap sample that has all arms."""
-    rng = np.random.default_rng([problem.seed, 31, salt])
-    while True:
-        rows = rng.integers(len(problem.y), size=len(problem.y))
-        if len(np.unique(problem.arm[rows])) == len(problem.arms):
-            break
-    # copies of a row share its fold
-    drawn = replace(
-        problem,
-        variables=problem.variables.rows(rows),
-        y=problem.y[rows],
-        arm=problem.arm[rows],
-        fold=problem.fold[rows],
-    )
-    return _fit(Sample(drawn, discrete), steps)[1].mean(0)
+class General(ArmStrategy):
+    """Regressions weighted by kernels, for whatever form the estimand has."""
+
+    def covers(self, query, problem):
+        """Whether the treatment has arms."""
+        return bool(problem.arms)
+
+    def means(self, query, problem):
+        """Means under each arm, see `weighted`."""
+        return weighted(problem)
