@@ -211,7 +211,7 @@ def overlap(propensity, arm, *, arms=None, clip=None):
 
 
 def influential_rows(influence, k=10, *, index=None):
-    """The rows that an estimate leans on most.
+    """The rows that an estimate depends on most.
 
     Parameters
     ----------

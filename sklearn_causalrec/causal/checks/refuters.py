@@ -26,7 +26,7 @@ _SHARE = 0.8
 # -- tests of what the refits say -----------------------------------------------------
 
 
-def centred_p_value(values, tolerance=0.0):
+def centered_p_value(values, tolerance=0.0):
     """P-value of the hypothesis that independent values have a mean near 0.
 
     Parameters
@@ -59,7 +59,7 @@ def _no_effect(points, lows, highs, tolerance):
     """The mean is zero, and the intervals hold zero as often as they promise."""
     outside = int(np.sum((lows > 0) | (highs < 0)))
     too_often = float(binom.sf(outside - 1, len(points), _LEVEL))
-    return _both(centred_p_value(points, tolerance), too_often)
+    return _both(centered_p_value(points, tolerance), too_often)
 
 
 def _same_spread(points, base, stderr):
@@ -78,10 +78,10 @@ def p_value_of(method, table, stderr, tolerance):
     """P-value of what the method expects, by its table of refits."""
     points, slack = table["estimate"].to_numpy(), tolerance * stderr
     if method == "random_common_cause":
-        return centred_p_value(points - table["base"], slack)
+        return centered_p_value(points - table["base"], slack)
     if method == "subset":
         base = table["base"].to_numpy()
-        moved = centred_p_value(points - base, slack)
+        moved = centered_p_value(points - base, slack)
         return _both(moved, _same_spread(points, base, stderr))
     if method == "confounded_placebo":
         # The draws share the probabilities they are drawn with, and those go with the

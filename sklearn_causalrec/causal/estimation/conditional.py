@@ -72,9 +72,9 @@ class ScoreRegression:
 
     def effect_interval(self, variables, t0, t1, alpha):
         """The jackknife over folds plus the disagreement of the candidates."""
-        centre = self.effect(variables, t0, t1)
+        center = self.effect(variables, t0, t1)
         if t0 == t1:
-            return centre, centre
+            return center, center
         parts, weights = self._by_fold(variables, t0, t1)
         c = np.mean(weights, axis=0)
         folds = parts @ c
@@ -83,7 +83,7 @@ class ScoreRegression:
         half = norm.ppf(1 - alpha / 2) * np.sqrt(
             0.25 * variance + 0.75 * variance.mean()
         )
-        return centre - half, centre + half
+        return center - half, center + half
 
 
 class StackedConditional:

@@ -232,7 +232,7 @@ class InstrumentEffect:
         if Z is None:
             raise ValueError("No instrument was given.")
         self.X_, self.n_rows_ = X, n
-        self._centre = None if X is None else X.mean(0)
+        self._center = None if X is None else X.mean(0)
         controls = [np.ones((n, 1))] + [v for v in (W, X) if v is not None]
         C = np.column_stack(controls)
         C = C[:, _independent(C)]
@@ -261,7 +261,7 @@ class InstrumentEffect:
     def _fit_two_stage(self, y, t, Z, X, C):
         D, instruments = t[:, None], Z
         if X is not None:
-            by = np.column_stack([np.ones(len(y)), X - self._centre])
+            by = np.column_stack([np.ones(len(y)), X - self._center])
             D = t[:, None] * by
             instruments = (Z[:, :, None] * by[:, None, :]).reshape(len(y), -1)
         instruments = residualize(instruments, C)
@@ -309,7 +309,7 @@ class InstrumentEffect:
         if self.X_ is None:
             return np.ones((self.n_rows_ if X is None else len(X), 1))
         X = self.X_ if X is None else as_table("X", X, len(X))
-        return np.column_stack([np.ones(len(X)), X - self._centre])
+        return np.column_stack([np.ones(len(X)), X - self._center])
 
     def effect(self, X=None, t0=0, t1=1):
         """Effect of t1 rather than t0 in each row of X (those of fit when None)."""

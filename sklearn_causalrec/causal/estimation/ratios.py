@@ -186,8 +186,8 @@ class DiscreteRatio:
                 inside = self._levels(codes, given, total / self.value) * over / under
             else:
                 inside = self._levels(codes, given, total)
-            out -= self._centred(codes, inside, under)
-            out += self._centred(codes, self._levels(codes, fewer, total), over)
+            out -= self._centered(codes, inside, under)
+            out += self._centered(codes, self._levels(codes, fewer, total), over)
         return out
 
     def _levels(self, codes, given, target):
@@ -210,7 +210,7 @@ class DiscreteRatio:
         return np.column_stack(columns)
 
     @staticmethod
-    def _centred(codes, levels, p):
+    def _centered(codes, levels, p):
         return levels[np.arange(len(codes)), codes] - (p * levels).sum(1)
 
 

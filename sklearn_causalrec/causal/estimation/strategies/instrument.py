@@ -129,9 +129,9 @@ class InstrumentAnswer(Answer):
 
     def predict(self, variables, treatment):
         """Mean of y moved by the effect of the dose against the mean dose."""
-        mean, centre = self._mean
+        mean, center = self._mean
         unit = self.effect(variables, 0.0, 1.0)
-        return mean + unit * (np.asarray(treatment, float) - centre)
+        return mean + unit * (np.asarray(treatment, float) - center)
 
     def diagnostics(self):
         """First-stage strength, and the interval that holds at any strength."""
