@@ -1,7 +1,6 @@
 """Effects between any two arms, from a stacked effect of each arm against the first."""
 
 import numpy as np
-from scipy.stats import norm
 
 from sklearn_causalrec.effects.stacked import StackedEffect
 
@@ -148,9 +147,3 @@ class ArmEffects:
         error = np.std(influence - (fitted - fitted.mean())) / np.sqrt(n)
         variance = error**2 + np.var(effect) / len(effect)
         return effect.mean() + correction, np.sqrt(variance)
-
-
-def interval(mean, error, alpha):
-    """Normal interval, (low, high)."""
-    half = norm.ppf(1 - alpha / 2) * error
-    return mean - half, mean + half

@@ -52,13 +52,13 @@ def normal_interval(mean, error, alpha):
     return mean - half, mean + half
 
 
-def standard_error(low, high, alpha=0.05):
+def standard_error(width, alpha=0.05):
     """The standard error that a normal interval was made with.
 
     Parameters
     ----------
-    low, high : float or ndarray
-        Bounds of the interval.
+    width : float or ndarray
+        Upper bound less lower bound.
     alpha : float, default=0.05
         One minus the level of the interval, between 0 and 1.
 
@@ -66,7 +66,7 @@ def standard_error(low, high, alpha=0.05):
     -------
     float or ndarray
     """
-    return (high - low) / 2 / normal_quantile(alpha)
+    return width / 2 / normal_quantile(alpha)
 
 
 def effective_sample_size(weight):

@@ -9,9 +9,9 @@ from sklearn.utils.validation import check_is_fitted
 
 from sklearn_causalrec.effects.arms import (
     ArmEffects,
-    interval,
     stratified_folds,
 )
+from sklearn_causalrec.effects.intervals import normal_interval
 from sklearn_causalrec.effects.stacked import MANY_ROWS
 from sklearn_causalrec.encoding.arms import arm_codes
 
@@ -190,7 +190,7 @@ class EffectMixin:
 
     def ate_interval(self, X=None, alpha=0.05, T0=0, T1=1):
         """Bounds of the average effect, from the cross-fitted influence function."""
-        return interval(*self._average(X, T0, T1, "ate_interval"), alpha)
+        return normal_interval(*self._average(X, T0, T1, "ate_interval"), alpha)
 
     def _average(self, X, T0, T1, what):
         t0, t1 = self._contrast(T0, T1)

@@ -4,7 +4,6 @@ import warnings
 
 import numpy as np
 from joblib import Parallel, delayed
-from scipy.stats import norm
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
@@ -12,6 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 from threadpoolctl import threadpool_limits
 
 from sklearn_causalrec.effects.average import average_effect
+from sklearn_causalrec.effects.intervals import normal_interval
 from sklearn_causalrec.effects.learners import (
     AdditiveLasso,
     AdditiveLogit,
@@ -420,9 +420,8 @@ class StackedEffect(BaseEstimator):
         variance = (len(folds) - 1) * folds.var(0)
         variance += (parts.mean(0) - centre[:, None]) ** 2 @ c
         variance = 0.25 * variance + 0.75 * variance.mean()
-        half = np.sqrt(np.maximum(variance, self.ate_stderr_**2))
-        half *= norm.ppf(1 - alpha / 2)
-        return centre - half, centre + half
+        error = np.sqrt(np.maximum(variance, self.ate_stderr_**2))
+        return normal_interval(centre, error, alpha)
 
     # ------------------------------------------------------ the average effect
     def _fit_average(self, X, y, t):
@@ -445,5 +444,4 @@ class StackedEffect(BaseEstimator):
     def ate_interval(self, alpha=0.05):
         """Interval for the average effect over the rows of ``fit``."""
         check_is_fitted(self, "ate_")
-        half = norm.ppf(1 - alpha / 2) * self.ate_stderr_
-        return self.ate_ - half, self.ate_ + half
+        return normal_interval(self.ate_, self.ate_stderr_, alpha)

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pandas as pd
-from scipy.stats import norm
 
+from sklearn_causalrec.effects.intervals import normal_interval
 from sklearn_causalrec.encoding.arms import second_arm_probability, two_arms
 from sklearn_causalrec.encoding.checks import column
 
@@ -143,8 +143,8 @@ def r_loss(y, effect_pred, treatment, *, outcome, propensity=None):
     treated = two_arms(treatment, len(y))
     effect = column(effect_pred, "effect_pred", len(y))
     rest = y - column(outcome, "outcome", len(y))
-    centred = treated - second_arm_probability(treated, propensity)
-    return float(np.mean((rest - centred * effect) ** 2))
+    centered = treated - second_arm_probability(treated, propensity)
+    return float(np.mean((rest - centered * effect) ** 2))
 
 
 def joint_loss(y, effect_pred, treatment, outcome_pred, *, outcome, propensity=None):
@@ -277,8 +277,8 @@ def effect_calibration(effect_pred, scores, *, n_bins=10, alpha=0.05):
     )
     table = bins.mean().reset_index(drop=True)
     table["stderr"] = bins["estimated"].sem().to_numpy()
-    half = norm.isf(alpha / 2) * table["stderr"]
-    table["low"], table["high"] = table["estimated"] - half, table["estimated"] + half
+    low, high = normal_interval(table["estimated"], table["stderr"], alpha)
+    table["low"], table["high"] = low, high
     table["rows"] = bins.size().to_numpy()
     return table
 
@@ -344,13 +344,13 @@ def calibration_line(effect_pred, scores):
     """
     effect = column(effect_pred, "effect_pred")
     scores = column(scores, "scores", len(effect))
-    centred = effect - effect.mean()
-    if not centred.any():
+    centered = effect - effect.mean()
+    if not centered.any():
         raise ValueError(
             f"All predicted effects are {effect[0]}: they say nothing of differences, "
             "and there is no slope."
         )
-    design = np.column_stack([np.ones(len(effect)), centred])
+    design = np.column_stack([np.ones(len(effect)), centered])
     inverse = np.linalg.inv(design.T @ design)
     estimate = inverse @ design.T @ scores
     moments = design * (scores - design @ estimate)[:, None]

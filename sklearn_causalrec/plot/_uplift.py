@@ -1,9 +1,9 @@
 """What targeting the first rows gains."""
 
 import numpy as np
-from scipy.stats import norm
 from sklearn.utils import check_random_state
 
+from sklearn_causalrec.effects.intervals import normal_interval
 from sklearn_causalrec.metrics.uplift import (
     auuc_score,
     qini_curve,
@@ -188,8 +188,8 @@ class UpliftCurveDisplay:
                     *given, propensity=None if chance is None else chance[rows]
                 )
                 draws.append(np.interp(curve.share, *again))
-            half = norm.isf(alpha / 2) * np.std(draws, axis=0, ddof=1)
-            band = curve.gain - half, curve.gain + half
+            error = np.std(draws, axis=0, ddof=1)
+            band = normal_interval(curve.gain, error, alpha)
         return cls(curve, area=area, band=band, kind=kind, name=name).plot(ax=ax)
 
     def plot(self, *, ax=None):

@@ -13,6 +13,7 @@ from sklearn_causalrec._utils.tables import html_table, text_table
 from sklearn_causalrec.causal.checks.refits import average_effect, refit
 from sklearn_causalrec.causal.checks.refuters import EXPECTED, Changes, p_value_of
 from sklearn_causalrec.causal.falsification import adjust_p_values
+from sklearn_causalrec.effects.intervals import standard_error
 from sklearn_causalrec.encoding.frames import as_frame
 
 
@@ -184,7 +185,7 @@ def refute(
     changes = Changes(estimator, X, y, treatment)
     rng = check_random_state(random_state)
     point, low, high = average_effect(estimator, T0, T1)
-    stderr = (high - low) / 2 / norm.ppf(0.975)
+    stderr = standard_error(high - low)
     if "confounded_placebo" in known:
         changes.learn_propensity(rng.randint(2**31 - 1))
 
@@ -341,7 +342,7 @@ def negative_control(estimator, X, outcomes, treatment=None, *, T0=0, T1=1, alph
         own = getattr(estimator, "outcome_name_", name)
         y = pd.Series(values, index=X.index, name=own)
         effect, low, high = average_effect(refit(estimator, kept, y, treatment), T0, T1)
-        stderr = (high - low) / 2 / norm.ppf(0.975)
+        stderr = standard_error(high - low)
         refits[name] = pd.DataFrame({"estimate": [effect], "low": low, "high": high})
         rows[name] = {
             "expected": "no effect: a negative control",

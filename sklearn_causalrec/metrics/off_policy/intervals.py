@@ -1,9 +1,9 @@
 """Intervals of a mean: for a sample looked at once, and for one watched as it grows."""
 
 import numpy as np
-from scipy.stats import norm
 from sklearn.utils import check_random_state
 
+from sklearn_causalrec.effects import intervals
 from sklearn_causalrec.encoding.checks import choice, column
 
 
@@ -28,8 +28,9 @@ def normal_interval(values, *, alpha=0.05):
     True
     """
     values = column(values, "values")
-    reach = norm.isf(alpha / 2) * values.std(ddof=1) / np.sqrt(len(values))
-    return float(values.mean() - reach), float(values.mean() + reach)
+    error = values.std(ddof=1) / np.sqrt(len(values))
+    low, high = intervals.normal_interval(values.mean(), error, alpha)
+    return float(low), float(high)
 
 
 def bootstrap_ratio(numerator, denominator, *, n_bootstrap, rng, block=2**22):

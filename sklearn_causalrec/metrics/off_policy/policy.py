@@ -2,12 +2,12 @@
 
 import numpy as np
 import pandas as pd
-from scipy.stats import norm
 from sklearn.base import clone
 from sklearn.model_selection import KFold
 from sklearn.utils import check_random_state
 
 from sklearn_causalrec._utils.unwrap import is_policy, unwrap
+from sklearn_causalrec.effects.intervals import normal_quantile
 from sklearn_causalrec.encoding.checks import choice, column, probability
 from sklearn_causalrec.metrics.off_policy.estimators import (
     ESTIMATORS,
@@ -16,7 +16,7 @@ from sklearn_causalrec.metrics.off_policy.estimators import (
     parameter_grid,
     round_values,
     slope,
-    summarise,
+    summarize,
 )
 from sklearn_causalrec.metrics.policies import recommender_policy
 
@@ -242,7 +242,7 @@ def policy_value(
         choice(name, "estimator", ESTIMATORS)
         parts = (name, y, weight, base, factual)
         rounds[name] = _choose(parts, clip, (parameters or {}).get(name), alpha)
-    return summarise(
+    return summarize(
         rounds, y, weight, estimator, interval, alpha, bounds, n_bootstrap, rng
     )
 
@@ -260,7 +260,7 @@ def _choose(parts, clip, parameter, alpha):
         root = np.sqrt(len(weight))
         scores = [(r.estimate(), r.influence().std(ddof=1) / root) for r in tried]
         chosen = slope(scores, alpha=alpha)
-        reach = norm.isf(alpha / 2) * scores[0][1]
+        reach = normal_quantile(alpha) * scores[0][1]
         while abs(scores[chosen][0] - scores[0][0]) > reach:
             chosen -= 1
         if chosen > 0:

@@ -27,12 +27,12 @@ def _terms():
 
 
 def light_regressors():
-    """Cheap enough to be fitted again in every bootstrap sample."""
+    """Cheap enough to be fitted once for every ratio and level."""
     return [make_pipeline(_terms(), RidgeCV(np.logspace(-2, 4, 7)))]
 
 
 def light_classifiers():
-    """Cheap enough to be fitted again in every bootstrap sample."""
+    """Cheap enough to be fitted once for every ratio and level."""
     return [make_pipeline(_terms(), LogisticRegression(C=1.0, max_iter=1000))]
 
 
@@ -51,13 +51,11 @@ def pair_classifiers():
 class Sample:
     """Columns of a problem by name, the outcome included, and models of them."""
 
-    def __init__(self, problem, discrete=None):
+    def __init__(self, problem):
         self.problem, self.n = problem, len(problem.y)
         (self.outcome,) = problem.estimand.outcome
-        if discrete is None:
-            names = problem.estimand.variables
-            discrete = {v for v in names if self._is_discrete(v)}
-        self.discrete = discrete
+        names = problem.estimand.variables
+        self.discrete = {v for v in names if self._is_discrete(v)}
 
     def _is_discrete(self, name):
         if name == self.outcome:
@@ -188,8 +186,8 @@ class DiscreteRatio:
                 inside = self._levels(codes, given, total / self.value) * over / under
             else:
                 inside = self._levels(codes, given, total)
-            out -= self._centred(codes, inside, under)
-            out += self._centred(codes, self._levels(codes, fewer, total), over)
+            out -= self._centered(codes, inside, under)
+            out += self._centered(codes, self._levels(codes, fewer, total), over)
         return out
 
     def _levels(self, codes, given, target):
@@ -212,7 +210,7 @@ class DiscreteRatio:
         return np.column_stack(columns)
 
     @staticmethod
-    def _centred(codes, levels, p):
+    def _centered(codes, levels, p):
         return levels[np.arange(len(codes)), codes] - (p * levels).sum(1)
 
 
