@@ -12,7 +12,7 @@ from sklearn_causalrec.causal.estimation.program import path_effects
 from sklearn_causalrec.causal.estimation.query import Options, Query
 from sklearn_causalrec.causal.estimation.reader import Reader, joint_arms
 from sklearn_causalrec.causal.estimation.registry import check_strategy, choose
-from sklearn_causalrec.effects.arms import stratified_folds
+from sklearn_causalrec.effects.cross_fitting import stratified_folds
 from sklearn_causalrec.effects.intervals import normal_interval
 from sklearn_causalrec.encoding.checks import unchanged_on_failure
 

@@ -7,10 +7,8 @@ import numpy as np
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_causalrec.effects.arms import (
-    ArmEffects,
-    stratified_folds,
-)
+from sklearn_causalrec.effects.arms import ArmEffects
+from sklearn_causalrec.effects.cross_fitting import stratified_folds
 from sklearn_causalrec.effects.intervals import normal_interval
 from sklearn_causalrec.effects.stacked import MANY_ROWS
 from sklearn_causalrec.encoding.arms import arm_codes

@@ -4,11 +4,8 @@ import numpy as np
 
 from sklearn_causalrec.causal.estimation.econml_effects import EconMLEffect
 from sklearn_causalrec.effects.arms import ArmEffects
-from sklearn_causalrec.effects.cross_fitting import (
-    CrossFit,
-    as_models,
-    default_regressors,
-)
+from sklearn_causalrec.effects.cross_fitting import CrossFit, as_models
+from sklearn_causalrec.effects.default_learners import nuisance_regressors
 from sklearn_causalrec.effects.intervals import normal_interval
 
 
@@ -28,7 +25,7 @@ class ScoreRegression:
     def __init__(self, problem, names, scores, model=None):
         self.names = names
         W = problem.variables.matrix(names)
-        models = as_models(model, default_regressors)
+        models = as_models(model, nuisance_regressors)
         self.fits = []
         for a in range(scores.shape[1]):
             target = scores[:, a] if a == 0 else scores[:, a] - scores[:, 0]

@@ -11,10 +11,10 @@ from inspect import signature
 import numpy as np
 from sklearn.base import clone
 
-from sklearn_causalrec.effects.cross_fitting import (
-    as_models,
-    default_classifiers,
-    default_regressors,
+from sklearn_causalrec.effects.cross_fitting import as_models
+from sklearn_causalrec.effects.default_learners import (
+    nuisance_classifiers,
+    nuisance_regressors,
 )
 from sklearn_causalrec.effects.intervals import normal_quantile
 
@@ -44,7 +44,7 @@ def nuisance(models, *, discrete, seed):
     inner fold, for the gain of a blend. The default candidates are a ridge regression
     (or logistic regression) on splines and boosted trees.
     """
-    default = default_classifiers if discrete else default_regressors
+    default = nuisance_classifiers if discrete else nuisance_regressors
     models = seeded(as_models(models, default), seed)
     return models[0] if len(models) == 1 else models
 

@@ -10,7 +10,7 @@ from sklearn_causalrec.causal.estimation.econml_effects import (
     as_table,
     nuisance,
 )
-from sklearn_causalrec.effects.cross_fitting import default_regressors
+from sklearn_causalrec.effects.default_learners import nuisance_regressors
 from sklearn_causalrec.effects.intervals import normal_interval
 
 WEAK = 10.0  # effective F below which the usual interval is not to be trusted
@@ -277,7 +277,7 @@ class InstrumentEffect:
 
         def model(given):
             # several treatments or instruments: EconML needs one model for all columns
-            given = default_regressors()[:1] if given is None else given
+            given = nuisance_regressors()[:1] if given is None else given
             return nuisance(given, discrete=False, seed=seed)
 
         common = {

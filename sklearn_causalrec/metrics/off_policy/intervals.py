@@ -207,8 +207,8 @@ def _asymptotic(values, alpha, n_planned):
     n = np.arange(1, len(values) + 1)
     mean = np.cumsum(values) / n
     # Centred first: the difference of two large sums would lose the variance.
-    centred = values - values.mean()
-    variance = np.cumsum(centred**2) / n - (np.cumsum(centred) / n) ** 2
+    centered = values - values.mean()
+    variance = np.cumsum(centered**2) / n - (np.cumsum(centered) / n) ** 2
     planned = n_planned or len(values)
     # The rho at which the sequence is narrowest after `planned` rows, cited equation.
     rho2 = (-2 * np.log(alpha) + np.log(-2 * np.log(alpha) + 1)) / planned
