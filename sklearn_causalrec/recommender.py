@@ -21,16 +21,18 @@ from sklearn_causalrec.encoding.checks import (
     unchanged_on_failure,
 )
 from sklearn_causalrec.encoding.exposure import (
+    add_facts,
+    factual_exposure,
     make_exposure,
-    summarise_overlap,
+    summarize_overlap,
 )
 from sklearn_causalrec.encoding.log_encoder import LogEncoder
 from sklearn_causalrec.encoding.roles import ROLES, ColumnRoles
+from sklearn_causalrec.networks.encoders import ENCODERS, check_encoder
 from sklearn_causalrec.networks.ensemble import Ensemble
 from sklearn_causalrec.networks.net import resolve_device
 from sklearn_causalrec.networks.objectives import OBJECTIVES, check_objective
-from sklearn_causalrec.networks.sequences import SEQUENCE_ENCODERS
-from sklearn_causalrec.networks.settings import SHARED_CONSTRAINTS
+from sklearn_causalrec.networks.settings import SHARED_CONSTRAINTS, RecommenderSettings
 from sklearn_causalrec.ranking.catalogue import Catalogue, PairScores
 from sklearn_causalrec.ranking.recommend import recommend
 
@@ -93,7 +95,7 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         average, not the ranking. "uplift_rank" (several arms) ranks by effect, "escm2"
         is for a conversion after a click, "relmf" for implicit feedback, "pda" for
         popularity that drives both. What each assumes, and where it is wrong:
-        :class:`~sklearn_causalrec.networks.objectives.Objective`.
+        :class:`~sklearn_causalrec.networks.Objective`.
     exposure_model : {"auto", "head", "popularity", "naive_bayes"} or classifier, \
             default="auto"
         With one arm, how likely a pair is logged: a head of the networks, the item's
@@ -153,6 +155,13 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
     classes_ : ndarray of shape (2,)
         With ``task="classification"``.
     nets_ : list of skorch.NeuralNet
+    log_encoder_ : LogEncoder
+        Column roles, ids, arms and scales of the log.
+    catalogue_ : Catalogue or None
+        The users and items of the log, their features and the pairs seen; where user
+        and item are named.
+    exposure_model_ : object or None
+        The fitted exposure model; None where a head of the networks stands for it.
     history_ : list of dict
         A record an epoch: member, epoch, train_loss, valid_loss, valid_score (R^2 or
         area under the ROC curve), seconds.
@@ -201,9 +210,9 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         "history": [str, Integral, "array-like", None],
         "history_length": [Interval(Integral, 1, None, closed="left")],
         "towers": [StrOptions({"prefix"}), dict, None],
-        "encoder": [StrOptions({"dnn", "mf", *SEQUENCE_ENCODERS})],
+        "encoder": [ENCODERS.constraint],
         "input_noise": [Interval(Real, 0, None, closed="left")],
-        "objective": [StrOptions(set(OBJECTIVES))],
+        "objective": [OBJECTIVES.constraint],
         "exposure_model": [
             StrOptions({"auto", "head", "popularity", "naive_bayes"}),
             HasMethods(["fit", "predict_proba"]),
@@ -353,7 +362,7 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
             rows = self._read(X, y, treatment, propensity, sample_weight, again)
             with Progress(self.verbose) as progress:
                 self._train(rows, again, self.max_epochs, progress)
-                self._fit_effects(rows, progress)
+                self._fit_effects(rows, OBJECTIVES[self.objective], progress)
         return self
 
     def partial_fit(
@@ -391,11 +400,11 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
             rows = self._read(*given, again, classes, arms)
             with Progress(self.verbose) as progress:
                 self._train(rows, again, 1, progress)
-            self.effects_ = None
+            self._effects = None
         return self
 
     def _check_graph(self, X, y, treatment):
-        self.unidentified_ = None
+        self._unidentified = None
         if self.graph is None:
             return
         if not hasattr(X, "columns"):
@@ -413,80 +422,66 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
             self.graph, columns, getattr(y, "name", None), named
         )
         inputs = [c for c in columns if c not in (named, self.time)]
-        self.unidentified_ = check_inputs(self.graph, inputs, outcome, named)
-
-    def _check_encoder(self):
-        if self.encoder == "mf" and (self.user is None or self.item is None):
-            raise ValueError(
-                'encoder="mf" factorises users and items: name their columns, '
-                'user="…" and item="…".'
-            )
-        histories = ColumnRoles(history=self.history).histories
-        if self.encoder in SEQUENCE_ENCODERS and not histories:
-            raise ValueError(
-                f"encoder={self.encoder!r} reads histories: name the column of them, "
-                'history="…", with a list of past items in each row (HistorySequence '
-                "makes it from a log)."
-            )
-        if self.encoder == "mf" and histories:
-            raise ValueError(
-                'encoder="mf" reads no history. Choose "dnn" (the mean of the items), '
-                f"or one of {SEQUENCE_ENCODERS}."
-            )
+        self._unidentified = check_inputs(self.graph, inputs, outcome, named)
 
     def _read(self, X, y, treatment, propensity, sample_weight, again, *known):
+        """Check the parameters against each other, and encode the log."""
         self._validate_params()
-        self._check_encoder()
+        roles = {name: getattr(self, name) for name in ROLES}
+        roles = ColumnRoles(self.towers, **roles)
+        check_encoder(self.encoder, roles.given)
         self._check_graph(X, y, treatment)
         self.device_ = resolve_device(self.device)
+        binary = _is_classifier(self)
         if again:
-            self.encoder_ = copy.deepcopy(self.encoder_)
+            encoder = copy.deepcopy(self.log_encoder_)
         else:
-            roles = {name: getattr(self, name) for name in ROLES}
-            self.encoder_ = LogEncoder(
-                ColumnRoles(self.towers, **roles),
-                _is_classifier(self),
-                *known,
-                history_length=self.history_length,
-            )
+            length = self.history_length
+            encoder = LogEncoder(roles, binary, *known, history_length=length)
         given = (X, y, treatment, propensity, sample_weight)
-        rows = self.encoder_.fit_rows(self, *given, first=not again)
-        self.arms_ = self.encoder_.arms
-        given = self.encoder_.roles.named
-        check_objective(self.objective, len(self.arms_), _is_classifier(self), given)
-        if _is_classifier(self):
-            self.classes_ = self.encoder_.classes
+        rows = encoder.fit_rows(self, *given, first=not again)
+        check_objective(self.objective, encoder.n_arms, binary, encoder.roles.given)
+        self.log_encoder_, self.arms_ = encoder, encoder.arms
+        if binary:
+            self.classes_ = encoder.classes
         return rows
 
     def _train(self, rows, again, epochs, progress):
         rng = check_random_state(self.random_state)
         seeds = rng.randint(MAX_SEED, size=self.n_estimators)
-        before = self.catalogue_ if again else None
-        self.catalogue_ = None
-        if self.user is not None and self.item is not None:
-            n_users, n_items = len(self.encoder_.users), len(self.encoder_.items)
-            self.catalogue_ = Catalogue(rows, n_users, n_items, before)
-        self.exposure_ = self._fit_exposure(rows)
-        ensemble = Ensemble(self.get_params(), self.encoder_, self.device_)
+        self._find_facts(rows, again)
+        settings = RecommenderSettings.of(self, self.device_)
+        ensemble = Ensemble(settings, self.log_encoder_)
         if again:
             ensemble.nets = self.nets_
         progress.stage("fit", epochs * self.n_estimators)
-        history = ensemble.train(
-            rows,
-            seeds,
-            epochs=epochs,
-            catalogue=self.catalogue_,
-            progress=progress.step,
-        )
+        history = ensemble.train(rows, seeds, epochs=epochs, progress=progress.step)
         self.history_ = [*self.history_, *history] if again else history
-        self.ensemble_, self.nets_ = ensemble, ensemble.nets
+        self._ensemble, self.nets_ = ensemble, ensemble.nets
         self.n_iter_ = max(record["epoch"] for record in history)
+        is_ratio = ensemble.objective.is_ratio(len(self.arms_))
+        exposure = factual_exposure(rows, ensemble.predict(rows).exposure, is_ratio)
         clip = self.nets_[0].criterion_.clip
-        taken = self._taken_propensity(rows)
-        self.overlap_ = summarise_overlap(rows, taken, self.arms_, clip)
+        self.overlap_ = summarize_overlap(rows, exposure, self.arms_, clip)
 
-    def _fit_exposure(self, rows):
-        """The exposure model where it is not a head; rows learn their ratio."""
+    def _find_facts(self, rows, again):
+        """Catalogue, exposure and what else the log says, once; they travel in rows."""
+        before = self.catalogue_ if again else None
+        self.catalogue_ = None
+        if self.user is not None and self.item is not None:
+            encoder = self.log_encoder_
+            size = len(encoder.users), len(encoder.items)
+            self.catalogue_ = Catalogue(rows, *size, before)
+        objective, n_arms = OBJECTIVES[self.objective], len(self.arms_)
+        self.exposure_model_ = self._make_exposure(objective)
+        if self.exposure_model_ is not None:
+            rng = check_random_state(self.random_state)
+            self.exposure_model_.fit(rows, self.catalogue_, rng)
+        facts = (self.catalogue_, self.exposure_model_)
+        add_facts(rows, *facts, objective=objective, n_arms=n_arms)
+
+    def _make_exposure(self, objective):
+        """The exposure model, where it is not a head of the networks."""
         several = len(self.arms_) > 1
         if several and not (
             isinstance(self.exposure_model, str)
@@ -497,32 +492,17 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
                 f"where every row was shown. Here are the arms {self.arms_.tolist()}: "
                 'leave it "auto", or pass propensity= to fit.'
             )
-        exposure = make_exposure(self.exposure_model, self.objective)
-        if exposure is not None:
-            rng = check_random_state(self.random_state)
-            rows.exposure = exposure.fit(rows, self.catalogue_, rng).logged_ratio(rows)
-        return exposure
-
-    def _taken_propensity(self, rows):
-        exposure, known = self.ensemble_.predict(rows)[1], rows.propensity
-        if known is not None and len(self.arms_) == 1 and self.objective != "relmf":
-            known = known / np.nanmean(known)  # as a density ratio
-        taken = rows.exposure
-        if exposure is not None:
-            taken = exposure[np.arange(len(rows)), rows.arm].astype(np.float64)
-        if taken is None or known is None:
-            return known if taken is None else taken
-        return np.where(np.isnan(known), taken, known)
+        return make_exposure(self.exposure_model, objective)
 
     # -- what happens if it is shown -------------------------------------------
 
     def _outcomes(self, X):
         check_is_fitted(self, "nets_")
-        rows = self.encoder_.rows(self, X)
-        return rows, self.ensemble_.predict(rows)[0]
+        rows = self.log_encoder_.rows(self, X)
+        return rows, self._ensemble.predict(rows).outcome
 
-    def _shown(self, rows, treatment, factual=False):
-        """Arm code of every row: given, of its column, or the one arm that is shown."""
+    def _arms_of(self, rows, treatment, factual=False):
+        """Code of each row's arm: as given, of its column, or of the one shown."""
         if treatment is not None:
             treatment = np.asarray(treatment)
             if treatment.ndim == 0:
@@ -551,7 +531,7 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
 
     def _mean_outcome(self, X, treatment, factual=False):
         rows, outcomes = self._outcomes(X)
-        arm = self._shown(rows, treatment, factual)
+        arm = self._arms_of(rows, treatment, factual)
         return outcomes[np.arange(len(rows)), arm]
 
     def predict(self, X, treatment=None):
@@ -600,10 +580,10 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         With one arm, the density of logged over that of all pairs.
         """
         check_is_fitted(self, "nets_")
-        rows = self.encoder_.rows(self, X)
-        if self.exposure_ is not None:
-            return self.exposure_.ratio(rows)[:, None]
-        return self.ensemble_.predict(rows)[1]
+        rows = self.log_encoder_.rows(self, X)
+        if self.exposure_model_ is not None:
+            return self.exposure_model_.ratio(rows)[:, None]
+        return self._ensemble.predict(rows).exposure
 
     # -- lists -----------------------------------------------------------------
 
@@ -635,7 +615,7 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
 
         def score(rows):
             if by == "outcome":
-                scores = self.ensemble_.predict(rows)[0][:, t1]
+                scores = self._ensemble.predict(rows).outcome[:, t1]
             else:
                 scores = self._effect_rows(rows, t0, t1)
             if min_effect is None:
@@ -643,7 +623,8 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
             effect = scores if by == "effect" else self._effect_rows(rows, t0, t1)
             return np.where(effect > min_effect, scores, -np.inf)
 
-        ids_alone = self.encoder == "mf" and self.catalogue_.user_table.shape[1] == 0
-        if by == "outcome" and min_effect is None and ids_alone:
-            return PairScores(score, partial(self.ensemble_.matrix, arm=t1))
+        ids_alone = self.catalogue_.user_table.shape[1] == 0
+        products = ids_alone and ENCODERS[self.encoder].matrix is not None
+        if by == "outcome" and min_effect is None and products:
+            return PairScores(score, partial(self._ensemble.matrix, arm=t1))
         return PairScores(score, None)

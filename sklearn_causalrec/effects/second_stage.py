@@ -13,7 +13,9 @@ from sklearn_causalrec.effects.arms import (
     stratified_folds,
 )
 from sklearn_causalrec.effects.stacked import MANY_ROWS
+from sklearn_causalrec.effects.targeted import targeted_step
 from sklearn_causalrec.encoding.checks import arm_codes
+from sklearn_causalrec.encoding.exposure import factual_exposure
 
 MAX_SEED = np.iinfo(np.int32).max
 
@@ -30,24 +32,33 @@ class EffectMixin:
     each arm against the first.
     """
 
-    def _fit_effects(self, rows, progress):
-        """The second stage; or, with one arm, the targeted step."""
-        self.effects_ = None
+    def _fit_effects(self, rows, objective, progress):
+        """The second stage; or, with one arm, the targeted step.
+
+        Parameters
+        ----------
+        rows : Rows
+            The log, with its facts.
+        objective : type
+            Class of the objective, which says whether it targets the average.
+        progress : Progress
+            Gets a stage for each fold.
+        """
+        self._effects = None
         rng = check_random_state(self.random_state)
         seeds = rng.randint(MAX_SEED, size=self.n_folds + 1).tolist()
         n_folds = self.n_folds if len(rows) < MANY_ROWS else min(3, self.n_folds)
-        settings = dict(
-            epochs=self.max_epochs, catalogue=self.catalogue_, progress=progress
-        )
+        options = dict(epochs=self.max_epochs, progress=progress)
         if len(self.arms_) == 1:
+            knows_exposure = rows.catalogue is not None or rows.exposure is not None
             if (
-                self.objective == "targeted"
-                and (self.catalogue_ is not None or rows.exposure is not None)
-                and self.ensemble_.randomized(rows) is None
+                objective.targets_average
+                and knows_exposure
+                and rows.randomized is None
                 and len(rows) >= 2 * n_folds
             ):
                 fold = stratified_folds(rows.arm, n_folds, rng)
-                self.ensemble_.target(rows, fold, seeds[:n_folds], **settings)
+                self._target_average(rows, fold, seeds[:n_folds], objective, options)
             return
         if self.effect_learner == "t":
             return
@@ -63,33 +74,44 @@ class EffectMixin:
         fold = stratified_folds(rows.arm, n_folds, rng)
         if len(rows) >= MANY_ROWS:
             # One validation part speaks for the networks of all folds.
-            settings["epochs"] = self.ensemble_.best_epoch(self.max_epochs)
-            settings["early_stopping"] = False
-        outcome, exposure = self.ensemble_.cross_fit(
-            rows, fold, seeds[:n_folds], **settings
-        )
+            options["epochs"] = self._ensemble.best_epoch(self.max_epochs)
+            options["early_stopping"] = False
+        found = self._ensemble.cross_fit(rows, fold, seeds[:n_folds], **options)
         propensity = rows.propensity
         if propensity is not None and np.isnan(propensity).any():
             propensity = None
         effects = ArmEffects(len(self.arms_), self.clip, seeds[-1] % 2**30)
         progress.stage("effects", effects.n_steps(n_folds))
-        self.effects_ = effects.fit(
-            self._effect_features(rows, outcome),
-            rows.y,
-            rows.arm,
-            rows.weight,
-            fold,
-            outcome,
-            exposure,
-            propensity,
-            self._groups(rows),
-            progress.step,
+        self._effects = effects.fit(
+            X=self._effect_features(rows, found.outcome),
+            y=rows.y,
+            arm=rows.arm,
+            weight=rows.weight,
+            fold=fold,
+            outcome=found.outcome,
+            exposure=found.exposure,
+            propensity=propensity,
+            groups=self._groups(rows),
+            progress=progress.step,
         )
+
+    def _target_average(self, rows, fold, seeds, objective, options):
+        """Move the intercept towards the average over all pairs."""
+        found = self._ensemble.cross_fit(rows, fold, seeds, **options)
+        step = targeted_step(
+            rows.y,
+            found.outcome[:, 0],
+            factual_exposure(rows, found.exposure, objective.is_ratio(1)),
+            rows.weight,
+            binary=self._ensemble.binary,
+            clip=objective.least_exposure(1, self.clip),
+        )
+        self._ensemble.move_intercept(step)
 
     def _effect_features(self, rows, outcome):
         """Features of the second stage: ids and histories enter by the outcomes
         predicted of them, a missing tower by its mean and by an indicator."""
-        features, encoder = rows.features, self.encoder_
+        features, encoder = rows.features, self.log_encoder_
         if encoder.roles.towers_ is not None:
             gaps = np.isnan(features)
             features = np.where(gaps, encoder.mean.astype(np.float32), features)
@@ -113,8 +135,8 @@ class EffectMixin:
                 "nothing says what happens otherwise. Fit with treatment=, including "
                 "rows that were not shown; predict and recommend(by='outcome') work."
             )
-        if self.unidentified_ is not None:
-            raise self.unidentified_
+        if self._unidentified is not None:
+            raise self._unidentified
         codes = []
         positions = not np.isin([0, 1], self.arms_).any() if _numeric(T0, T1) else False
         for name, arm in (("T0", T0), ("T1", T1)):
@@ -149,17 +171,17 @@ class EffectMixin:
             If fit saw one arm alone, or T0 or T1 is not an arm.
         """
         t0, t1 = self._contrast(T0, T1)
-        return self._effect_rows(self.encoder_.rows(self, X), t0, t1)
+        return self._effect_rows(self.log_encoder_.rows(self, X), t0, t1)
 
     def _effect_rows(self, rows, t0, t1):
-        outcomes = self.ensemble_.predict(rows)[0]
-        if self.effects_ is None:
+        outcomes = self._ensemble.predict(rows).outcome
+        if self._effects is None:
             return outcomes[:, t1] - outcomes[:, t0]
         features = self._effect_features(rows, outcomes)
-        return self.effects_.effect(features, outcomes, t0, t1, self._groups(rows))
+        return self._effects.effect(features, outcomes, t0, t1, self._groups(rows))
 
     def _need_effects(self, what):
-        if self.effects_ is None:
+        if self._effects is None:
             raise ValueError(
                 f"{what} comes from the cross-fitted effect learner, which was not "
                 'fitted: it needs fit (not partial_fit), effect_learner="stacked", and '
@@ -176,7 +198,7 @@ class EffectMixin:
         self._need_effects("effect_interval")
         rows, outcomes = self._outcomes(X)
         features = self._effect_features(rows, outcomes)
-        return self.effects_.effect_interval(
+        return self._effects.effect_interval(
             features, outcomes, t0, t1, alpha, self._groups(rows)
         )
 
@@ -196,4 +218,4 @@ class EffectMixin:
         t0, t1 = self._contrast(T0, T1)
         self._need_effects(what)
         effect = None if X is None else self.effect(X, T0, T1)
-        return self.effects_.ate(t0, t1, effect)
+        return self._effects.ate(t0, t1, effect)

@@ -118,9 +118,7 @@ class Ensemble:
             tilted = self.nets[0].criterion_.tilt is not None
         if tilted:
             X["shift"] = torch.as_tensor(rows.shift, dtype=dtype)
-        ratio = self.log_encoder.n_arms == 1
-        ratio = ratio and self.objective.exposure != "probability"
-        if ratio and "propensity" in X:  # as a density ratio
+        if "propensity" in X and self.objective.is_ratio(self.log_encoder.n_arms):
             X["propensity"] = X["propensity"] / X["propensity"].nanmean()
         return X
 

@@ -176,6 +176,22 @@ class Objective(nn.Module):
         self.share = share if n_arms == 1 else 1.0
 
     @classmethod
+    def is_ratio(cls, n_arms):
+        """Whether the exposure is a density ratio.
+
+        Parameters
+        ----------
+        n_arms : int
+            Number of arms.
+
+        Returns
+        -------
+        bool
+            False where the exposure is a probability.
+        """
+        return n_arms == 1 and cls.exposure != "probability"
+
+    @classmethod
     def least_exposure(cls, n_arms, clip):
         """What an exposure counts as at least.
 
@@ -191,8 +207,7 @@ class Objective(nn.Module):
         float
             Ten times ``clip``, at most 1, where the exposure is a density ratio.
         """
-        ratio = n_arms == 1 and cls.exposure != "probability"
-        return min(10 * clip, 1.0) if ratio else clip
+        return min(10 * clip, 1.0) if cls.is_ratio(n_arms) else clip
 
     def forward(self, output, y, batch, pairs=None):
         """The loss of a batch.
