@@ -162,6 +162,8 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         and item are named.
     exposure_model_ : object or None
         The fitted exposure model; None where a head of the networks stands for it.
+    effects_ : ArmEffects or None
+        The fitted second stage; None where effects are differences of outcome heads.
     history_ : list of dict
         A record an epoch: member, epoch, train_loss, valid_loss, valid_score (R^2 or
         area under the ROC curve), seconds.
@@ -400,7 +402,7 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
             rows = self._read(*given, again, classes, arms)
             with Progress(self.verbose) as progress:
                 self._train(rows, again, 1, progress)
-            self._effects = None
+            self.effects_ = None
         return self
 
     def _check_graph(self, X, y, treatment):

@@ -408,7 +408,7 @@ def test_second_stage_with_known_propensities_and_binary_outcome():
     X, y, t, _, propensity = make_log(1500, binary=True)
     model = fast(task="classification", effect_learner="stacked", n_folds=2)
     model.fit(X, y, treatment=t, propensity=propensity)
-    stage = model._effects.stages[1]
+    stage = model.effects_.stages[1]
     expected = np.where(t == 1, propensity, 1 - propensity)
     np.testing.assert_allclose(stage.propensity_, expected.clip(0.05, 0.95))
     assert 0 < model.ate_interval()[0] < model.ate_interval()[1] < 1

@@ -44,7 +44,7 @@ class EffectMixin:
         progress : Progress
             Gets a stage for each fold.
         """
-        self._effects = None
+        self.effects_ = None
         rng = check_random_state(self.random_state)
         seeds = rng.randint(MAX_SEED, size=self.n_folds + 1).tolist()
         n_folds = self.n_folds if len(rows) < MANY_ROWS else min(3, self.n_folds)
@@ -82,7 +82,7 @@ class EffectMixin:
             propensity = None
         effects = ArmEffects(len(self.arms_), self.clip, seeds[-1] % 2**30)
         progress.stage("effects", effects.n_steps(n_folds))
-        self._effects = effects.fit(
+        self.effects_ = effects.fit(
             X=self._effect_features(rows, found.outcome),
             y=rows.y,
             arm=rows.arm,
@@ -175,13 +175,13 @@ class EffectMixin:
 
     def _effect_rows(self, rows, t0, t1):
         outcomes = self._ensemble.predict(rows).outcome
-        if self._effects is None:
+        if self.effects_ is None:
             return outcomes[:, t1] - outcomes[:, t0]
         features = self._effect_features(rows, outcomes)
-        return self._effects.effect(features, outcomes, t0, t1, self._groups(rows))
+        return self.effects_.effect(features, outcomes, t0, t1, self._groups(rows))
 
     def _need_effects(self, what):
-        if self._effects is None:
+        if self.effects_ is None:
             raise ValueError(
                 f"{what} comes from the cross-fitted effect learner, which was not "
                 'fitted: it needs fit (not partial_fit), effect_learner="stacked", and '
@@ -198,7 +198,7 @@ class EffectMixin:
         self._need_effects("effect_interval")
         rows, outcomes = self._outcomes(X)
         features = self._effect_features(rows, outcomes)
-        return self._effects.effect_interval(
+        return self.effects_.effect_interval(
             features, outcomes, t0, t1, alpha, self._groups(rows)
         )
 
@@ -218,4 +218,4 @@ class EffectMixin:
         t0, t1 = self._contrast(T0, T1)
         self._need_effects(what)
         effect = None if X is None else self.effect(X, T0, T1)
-        return self._effects.ate(t0, t1, effect)
+        return self.effects_.ate(t0, t1, effect)

@@ -309,7 +309,7 @@ def test_histories_alone_reach_the_second_stage():
     y = t * truth + 0.3 * rng.normal(size=1600)
     model = CausalDNNRecommender(history="history", encoder="gru", random_state=0)
     model.set_params(n_folds=2).fit(X, y, treatment=t)
-    assert model._effects is not None
+    assert model.effects_ is not None
     features = model._effect_features(*model._outcomes(X))
     assert features.shape == (1600, 3)
     assert np.corrcoef(model.effect(X), truth)[0, 1] > 0.9
