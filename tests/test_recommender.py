@@ -295,11 +295,14 @@ def test_l2_is_the_penalty_it_says():
     with_l2, without = (
         fast(l2=l2, **sgd).fit(X, y).nets_[0].module_ for l2 in (300.0, 0.0)
     )
-    w = dict(without.named_parameters())["encoder.dense.0.weight"].data
+    name = "encoder.dense.0.weight"
+    w = dict(without.named_parameters())[name].data
     # One step of 0.1 with n = 600: the penalty takes away 0.1 * 300 / 600 of w.
-    w0 = (w - dict(with_l2.named_parameters())["encoder.dense.0.weight"].data) / (0.1 * 0.5)
+    w0 = (w - dict(with_l2.named_parameters())["encoder.dense.0.weight"].data) / (
+        0.1 * 0.5
+    )
     start = fast(l2=0.0, **sgd | {"learning_rate": 1e-12}).fit(X, y).nets_[0].module_
-    expected = dict(start.named_parameters())["encoder.dense.0.weight"].data
+    expected = dict(start.named_parameters())[name].data
     torch.testing.assert_close(w0, expected, atol=1e-4, rtol=1e-3)
 
 
