@@ -46,135 +46,187 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
 
     Each row of X is a decision that a system logged: a user, an item, a context.
     Networks with an outcome head for every treatment arm (TARNet [1]_, with an exposure
-    head DragonNet [2]_) answer ``predict``; a cross-fitted, orthogonal second stage (an
+    head DragonNet [2]_) answer ``predict``. A cross-fitted, orthogonal second stage (an
     R-stack [3]_ of boosted trees, additive models and the networks) answers ``effect``.
 
-    With one arm every row counts as shown: ``predict`` works and ``effect`` raises.
-    With user and item named, the logged pairs against all pairs then tell how selective
-    the exposure was, and rows shown at random (of known propensity, beside rows of an
-    unknown one) undo selection on the outcome itself.
+    With one arm every row counts as shown: ``predict`` works and ``effect`` raises an
+    error. If user and item are named, the comparison of logged pairs with all pairs
+    then tells how selective the exposure was. Rows shown at random (of known
+    propensity, beside rows of an unknown one) undo selection on the outcome itself.
 
     Parameters
     ----------
     task : {"regression", "classification"}, default="regression"
-        "classification": a binary outcome; effects are risk differences.
-    user, item, time, treatment, propensity : str or int, default=None
-        Columns of X, by name or position, with a role; all others are features.
-        User and item are keys with embeddings; ids not seen share one. The last rows
-        in time are held out for validation. Treatment and propensity can be arguments
-        of ``fit`` instead.
+        The kind of outcome. "classification" is a binary outcome: effects are then
+        risk differences.
+    user : str or int, default=None
+        The column of X with the user ids, by name or position. Users have embeddings,
+        and all unknown users share one. All columns without a role are features.
+    item : str or int, default=None
+        The column of X with the item ids, by name or position. Items have embeddings,
+        and all unknown items share one.
+    time : str or int, default=None
+        The column of X with the times, by name or position. The last rows in time are
+        held out for validation.
+    treatment : str or int, default=None
+        The column of X with the arm of each row, by name or position. It can be an
+        argument of ``fit`` instead.
+    propensity : str or int, default=None
+        The column of X with the probability of the arm of each row, by name or
+        position. It can be an argument of ``fit`` instead.
     history : str, int or sequence of them, default=None
-        Column of lists of past items, oldest first, as
-        :class:`~sklearn_causalrec.interactions.HistorySequence` makes it; further
-        columns hold as many numbers, such as the time since. Items share the vectors of
-        the item column, and what no row was about still has one.
+        The column of lists of past items, oldest first, as
+        :class:`~sklearn_causalrec.interactions.HistorySequence` makes it. Further
+        columns hold as many numbers, such as the time since. The items share the
+        vectors of the item column. An item that no row is about has a vector, too.
     history_length : int, default=50
-        The last so many items of a history count.
+        The number of items of a history that count, the last ones.
     towers : {"prefix"} or dict of str to prefix or list of columns, default=None
         Groups of features (user, item, context, text, image) with a first layer each,
-        joined after it. "prefix": what stands before "__" in a column's name, as
-        ColumnTransformer writes it. In a row that lacks a whole group (all NaN) a
-        learned vector stands for it.
+        whose outputs are joined. "prefix" groups by what stands before "__" in a
+        column's name, as ColumnTransformer writes it. A row may lack a whole group
+        (all NaN): a learned vector then stands for it.
     encoder : {"dnn", "mf", "lstm", "gru", "transformer"}, default="dnn"
-        Perceptron over features and embeddings, or matrix factorisation with biases,
-        plus a perceptron over the features if any. Both have linear terms. "lstm",
-        "gru" and "transformer" are "dnn" that reads the history in its order; "dnn"
-        reads the mean of its items.
+        What the networks make of a row. "dnn" is a perceptron over features and
+        embeddings. "mf" is matrix factorisation, with a perceptron over the features
+        if there are any. "lstm", "gru" and "transformer" are "dnn" that reads the
+        history in its order; "dnn" itself reads the mean of its items. All have
+        linear terms and a bias for each id. The names are those of
+        ``sklearn_causalrec.networks.ENCODERS``:
+        :class:`~sklearn_causalrec.networks.Encoder` says how to add one.
     hidden_layer_sizes : sequence of int, default=(128, 64)
-        The last layer belongs to the arm, those before are shared.
+        The widths of the hidden layers. Each arm has a last layer of its own; the
+        layers before are shared.
     embedding_dim : int, default=16
+        The length of the embedding of a user or an item.
     dropout : float, default=0.0
+        The share of hidden units that are set to zero at each training step.
     activation : {"relu", "elu", "gelu", "tanh"}, default="relu"
+        The activation function of the hidden layers.
     input_noise : float, default=0.0
-        Standard deviation of noise on standardised features while training.
+        The standard deviation of the noise on standardised features while training.
     objective : str, default="targeted"
-        "naive" weighs rows equally. "ips", "snips", "dr", "mrdr" and "stable_dr" weigh
-        by the inverse exposure probability: right where exposure depends on what is in
-        X, at a price in variance, which with one arm costs ranking. "targeted" fits as
-        "naive", with targeted regularisation [2]_; with one arm it then moves the
-        average, not the ranking. "uplift_rank" (several arms) ranks by effect, "escm2"
-        is for a conversion after a click, "relmf" for implicit feedback, "pda" for
-        popularity that drives both. What each assumes, and where it is wrong:
-        :class:`~sklearn_causalrec.networks.Objective`.
+        What the networks minimise. "naive" weighs rows equally. "ips", "snips", "dr",
+        "mrdr" and "stable_dr" weigh rows by the inverse of their exposure. This is
+        right if the exposure depends on what is in X. It costs variance and, with one
+        arm, quality of the ranking. "targeted" fits as "naive" with targeted
+        regularisation [2]_; with one arm it then moves the average and not the
+        ranking. "uplift_rank" ranks by effect and needs several arms. "escm2" is for
+        a conversion after a click, "relmf" for implicit feedback, "pda" for
+        popularity that drives exposure and outcome. The names are those of
+        ``sklearn_causalrec.networks.OBJECTIVES``.
+        :class:`~sklearn_causalrec.networks.Objective` says what they share and how to
+        add one. The class of each says what it assumes and where it is wrong.
     exposure_model : {"auto", "head", "popularity", "naive_bayes"} or classifier, \
             default="auto"
-        With one arm, how likely a pair is logged: a head of the networks, the item's
-        popularity, the outcome's marginal among rows shown at random, or a classifier
-        of logged against all pairs that sees the features and how often user and item
-        were logged. "auto": the popularity for "relmf", else the head. A given
-        propensity always wins.
+        What tells, with one arm, how likely a pair is logged. "head" is a head of the
+        networks. "popularity" is the popularity of the item. "naive_bayes" is the
+        outcome, whose distribution is known from rows shown at random. A classifier
+        tells logged pairs from all pairs: it sees the features, and how often user
+        and item were logged. "auto" is "popularity" for the objective "relmf", and
+        "head" for others. A known propensity is used in any case.
     clip : float, default=0.05
-        Exposure probabilities count as at least this.
+        The least exposure probability: smaller ones count as this.
     effect_learner : {"stacked", "t"}, default="stacked"
-        "t": no second stage; effects are differences of the outcome heads. The second
-        stage is the larger part of a fit and ``predict`` and ``score`` do not use it:
-        search by them, as in GridSearchCV, with "t", and refit the best parameters with
-        "stacked".
+        What estimates the effect. "stacked" is the second stage. "t" is the
+        difference of the outcome heads, without intervals. The second stage takes the
+        larger part of the time of a fit, and ``predict`` and ``score`` do not use it:
+        for a search by them, as in GridSearchCV, use "t", and refit the best
+        parameters with "stacked".
     n_folds : int, default=5
-        Of the cross-fitting; at most 3 from 10,000 rows on.
+        The number of folds of the cross-fitting. From 10,000 rows on it is at most 3.
     optimizer : {"adam", "sgd"}, default="adam"
+        The optimiser.
     learning_rate : float, default=2e-3
-        Id tables learn ten times as fast.
+        The learning rate at the start. The embeddings learn at ten times this rate.
     learning_rate_schedule : {"constant", "cosine", "plateau"}, default="constant"
+        How the learning rate changes. "cosine" lowers it over the epochs along a
+        cosine. "plateau" lowers it when the validation loss does not improve, or the
+        training loss if no rows are held out.
     momentum : float, default=0.9
-        Of "sgd".
-    l1, l2 : float, default=0.0 and 2.0
-        Penalties ``(l1 sum |w| + l2 / 2 sum w^2) / n`` on the weights: a prior that
-        counts as much as so many rows.
+        The momentum of the optimiser "sgd".
+    l1 : float, default=0.0
+        The strength of the penalty ``l1 sum |w| / n`` on the weights w, where n is the
+        number of rows.
+    l2 : float, default=2.0
+        The strength of the penalty ``l2 / 2 sum w^2 / n`` on the weights w. This prior
+        counts as much as `l2` rows.
     batch_size : int or "auto", default="auto"
-        "auto": a 64th of the rows, between 128 and 1024.
+        The number of rows per batch. "auto" is the power of 2 at or below a 64th of the
+        rows, between 128 and 1024.
     max_epochs : int, default=100
+        The largest number of epochs.
     early_stopping : bool or "auto", default="auto"
-        Stop when the validation loss is not better for ``n_iter_no_change`` epochs, and
-        return to the best; "auto": from 400 rows on. With users named, every user keeps
-        rows to train on.
+        Whether rows are held out, and training stops when the validation loss has not
+        improved for `n_iter_no_change` epochs. The best state is then restored. "auto"
+        stops early with 400 rows or more. With a user column, every user keeps rows to
+        train on.
     validation_fraction : float, default=0.1
+        The share of the rows that are held out for validation with early stopping.
     n_iter_no_change : int, default=5
+        The number of epochs without improvement after which training stops.
     tol : float, default=1e-4
-        Relative improvement that counts.
+        The relative decrease of the validation loss that counts as an improvement.
     n_estimators : int, default=1
-        Networks, from different seeds, whose mean predicts.
+        The number of networks, from different seeds. Their mean predicts.
     device : str, default="auto"
-        "auto": a GPU where there is one; ``device_`` says which.
+        The device that the networks are trained on, such as "cpu" or "cuda". "auto" is
+        a GPU if there is one, else the CPU. ``device_`` states which.
     warm_start : bool, default=False
-        ``fit`` goes on from the networks there are.
+        Whether ``fit`` continues from the networks that were fitted before.
     graph : CausalGraph, default=None
-        Whose nodes are the columns of X, the treatment and y. ``fit`` refuses inputs
-        that the treatment causes, colliders, and inputs that do not suffice, by name;
-        where the graph says that the effect is not identified, ``predict`` works and
-        ``effect`` raises. None: every input is a confounder measured before.
+        A graph whose nodes are the columns of X, the treatment and y. ``fit`` then
+        refuses, by name, inputs that the treatment causes, colliders, and inputs that
+        do not suffice. If the graph says that the effect is not identified,
+        ``predict`` works and ``effect`` raises an error. With None, every input counts
+        as a confounder that was measured before the treatment.
     verbose : int, default=0
-        1: a progress bar that names the stage: fit, fold, effects.
-    random_state : int, RandomState or None, default=None
-        An int makes fits on CPU bit-identical.
+        The verbosity. With 0, nothing is shown. With 1, there is a progress bar that
+        names the stage: fit, fold, effects.
+    random_state : int, RandomState instance or None, default=None
+        The seed of the training. An int makes fits on a CPU bit-identical.
 
     Attributes
     ----------
     arms_ : ndarray of shape (n_arms,)
-        Treatment values, sorted.
+        The treatment values, sorted.
     classes_ : ndarray of shape (2,)
-        With ``task="classification"``.
+        The values of y, sorted; with ``task="classification"`` only.
     nets_ : list of skorch.NeuralNet
+        The fitted networks.
     log_encoder_ : LogEncoder
-        Column roles, ids, arms and scales of the log.
+        What encodes a log: column roles, ids, arms and scales.
     catalogue_ : Catalogue or None
-        The users and items of the log, their features and the pairs seen; where user
-        and item are named.
+        The users and items of the log, their features and the pairs seen. None if user
+        or item is not named.
     exposure_model_ : object or None
-        The fitted exposure model; None where a head of the networks stands for it.
+        The fitted exposure model. None if a head of the networks stands for it.
     effects_ : ArmEffects or None
-        The fitted second stage; None where effects are differences of outcome heads.
+        The fitted second stage. None if effects are differences of outcome heads.
     history_ : list of dict
-        A record an epoch: member, epoch, train_loss, valid_loss, valid_score (R^2 or
-        area under the ROC curve), seconds.
+        One record per epoch with the keys member (the position in ``nets_``), epoch,
+        train_loss, valid_loss, valid_score (R^2, or the area under the ROC curve) and
+        seconds.
     overlap_ : dict or None
-        ``clipped``, the share of rows clipped; by arm the ``effective_sample_size`` and
-        the ``calibration``, the mean of the inverse probability before clipping, which
-        is 1 where probabilities are right. With one arm, of density ratios.
+        How well the arms overlap: ``clipped``, the share of rows whose exposure was
+        clipped, and by arm the ``effective_sample_size`` and the ``calibration``. The
+        latter is the mean of the inverse exposure before clipping, which is 1 if the
+        exposure is right. With one arm the exposure is a density ratio.
     device_ : str
+        The device that the networks were trained on.
     n_iter_ : int
+        The largest number of epochs that a network was trained for.
     n_features_in_ : int
-    feature_names_in_ : ndarray of str
+        The number of columns seen during ``fit``.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        The names of the columns seen during ``fit``, if there are names.
+
+    See Also
+    --------
+    DoCalculusEffect : Effects that a graph identifies, by any regressors.
+    CounterfactualPolicy : Learn a policy instead of outcomes and effects.
+    recommend : Lists through any Pipeline or search.
+    sklearn_causalrec.baselines : Simple recommenders to compare with.
 
     Notes
     -----
@@ -339,19 +391,22 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like or pandas or polars frame of shape (n, p)
-            One logged decision a row.
+            The log, with one logged decision per row.
         y : array-like of shape (n,)
-            Outcome.
-        treatment : array-like of shape (n,), optional
-            What the system did. None, with no column named either: every row was
-            exposed.
-        propensity : array-like of shape (n,), optional
-            Probability with which the arm taken was chosen, NaN where unknown.
-        sample_weight : array-like of shape (n,), optional
+            The outcome of each row.
+        treatment : array-like of shape (n,), default=None
+            The arm of each row: what the system did. With None, and no column named
+            either, every row was exposed.
+        propensity : array-like of shape (n,), default=None
+            The probability with which the arm of the row was chosen; NaN where it is
+            unknown.
+        sample_weight : array-like of shape (n,), default=None
+            The weight of each row. With None, all rows count equally.
 
         Returns
         -------
-        self
+        CausalDNNRecommender
+            The fitted estimator itself.
 
         Raises
         ------
@@ -378,23 +433,39 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         classes=None,
         arms=None,
     ):
-        """One epoch on these rows, going on from where the networks stand.
+        """Train for one epoch on these rows, from where the networks stand.
 
-        Scales come from the first call, and so do the arms and classes unless they
-        are given; users and items may be new at any call. ``effect`` is then the
-        difference of the outcome heads: the effect learner needs all rows at once.
+        Scales come from the first call. So do the arms and classes, unless they are
+        given. Users and items may be new at any call. ``effect`` is the difference of
+        the outcome heads afterwards: the effect learner needs all rows at once.
 
         Parameters
         ----------
-        X, y, treatment, propensity, sample_weight
-            As in ``fit``.
-        classes, arms : array-like, optional
-            All classes of y, and all treatment values, that will ever come; for the
-            first call.
+        X : array-like or pandas or polars frame of shape (n, p)
+            The rows, with one logged decision each.
+        y : array-like of shape (n,)
+            The outcome of each row.
+        treatment : array-like of shape (n,), default=None
+            The arm of each row, as in ``fit``.
+        propensity : array-like of shape (n,), default=None
+            The probability of the arm of each row, as in ``fit``.
+        sample_weight : array-like of shape (n,), default=None
+            The weight of each row, as in ``fit``.
+        classes : array-like, default=None
+            All classes of y that will ever come. It counts at the first call.
+        arms : array-like, default=None
+            All treatment values that will ever come. It counts at the first call.
 
         Returns
         -------
-        self
+        CausalDNNRecommender
+            The fitted estimator itself.
+
+        Raises
+        ------
+        ValueError
+            If a value cannot be used; the message names it. An estimator that was
+            fitted before stays as it was.
         """
         with unchanged_on_failure(self):
             again = hasattr(self, "nets_")
@@ -537,19 +608,26 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         return outcomes[np.arange(len(rows)), arm]
 
     def predict(self, X, treatment=None):
-        """Outcome if shown, or under the given arm.
+        """Predict the outcome if shown, or under the given arm.
 
         Parameters
         ----------
         X : array-like of shape (n, p)
-        treatment : scalar or array-like of shape (n,), optional
-            Arm. By default the arm of the treatment column where one is named, else
-            the second of two arms: the item is shown.
+            The rows, with the columns of ``fit``.
+        treatment : scalar or array-like of shape (n,), default=None
+            The arm. With None it is the arm of the treatment column if one is named,
+            else the second of two arms: the item is shown.
 
         Returns
         -------
         ndarray of shape (n,)
-            Mean outcome; the class where the outcome is binary.
+            The mean outcome; with ``task="classification"``, the class.
+
+        Raises
+        ------
+        ValueError
+            If there are more than two arms and none is given, or it is not an arm of
+            ``fit``.
         """
         mean = self._mean_outcome(X, treatment)
         if _is_classifier(self):
@@ -558,12 +636,42 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
 
     @available_if(_is_classifier)
     def predict_proba(self, X, treatment=None):
-        """Probability of both classes if shown, or under the given arm; (n, 2)."""
+        """Predict the probability of both classes, if shown or under the given arm.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, p)
+            The rows, with the columns of ``fit``.
+        treatment : scalar or array-like of shape (n,), default=None
+            The arm, as in ``predict``.
+
+        Returns
+        -------
+        ndarray of shape (n, 2)
+            The probabilities, in the order of ``classes_``.
+        """
         p = self._mean_outcome(X, treatment)
         return np.column_stack([1 - p, p])
 
     def score(self, X, y, treatment=None, sample_weight=None):
-        """R^2, or the accuracy of a classifier, under the arm every row had.
+        """Return R^2, or the accuracy of a classifier, under the arm that each row had.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, p)
+            The rows, with the columns of ``fit``.
+        y : array-like of shape (n,)
+            The outcome of each row.
+        treatment : array-like of shape (n,), default=None
+            The arm of each row. It is needed with several arms, unless a column of X
+            is named as treatment.
+        sample_weight : array-like of shape (n,), default=None
+            The weight of each row. With None, all rows count equally.
+
+        Returns
+        -------
+        float
+            The score; more is better.
 
         Raises
         ------
@@ -577,9 +685,19 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         return r2_score(y, mean, sample_weight=sample_weight)
 
     def propensity_scores(self, X):
-        """Probability of every arm, (n, n_arms), as the exposure model estimates it.
+        """Return the exposure of every arm, as the exposure model estimates it.
 
-        With one arm, the density of logged over that of all pairs.
+        Parameters
+        ----------
+        X : array-like of shape (n, p)
+            The rows, with the columns of ``fit``.
+
+        Returns
+        -------
+        ndarray of shape (n, n_arms) or None
+            The probability of every arm, in the order of ``arms_``. With one arm, the
+            density of logged pairs over that of all pairs; None if it was not
+            estimated.
         """
         check_is_fitted(self, "nets_")
         rows = self.log_encoder_.rows(self, X)
@@ -590,23 +708,50 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
     # -- lists -----------------------------------------------------------------
 
     def recommend(self, users=None, k=10, **options):
-        """The k best items of every user; see :func:`sklearn_causalrec.recommend`.
+        """Return the k best items of every user.
 
         Parameters
         ----------
-        users : array-like of ids, frame, or None
-        k : int
+        users : array-like of ids, frame, or None, default=None
+            The users. None stands for all users of the log.
+        k : int, default=10
+            The number of items per user.
         **options
-            items, by, cold_start, explore and all others of the function.
+            All other options of :func:`sklearn_causalrec.recommend`, such as items,
+            by, cold_start and explore.
+
+        Returns
+        -------
+        DataFrame
+            The lists, as :func:`sklearn_causalrec.recommend` returns them.
+
+        See Also
+        --------
+        sklearn_causalrec.recommend : Lists through any Pipeline or search.
         """
         return recommend(self, users, k=k, **options)
 
     def pair_scores(self, by="effect", min_effect=None, T0=0, T1=1):
-        """What ranks the pairs in ``recommend``.
+        """Return what ranks the pairs in ``recommend``.
+
+        Parameters
+        ----------
+        by : {"effect", "outcome"}, default="effect"
+            What to rank by.
+        min_effect : float, default=None
+            The effect that a pair has to exceed. With None there is no such limit.
+        T0, T1 : scalar, default=0 and 1
+            The arms of the effect. T1 is the arm of the outcome.
 
         Returns
         -------
         PairScores
+            Functions that score encoded rows, and blocks of pairs if that is faster.
+
+        Raises
+        ------
+        ValueError
+            If the effect is asked for and not identified.
         """
         check_is_fitted(self, "nets_")
         t0, t1 = (0, 0)

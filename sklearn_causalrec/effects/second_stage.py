@@ -152,18 +152,19 @@ class EffectMixin:
         return codes
 
     def effect(self, X, T0=0, T1=1):
-        """Effect of arm T1 against arm T0 on each row.
+        """Estimate the effect of arm T1 against arm T0 on each row.
 
         Parameters
         ----------
         X : array-like of shape (n, p)
-        T0, T1 : scalar
-            Arms; 0 and 1 are positions where no arm is called so.
+            The rows, with the columns of ``fit``.
+        T0, T1 : scalar, default=0 and 1
+            The arms. 0 and 1 are positions if no arm has one of these values.
 
         Returns
         -------
         ndarray of shape (n,)
-            In the units of y; a difference of probabilities where it is binary.
+            The effects in units of y; differences of probabilities if y is binary.
 
         Raises
         ------
@@ -189,10 +190,29 @@ class EffectMixin:
             )
 
     def effect_interval(self, X, alpha=0.05, T0=0, T1=1):
-        """Bounds of the effect of each row, two arrays of shape (n,).
+        """Return bounds of the effect of each row.
 
-        They hold on average over rows, not for each; ``benchmarks/RESULTS.md`` has
-        the coverage measured.
+        They hold on average over rows, not for each row. The coverage that was
+        measured is in ``benchmarks/RESULTS.md``.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, p)
+            The rows, with the columns of ``fit``.
+        alpha : float, default=0.05
+            One minus the coverage.
+        T0, T1 : scalar, default=0 and 1
+            The arms, as in ``effect``.
+
+        Returns
+        -------
+        low, high : ndarray of shape (n,)
+            The bounds.
+
+        Raises
+        ------
+        ValueError
+            If the effect is not identified, or there is no second stage.
         """
         t0, t1 = self._contrast(T0, T1)
         self._need_effects("effect_interval")
@@ -203,15 +223,52 @@ class EffectMixin:
         )
 
     def ate(self, X=None, T0=0, T1=1):
-        """Average effect over the rows of X, or of the log.
+        """Estimate the average effect over the rows of X, or of the log.
 
-        The doubly robust estimate over the log; over other rows, the mean of
-        ``effect`` plus the mean residual of the log's doubly robust scores.
+        Over the log it is the doubly robust estimate. Over other rows it is the mean
+        of ``effect`` plus the mean residual of the log's doubly robust scores.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, p), default=None
+            The rows to average over. None stands for the log.
+        T0, T1 : scalar, default=0 and 1
+            The arms, as in ``effect``.
+
+        Returns
+        -------
+        float
+            The average effect, in units of y.
+
+        Raises
+        ------
+        ValueError
+            If the effect is not identified, or there is no second stage.
         """
         return self._average(X, T0, T1, "ate")[0]
 
     def ate_interval(self, X=None, alpha=0.05, T0=0, T1=1):
-        """Bounds of the average effect, from the cross-fitted influence function."""
+        """Return bounds of the average effect, by its influence function.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, p), default=None
+            The rows to average over. None stands for the log.
+        alpha : float, default=0.05
+            One minus the coverage.
+        T0, T1 : scalar, default=0 and 1
+            The arms, as in ``effect``.
+
+        Returns
+        -------
+        low, high : float
+            The bounds.
+
+        Raises
+        ------
+        ValueError
+            If the effect is not identified, or there is no second stage.
+        """
         return interval(*self._average(X, T0, T1, "ate_interval"), alpha)
 
     def _average(self, X, T0, T1, what):
