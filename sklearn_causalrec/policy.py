@@ -5,7 +5,7 @@ from numbers import Real
 import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_causalrec._utils.progress import Progress
@@ -21,10 +21,8 @@ from sklearn_causalrec.encoding.log_encoder import LogEncoder
 from sklearn_causalrec.encoding.roles import ROLES, ColumnRoles
 from sklearn_causalrec.metrics.off_policy.estimators import round_values
 from sklearn_causalrec.networks.net import resolve_device
-from sklearn_causalrec.networks.policy_net import (
-    POLICY_OBJECTIVES,
-    PolicyTraining,
-)
+from sklearn_causalrec.networks.policy_net import PolicySettings, PolicyTraining
+from sklearn_causalrec.networks.policy_objectives import POLICY_OBJECTIVES
 from sklearn_causalrec.networks.settings import SHARED_CONSTRAINTS
 
 
@@ -48,7 +46,7 @@ class CounterfactualPolicy(BaseEstimator):
         mean. "banditnet": the self-normalised value by Lagrange multipliers [2]_.
         "poem": penalises the variance, near a good logging policy [1]_. What each
         assumes, and where it is wrong:
-        :class:`~sklearn_causalrec.networks.policy_net.PolicyObjective`.
+        :class:`~sklearn_causalrec.networks.PolicyObjective`.
     multipliers : sequence of float, default=(-1, -0.5, 0, 0.5, 1)
         Of "banditnet": what is taken from the reward, in its standard deviations from
         its mean. That with the best self-normalised value on the validation rows
@@ -100,6 +98,8 @@ class CounterfactualPolicy(BaseEstimator):
     arms_ : ndarray of shape (n_arms,)
         Treatment values, sorted.
     net_ : skorch.NeuralNet
+    log_encoder_ : LogEncoder
+        Column roles, ids, arms and scales of the log.
     offset_ : float
         What was taken from y.
     history_ : list of dict
@@ -151,7 +151,7 @@ class CounterfactualPolicy(BaseEstimator):
 
     _parameter_constraints = {
         **SHARED_CONSTRAINTS,
-        "objective": [StrOptions(set(POLICY_OBJECTIVES))],
+        "objective": [POLICY_OBJECTIVES.constraint],
         "multipliers": ["array-like"],
         "variance_penalty": [Interval(Real, 0, None, closed="left")],
         "clip": [Interval(Real, 0, None, closed="neither"), None],
@@ -273,9 +273,11 @@ class CounterfactualPolicy(BaseEstimator):
             )
         self.device_ = resolve_device(self.device)
         roles = {name: getattr(self, name, None) for name in ROLES}
-        self.encoder_ = LogEncoder(ColumnRoles(**roles), binary=False)
-        rows = self.encoder_.fit_rows(self, X, y, treatment, propensity, sample_weight)
-        self.arms_ = self.encoder_.arms
+        self.log_encoder_ = LogEncoder(ColumnRoles(**roles), binary=False)
+        rows = self.log_encoder_.fit_rows(
+            self, X, y, treatment, propensity, sample_weight
+        )
+        self.arms_ = self.log_encoder_.arms
         if treatment is None and self.treatment is None:
             raise ValueError(
                 "treatment is missing: the arm of every row is what a policy chooses. "
@@ -302,7 +304,8 @@ class CounterfactualPolicy(BaseEstimator):
 
     def _train(self, rows, progress):
         seed = check_random_state(self.random_state).randint(MAX_SEED)
-        training = PolicyTraining(self.get_params(), self.encoder_, self.device_)
+        settings = PolicySettings.of(self, self.device_)
+        training = PolicyTraining(settings, self.log_encoder_)
         steps = self.max_epochs * len(training.translations(rows))
         progress.stage("fit", steps)
         self.net_, self.offset_, self.history_ = training.run(rows, seed, progress.step)
@@ -322,7 +325,7 @@ class CounterfactualPolicy(BaseEstimator):
         ndarray of shape (n, n_arms)
         """
         check_is_fitted(self, "net_")
-        return self.net_.policy(self.encoder_.rows(self, X))
+        return self.net_.policy(self.log_encoder_.rows(self, X))
 
     def predict(self, X):
         """The most probable arm.
@@ -368,10 +371,10 @@ class CounterfactualPolicy(BaseEstimator):
         """
         policy = self.predict_proba(X)
         y = column(y, "y", len(policy))
-        log = self.encoder_.roles.split(self, X, reset=False)
+        log = self.log_encoder_.roles.split(self, X, reset=False)
         given = dict(treatment=treatment, propensity=propensity)
         for name, value in given.items():
-            value = self.encoder_._one_source(name, value, getattr(log, name))
+            value = self.log_encoder_.one_source(name, value, getattr(log, name))
             if value is None:
                 raise ValueError(
                     f"{name} is missing: a reward says something of a policy through "

@@ -1,4 +1,4 @@
-"""Normal intervals and effective sample sizes."""
+"""How much rows can say: normal intervals, effective sample sizes, overlap."""
 
 import numpy as np
 from scipy.stats import norm
@@ -96,3 +96,38 @@ def effective_sample_size(weight):
     # By a power of two, which is exact, so that squares can't overflow.
     weight = np.ldexp(weight, -np.frexp(largest)[1])
     return float(weight.sum() ** 2 / (weight**2).sum())
+
+
+def summarize_overlap(rows, exposure, arms, clip):
+    """How well the arms overlap, and how well the probabilities are calibrated.
+
+    Parameters
+    ----------
+    rows : Rows
+        The log.
+    exposure : ndarray of shape (n,) or None
+        Probability of the arm that each row had; with one arm, density ratio.
+    arms : ndarray of shape (n_arms,)
+        Values of the arms.
+    clip : float
+        The least exposure that weights are made of.
+
+    Returns
+    -------
+    dict or None
+        ``clipped``, ``effective_sample_size`` and ``calibration``, the latter by arm.
+    """
+    if exposure is None:
+        return None
+    w = rows.weight / np.maximum(exposure, clip)
+    ess, calibration = {}, {}
+    for code, arm in enumerate(arms.tolist()):
+        mine = rows.arm == code
+        ess[arm] = effective_sample_size(w[mine]) if mine.any() else 0.0
+        inverse = rows.weight[mine] / exposure[mine]
+        calibration[arm] = float(inverse.sum() / rows.weight.sum())
+    return {
+        "clipped": float((exposure < clip).mean()),
+        "effective_sample_size": ess,
+        "calibration": calibration,
+    }
