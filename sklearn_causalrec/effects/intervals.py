@@ -89,12 +89,14 @@ def effective_sample_size(weight):
     >>> effective_sample_size([1, 1, 0, 0])
     2.0
     """
-    weight = column(weight, "weight")
-    largest = np.abs(weight).max()
-    if largest == 0:
+    return _kish(column(weight, "weight"))
+
+
+def _kish(weight):
+    if not weight.any():
         return 0.0
     # By a power of two, which is exact, so that squares can't overflow.
-    weight = np.ldexp(weight, -np.frexp(largest)[1])
+    weight = np.ldexp(weight, -np.frexp(np.abs(weight).max())[1])
     return float(weight.sum() ** 2 / (weight**2).sum())
 
 
@@ -123,7 +125,7 @@ def summarize_overlap(rows, exposure, arms, clip):
     ess, calibration = {}, {}
     for code, arm in enumerate(arms.tolist()):
         mine = rows.arm == code
-        ess[arm] = effective_sample_size(w[mine]) if mine.any() else 0.0
+        ess[arm] = _kish(w[mine])
         inverse = rows.weight[mine] / exposure[mine]
         calibration[arm] = float(inverse.sum() / rows.weight.sum())
     return {

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-# Of the palette of Okabe and Ito: apart for the colour-blind too.
+# Of the palette of Okabe and Ito: apart for the color-blind too.
 BLUE, VERMILION = "#0072B2", "#D55E00"
 PALETTE = (BLUE, VERMILION, "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 

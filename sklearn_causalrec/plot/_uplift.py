@@ -48,9 +48,9 @@ class UpliftCurveDisplay:
     >>> import numpy as np
     >>> from sklearn_causalrec.plot import UpliftCurveDisplay
     >>> rng = np.random.default_rng(0)
-    >>> effect, shown = rng.normal(size=500), rng.integers(0, 2, 500)
-    >>> y = shown * effect + rng.normal(size=500)
-    >>> display = UpliftCurveDisplay.from_predictions(y, effect, shown)
+    >>> effect, treatment = rng.normal(size=500), rng.integers(0, 2, 500)
+    >>> y = treatment * effect + rng.normal(size=500)
+    >>> display = UpliftCurveDisplay.from_predictions(y, effect, treatment)
     >>> bool(display.area > 0)
     True
     """
