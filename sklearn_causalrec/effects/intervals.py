@@ -70,18 +70,31 @@ def standard_error(width, alpha=0.05):
 
 
 def effective_sample_size(weight):
-    """Kish's effective sample size of a weighted sample.
+    r"""Kish's effective sample size of a weighted sample.
 
     Parameters
     ----------
     weight : array-like of shape (n,)
-        Weights of the rows.
+        The weights of the rows.
 
     Returns
     -------
     float
-        The number :math:`(\\sum w)^2 / \\sum w^2` of rows of equal weight whose mean
-        has the same variance. It is 0 where all weights are.
+        The size :math:`(\sum w)^2 / \sum w^2` [1]_: so many rows of equal weight have a
+        mean of the same variance. It is 0 where all weights are 0.
+
+    Raises
+    ------
+    ValueError
+        If a weight is NaN or infinite, or there is none.
+
+    See Also
+    --------
+    sklearn_causalrec.metrics.policy_value : It tells the effective size of a log.
+
+    References
+    ----------
+    .. [1] Kish, L. (1965). "Survey sampling." Wiley.
 
     Examples
     --------

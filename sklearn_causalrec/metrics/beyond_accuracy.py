@@ -12,16 +12,27 @@ def coverage(items, catalogue, *, weight=None):
     Parameters
     ----------
     items : array-like of shape (n,)
-        Items of all lists, as in the column `item` of ``recommend``.
+        The items of all lists, as in the column `item` of ``recommend``.
     catalogue : array-like of shape (n_items,)
         All items, each once.
-    weight : array-like of shape (n_items,), optional
-        What an item counts, for instance its popularity with log rows weighted by
-        1 / propensity.
+    weight : array-like of shape (n_items,), default=None
+        What each item counts, for instance its popularity, with log rows weighted by 1
+        / propensity. None stands for 1.
 
     Returns
     -------
     float
+        The share, between 0 and 1.
+
+    Raises
+    ------
+    ValueError
+        If the catalogue holds an item twice, or the weights do not fit.
+
+    See Also
+    --------
+    novelty : How rare the items of the lists are.
+    miscalibration : How far the lists are from the tastes of their users.
 
     Examples
     --------
@@ -39,23 +50,36 @@ def coverage(items, catalogue, *, weight=None):
 
 
 def novelty(items, users, log_items, *, propensity=None):
-    """Mean self-information, in bits, of what lists hold: rare items are news.
+    """Mean self-information of the items in lists: rare items are novel.
 
     Parameters
     ----------
-    items, users : array-like of shape (n,)
-        The lists, an item and its user a row; users are averaged.
+    items : array-like of shape (n,)
+        The items of all lists.
+    users : array-like of shape (n,)
+        The user whose list each item belongs to. Users are averaged.
     log_items : array-like of shape (m,)
-        Items of the log's interactions, whose shares are the popularity.
-    propensity : array-like of shape (m,), optional
-        Probability that the interaction could happen at all (the exposure):
-        popularity then counts 1 / propensity a row, and is what it would have been
-        had everything been shown alike.
+        The items of the log's interactions. Their shares are the popularity.
+    propensity : array-like of shape (m,), default=None
+        The probability that the interaction could happen at all, which is the exposure.
+        Each row of the log then counts 1 / propensity, and popularity is what it would
+        have been had all items been exposed alike. None stands for 1.
 
     Returns
     -------
     float
-        Items without an interaction count as if they had one.
+        The self-information, in bits. Items without an interaction count as if they had
+        one.
+
+    Raises
+    ------
+    ValueError
+        If a propensity is no probability.
+
+    See Also
+    --------
+    coverage : The share of the catalogue in the lists.
+    miscalibration : How far the lists are from the tastes of their users.
 
     Examples
     --------
@@ -76,28 +100,43 @@ def novelty(items, users, log_items, *, propensity=None):
 def miscalibration(
     items, users, log_items, log_users, categories, *, propensity=None, smoothing=0.01
 ):
-    r"""How far the categories of a user's list are from those of his history.
+    r"""Distance of the categories in users' lists to those in their histories.
 
     Parameters
     ----------
-    items, users : array-like of shape (n,)
-        The lists, an item and its user a row.
-    log_items, log_users : array-like of shape (m,)
-        The history; users without a list don't count, users without a history are
-        left out.
+    items : array-like of shape (n,)
+        The items of all lists.
+    users : array-like of shape (n,)
+        The user whose list each item belongs to.
+    log_items : array-like of shape (m,)
+        The items of the history.
+    log_users : array-like of shape (m,)
+        The users of the history. Users without a list are left out, and so are users
+        without a history.
     categories : mapping or Series
-        Category of every item.
-    propensity : array-like of shape (m,), optional
-        Exposure probability of the history's rows, which then count 1 / propensity:
-        tastes, not what was shown.
+        The category of every item.
+    propensity : array-like of shape (m,), default=None
+        The exposure probability of the history's rows, which then count 1 / propensity:
+        the history tells tastes, and not what was exposed. None stands for 1.
     smoothing : float, default=0.01
-        Share of the history mixed into the list, which keeps the logarithm finite.
+        The share of the history mixed into the list. It keeps the logarithm finite.
 
     Returns
     -------
     float
-        Kullback-Leibler divergence [1]_ :math:`\sum_c p_c \log(p_c / \tilde q_c)` in
-        nats, averaged over users; 0 is perfectly calibrated.
+        The Kullback-Leibler divergence :math:`\sum_c p_c \log(p_c / \tilde q_c)` [1]_,
+        in nats, averaged over users. It is 0 for perfectly calibrated lists.
+
+    Raises
+    ------
+    ValueError
+        If an item has no category, no user has both a list and a history, or a
+        propensity is no probability.
+
+    See Also
+    --------
+    coverage : The share of the catalogue in the lists.
+    novelty : How rare the items of the lists are.
 
     References
     ----------

@@ -13,19 +13,33 @@ def effect_calibration(effect_pred, scores, *, n_bins=10, alpha=0.05):
     Parameters
     ----------
     effect_pred : array-like of shape (n,)
-        Predicted effects.
+        The predicted effects.
     scores : array-like of shape (n,)
-        True effects, or :func:`doubly_robust_scores` of rows the model has not seen.
+        The true effects, or :func:`doubly_robust_scores` of rows that the model has not
+        seen.
     n_bins : int, default=10
-        Bins with equally many rows; fewer where predictions repeat.
+        The number of bins. They have equally many rows. There are fewer bins where
+        predictions repeat.
     alpha : float, default=0.05
-        1 - level of the intervals.
+        One minus the level of the intervals.
 
     Returns
     -------
     DataFrame
-        A row a bin, of rising predictions: `predicted` and `estimated` means,
-        `stderr` of the latter, `low` and `high` of its interval, number of `rows`.
+        One row for each bin, in the order of the predictions: the means `predicted` and
+        `estimated`, the standard error `stderr` of the latter, the bounds `low` and
+        `high` of its interval, and the number of `rows`.
+
+    Raises
+    ------
+    ValueError
+        If an array does not fit, or `n_bins` is below 1.
+
+    See Also
+    --------
+    calibration_error : One number for the distance of the two.
+    calibration_line : One number for the slope between the two.
+    sklearn_causalrec.plot.CalibrationDisplay : The same as a plot.
 
     Examples
     --------
@@ -56,15 +70,32 @@ def calibration_error(effect_pred, scores, *, n_bins=10):
 
     Parameters
     ----------
-    effect_pred, scores, n_bins
-        As in :func:`effect_calibration`.
+    effect_pred : array-like of shape (n,)
+        The predicted effects.
+    scores : array-like of shape (n,)
+        The true effects, or :func:`doubly_robust_scores` of rows that the model has not
+        seen.
+    n_bins : int, default=10
+        The number of bins. They have equally many rows. There are fewer bins where
+        predictions repeat.
 
     Returns
     -------
     float
-        In the units of the outcome. The noise of the bins' means is subtracted (and
-        0 given where it is more than all there is), so that a calibrated model is
-        near 0 whatever the number of rows [1]_.
+        The error, in the units of the outcome. The noise of the bins' means is
+        subtracted, so that a calibrated model is near 0 whatever the number of rows
+        [1]_. The error is 0 where the noise is larger than the distance. Lower is
+        better.
+
+    Raises
+    ------
+    ValueError
+        If an array does not fit, or `n_bins` is below 1.
+
+    See Also
+    --------
+    effect_calibration : The bins.
+    calibration_line : The slope between predicted and estimated effects.
 
     References
     ----------
@@ -84,25 +115,40 @@ def calibration_error(effect_pred, scores, *, n_bins=10):
 
 
 def calibration_line(effect_pred, scores):
-    """Best linear predictor of the effect from what was predicted.
+    """Best linear predictor of the effect from the predicted effect.
 
     Parameters
     ----------
-    effect_pred, scores : array-like of shape (n,)
-        As in :func:`effect_calibration`.
+    effect_pred : array-like of shape (n,)
+        The predicted effects.
+    scores : array-like of shape (n,)
+        The true effects, or :func:`doubly_robust_scores` of rows that the model has not
+        seen.
 
     Returns
     -------
     DataFrame
-        Rows `mean` (the mean of the estimated effects; predicted ones should share
-        it) and `slope` (1 if predictions vary as much as effects do; below 1 they
-        vary too much; 0 if they say nothing of who gains more); columns `estimate`,
-        and `stderr` robust to unequal variances [1]_.
+        The row `mean` has the mean of the estimated effects, which the predicted ones
+        should share. The row `slope` is 1 if predictions vary as much as effects do. It
+        is below 1 if they vary too much, and 0 if they say nothing of who gains more.
+        The columns are `estimate` and `stderr`, which is robust to unequal variances
+        [1]_.
+
+    Raises
+    ------
+    ValueError
+        If an array does not fit, or all predicted effects are the same.
+
+    See Also
+    --------
+    effect_calibration : Predicted and estimated effects in bins.
+    calibration_error : The distance of predicted to estimated effects.
 
     References
     ----------
-    .. [1] Chernozhukov, V. et al. (2018). "Generic machine learning inference on
-       heterogeneous treatment effects in randomized experiments." NBER 24678.
+    .. [1] Chernozhukov, V., Demirer, M., Duflo, E. and Fernandez-Val, I. (2018).
+       "Generic machine learning inference on heterogeneous treatment effects in
+       randomized experiments." NBER working paper 24678.
 
     Examples
     --------

@@ -11,14 +11,20 @@ def pehe(effect_true, effect_pred):
 
     Parameters
     ----------
-    effect_true, effect_pred : array-like of shape (n,)
-        True effects are known in simulations alone; :func:`r_loss` and :func:`dr_loss`
-        rank models without them.
+    effect_true : array-like of shape (n,)
+        The true effects. They are known in simulations alone.
+    effect_pred : array-like of shape (n,)
+        The predicted effects.
 
     Returns
     -------
     float
-        In the units of the outcome.
+        The error, in the units of the outcome. Lower is better.
+
+    See Also
+    --------
+    ate_error : The error of the average effect.
+    r_loss : A loss of effects that needs no true effects.
 
     Examples
     --------
@@ -32,15 +38,23 @@ def pehe(effect_true, effect_pred):
 
 
 def ate_error(effect_true, effect_pred):
-    """Absolute error of the average effect, in the units of the outcome.
+    """Absolute error of the average effect.
 
     Parameters
     ----------
-    effect_true, effect_pred : array-like of shape (n,)
+    effect_true : array-like of shape (n,)
+        The true effects. They are known in simulations alone.
+    effect_pred : array-like of shape (n,)
+        The predicted effects.
 
     Returns
     -------
     float
+        The error, in the units of the outcome. Lower is better.
+
+    See Also
+    --------
+    pehe : The error of the effects of single rows.
 
     Examples
     --------
@@ -53,31 +67,51 @@ def ate_error(effect_true, effect_pred):
 
 
 def doubly_robust_scores(y, treatment, *, propensity=None, outcomes=None):
-    r"""An unbiased estimate of the effect of each row.
+    r"""Doubly robust scores: an unbiased estimate of the effect of each row.
 
     Parameters
     ----------
     y : array-like of shape (n,)
-        Outcome.
+        The outcome.
     treatment : array-like of shape (n,)
-        Arm of each row, of two; the effect is that of the larger value.
-    propensity : array-like of shape (n,), optional
-        Probability of the arm taken. None: the arms' shares, as in an experiment with
-        equal chances for every row.
-    outcomes : array-like of shape (n, 2), optional
-        Expected outcome under either arm, from a model that hasn't seen the row. None:
-        the arms' weighted means.
+        The arm of each row. There are two arms, and the effect is that of the larger
+        value.
+    propensity : array-like of shape (n,), default=None
+        The probability of the arm taken. None stands for the arms' shares, as in an
+        experiment with equal chances for every row.
+    outcomes : array-like of shape (n, 2), default=None
+        The expected outcomes under the smaller and the larger arm, from a model that
+        has not seen the row. None stands for the arms' weighted means.
 
     Returns
     -------
     ndarray of shape (n,)
+        The scores, in the units of the outcome.
+
+    Raises
+    ------
+    ValueError
+        If an array does not fit, the treatment does not take two values, or a
+        propensity is 1 or no probability.
+
+    See Also
+    --------
+    dr_loss : The squared distance of predicted effects to the scores.
+    effect_calibration : Predicted effects beside the means of the scores.
+    toc_curve : The scores of those who are targeted first.
 
     Notes
     -----
-    :math:`\Gamma = \mu_1 - \mu_0 + \frac{t}{e} (y - \mu_1) - \frac{1 - t}{1 - e}
-    (y - \mu_0)`; its mean given x is the effect if the propensities or the outcomes
-    are right (Robins, Rotnitzky and Zhao 1994). A single score is very noisy; means
-    over many rows are what it is for.
+    The score is :math:`\Gamma = \mu_1 - \mu_0 + \frac{t}{e} (y - \mu_1) -
+    \frac{1 - t}{1 - e} (y - \mu_0)`. Its mean given x is the effect if the
+    propensities or the outcomes are right [1]_. A single score is very noisy: use means
+    over many rows.
+
+    References
+    ----------
+    .. [1] Robins, J., Rotnitzky, A. and Zhao, L. (1994). "Estimation of regression
+       coefficients when some regressors are not always observed." Journal of the
+       American Statistical Association 89(427).
 
     Examples
     --------
@@ -104,27 +138,40 @@ def doubly_robust_scores(y, treatment, *, propensity=None, outcomes=None):
 
 
 def r_loss(y, effect_pred, treatment, *, outcome, propensity=None):
-    r"""Squared error of what is left of the outcome, explained by the effect.
+    r"""R-loss: how well effects explain what is left of the outcome.
 
     Parameters
     ----------
     y : array-like of shape (n,)
+        The outcome.
     effect_pred : array-like of shape (n,)
-        Predicted effects of the larger arm against the smaller.
+        The predicted effects of the larger arm against the smaller.
     treatment : array-like of shape (n,)
-        Arm of each row, of two.
+        The arm of each row, of two.
     outcome : array-like of shape (n,)
-        Expected outcome of the row whatever its arm, E[y | x], from a model that has
-        not seen the row.
-    propensity : array-like of shape (n,), optional
-        Probability of the arm taken. None: the arms' shares.
+        The expected outcome of the row whatever its arm, E[y | x], from a model that
+        has not seen the row.
+    propensity : array-like of shape (n,), default=None
+        The probability of the arm taken. None stands for the arms' shares.
 
     Returns
     -------
     float
-        :math:`\frac1n \sum_i \left((y_i - m_i) - (t_i - e_i) \hat\tau_i\right)^2`
-        [1]_, in squared units of y. Up to a constant it is the squared error of the
-        effect, with weights e (1 - e). Lower is better.
+        The loss :math:`\frac1n \sum_i \left((y_i - m_i) - (t_i - e_i)
+        \hat\tau_i\right)^2` [1]_, in squared units of y. Up to a constant it is the
+        squared error of the effect, with weights e (1 - e). Lower is better.
+
+    Raises
+    ------
+    ValueError
+        If an array does not fit, the treatment does not take two values, or a
+        propensity is 1 or no probability.
+
+    See Also
+    --------
+    dr_loss : The squared distance of effects to doubly robust scores.
+    joint_loss : A loss of effects and of the outcomes that they belong to.
+    pehe : The error where the true effects are known.
 
     References
     ----------
@@ -150,33 +197,54 @@ def joint_loss(y, effect_pred, treatment, outcome_pred, *, outcome, propensity=N
 
     Parameters
     ----------
-    y, effect_pred, treatment, outcome, propensity
-        As in :func:`r_loss`.
+    y : array-like of shape (n,)
+        The outcome.
+    effect_pred : array-like of shape (n,)
+        The predicted effects of the larger arm against the smaller.
+    treatment : array-like of shape (n,)
+        The arm of each row, of two.
     outcome_pred : array-like of shape (n, 2)
         The judged model's own expected outcomes under the smaller and the larger arm.
+    outcome : array-like of shape (n,)
+        The expected outcome of the row whatever its arm, E[y | x], from a model that
+        has not seen the row.
+    propensity : array-like of shape (n,), default=None
+        The probability of the arm taken. None stands for the arms' shares.
 
     Returns
     -------
     float
-        Mean of two :func:`r_loss`, with the expected outcome m of a model that has not
-        seen the row, and with the judged model's own, :math:`\hat m = (1 - e)
-        \hat\mu_0 + e \hat\mu_1`. In squared units of y; lower is better.
+        The mean of two :func:`r_loss`: one with the expected outcome m of a model that
+        has not seen the row, and one with the judged model's own, :math:`\hat m = (1 -
+        e) \hat\mu_0 + e \hat\mu_1`. It is in squared units of y. Lower is better.
+
+    Raises
+    ------
+    ValueError
+        If an array does not fit, the treatment does not take two values, or a
+        propensity is 1 or no probability.
+
+    See Also
+    --------
+    r_loss : The loss of the effects alone.
+    dr_loss : The squared distance of effects to doubly robust scores.
 
     Notes
     -----
-    With right propensities the second one is, up to the noise of y,
+    With right propensities the second loss is, up to the noise of y,
 
     .. math:: E\left[(m - \hat m)^2\right]
               + E\left[e (1 - e) (\tau - \hat\tau)^2\right]
 
-    for no cross term is left (Robinson's decomposition [1]_): that of :func:`r_loss`,
-    and what it leaves out, how well outcomes are predicted. The first depends on the
-    noise of y far more than on differences between models; the second adds what is
-    better known. Where models err in outcomes as they err in effects, the mean picks
-    better effects than :func:`r_loss`. If effects are differences of predicted
-    outcomes, the second is the squared error of the outcome predicted, that of R².
-    Where outcomes and effects come from different models it can prefer good outcomes
-    to good effects: judge by :func:`r_loss` there.
+    because no cross term is left (Robinson's decomposition [1]_). The second term is
+    that of :func:`r_loss`. The first one adds what :func:`r_loss` leaves out, how well
+    outcomes are predicted. The first loss depends on the noise of y far more than on
+    differences between models, and the second loss adds what is better known. Where
+    models err in outcomes as they err in effects, the mean picks better effects than
+    :func:`r_loss`. If effects are differences of predicted outcomes, the second loss is
+    the squared error of the predicted outcome, which is that of R². Where outcomes and
+    effects come from different models, the mean can prefer good outcomes to good
+    effects: judge by :func:`r_loss` there.
 
     References
     ----------
@@ -204,20 +272,39 @@ def joint_loss(y, effect_pred, treatment, outcome_pred, *, outcome, propensity=N
 
 
 def dr_loss(y, effect_pred, treatment, *, propensity=None, outcomes=None):
-    """Squared distance of effects to :func:`doubly_robust_scores`.
+    """DR-loss: the squared distance of effects to doubly robust scores.
 
     Parameters
     ----------
-    y, treatment, propensity, outcomes
-        As in :func:`doubly_robust_scores`.
+    y : array-like of shape (n,)
+        The outcome.
     effect_pred : array-like of shape (n,)
-        Predicted effects.
+        The predicted effects of the larger arm against the smaller.
+    treatment : array-like of shape (n,)
+        The arm of each row, of two.
+    propensity : array-like of shape (n,), default=None
+        The probability of the arm taken. None stands for the arms' shares.
+    outcomes : array-like of shape (n, 2), default=None
+        The expected outcomes under the smaller and the larger arm, from a model that
+        has not seen the row. None stands for the arms' weighted means.
 
     Returns
     -------
     float
-        In squared units of y. Up to a constant it is the squared error of the effect
-        [1]_; the constant, the noise of the scores, is most of it. Lower is better.
+        The loss, in squared units of y. Up to a constant it is the squared error of the
+        effect [1]_. The constant is the noise of the scores, and most of the loss.
+        Lower is better.
+
+    Raises
+    ------
+    ValueError
+        If an array does not fit, the treatment does not take two values, or a
+        propensity is 1 or no probability.
+
+    See Also
+    --------
+    doubly_robust_scores : The scores.
+    r_loss : A loss that needs one outcome model for both arms.
 
     References
     ----------

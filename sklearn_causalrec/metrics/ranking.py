@@ -110,52 +110,60 @@ def ndcg_at_k(
     normalizer="user",
     no_positives="skip",
 ):
-    r"""Normalised discounted cumulative gain of every user's first k rows.
+    r"""Normalized discounted cumulative gain of every user's first k rows.
 
     Parameters
     ----------
     y_true : array-like of shape (n,)
-        Relevance of each row, 0 or more; NaN where it was not observed.
+        The relevance of each row, 0 or more. NaN marks rows where it was not observed.
     y_score : array-like of shape (n,)
-        Rows are ranked by it within a user, over observed and unobserved ones; the
+        The score that ranks the rows of a user, observed and unobserved ones. The
         discount of tied rows is averaged over their order.
-    users : array-like of shape (n,), optional
-        Whose list each row belongs to; None: one list.
+    users : array-like of shape (n,), default=None
+        The user whose list each row belongs to. None stands for one list.
     k : int or None, default=10
-        None: whole lists.
-    propensity : array-like of shape (n,), optional
-        Probability that the relevance of the row was observed, in (0, 1].
+        The length of the lists. None stands for whole lists.
+    propensity : array-like of shape (n,), default=None
+        The probability that the relevance of the row was observed, in (0, 1]. None
+        stands for 1.
     normalizer : {"user", "pooled", None}, default="user"
-        "user": every user's sum is divided by his own best, and users are averaged.
-        "pooled": the users' sums are added up, then divided by the sum of their best.
-        None: the sums themselves, averaged over users (DCG).
+        How sums become an average. "user" divides every user's sum by the best possible
+        one, and averages over users. "pooled" divides the sum over all users by the sum
+        of their best. None averages the sums themselves, which is the DCG.
     no_positives : {"skip", "zero", "one", "raise"}, default="skip"
         What a user counts who has no positive row, where the normalizer is "user".
 
     Returns
     -------
     float
+        The NDCG. Higher is better.
 
     Raises
     ------
     ValueError
-        If an array doesn't fit, a propensity is no probability, or nobody has a
-        positive.
+        If an array does not fit, a relevance or a propensity is out of range, or no
+        user has a positive.
+
+    See Also
+    --------
+    recall_at_k : The positives among the first rows.
+    mean_average_precision : The precision at the ranks of the positives.
+    cdcg : The same of effects in place of outcomes.
+    sklearn.metrics.ndcg_score : The same without propensities, for 2-d input.
 
     Notes
     -----
-    With :math:`o` whether a relevance was observed and :math:`p` the probability of
-    it, :math:`\sum_i o_i y_i / p_i \cdot c(\text{rank}_i)` is unbiased for the sum over
-    all rows [1]_: exactly so with ``normalizer=None``. The two others divide by sums
-    with the same weights, are self-normalized, and approach the truth as lists
-    ("user") or users ("pooled") grow.
-
-    Without propensities and for 2-d inputs see :func:`sklearn.metrics.ndcg_score`.
+    Let :math:`o` be whether a relevance was observed, and :math:`p` the probability of
+    it. Then :math:`\sum_i o_i y_i / p_i \cdot c(\text{rank}_i)` is unbiased for the sum
+    over all rows [1]_. This holds exactly with ``normalizer=None``. The two others
+    divide by sums with the same weights. They are self-normalized, and approach the
+    truth as lists ("user") or users ("pooled") grow.
 
     References
     ----------
-    .. [1] Yang, L. et al. (2018). "Unbiased offline recommender evaluation for
-       missing-not-at-random implicit feedback." RecSys.
+    .. [1] Yang, L., Cui, Y., Xuan, Y., Wang, C., Belongie, S. and Estrin, D. (2018).
+       "Unbiased offline recommender evaluation for missing-not-at-random implicit
+       feedback." RecSys.
 
     Examples
     --------
@@ -186,14 +194,46 @@ def recall_at_k(
     Parameters
     ----------
     y_true : array-like of shape (n,)
-        0 or 1; NaN where not observed.
-    y_score, users, propensity, normalizer, no_positives
-        As in :func:`ndcg_at_k`; ``normalizer=None`` gives hits a user.
-    k : int, default=10
+        The relevance of each row, 0 or 1. NaN marks rows where it was not observed.
+    y_score : array-like of shape (n,)
+        The score that ranks the rows of a user, observed and unobserved ones. Ties are
+        averaged over their order.
+    users : array-like of shape (n,), default=None
+        The user whose list each row belongs to. None stands for one list.
+    k : int or None, default=10
+        The length of the lists. None stands for whole lists.
+    propensity : array-like of shape (n,), default=None
+        The probability that the relevance of the row was observed, in (0, 1]. None
+        stands for 1.
+    normalizer : {"user", "pooled", None}, default="user"
+        How sums become an average. "user" divides every user's sum by the best possible
+        one, and averages over users. "pooled" divides the sum over all users by the sum
+        of their best. None averages the sums themselves, which are hits of a user.
+    no_positives : {"skip", "zero", "one", "raise"}, default="skip"
+        What a user counts who has no positive row, where the normalizer is "user".
 
     Returns
     -------
     float
+        The recall. Higher is better.
+
+    Raises
+    ------
+    ValueError
+        If an array does not fit, a relevance or a propensity is out of range, or no
+        user has a positive.
+
+    See Also
+    --------
+    ndcg_at_k : The positives discounted by rank.
+    mean_reciprocal_rank : The rank of the first positive.
+    causal_precision_at_k : The effects of the first rows.
+
+    References
+    ----------
+    .. [1] Yang, L., Cui, Y., Xuan, Y., Wang, C., Belongie, S. and Estrin, D. (2018).
+       "Unbiased offline recommender evaluation for missing-not-at-random implicit
+       feedback." RecSys.
 
     Examples
     --------
@@ -201,7 +241,7 @@ def recall_at_k(
     >>> recall_at_k([1, 0, 1, 0], [4, 3, 2, 1], k=2)
     0.5
 
-    A positive seen with probability 0.25 stands for four:
+    A positive seen with probability 0.25 stands for four [1]_:
 
     >>> recall_at_k([1, 0, 1, 0], [4, 3, 2, 1], k=2, propensity=[1, 1, 0.25, 1])
     0.2
@@ -221,26 +261,48 @@ def mean_reciprocal_rank(
     propensity=None,
     no_positives="skip",
 ):
-    r"""One over the rank of a user's first positive.
+    r"""Mean over users of one over the rank of the first positive.
 
     Parameters
     ----------
     y_true : array-like of shape (n,)
-        0 or 1; NaN where not observed.
-    y_score, users, k, propensity, no_positives
-        As in :func:`ndcg_at_k`; ties are broken in a fixed order blind to `y_true`.
-        A first positive below rank k counts 0.
+        The relevance of each row, 0 or 1. NaN marks rows where it was not observed.
+    y_score : array-like of shape (n,)
+        The score that ranks the rows of a user, observed and unobserved ones. Ties are
+        broken in a fixed order that is blind to `y_true`.
+    users : array-like of shape (n,), default=None
+        The user whose list each row belongs to. None stands for one list.
+    k : int or None, default=None
+        The length of the lists. A first positive below rank k counts 0. None stands for
+        whole lists.
+    propensity : array-like of shape (n,), default=None
+        The probability that the relevance of the row was observed, in (0, 1]. None
+        stands for 1.
+    no_positives : {"skip", "zero", "one", "raise"}, default="skip"
+        What a user counts who has no positive row.
 
     Returns
     -------
     float
+        The mean reciprocal rank. Higher is better.
+
+    Raises
+    ------
+    ValueError
+        If an array does not fit, a relevance or a propensity is out of range, or no
+        user has a positive.
+
+    See Also
+    --------
+    mean_average_precision : All positives in place of the first.
+    ndcg_at_k : The positives discounted by the logarithm of the rank.
 
     Notes
     -----
     The reciprocal rank is no sum over rows. With propensities it is estimated by
-    :math:`\sum_i \frac{o_i y_i}{p_i \text{rank}_i} \prod_{j<i} (1 - o_j y_j / p_j)`,
-    which is unbiased where rows are observed independently, and of large variance
-    where propensities are small.
+    :math:`\sum_i \frac{o_i y_i}{p_i \text{rank}_i} \prod_{j<i} (1 - o_j y_j / p_j)`.
+    The estimate is unbiased where rows are observed independently, and of large
+    variance where propensities are small.
 
     Examples
     --------
@@ -275,15 +337,40 @@ def mean_average_precision(
     Parameters
     ----------
     y_true : array-like of shape (n,)
-        0 or 1; NaN where not observed.
-    y_score, users, propensity, normalizer, no_positives
-        As in :func:`ndcg_at_k`; ties are broken in a fixed order blind to `y_true`.
-    k : int, optional
-        Sums run to rank k and are divided by min(k, number of positives).
+        The relevance of each row, 0 or 1. NaN marks rows where it was not observed.
+    y_score : array-like of shape (n,)
+        The score that ranks the rows of a user, observed and unobserved ones. Ties are
+        broken in a fixed order that is blind to `y_true`.
+    users : array-like of shape (n,), default=None
+        The user whose list each row belongs to. None stands for one list.
+    k : int or None, default=None
+        The length of the lists. Sums run to rank k and are divided by min(k, number of
+        positives). None stands for whole lists.
+    propensity : array-like of shape (n,), default=None
+        The probability that the relevance of the row was observed, in (0, 1]. None
+        stands for 1.
+    normalizer : {"user", "pooled", None}, default="user"
+        How sums become an average. "user" divides every user's sum by the best possible
+        one, and averages over users. "pooled" divides the sum over all users by the sum
+        of their best. None averages the sums themselves.
+    no_positives : {"skip", "zero", "one", "raise"}, default="skip"
+        What a user counts who has no positive row, where the normalizer is "user".
 
     Returns
     -------
     float
+        The mean average precision. Higher is better.
+
+    Raises
+    ------
+    ValueError
+        If an array does not fit, a relevance or a propensity is out of range, or no
+        user has a positive.
+
+    See Also
+    --------
+    mean_reciprocal_rank : The first positive in place of all.
+    ndcg_at_k : The positives discounted by the logarithm of the rank.
 
     Notes
     -----

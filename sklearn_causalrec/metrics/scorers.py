@@ -79,26 +79,43 @@ class CausalScorer:
 
 
 def make_causal_scorer(name, *, T0=0, T1=1, **kwargs):
-    """A scorer with other parameters than the ready-made one.
+    """Make a scorer of a metric, with parameters of its own.
 
     Parameters
     ----------
     name : str
-        A ready-made scorer, without ``_scorer``: "qini", "auuc", "uplift_at_k",
-        "rate", "calibration_error", "cdcg", "causal_precision", "r_loss", "dr_loss",
-        "joint_loss", "pehe", "ate_error", "ndcg", "recall", "mrr", "map" or
-        "policy_value".
-    T0, T1 : scalar
-        Arms that are compared, as in ``effect``; rows of others are left out.
+        The name of the metric, which is that of its ready-made scorer without
+        ``_scorer``: "qini", "auuc", "uplift_at_k", "rate", "calibration_error", "cdcg",
+        "causal_precision", "r_loss", "dr_loss", "joint_loss", "pehe", "ate_error",
+        "ndcg", "recall", "mrr", "map", "policy_value", or one that
+        :func:`register_metric` added.
+    T0 : scalar, default=0
+        The arm that effects are against, as in ``effect``.
+    T1 : scalar, default=1
+        The arm whose effects are judged. Rows of other arms than these two are left
+        out.
     **kwargs
-        Parameters of the metric, for instance ``k=50``. Those that need outcomes and
-        propensities of the rows ("rate", "calibration_error", "cdcg",
+        Parameters of the metric, for instance ``k=50``. The metrics that need outcomes
+        and propensities of the rows ("rate", "calibration_error", "cdcg",
         "causal_precision", "r_loss", "dr_loss", "joint_loss") fit them to the rows to
-        be judged, out of fold, and take ``model``, a regressor, and ``cv``.
+        be judged, out of fold. They also take ``model``, a regressor, and ``cv``, the
+        number of folds.
 
     Returns
     -------
     CausalScorer
+        A scorer for ``cross_validate`` and ``GridSearchCV``. More is better: the sign
+        of losses is changed.
+
+    Raises
+    ------
+    ValueError
+        If no metric has the name.
+
+    See Also
+    --------
+    register_metric : Add a metric and its scorer.
+    sklearn.metrics.make_scorer : Make a scorer that needs no treatment.
 
     Examples
     --------

@@ -14,12 +14,25 @@ _CONVENTIONS = ("row", "scikit-uplift", "causalml")
 class Curve(NamedTuple):
     """A curve over the share of rows targeted, best first.
 
-    Attributes
+    Parameters
     ----------
     share : ndarray of shape (m,)
-        From 0 to 1.
+        The shares of rows, from 0 to 1.
     gain : ndarray of shape (m,)
-        In units of the outcome, a row.
+        The gain at each share, in units of the outcome a row.
+
+    See Also
+    --------
+    uplift_curve : The cumulative gain by effect.
+    qini_curve : The Qini curve.
+    toc_curve : The targeting operator characteristic.
+
+    Examples
+    --------
+    >>> from sklearn_causalrec.metrics import uplift_curve
+    >>> share, gain = uplift_curve([1, 0, 1, 1], [2, 2, 1, 1], [1, 0, 1, 0])
+    >>> share.tolist()
+    [0.0, 0.5, 1.0]
     """
 
     share: np.ndarray
@@ -84,25 +97,37 @@ class _Ranked:
 
 
 def uplift_curve(y, effect_pred, treatment, *, propensity=None):
-    """Cumulative gain by effect: what showing it to the first share of rows gains.
+    """Uplift curve: the cumulative gain of treating the first share of rows.
 
     Parameters
     ----------
     y : array-like of shape (n,)
-        Outcome.
+        The outcome.
     effect_pred : array-like of shape (n,)
-        Predicted effects, or any score to rank rows by; ties are targeted together.
+        The predicted effects, or any score to rank rows by. Ties are targeted together.
     treatment : array-like of shape (n,)
-        Arm of each row, of two.
-    propensity : array-like of shape (n,), optional
-        Probability of the arm taken, with which rows are weighted inversely. None:
-        every row had the same chances, as in an experiment.
+        The arm of each row, of two.
+    propensity : array-like of shape (n,), default=None
+        The probability of the arm taken, by which rows are weighted inversely. None
+        says that every row had the same chances, as in an experiment.
 
     Returns
     -------
     Curve
         The gain at share q is q times the difference of the arms' means among the
-        first rows: over all rows the average effect.
+        first rows. Over all rows it is the average effect.
+
+    Raises
+    ------
+    ValueError
+        If an array does not fit, the treatment does not take two values, or a
+        propensity is 1 or no probability.
+
+    See Also
+    --------
+    qini_curve : The extra outcome of the treated among the first rows.
+    auuc_score : The area under the curve.
+    sklearn_causalrec.plot.UpliftCurveDisplay : The same as a plot.
 
     Examples
     --------
@@ -115,18 +140,43 @@ def uplift_curve(y, effect_pred, treatment, *, propensity=None):
 
 
 def qini_curve(y, effect_pred, treatment, *, propensity=None):
-    """Radcliffe's Qini curve: extra outcome of those shown among the first rows.
+    """Qini curve: the extra outcome of the treated among the first rows.
 
     Parameters
     ----------
-    y, effect_pred, treatment, propensity
-        As in :func:`uplift_curve`.
+    y : array-like of shape (n,)
+        The outcome.
+    effect_pred : array-like of shape (n,)
+        The predicted effects, or any score to rank rows by. Ties are targeted together.
+    treatment : array-like of shape (n,)
+        The arm of each row, of two.
+    propensity : array-like of shape (n,), default=None
+        The probability of the arm taken, by which rows are weighted inversely. None
+        says that every row had the same chances, as in an experiment.
 
     Returns
     -------
     Curve
-        The gain is :math:`(Y_1 - Y_0 N_1 / N_0) / N`: sums over the first rows of
-        either arm, divided by the number of all rows shown.
+        The gain is :math:`(Y_1 - Y_0 N_1 / N_0) / N` [1]_. Y and N are sums and numbers
+        over the first rows of either arm, and the N that divides is the number of all
+        treated rows.
+
+    Raises
+    ------
+    ValueError
+        If an array does not fit, the treatment does not take two values, or a
+        propensity is 1 or no probability.
+
+    See Also
+    --------
+    uplift_curve : The cumulative gain by differences of means.
+    qini_score : The area under the curve.
+    sklearn_causalrec.plot.UpliftCurveDisplay : The same as a plot.
+
+    References
+    ----------
+    .. [1] Radcliffe, N. (2007). "Using control groups to target on predicted lift."
+       Direct Marketing Analytics Journal 1(3).
 
     Examples
     --------
@@ -210,20 +260,42 @@ def auuc_score(y, effect_pred, treatment, *, propensity=None, convention="row"):
 
     Parameters
     ----------
-    y, effect_pred, treatment, propensity
-        As in :func:`uplift_curve`.
+    y : array-like of shape (n,)
+        The outcome.
+    effect_pred : array-like of shape (n,)
+        The predicted effects, or any score to rank rows by. Ties are targeted together.
+    treatment : array-like of shape (n,)
+        The arm of each row, of two.
+    propensity : array-like of shape (n,), default=None
+        The probability of the arm taken, by which rows are weighted inversely. None
+        says that every row had the same chances, as in an experiment.
     convention : {"row", "scikit-uplift", "causalml"}, default="row"
-        "row": the area over shares of rows between 0 and 1, in units of the outcome
-        a row; 0 for a random order, and the estimate of
-        :math:`\int_0^1 q (E[\tau | \text{top } q] - E[\tau])\,dq`, which is the RATE
-        with Qini weights. "scikit-uplift": the same area divided by that of a perfect
-        order (a 0/1 outcome is needed). "causalml": the mean of the curve divided by
-        its last value, random order not subtracted, so that it scores about 0.5.
+        How the area is measured. The options are:
+
+        - "row" takes the area over shares of rows between 0 and 1, in units of the
+          outcome a row. It is 0 for a random order, and estimates :math:`\int_0^1 q
+          (E[\tau | \text{top } q] - E[\tau])\,dq`, which is the RATE with Qini weights.
+        - "scikit-uplift" divides this area by that of a perfect order. It needs a 0/1
+          outcome.
+        - "causalml" takes the mean of the curve divided by its last value. The random
+          order is not subtracted, and scores about 0.5.
 
     Returns
     -------
     float
-        Higher is better.
+        The area. Higher is better.
+
+    Raises
+    ------
+    ValueError
+        If an array does not fit, the treatment does not take two values, or a
+        propensity is 1 or no probability.
+
+    See Also
+    --------
+    qini_score : The area of the Qini curve.
+    uplift_curve : The curve.
+    rate : A score with an interval, and for estimated nuisances.
 
     Examples
     --------
@@ -239,18 +311,41 @@ def qini_score(y, effect_pred, treatment, *, propensity=None, convention="row"):
 
     Parameters
     ----------
-    y, effect_pred, treatment, propensity
-        As in :func:`uplift_curve`.
+    y : array-like of shape (n,)
+        The outcome.
+    effect_pred : array-like of shape (n,)
+        The predicted effects, or any score to rank rows by. Ties are targeted together.
+    treatment : array-like of shape (n,)
+        The arm of each row, of two.
+    propensity : array-like of shape (n,), default=None
+        The probability of the arm taken, by which rows are weighted inversely. None
+        says that every row had the same chances, as in an experiment.
     convention : {"row", "scikit-uplift", "causalml"}, default="row"
-        "row": the area over shares of rows between 0 and 1, in units of the outcome
-        a row shown; 0 for a random order. "scikit-uplift": divided by the area of a
-        perfect order (a 0/1 outcome is needed). "causalml": divided by the number of
-        rows and the last value of the curve.
+        How the area is measured. The options are:
+
+        - "row" takes the area over shares of rows between 0 and 1, in units of the
+          outcome a treated row. It is 0 for a random order.
+        - "scikit-uplift" divides this area by that of a perfect order. It needs a 0/1
+          outcome.
+        - "causalml" divides the area by the number of rows and the last value of the
+          curve.
 
     Returns
     -------
     float
-        Higher is better.
+        The area, known as the Qini coefficient [1]_. Higher is better.
+
+    Raises
+    ------
+    ValueError
+        If an array does not fit, the treatment does not take two values, or a
+        propensity is 1 or no probability.
+
+    See Also
+    --------
+    auuc_score : The area of the uplift curve.
+    qini_curve : The curve.
+    rate : A score with an interval, and for estimated nuisances.
 
     References
     ----------
@@ -271,20 +366,34 @@ def uplift_at_k(y, effect_pred, treatment, *, k=0.3, propensity=None):
 
     Parameters
     ----------
-    y, effect_pred, treatment, propensity
-        As in :func:`uplift_curve`; rows tied at the border are in together.
+    y : array-like of shape (n,)
+        The outcome.
+    effect_pred : array-like of shape (n,)
+        The predicted effects, or any score to rank rows by. Ties are targeted together.
+    treatment : array-like of shape (n,)
+        The arm of each row, of two.
     k : int or float, default=0.3
-        Number of rows, or share of them between 0 and 1.
+        The number of first rows, or their share between 0 and 1. Rows tied at the
+        border are all among them.
+    propensity : array-like of shape (n,), default=None
+        The probability of the arm taken, by which rows are weighted inversely. None
+        says that every row had the same chances, as in an experiment.
 
     Returns
     -------
     float
-        In units of the outcome.
+        The difference, in units of the outcome. Higher is better.
 
     Raises
     ------
     ValueError
-        If one of the arms is missing among the first rows.
+        If one of the arms is missing among the first rows, `k` is no number or share of
+        rows, or an array does not fit.
+
+    See Also
+    --------
+    uplift_curve : The gain at every share.
+    causal_precision_at_k : The mean effect of the first rows of every user.
 
     Examples
     --------

@@ -134,20 +134,30 @@ ESTIMATORS = {
 
 
 def slope(candidates, *, alpha=0.05):
-    r"""Index of the most biased candidate that the less biased ones can't refute.
+    r"""Position of the most biased estimate that the less biased ones do not refute.
 
     Parameters
     ----------
     candidates : list of (float, float)
-        Estimates and their standard errors, of falling variance and rising bias.
+        The estimates and their standard errors, from the largest variance and smallest
+        bias to the smallest variance and largest bias.
     alpha : float, default=0.05
-        Of the intervals, shared by all.
+        One minus the level of the intervals, which all of them share.
 
     Returns
     -------
     int
         The largest :math:`i` with :math:`|\hat\theta_i - \hat\theta_j| \le
         \mathrm{CNF}_i + (\sqrt6 - 1)\,\mathrm{CNF}_j` for all :math:`j < i` [1]_.
+
+    Raises
+    ------
+    ValueError
+        If `alpha` is not between 0 and 1.
+
+    See Also
+    --------
+    policy_value : It chooses the clipping of weights by it, with ``clip="slope"``.
 
     References
     ----------
@@ -208,26 +218,45 @@ def round_values(name, y, weight, base, factual, parameter):
 class PolicyValue:
     """The value of a policy, and how much the log can say about it.
 
-    Attributes
+    Parameters
     ----------
     value : float
-        Mean outcome a row under the policy, by `estimator`.
+        The mean outcome a row under the policy, by `estimator`.
     interval : tuple of float
-        Its lower and upper bound.
+        The lower and the upper bound of the value.
     estimator : str
+        The estimator of the value and its interval.
     effective_sample_size : float
-        Kish's, of the weights policy / logging: the number of rows an experiment with
-        the policy itself would have needed to say as much, roughly.
+        Kish's effective sample size of the weights policy / logging. It is roughly the
+        number of rows that an experiment with the policy itself would have needed to
+        say as much.
     mean_weight : float
-        1 in expectation; far below it, the policy takes actions that were not logged.
+        The mean of the weights, which is 1 in expectation. Far below 1, the policy
+        takes actions that were not logged.
     logged_value : float
-        Mean outcome of the log, on-policy.
+        The mean outcome of the log, which is the value of the policy that logged.
     table : DataFrame
-        A row an estimator: `value`, `stderr`, `low`, `high`, `parameter`.
+        One row for each estimator, with the columns `value`, `stderr`, `low`, `high`
+        and `parameter`.
     agreement : DataFrame
-        For each two estimators, their difference in its own standard errors. Beyond
-        about 3 one of the two is biased: a wrong model, wrong propensities, or weights
-        bent too far.
+        The difference of each two estimators in its own standard errors. Beyond about
+        3, one of the two is biased: a model is wrong, propensities are wrong, or
+        weights are changed too much.
+
+    See Also
+    --------
+    policy_value : It returns one for actions.
+    slate_policy_value : It returns one for lists.
+    sklearn_causalrec.plot.PolicyValueDisplay : The same as a plot.
+
+    Examples
+    --------
+    >>> from sklearn_causalrec.metrics import policy_value
+    >>> y, action = [1, 0, 1, 1], [1, 0, 1, 0]
+    >>> chance = [0.5] * 4
+    >>> found = policy_value(y, action, [0.5, 0.5], propensity=chance, estimator="ips")
+    >>> found.value, found.mean_weight, found.effective_sample_size
+    (0.75, 1.0, 4.0)
     """
 
     value: float
