@@ -28,10 +28,12 @@ from sklearn_causalrec.encoding.exposure import (
 )
 from sklearn_causalrec.encoding.log_encoder import LogEncoder
 from sklearn_causalrec.encoding.roles import ROLES, ColumnRoles
-from sklearn_causalrec.networks.encoders import ENCODERS, check_encoder
+from sklearn_causalrec.networks.encoders import ENCODERS
+from sklearn_causalrec.networks.encoders.base import check_encoder
 from sklearn_causalrec.networks.ensemble import Ensemble
 from sklearn_causalrec.networks.net import resolve_device
-from sklearn_causalrec.networks.objectives import OBJECTIVES, check_objective
+from sklearn_causalrec.networks.objectives import OBJECTIVES
+from sklearn_causalrec.networks.objectives.base import check_objective
 from sklearn_causalrec.networks.settings import SHARED_CONSTRAINTS, RecommenderSettings
 from sklearn_causalrec.ranking.catalogue import Catalogue, PairScores
 from sklearn_causalrec.ranking.recommend import recommend
