@@ -130,7 +130,8 @@ def summarize_overlap(rows, exposure, arms, clip):
     Returns
     -------
     dict or None
-        ``clipped``, ``effective_sample_size`` and ``calibration``, the latter by arm.
+        The keys ``clipped``, ``effective_sample_size`` and ``calibration``, the latter
+        two by arm. None where the exposure is None.
     """
     if exposure is None:
         return None
