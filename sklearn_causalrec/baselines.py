@@ -19,6 +19,8 @@ from sklearn_causalrec.encoding.log_encoder import LogEncoder
 from sklearn_causalrec.encoding.roles import ColumnRoles
 from sklearn_causalrec.ranking.catalogue import Catalogue, PairScores
 
+__all__ = ["GlobalMean", "NeighborhoodRecommender", "Popularity", "UserItemBias"]
+
 
 def _is_classifier(estimator):
     return estimator.task == "classification"
