@@ -1,8 +1,10 @@
 """Baselines with the same column roles, so that nobody compares with a straw man."""
 
 from numbers import Integral, Real
+from typing import Literal, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.sparse import csr_array, csr_matrix, hstack
 from sklearn.base import BaseEstimator
 from sklearn.dummy import DummyRegressor
@@ -14,6 +16,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_causalrec._utils.typing import Arm, Column, Task
 from sklearn_causalrec.encoding.checks import unchanged_on_failure
 from sklearn_causalrec.encoding.log_encoder import LogEncoder
 from sklearn_causalrec.encoding.roles import ColumnRoles
@@ -43,7 +46,13 @@ class _Baseline(BaseEstimator):
     }
     verbose = 0  # recommend looks for it
 
-    def __init__(self, *, task="regression", user=None, item=None):
+    def __init__(
+        self,
+        *,
+        task: Task = "regression",
+        user: Column | None = None,
+        item: Column | None = None,
+    ) -> None:
         self.task = task
         self.user = user
         self.item = item
@@ -65,7 +74,9 @@ class _Baseline(BaseEstimator):
             return LogisticRegression(C=1 / alpha, tol=1e-6, max_iter=1000)
         return Ridge(alpha, solver="auto")
 
-    def fit(self, X, y, sample_weight=None):
+    def fit(
+        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> Self:
         """Fit to a log in which every row was shown.
 
         Parameters
@@ -120,7 +131,7 @@ class _Baseline(BaseEstimator):
         check_is_fitted(self, "model_")
         return self._mean_rows(self.encoder_.rows(self, X))
 
-    def predict(self, X):
+    def predict(self, X: ArrayLike) -> np.ndarray:
         """Mean outcome of each row; the class where the outcome is binary. (n,)"""
         mean = self._mean_outcome(X)
         if _is_classifier(self):
@@ -128,17 +139,25 @@ class _Baseline(BaseEstimator):
         return mean
 
     @available_if(_is_classifier)
-    def predict_proba(self, X):
+    def predict_proba(self, X: ArrayLike) -> np.ndarray:
         """Probability of both classes; (n, 2)."""
         p = self._mean_outcome(X)
         return np.column_stack([1 - p, p])
 
-    def score(self, X, y, sample_weight=None):
+    def score(
+        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> float:
         """R^2, or the accuracy of a classifier."""
         score = accuracy_score if _is_classifier(self) else r2_score
         return score(y, self.predict(X), sample_weight=sample_weight)
 
-    def pair_scores(self, by="outcome", min_effect=None, T0=0, T1=1):
+    def pair_scores(
+        self,
+        by: str = "outcome",
+        min_effect: float | None = None,
+        T0: Arm = 0,
+        T1: Arm = 1,
+    ) -> PairScores:
         """What ranks the pairs in :func:`sklearn_causalrec.recommend`.
 
         Raises
@@ -241,7 +260,14 @@ class UserItemBias(_Baseline):
         "alpha": [Interval(Real, 0, None, closed="neither")],
     }
 
-    def __init__(self, *, task="regression", user=None, item=None, alpha=2.0):
+    def __init__(
+        self,
+        *,
+        task: Task = "regression",
+        user: Column | None = None,
+        item: Column | None = None,
+        alpha: float = 2.0,
+    ) -> None:
         super().__init__(task=task, user=user, item=item)
         self.alpha = alpha
 
@@ -341,15 +367,15 @@ class NeighborhoodRecommender(UserItemBias):
 
     def __init__(
         self,
-        kind="item",
+        kind: Literal["user", "item"] = "item",
         *,
-        task="regression",
-        user=None,
-        item=None,
-        n_neighbors=40,
-        shrinkage=1.0,
-        alpha=2.0,
-    ):
+        task: Task = "regression",
+        user: Column | None = None,
+        item: Column | None = None,
+        n_neighbors: int = 40,
+        shrinkage: float = 1.0,
+        alpha: float = 2.0,
+    ) -> None:
         super().__init__(task=task, user=user, item=item, alpha=alpha)
         self.kind = kind
         self.n_neighbors = n_neighbors

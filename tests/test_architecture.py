@@ -3,6 +3,7 @@
 `docs/develop/architecture.md` says why they stand where they stand.
 """
 
+import ast
 import subprocess
 import sys
 
@@ -35,7 +36,7 @@ NEVER = {
 NO_TORCH = ["causal", "effects", "encoding", "interactions", "metrics", "datasets"]
 # CausalGraph.discover makes a graph from data, and discovery makes a CausalGraph.
 ALLOWED_CIRCLE = ("causal.graph", "causal.discovery")
-LONGEST = 450
+LONGEST = 350  # lines outside docstrings: what is well described is not long
 
 
 def reached(start, imports):
@@ -53,6 +54,19 @@ def reached(start, imports):
 
 def told(*steps):
     return ", ".join(str(step) for step in steps)
+
+
+def lines_of_code(text):
+    """Lines of a module without its docstrings."""
+    docstrings = [
+        node.body[0]
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
+        and ast.get_docstring(node) is not None
+    ]
+    return len(text.splitlines()) - sum(
+        docstring.end_lineno - docstring.lineno + 1 for docstring in docstrings
+    )
 
 
 def circles(imports):
@@ -123,7 +137,7 @@ def test_no_circles_between_modules():
 
 @pytest.mark.parametrize("name", sorted(set(FILES) - ESTIMATORS))
 def test_modules_are_short(name):
-    lines = len(FILES[name].read_text().splitlines())
+    lines = lines_of_code(FILES[name].read_text())
     assert lines <= LONGEST, f"{name} has {lines} lines: split it by what it does."
 
 
@@ -177,3 +191,8 @@ def test_the_reader_sees_every_kind_of_import(tmp_path):
     }
     assert Import("lower.deep", "torch.nn", 4) in outside
     assert circles(inside) == [["lower.deep", "upper.early"]]
+
+
+def test_lines_of_code():
+    text = '"""One\nand two."""\n\ndef f():\n    """Three."""\n    return """4"""\n'
+    assert lines_of_code(text) == 3

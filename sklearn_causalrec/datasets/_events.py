@@ -6,6 +6,8 @@ import numpy as np
 import pandas as pd
 from sklearn.utils import Bunch, check_random_state, check_scalar
 
+from sklearn_causalrec._utils.typing import Seed
+
 from ._simulators import ExposureWorld, _draw_pairs
 
 _START = pd.Timestamp("2024-01-01", tz="UTC")
@@ -200,19 +202,19 @@ def _in_local_zones(rng, times):
 
 
 def make_event_log(
-    n_decisions=20_000,
+    n_decisions: int = 20_000,
     *,
-    n_users=500,
-    n_items=200,
-    days=60,
-    window_days=7,
-    late=0.1,
-    confounding=1.0,
-    overlap=1.0,
-    revealed=0.5,
-    dirt=1.0,
-    random_state=None,
-):
+    n_users: int = 500,
+    n_items: int = 200,
+    days: int = 60,
+    window_days: int = 7,
+    late: float = 0.1,
+    confounding: float = 1.0,
+    overlap: float = 1.0,
+    revealed: float = 0.5,
+    dirt: float | dict[str, float] = 1.0,
+    random_state: Seed = None,
+) -> Bunch:
     """Simulate the raw tables of a shop, untidy as they come, with the truth kept.
 
     Decisions (was the item shown to the user?) follow :func:`make_exposure_log` with a

@@ -2,6 +2,7 @@
 
 from importlib import resources
 from numbers import Integral
+from os import PathLike
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,7 @@ def _read_csv(path):
         )
 
 
-def load_kuairec_slice(*, as_frame=True):
+def load_kuairec_slice(*, as_frame: bool = True) -> Bunch:
     """Load watch ratios of short videos that were shown at random.
 
     A slice of KuaiRec [1]_: 700 users, each with 83 of 2,391 videos drawn uniformly at
@@ -107,7 +108,9 @@ def _acic2016_outcomes(i, data_home):
     )
 
 
-def load_acic2016(i=1, *, data_home=None, as_frame=True):
+def load_acic2016(
+    i: int = 1, *, data_home: str | PathLike | None = None, as_frame: bool = True
+) -> Bunch:
     """Load one file of the causal inference challenge ACIC 2016.
 
     58 real covariates of 4,802 rows with a simulated treatment and outcome [1]_, so

@@ -7,23 +7,25 @@ import pandas as pd
 from scipy.special import expit
 from sklearn.utils import Bunch, check_random_state, check_scalar
 
+from sklearn_causalrec._utils.typing import Seed
+
 
 def _unit(values):
     return (values - values.mean()) / values.std()
 
 
 def make_sequence_log(
-    n_samples=6000,
+    n_samples: int = 6000,
     *,
-    n_users=400,
-    n_items=60,
-    n_kinds=4,
-    length=12,
-    order=1.0,
-    confounding=1.0,
-    noise=0.5,
-    random_state=None,
-):
+    n_users: int = 400,
+    n_items: int = 60,
+    n_kinds: int = 4,
+    length: int = 12,
+    order: float = 1.0,
+    confounding: float = 1.0,
+    noise: float = 0.5,
+    random_state: Seed = None,
+) -> Bunch:
     """Simulate decisions about users with a history of items, and their true effects.
 
     Items are of hidden kinds, and each user prefers some. What a history says of an

@@ -1,12 +1,17 @@
 """A simulated exposure log, with the truth about every pair of user and item."""
 
+from collections.abc import Callable
 from numbers import Integral, Real
+from typing import Literal
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 from scipy.special import ndtr, softmax
 from sklearn.utils import Bunch, check_random_state, check_scalar
 from sklearn.utils.random import sample_without_replacement
+
+from sklearn_causalrec._utils.typing import Seed
 
 _EFFECT_MEAN, _EFFECT_SD = 0.25, 0.5
 _SURE_THINGS = 0.5  # how far the effect falls with the appeal: a correlation
@@ -17,7 +22,7 @@ def _hump(score):
     return (np.exp(-(score**2)) - 3**-0.5) / np.sqrt(5**-0.5 - 1 / 3)
 
 
-_EFFECT_SHAPES = {
+_EFFECT_SHAPES: dict[str, Callable] = {
     "linear": lambda score: score,
     "nonlinear": _hump,
     "constant": np.zeros_like,
@@ -62,19 +67,19 @@ class ExposureWorld:
     def __init__(
         self,
         *,
-        n_users,
-        n_items,
-        n_features,
-        outcome,
-        effect,
-        n_arms,
-        confounding,
-        overlap,
-        noise,
-        revealed,
-        n_latent,
-        random_state=None,
-    ):
+        n_users: int | None,
+        n_items: int | None,
+        n_features: int,
+        outcome: Literal["continuous", "binary"],
+        effect: Literal["linear", "nonlinear", "constant"],
+        n_arms: int,
+        confounding: float,
+        overlap: float,
+        noise: float,
+        revealed: float,
+        n_latent: int,
+        random_state: Seed = None,
+    ) -> None:
         for name, value in ("n_users", n_users), ("n_items", n_items):
             check_scalar(value, name, Integral, min_val=1)
         check_scalar(n_features, "n_features", Integral, min_val=0)
@@ -146,7 +151,9 @@ class ExposureWorld:
             )
         return users, items
 
-    def features(self, users, items, *, ids=True):
+    def features(
+        self, users: ArrayLike, items: ArrayLike, *, ids: bool = True
+    ) -> pd.DataFrame:
         """Build the rows of X that stand for pairs of user and item.
 
         Parameters
@@ -175,7 +182,7 @@ class ExposureWorld:
             X.insert(1, "item", items)
         return X
 
-    def counterfactual(self, users, items):
+    def counterfactual(self, users: ArrayLike, items: ArrayLike) -> Bunch:
         """Tell the truth about pairs of user and item.
 
         Parameters
@@ -248,22 +255,22 @@ def _draw_pairs(rng, n_samples, n_users, n_items):
 
 
 def make_exposure_log(
-    n_samples=20_000,
+    n_samples: int = 20_000,
     *,
-    n_users=500,
-    n_items=200,
-    n_features=12,
-    outcome="continuous",
-    effect="linear",
-    n_arms=2,
-    confounding=1.0,
-    overlap=1.0,
-    noise=1.0,
-    ids=True,
-    revealed=None,
-    n_latent=4,
-    random_state=None,
-):
+    n_users: int | None = 500,
+    n_items: int | None = 200,
+    n_features: int = 12,
+    outcome: Literal["continuous", "binary"] = "continuous",
+    effect: Literal["linear", "nonlinear", "constant"] = "linear",
+    n_arms: int = 2,
+    confounding: float = 1.0,
+    overlap: float = 1.0,
+    noise: float = 1.0,
+    ids: bool = True,
+    revealed: float | None = None,
+    n_latent: int = 4,
+    random_state: Seed = None,
+) -> Bunch:
     """Simulate the log of a system that shows items to users, with known effects.
 
     A row is one decision: a user, an item, the arm the system chose (0 is "not shown")

@@ -1,9 +1,15 @@
 """``effect``: through any Pipeline or search."""
 
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from sklearn_causalrec._utils.typing import Arm
 from sklearn_causalrec._utils.unwrap import unwrap
 
 
-def effect(fitted, X, T0=0, T1=1):
+def effect(fitted: Any, X: ArrayLike, T0: Arm = 0, T1: Arm = 1) -> np.ndarray:
     """Effect of arm T1 against arm T0 on each row, through any Pipeline or search.
 
     Parameters

@@ -1,11 +1,15 @@
 """clean_log: an event table made fit for use, and a report of what was done to it."""
 
+from collections.abc import Mapping, Sequence
 from numbers import Real
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 from sklearn.utils import check_scalar
 
+from sklearn_causalrec._utils.typing import Frame
 from sklearn_causalrec.encoding.times import (
     as_frame,
     as_times,
@@ -24,6 +28,7 @@ from sklearn_causalrec.interactions._cleaning_rules import (
     unify_spelling,
 )
 
+Action: TypeAlias = Literal["drop", "flag", "off"]
 _ACTIONS = ("drop", "flag", "off")
 
 
@@ -54,7 +59,7 @@ class CleaningReport:
     def rules(self):
         return self.to_frame()
 
-    def to_frame(self):
+    def to_frame(self) -> pd.DataFrame:
         """One row a rule, in the order the rules were applied.
 
         Returns
@@ -238,33 +243,33 @@ class Cleaner:
 
 
 def clean_log(
-    df,
+    df: Frame,
     *,
-    user,
-    item,
-    time,
-    event=None,
-    required=(),
-    ranges=None,
-    exposures=None,
-    conversions=None,
-    users=None,
-    items=None,
-    timezone=None,
-    time_range=("1990-01-01", "now"),
-    near_window="5s",
-    burst_window="1min",
-    n_mads=6.0,
-    id_spelling="fix",
-    missing="drop",
-    impossible_times="drop",
-    impossible_values="drop",
-    exact_duplicates="drop",
-    near_duplicates="drop",
-    bots="drop",
-    bursts="drop",
-    before_exposure="flag",
-):
+    user: str,
+    item: str,
+    time: str,
+    event: str | None = None,
+    required: Sequence[str] = (),
+    ranges: Mapping[str, tuple[Any, Any]] | None = None,
+    exposures: Frame | None = None,
+    conversions: str | Sequence[str] | None = None,
+    users: ArrayLike | None = None,
+    items: ArrayLike | None = None,
+    timezone: str | None = None,
+    time_range: tuple[Any, Any] = ("1990-01-01", "now"),
+    near_window: str | float = "5s",
+    burst_window: str | float = "1min",
+    n_mads: float = 6.0,
+    id_spelling: Literal["fix", "drop", "flag", "off"] = "fix",
+    missing: Literal["drop", "flag"] = "drop",
+    impossible_times: Action = "drop",
+    impossible_values: Action = "drop",
+    exact_duplicates: Action = "drop",
+    near_duplicates: Action = "drop",
+    bots: Action = "drop",
+    bursts: Action = "drop",
+    before_exposure: Action = "flag",
+) -> tuple[pd.DataFrame, CleaningReport]:
     """Clean an event table, and say what was found and removed.
 
     The rules are applied in the order of the parameters that name them. Each is

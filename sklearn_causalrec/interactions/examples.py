@@ -1,11 +1,14 @@
 """build_examples: from a stream of events to one row a decision."""
 
+from collections.abc import Mapping, Sequence
 from numbers import Integral, Real
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 from sklearn.utils import check_random_state, check_scalar
 
+from sklearn_causalrec._utils.typing import Frame, Seed
 from sklearn_causalrec.encoding.times import (
     as_frame,
     as_times,
@@ -126,31 +129,31 @@ def _as_list(values):
 
 
 def build_examples(
-    events,
-    impressions=None,
+    events: Frame,
+    impressions: Frame | None = None,
     *,
-    user,
-    item,
-    time,
-    event=None,
-    outcome=None,
-    window,
-    exposure=None,
-    treatment=None,
-    propensity=None,
-    value=None,
-    aggregate="any",
-    users=None,
-    items=None,
-    features=None,
-    n_unexposed=0,
-    negative_fraction=1.0,
-    incomplete="drop",
-    until=None,
-    timezone=None,
-    leak_checks=8,
-    random_state=None,
-):
+    user: str,
+    item: str,
+    time: str,
+    event: str | None = None,
+    outcome: str | Sequence[str] | None = None,
+    window: str | float,
+    exposure: str | Sequence[str] | None = None,
+    treatment: str | None = None,
+    propensity: str | None = None,
+    value: str | None = None,
+    aggregate: Literal["any", "count", "sum", "first"] = "any",
+    users: Frame | None = None,
+    items: Frame | None = None,
+    features: Mapping[str, Any] | None = None,
+    n_unexposed: int = 0,
+    negative_fraction: float = 1.0,
+    incomplete: Literal["drop", "keep"] = "drop",
+    until: Any = None,
+    timezone: str | None = None,
+    leak_checks: int = 8,
+    random_state: Seed = None,
+) -> pd.DataFrame:
     """Turn a stream of events into one row a decision, for ``fit``.
 
     A decision is a row of `impressions`, or, without them, an event that is a showing.

@@ -1,13 +1,18 @@
 """Transformers of text, times and vectors that give named, dense columns."""
 
+from collections.abc import Sequence
+from typing import Any, Self
+
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 from scipy import sparse
 from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.decomposition import TruncatedSVD
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_causalrec._utils.typing import Seed
 from sklearn_causalrec.encoding.times import as_frame, as_times, has_zone
 
 _CYCLES = {"hour": 24, "weekday": 7, "month": 12}
@@ -34,7 +39,9 @@ class _ByColumn(TransformerMixin, BaseEstimator):
             )
         return [(name, frame.iloc[:, j]) for j, name in enumerate(names)]
 
-    def get_feature_names_out(self, input_features=None):
+    def get_feature_names_out(
+        self, input_features: ArrayLike | None = None
+    ) -> np.ndarray:
         check_is_fitted(self, "feature_names_in_")
         return np.array(self._names_out, dtype=object)
 
@@ -96,14 +103,19 @@ class TextBag(_ByColumn):
     """
 
     def __init__(
-        self, vectorizer=None, *, max_features=200, n_components=None, random_state=None
-    ):
+        self,
+        vectorizer: Any = None,
+        *,
+        max_features: int = 200,
+        n_components: int | None = None,
+        random_state: Seed = None,
+    ) -> None:
         self.vectorizer = vectorizer
         self.max_features = max_features
         self.n_components = n_components
         self.random_state = random_state
 
-    def fit(self, X, y=None):
+    def fit(self, X: ArrayLike, y: None = None) -> Self:
         """Learn the words of each column.
 
         Parameters
@@ -150,7 +162,7 @@ class TextBag(_ByColumn):
             self._names_out += [f"{name}_{word}" for word in words]
         return self
 
-    def transform(self, X):
+    def transform(self, X: ArrayLike) -> Any:
         """The words of each text.
 
         Parameters
@@ -190,10 +202,10 @@ class TextEmbedding(_ByColumn):
     Each different text is encoded once. A missing text is an empty one.
     """
 
-    def __init__(self, model="all-MiniLM-L6-v2"):
+    def __init__(self, model: Any = "all-MiniLM-L6-v2") -> None:
         self.model = model
 
-    def fit(self, X, y=None):
+    def fit(self, X: ArrayLike, y: None = None) -> Self:
         """Load the model, and learn the size of its vectors.
 
         Parameters
@@ -226,7 +238,7 @@ class TextEmbedding(_ByColumn):
         self._names_out = [f"{name}_{j}" for name, _ in columns for j in range(size)]
         return self
 
-    def transform(self, X):
+    def transform(self, X: ArrayLike) -> np.ndarray:
         """Encode the texts.
 
         Parameters
@@ -269,7 +281,9 @@ class CalendarFeatures(_ByColumn):
     1            0.0            1.0           0.0
     """
 
-    def __init__(self, parts=_PARTS, *, timezone=None):
+    def __init__(
+        self, parts: Sequence[str] = _PARTS, *, timezone: str | None = None
+    ) -> None:
         self.parts = parts
         self.timezone = timezone
 
@@ -286,7 +300,7 @@ class CalendarFeatures(_ByColumn):
             times = times.dt.tz_localize(None)
         return times
 
-    def fit(self, X, y=None):
+    def fit(self, X: ArrayLike, y: None = None) -> Self:
         """Learn where time begins.
 
         Parameters
@@ -308,7 +322,7 @@ class CalendarFeatures(_ByColumn):
                 self._names_out += [f"{name}_{part}{end}" for end in ends]
         return self
 
-    def transform(self, X):
+    def transform(self, X: ArrayLike) -> np.ndarray:
         """The calendar of each time.
 
         Parameters
@@ -357,7 +371,7 @@ class DenseVectors(_ByColumn):
     1      0.0      0.0            1.0
     """
 
-    def fit(self, X, y=None):
+    def fit(self, X: ArrayLike, y: None = None) -> Self:
         """Learn the vectors' sizes.
 
         Parameters
@@ -379,7 +393,7 @@ class DenseVectors(_ByColumn):
             self._names_out.append(f"{name}_missing")
         return self
 
-    def transform(self, X):
+    def transform(self, X: ArrayLike) -> np.ndarray:
         """The vectors, side by side.
 
         Parameters

@@ -1,13 +1,17 @@
 """Transformers over what came before: aggregates and sequences of past events."""
 
+from collections.abc import Sequence
 from numbers import Integral, Real
+from typing import Self
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import check_scalar
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
+from sklearn_causalrec._utils.typing import Column
 from sklearn_causalrec.encoding.times import (
     PastIndex,
     as_frame,
@@ -133,16 +137,16 @@ class PastAggregates(_Past):
     def __init__(
         self,
         *,
-        user="user",
-        item="item",
-        time="time",
-        event=None,
-        value=None,
-        by=("user", "item"),
-        delay=None,
-        smoothing=1.0,
-        timezone=None,
-    ):
+        user: Column = "user",
+        item: Column = "item",
+        time: Column = "time",
+        event: Column | None = None,
+        value: Column | None = None,
+        by: Sequence[str] = ("user", "item"),
+        delay: str | float | None = None,
+        smoothing: float = 1.0,
+        timezone: str | None = None,
+    ) -> None:
         self.user = user
         self.item = item
         self.time = time
@@ -153,7 +157,7 @@ class PastAggregates(_Past):
         self.smoothing = smoothing
         self.timezone = timezone
 
-    def fit(self, X, y=None):
+    def fit(self, X: ArrayLike, y: ArrayLike | None = None) -> Self:
         """Remember a log.
 
         Parameters
@@ -203,7 +207,7 @@ class PastAggregates(_Past):
             return np.where((user < 0) | (item < 0), -1, pair)
         return user if group == "user" else item
 
-    def transform(self, X):
+    def transform(self, X: ArrayLike) -> np.ndarray:
         """Aggregate what lies before each row.
 
         Parameters
@@ -240,7 +244,9 @@ class PastAggregates(_Past):
             columns.append(since)
         return np.column_stack(columns)
 
-    def get_feature_names_out(self, input_features=None):
+    def get_feature_names_out(
+        self, input_features: ArrayLike | None = None
+    ) -> np.ndarray:
         check_is_fitted(self, "users_")
         kinds = ["past_count", *(["past_mean"] if self._has_mean else []), "since_last"]
         return np.array(
@@ -313,14 +319,14 @@ class HistorySequence(_Past):
     def __init__(
         self,
         *,
-        user="user",
-        item="item",
-        time="time",
-        length=20,
-        padded=False,
-        delay=None,
-        timezone=None,
-    ):
+        user: Column = "user",
+        item: Column = "item",
+        time: Column = "time",
+        length: int = 20,
+        padded: bool = False,
+        delay: str | float | None = None,
+        timezone: str | None = None,
+    ) -> None:
         self.user = user
         self.item = item
         self.time = time
@@ -329,7 +335,7 @@ class HistorySequence(_Past):
         self.delay = delay
         self.timezone = timezone
 
-    def fit(self, X, y=None):
+    def fit(self, X: ArrayLike, y: ArrayLike | None = None) -> Self:
         """Remember a log.
 
         Parameters
@@ -349,7 +355,7 @@ class HistorySequence(_Past):
         self._times = times[self._past.order]
         return self
 
-    def transform(self, X):
+    def transform(self, X: ArrayLike) -> np.ndarray:
         """The items before each row.
 
         Parameters
@@ -389,7 +395,9 @@ class HistorySequence(_Past):
             gaps[row] = flat[offsets[row] : offsets[row + 1]]
         return pd.DataFrame(columns, index=index)
 
-    def get_feature_names_out(self, input_features=None):
+    def get_feature_names_out(
+        self, input_features: ArrayLike | None = None
+    ) -> np.ndarray:
         check_is_fitted(self, "users_")
         names = ["history", "history_gaps"]
         if self.padded:

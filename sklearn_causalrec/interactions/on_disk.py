@@ -3,8 +3,11 @@
 import inspect
 import shutil
 from collections import Counter
+from collections.abc import Sequence
 from numbers import Integral
+from os import PathLike
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -63,7 +66,15 @@ def _batches(source, batch_rows):
     return source.to_batches(batch_size=batch_rows, **options)
 
 
-def partition_log(source, folder, *, user, n_parts=16, batch_rows=100_000, count=()):
+def partition_log(
+    source: Any,
+    folder: str | PathLike,
+    *,
+    user: str,
+    n_parts: int = 16,
+    batch_rows: int = 100_000,
+    count: Sequence[str] = (),
+) -> tuple[list[Path], dict[str, Counter]]:
     """Split a log on disk into parts of whole users.
 
     Events and impressions split into equally many parts have the same users in parts of
@@ -160,17 +171,17 @@ def _sum_reports(reports):
 
 
 def clean_dataset(
-    source,
-    folder,
+    source: Any,
+    folder: str | PathLike,
     *,
-    user,
-    item,
-    time,
-    event=None,
-    n_parts=16,
-    batch_rows=100_000,
-    **options,
-):
+    user: str,
+    item: str,
+    time: str,
+    event: str | None = None,
+    n_parts: int = 16,
+    batch_rows: int = 100_000,
+    **options: Any,
+) -> tuple[list[Path], CleaningReport]:
     """:func:`clean_log` for a log on disk, in bounded memory.
 
     The log is split into parts of whole users (:func:`partition_log`), which are

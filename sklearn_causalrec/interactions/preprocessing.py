@@ -2,6 +2,7 @@
 
 import inspect
 import re
+from collections.abc import Sequence
 from importlib import import_module
 from numbers import Integral
 
@@ -14,6 +15,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.utils import check_scalar
 
+from sklearn_causalrec._utils.typing import Frame
 from sklearn_causalrec.encoding.times import as_frame, check_columns
 from sklearn_causalrec.interactions.features import (
     CalendarFeatures,
@@ -182,17 +184,17 @@ class Preprocessor(ColumnTransformer):
 
 
 def make_preprocessor(
-    df,
+    df: Frame,
     *,
-    user=None,
-    item=None,
-    time=None,
-    treatment=None,
-    propensity=None,
-    outcome=None,
-    max_categories=30,
-    max_words=100,
-):
+    user: str | None = None,
+    item: str | None = None,
+    time: str | None = None,
+    treatment: str | None = None,
+    propensity: str | None = None,
+    outcome: str | Sequence[str] | None = None,
+    max_categories: int = 30,
+    max_words: int = 100,
+) -> Preprocessor:
     """Propose a ColumnTransformer for a frame, to be printed, edited and fitted.
 
     Columns with a role pass through unchanged. Of the others numbers are imputed and

@@ -5,12 +5,15 @@ are scikit-learn splitters: ``cross_validate(model, X, y, cv=TimeSplit("time"))`
 """
 
 import itertools
+from collections.abc import Iterator
 from numbers import Integral
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 from sklearn.model_selection import BaseCrossValidator, GroupKFold
 
+from sklearn_causalrec._utils.typing import Column, Seed
 from sklearn_causalrec.encoding.roles import column
 
 
@@ -68,12 +71,16 @@ class TimeSplit(BaseCrossValidator):
     [0 1 2] [3]
     """
 
-    def __init__(self, time, *, test_size=0.2, n_splits=1):
+    def __init__(
+        self, time: Column, *, test_size: float = 0.2, n_splits: int = 1
+    ) -> None:
         self.time = time
         self.test_size = test_size
         self.n_splits = n_splits
 
-    def split(self, X, y=None, groups=None):
+    def split(
+        self, X: ArrayLike, y: ArrayLike | None = None, groups: ArrayLike | None = None
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Positions of training and test rows.
 
         Parameters
@@ -112,7 +119,12 @@ class TimeSplit(BaseCrossValidator):
                 )
             yield train, test
 
-    def get_n_splits(self, X=None, y=None, groups=None):
+    def get_n_splits(
+        self,
+        X: ArrayLike | None = None,
+        y: ArrayLike | None = None,
+        groups: ArrayLike | None = None,
+    ) -> int:
         return self.n_splits
 
 
@@ -139,7 +151,7 @@ class LastOutSplit(BaseCrossValidator):
     [1 2] [0]
     """
 
-    def __init__(self, user, time, *, n_last=1):
+    def __init__(self, user: Column, time: Column, *, n_last: int = 1) -> None:
         self.user = user
         self.time = time
         self.n_last = n_last
@@ -159,12 +171,19 @@ class LastOutSplit(BaseCrossValidator):
             )
         yield np.sort(test)
 
-    def get_n_splits(self, X=None, y=None, groups=None):
+    def get_n_splits(
+        self,
+        X: ArrayLike | None = None,
+        y: ArrayLike | None = None,
+        groups: ArrayLike | None = None,
+    ) -> int:
         return 1
 
 
 class _ColdSplit(BaseCrossValidator):
-    def split(self, X, y=None, groups=None):
+    def split(
+        self, X: ArrayLike, y: ArrayLike | None = None, groups: ArrayLike | None = None
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Positions of training and test rows; `y` and `groups` are ignored."""
         (role,) = (name for name in ("user", "item") if hasattr(self, name))
         ids = _column(X, getattr(self, role), role)
@@ -174,7 +193,12 @@ class _ColdSplit(BaseCrossValidator):
         )
         yield from folds.split(codes, groups=codes)
 
-    def get_n_splits(self, X=None, y=None, groups=None):
+    def get_n_splits(
+        self,
+        X: ArrayLike | None = None,
+        y: ArrayLike | None = None,
+        groups: ArrayLike | None = None,
+    ) -> int:
         return self.n_splits
 
 
@@ -201,7 +225,14 @@ class ColdUserSplit(_ColdSplit):
     [1 3] [0 2]
     """
 
-    def __init__(self, user, *, n_splits=5, shuffle=False, random_state=None):
+    def __init__(
+        self,
+        user: Column,
+        *,
+        n_splits: int = 5,
+        shuffle: bool = False,
+        random_state: Seed = None,
+    ) -> None:
         self.user = user
         self.n_splits = n_splits
         self.shuffle = shuffle
@@ -231,7 +262,14 @@ class ColdItemSplit(_ColdSplit):
     [1 3] [0 2]
     """
 
-    def __init__(self, item, *, n_splits=5, shuffle=False, random_state=None):
+    def __init__(
+        self,
+        item: Column,
+        *,
+        n_splits: int = 5,
+        shuffle: bool = False,
+        random_state: Seed = None,
+    ) -> None:
         self.item = item
         self.n_splits = n_splits
         self.shuffle = shuffle

@@ -1,30 +1,39 @@
 """recommend and explain: lists through any Pipeline or search."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
 import pandas as pd
+from numpy.typing import ArrayLike
 from sklearn.utils import check_random_state
 
+from sklearn_causalrec._utils.typing import Arm, Seed
 from sklearn_causalrec._utils.unwrap import unwrap
+
+if TYPE_CHECKING:
+    from sklearn_causalrec.ranking.cold_start import ColdStart
 
 
 def recommend(
-    fitted,
-    users=None,
-    items=None,
-    k=10,
-    by="effect",
-    exclude=None,
-    min_effect=None,
+    fitted: Any,
+    users: ArrayLike | None = None,
+    items: ArrayLike | None = None,
+    k: int = 10,
+    by: Literal["effect", "outcome"] = "effect",
+    exclude: ArrayLike | None = None,
+    min_effect: float | None = None,
     *,
-    exclude_seen=True,
-    cold_start="blend",
-    explore=None,
-    epsilon=0.1,
-    bonus=1.0,
-    withhold=0,
-    random_state=None,
-    T0=0,
-    T1=1,
-):
+    exclude_seen: bool = True,
+    cold_start: str | ColdStart = "blend",
+    explore: Literal["epsilon", "thompson", "uncertainty"] | None = None,
+    epsilon: float = 0.1,
+    bonus: float = 1.0,
+    withhold: int = 0,
+    random_state: Seed = None,
+    T0: Arm = 0,
+    T1: Arm = 1,
+) -> pd.DataFrame:
     """The k best items of every user, by effect or by outcome.
 
     Parameters
@@ -156,16 +165,16 @@ def recommend(
 
 
 def explain(
-    fitted,
-    users=None,
-    items=None,
-    k=10,
-    by="effect",
+    fitted: Any,
+    users: ArrayLike | None = None,
+    items: ArrayLike | None = None,
+    k: int = 10,
+    by: Literal["effect", "outcome"] = "effect",
     *,
-    cold_start="blend",
-    n_neighbors=5,
-    **options,
-):
+    cold_start: str | ColdStart = "blend",
+    n_neighbors: int = 5,
+    **options: Any,
+) -> pd.DataFrame:
     """The lists of ``recommend``, with what the scores of user and item rest on.
 
     Parameters
