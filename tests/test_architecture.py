@@ -6,11 +6,14 @@
 import ast
 import subprocess
 import sys
+from importlib import import_module
+from pkgutil import resolve_name
 
 import networkx as nx
 import pytest
 
 from sklearn_causalrec._testing.import_graph import (
+    PACKAGE,
     Import,
     module_files,
     read_imports,
@@ -155,6 +158,24 @@ def test_imports_are_light(name):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+LAZY = [name for name, path in FILES.items() if "lazily(" in path.read_text()]
+
+
+@pytest.mark.parametrize("name", [n for n in LAZY if FILES[n].name == "__init__.py"])
+def test_type_checkers_see_the_names_that_load_late(name):
+    package = import_module(".".join(filter(None, [PACKAGE, name])))
+    homes = {
+        alias.asname: f"{statement.module}.{alias.name}"
+        for block in ast.parse(FILES[name].read_text()).body
+        if isinstance(block, ast.If) and ast.unparse(block.test) == "TYPE_CHECKING"
+        for statement in block.body
+        for alias in statement.names
+    }
+    assert set(homes) == set(package.__all__) - {"__version__"}
+    for exported, home in homes.items():
+        assert resolve_name(home) is getattr(package, exported), home
 
 
 def test_the_reader_sees_every_kind_of_import(tmp_path):
