@@ -11,7 +11,6 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import check_scalar
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
-from sklearn_causalrec._utils.typing import Column
 from sklearn_causalrec.encoding.times import (
     PastIndex,
     as_frame,
@@ -49,6 +48,8 @@ class _Past(TransformerMixin, BaseEstimator):
         if reset:
             if len(frame) == 0:
                 raise ValueError(f"{name} is empty: there is no history.")
+            self.feature_names_in_ = np.array(frame.columns, dtype=object)
+            self.n_features_in_ = frame.shape[1]
             self.users_ = pd.Index(pd.unique(users))
             self.items_ = pd.Index(pd.unique(items))
             self._kind, self._zone = times.dtype.kind, zone
@@ -137,11 +138,11 @@ class PastAggregates(_Past):
     def __init__(
         self,
         *,
-        user: Column = "user",
-        item: Column = "item",
-        time: Column = "time",
-        event: Column | None = None,
-        value: Column | None = None,
+        user: str = "user",
+        item: str = "item",
+        time: str = "time",
+        event: str | None = None,
+        value: str | None = None,
         by: Sequence[str] = ("user", "item"),
         delay: str | float | None = None,
         smoothing: float = 1.0,
@@ -319,9 +320,9 @@ class HistorySequence(_Past):
     def __init__(
         self,
         *,
-        user: Column = "user",
-        item: Column = "item",
-        time: Column = "time",
+        user: str = "user",
+        item: str = "item",
+        time: str = "time",
         length: int = 20,
         padded: bool = False,
         delay: str | float | None = None,
