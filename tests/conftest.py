@@ -35,7 +35,7 @@ def quick_recommender():
 
 @pytest.fixture(scope="session")
 def scale_columns():
-    """Makes a scaler of some columns of a frame, which leaves the others as they are."""
+    """Makes a scaler of some columns of a frame; the others pass as they are."""
 
     def make(columns):
         return ColumnTransformer(
