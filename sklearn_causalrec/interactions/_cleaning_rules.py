@@ -7,8 +7,8 @@ import pandas as pd
 
 from sklearn_causalrec.encoding.times import PastIndex
 
-# The least scale of log counts: where nearly all users are alike, 6 of them are still a
-# factor of 6, so that ordinary eager users stay.
+# The least scale of log counts. Where nearly all users are alike, 6 scales of 0.3 still
+# allow a factor of 6, exp(1.8), so that eager but ordinary users stay.
 _MIN_SCALE = 0.3
 BOT_FROM = 30  # events of a user, below which nobody is a bot
 BURST_FROM = 10  # events in a window, below which there is no burst

@@ -74,7 +74,7 @@ def _decisions(events, impressions, event, exposure, value, treatment, propensit
         decisions = events[events[event].isin(_as_list(exposure))].copy()
         if decisions.empty:
             raise ValueError(f"No event is an exposure={exposure!r}.")
-        # The value of a showing, watch time for one, is what came of it.
+        # The value of an exposure, such as its watch time, is what came of it.
         decisions = decisions.drop(columns=[event] + ([value] if value else []))
     else:
         decisions = impressions.copy()
