@@ -298,7 +298,7 @@ class Exploration:
             returns them.
         """
         k = min(k, n_items)
-        # Draws, masks and ranks need about eight times the memory of one network's scores.
+        # Draws, masks and ranks take about eight times the memory of one network.
         size = max(1, BLOCK_BYTES // (32 * max(n_items, 1)))
         found = [[np.zeros(0, int)] * 3 + [np.zeros(0)] * 3]
         for start in range(0, n_users, size):
