@@ -428,7 +428,7 @@ class NeighborhoodRecommender(UserItemBias):
     r"""Correct the biases of users and items by similar items, or by similar users.
 
     The predicted outcome of user u with item i is the prediction :math:`b_{ui}` of
-    :class:`UserItemBias`, plus
+    :class:`~sklearn_causalrec.baselines.UserItemBias`, plus
 
     .. math::
         \frac{\sum_j s_{ij}\,(y_{uj} - b_{uj})}{\lambda + \sum_j s_{ij}}
@@ -458,7 +458,8 @@ class NeighborhoodRecommender(UserItemBias):
         The :math:`\lambda` in the formula. It keeps the correction small if neighbours
         are few and not similar.
     alpha : float, default=2.0
-        The penalty on the squared biases and coefficients, as in :class:`UserItemBias`.
+        The penalty on the squared biases and coefficients, as in
+        :class:`~sklearn_causalrec.baselines.UserItemBias`.
 
     Attributes
     ----------

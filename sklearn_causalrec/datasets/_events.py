@@ -300,8 +300,8 @@ def make_event_log(
 
     See Also
     --------
-    clean_log : Clean the events.
-    build_examples : Turn impressions and events into one row per decision.
+    sklearn_causalrec.interactions.clean_log : Clean the events.
+    sklearn_causalrec.interactions.build_examples : Make one row per decision.
     make_exposure_log : Simulate a tidy log.
 
     Examples

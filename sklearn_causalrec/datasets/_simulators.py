@@ -43,10 +43,11 @@ def _draw_side(rng, name, n, n_features, n_latent, revealed):
 
 
 class ExposureWorld:
-    """The users, items and mechanism behind a log of :func:`make_exposure_log`.
+    """The users, items and mechanism behind a simulated log of exposures.
 
-    It knows the truth about any pair of user and item, whether it was logged or not. A
-    list of recommendations can be judged by that. The notes of
+    :func:`~sklearn_causalrec.datasets.make_exposure_log` makes it. It knows the truth
+    about any pair of user and item, whether it was logged or not. A list of
+    recommendations can be judged by that. The notes of
     :func:`~sklearn_causalrec.datasets.make_exposure_log` state the mechanism.
 
     Parameters

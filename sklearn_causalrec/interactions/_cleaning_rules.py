@@ -1,4 +1,4 @@
-"""What the rules of :func:`clean_log` compute: spellings, outliers and bursts."""
+"""What the rules of ``clean_log`` compute: spellings, outliers and bursts."""
 
 import unicodedata
 

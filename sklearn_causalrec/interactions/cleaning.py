@@ -28,7 +28,7 @@ _ACTIONS = ("drop", "flag", "off")
 
 
 class CleaningReport:
-    """What :func:`clean_log` found and removed, rule by rule.
+    """The rules that cleaned a log, with what each one found and removed.
 
     Parameters
     ----------

@@ -208,7 +208,7 @@ def clean_dataset(
     batch_rows=100_000,
     **options,
 ):
-    """Clean a log on disk as :func:`clean_log` does, in bounded memory.
+    """Clean a log on disk as ``clean_log`` does, in bounded memory.
 
     The log is split into parts of whole users by
     :func:`~sklearn_causalrec.interactions.partition_log`, and the parts are cleaned one

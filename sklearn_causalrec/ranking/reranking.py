@@ -92,7 +92,8 @@ class PopularityCap:
         Parameters
         ----------
         candidates : object
-            The pairs to choose from, as :func:`rerank` hands them over.
+            The pairs to choose from, as :func:`~sklearn_causalrec.ranking.rerank` hands
+            them over.
 
         Returns
         -------
@@ -172,7 +173,8 @@ class CategoryQuota:
         Parameters
         ----------
         candidates : object
-            The pairs to choose from, as :func:`rerank` hands them over.
+            The pairs to choose from, as :func:`~sklearn_causalrec.ranking.rerank` hands
+            them over.
 
         Returns
         -------
@@ -267,7 +269,8 @@ class Budget:
         Parameters
         ----------
         candidates : object
-            The pairs to choose from, as :func:`rerank` hands them over.
+            The pairs to choose from, as :func:`~sklearn_causalrec.ranking.rerank` hands
+            them over.
 
         Returns
         -------
