@@ -106,13 +106,16 @@ class _Baseline(BaseEstimator):
         with unchanged_on_failure(self):
             self._validate_params()
             roles = ColumnRoles(user=self.user, item=self.item)
-            self.encoder_ = LogEncoder(roles, _is_classifier(self))
-            rows = self.encoder_.fit_rows(self, X, y, None, None, sample_weight)
+            self.log_encoder_ = LogEncoder(roles, _is_classifier(self))
+            rows = self.log_encoder_.fit_rows(self, X, y, None, None, sample_weight)
             if _is_classifier(self):
-                self.classes_ = self.encoder_.classes
+                self.classes_ = self.log_encoder_.classes
             self.catalogue_ = None
             if rows.user is not None and rows.item is not None:
-                n_users, n_items = len(self.encoder_.users), len(self.encoder_.items)
+                n_users, n_items = (
+                    len(self.log_encoder_.users),
+                    len(self.log_encoder_.items),
+                )
                 self.catalogue_ = Catalogue(rows, n_users, n_items)
             self._learn(rows)
             weight = rows.weight * rows.total / rows.weight.sum()
@@ -143,7 +146,7 @@ class _Baseline(BaseEstimator):
 
     def _mean_outcome(self, X):
         check_is_fitted(self, "model_")
-        return self._mean_rows(self.encoder_.rows(self, X))
+        return self._mean_rows(self.log_encoder_.rows(self, X))
 
     def predict(self, X: ArrayLike) -> np.ndarray:
         """Predict the mean outcome, or the class with ``task="classification"``.
@@ -344,12 +347,12 @@ class Popularity(GlobalMean):
         counts = []
         if rows.item is not None:
             counts = np.bincount(rows.item, rows.weight * rows.total / len(rows))
-        self.log_counts_ = np.log1p(np.append(counts, 0.0))
+        self._log_counts = np.log1p(np.append(counts, 0.0))
 
     def _inputs(self, rows):
         if rows.item is None:
             return super()._inputs(rows)
-        return self.log_counts_[rows.item][:, None]
+        return self._log_counts[rows.item][:, None]
 
 
 class UserItemBias(_Baseline):
@@ -418,7 +421,7 @@ class UserItemBias(_Baseline):
         self.alpha = alpha
 
     def _inputs(self, rows):
-        encoder = self.encoder_
+        encoder = self.log_encoder_
         features = (rows.features - encoder.mean) / encoder.scale
         if rows.user is None and rows.item is None:
             return features
@@ -563,7 +566,7 @@ class NeighborhoodRecommender(UserItemBias):
         self.similarity_ = None
         if rows.user is None or rows.item is None:
             return
-        shape = len(self.encoder_.users) + 1, len(self.encoder_.items) + 1
+        shape = len(self.log_encoder_.users) + 1, len(self.log_encoder_.items) + 1
         cells = rows.user, rows.item
         weight = csr_array((rows.weight, cells), shape=shape)
         residual = rows.y - super()._mean_rows(rows)
@@ -571,13 +574,13 @@ class NeighborhoodRecommender(UserItemBias):
         total.sum_duplicates()
         weight.sum_duplicates()
         # The mean of a pair's rows counts. Both matrices have the same cells.
-        self.residual_ = csr_array(
+        self._residual = csr_array(
             (total.data / weight.data, total.indices, total.indptr), shape=shape
         )
-        self.logged_ = csr_array(
+        self._logged = csr_array(
             (np.ones_like(total.data), total.indices, total.indptr), shape=shape
         )
-        by_side = self.residual_.T if self.kind == "item" else self.residual_
+        by_side = self._residual.T if self.kind == "item" else self._residual
         self.similarity_ = _cosine_neighbors(by_side, self.n_neighbors)
 
     def _correction(self, total, weight):
@@ -588,7 +591,7 @@ class NeighborhoodRecommender(UserItemBias):
         mean = super()._mean_rows(rows)
         if self.similarity_ is None:
             return mean
-        residual, logged, own, pair = self.residual_, self.logged_, rows.item, rows.user
+        residual, logged, own, pair = self._residual, self._logged, rows.item, rows.user
         if self.kind == "user":
             residual, logged, own, pair = residual.T, logged.T, rows.user, rows.item
         residual, logged = csr_array(residual), csr_array(logged)

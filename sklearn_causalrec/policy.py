@@ -5,26 +5,24 @@ from numbers import Real
 import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_causalrec._utils.progress import Progress
 from sklearn_causalrec.effects.second_stage import MAX_SEED
+from sklearn_causalrec.encoding.arms import arm_codes, check_arms
 from sklearn_causalrec.encoding.checks import (
-    arm_codes,
-    check_arms,
     check_weight,
+    column,
+    probability,
     unchanged_on_failure,
 )
 from sklearn_causalrec.encoding.log_encoder import LogEncoder
-from sklearn_causalrec.encoding.metric_checks import column, probability
 from sklearn_causalrec.encoding.roles import ROLES, ColumnRoles
 from sklearn_causalrec.metrics.off_policy.estimators import round_values
 from sklearn_causalrec.networks.net import resolve_device
-from sklearn_causalrec.networks.policy_net import (
-    POLICY_OBJECTIVES,
-    PolicyTraining,
-)
+from sklearn_causalrec.networks.policy_net import PolicySettings, PolicyTraining
+from sklearn_causalrec.networks.policy_objectives import POLICY_OBJECTIVES
 from sklearn_causalrec.networks.settings import SHARED_CONSTRAINTS
 
 
@@ -132,6 +130,8 @@ class CounterfactualPolicy(BaseEstimator):
         The treatment values, sorted.
     net_ : skorch.NeuralNet
         The fitted network.
+    log_encoder_ : LogEncoder
+        Column roles, ids, arms and scales of the log.
     offset_ : float
         The number that was subtracted from the reward.
     history_ : list of dict
@@ -194,7 +194,7 @@ class CounterfactualPolicy(BaseEstimator):
 
     _parameter_constraints = {
         **SHARED_CONSTRAINTS,
-        "objective": [StrOptions(set(POLICY_OBJECTIVES))],
+        "objective": [POLICY_OBJECTIVES.constraint],
         "multipliers": ["array-like"],
         "variance_penalty": [Interval(Real, 0, None, closed="left")],
         "clip": [Interval(Real, 0, None, closed="neither"), None],
@@ -318,9 +318,11 @@ class CounterfactualPolicy(BaseEstimator):
             )
         self.device_ = resolve_device(self.device)
         roles = {name: getattr(self, name, None) for name in ROLES}
-        self.encoder_ = LogEncoder(ColumnRoles(**roles), binary=False)
-        rows = self.encoder_.fit_rows(self, X, y, treatment, propensity, sample_weight)
-        self.arms_ = self.encoder_.arms
+        self.log_encoder_ = LogEncoder(ColumnRoles(**roles), binary=False)
+        rows = self.log_encoder_.fit_rows(
+            self, X, y, treatment, propensity, sample_weight
+        )
+        self.arms_ = self.log_encoder_.arms
         if treatment is None and self.treatment is None:
             raise ValueError(
                 "treatment is missing: the arm of every row is what a policy chooses. "
@@ -347,7 +349,8 @@ class CounterfactualPolicy(BaseEstimator):
 
     def _train(self, rows, progress):
         seed = check_random_state(self.random_state).randint(MAX_SEED)
-        training = PolicyTraining(self.get_params(), self.encoder_, self.device_)
+        settings = PolicySettings.of(self, self.device_)
+        training = PolicyTraining(settings, self.log_encoder_)
         steps = self.max_epochs * len(training.translations(rows))
         progress.stage("fit", steps)
         self.net_, self.offset_, self.history_ = training.run(rows, seed, progress.step)
@@ -369,7 +372,7 @@ class CounterfactualPolicy(BaseEstimator):
             The probability of every arm, in the order of ``arms_``.
         """
         check_is_fitted(self, "net_")
-        return self.net_.policy(self.encoder_.rows(self, X))
+        return self.net_.policy(self.log_encoder_.rows(self, X))
 
     def predict(self, X):
         """Return the most probable arm.
@@ -421,10 +424,10 @@ class CounterfactualPolicy(BaseEstimator):
         """
         policy = self.predict_proba(X)
         y = column(y, "y", len(policy))
-        log = self.encoder_.roles.split(self, X, reset=False)
+        log = self.log_encoder_.roles.split(self, X, reset=False)
         given = dict(treatment=treatment, propensity=propensity)
         for name, value in given.items():
-            value = self.encoder_._one_source(name, value, getattr(log, name))
+            value = self.log_encoder_.one_source(name, value, getattr(log, name))
             if value is None:
                 raise ValueError(
                     f"{name} is missing: a reward says something of a policy through "

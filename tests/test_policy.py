@@ -23,8 +23,8 @@ from sklearn_causalrec.metrics import (
     policy_value,
     recommender_policy,
 )
+from sklearn_causalrec.networks import PolicyObjective
 from sklearn_causalrec.networks.network import Output
-from sklearn_causalrec.networks.policy_net import PolicyObjective
 
 # Long enough for a softmax to come close to the best policy of a few contexts.
 EXACT = dict(
@@ -144,7 +144,7 @@ def batch_of(seed, n=40, n_arms=4):
     generator = torch.Generator().manual_seed(seed)
     draw = dict(generator=generator, dtype=torch.float64)
     batch = {
-        "treatment": torch.randint(n_arms, (n,), generator=generator),
+        "arm": torch.randint(n_arms, (n,), generator=generator),
         "propensity": torch.rand(n, **draw) * 0.9 + 0.1,
     }
     weight = torch.rand(n, **draw)
@@ -163,7 +163,7 @@ def test_gradient_is_the_formula(clip):
     loss = loss_of(PolicyObjective(clip=clip), logits, r, batch)
     loss.backward()
     pi = torch.softmax(logits.detach(), 1).numpy()
-    arm, p, r = batch["treatment"].numpy(), batch["propensity"].numpy(), r.numpy()
+    arm, p, r = batch["arm"].numpy(), batch["propensity"].numpy(), r.numpy()
     w = pi[np.arange(40), arm] / p
     moves = np.ones(40) if clip is None else (r <= 0) | (w < clip)
     gains = r * w if clip is None else np.where(r > 0, r * np.minimum(w, clip), r * w)
@@ -186,7 +186,7 @@ def test_the_batch_loss_bounds_the_penalised_risk(seed, step, weighted):
     objective = PolicyObjective(clip=3.0, variance_penalty=2.0, n_rows=40.0)
 
     def risk(logits):
-        arm = batch["treatment"].unsqueeze(1)
+        arm = batch["arm"].unsqueeze(1)
         w = logits.softmax(1).gather(1, arm)[:, 0] / batch["propensity"]
         return w, objective.risk(r, w, batch.get("weight"))
 

@@ -4,8 +4,8 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
+from sklearn_causalrec.encoding.arms import check_arms
 from sklearn_causalrec.encoding.checks import (
-    check_arms,
     check_outcome,
     check_propensity,
     check_weight,
@@ -18,7 +18,12 @@ BLOCK_ROWS = 65536
 
 @dataclass
 class Rows:
-    """An encoded log of n rows; a role that is not there is None."""
+    """An encoded log of n rows; what is not there is None.
+
+    The facts of the log that networks and effect learners read are made once, before
+    training: ``exposure``, ``randomized``, ``shift`` and ``catalogue``, by
+    :func:`~sklearn_causalrec.encoding.exposure.add_facts`.
+    """
 
     features: np.ndarray  # (n, p) float32, as they came
     user: np.ndarray | None = None  # (n,) codes
@@ -29,18 +34,22 @@ class Rows:
     arm: np.ndarray | None = None  # (n,) codes
     propensity: np.ndarray | None = None  # (n,) of the arm taken, NaN where unknown
     exposure: np.ndarray | None = None  # (n,) density ratio of an exposure model
+    randomized: np.ndarray | None = None  # (n,) bool, shown at random beside others
+    shift: np.ndarray | None = None  # (n,) what the tilt of an objective multiplies
     weight: np.ndarray | None = None  # (n,) mean 1
     y: np.ndarray | None = None  # (n,) in the units of y; 0 and 1 where binary
     total: float = 0.0  # the weight of all rows, as it came
+    catalogue: object = None  # of the users and items of the log
 
     def __len__(self):
         return len(self.features)
 
     def take(self, rows):
+        """The rows at these positions, or of this mask; of the same log."""
         parts = {f.name: getattr(self, f.name) for f in fields(self)}
-        total = parts.pop("total")
+        whole = {name: parts.pop(name) for name in ("total", "catalogue")}
         parts = {k: v if v is None else v[rows] for k, v in parts.items()}
-        return Rows(**parts, total=total)
+        return Rows(**parts, **whole)
 
 
 def weighted_moments(X, weight):
@@ -128,8 +137,8 @@ class LogEncoder:
         y, self.classes = check_outcome(
             estimator, y, len(log), self.binary, self.classes
         )
-        treatment = self._one_source("treatment", treatment, log.treatment)
-        propensity = self._one_source("propensity", propensity, log.propensity)
+        treatment = self.one_source("treatment", treatment, log.treatment)
+        propensity = self.one_source("propensity", propensity, log.propensity)
         arm, self.arms = check_arms(treatment, len(log), self.arms)
         propensity = check_propensity(propensity, len(log))
         weight = check_weight(sample_weight, log.features)
@@ -219,7 +228,8 @@ class LogEncoder:
             rows.history, rows.history_values = self.histories(log.history)
         return rows
 
-    def _one_source(self, name, given, in_column):
+    def one_source(self, name, given, in_column):
+        """The argument of fit or the column of X, whichever there is; or None."""
         if given is not None and in_column is not None:
             raise ValueError(
                 f"{name} came twice: as an argument and as the column "

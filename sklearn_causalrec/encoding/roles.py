@@ -235,6 +235,12 @@ class ColumnRoles:
         self.named = {k: v for k, v in self.roles.items() if v is not None}
 
     @property
+    def given(self):
+        """Names of the roles that have a column; a set."""
+        without = set() if self.histories else {"history"}
+        return set(self.named) - without
+
+    @property
     def histories(self):
         """The columns named as history, of which the first contains items."""
         named = self.roles["history"]

@@ -10,14 +10,8 @@ from numpy.typing import ArrayLike
 from sklearn.utils import check_scalar
 
 from sklearn_causalrec._utils.typing import Frame
-from sklearn_causalrec.encoding.times import (
-    as_frame,
-    as_times,
-    as_window,
-    check_columns,
-    has_zone,
-    plain_ids,
-)
+from sklearn_causalrec.encoding.frames import as_frame, check_columns, plain_ids
+from sklearn_causalrec.encoding.times import as_times, as_window, has_zone
 from sklearn_causalrec.interactions._cleaning_rules import (
     BOT_FROM,
     BURST_FROM,

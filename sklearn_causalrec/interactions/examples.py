@@ -9,14 +9,8 @@ import pandas as pd
 from sklearn.utils import check_random_state, check_scalar
 
 from sklearn_causalrec._utils.typing import Frame, Seed
-from sklearn_causalrec.encoding.times import (
-    as_frame,
-    as_times,
-    as_window,
-    check_columns,
-    has_zone,
-    plain_ids,
-)
+from sklearn_causalrec.encoding.frames import as_frame, check_columns, plain_ids
+from sklearn_causalrec.encoding.times import as_times, as_window, has_zone
 from sklearn_causalrec.interactions.leaks import evaluate_feature, refuse_leaks
 from sklearn_causalrec.interactions.point_in_time import (
     catalogue_of,

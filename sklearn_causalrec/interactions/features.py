@@ -13,7 +13,8 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_causalrec._utils.typing import Seed
-from sklearn_causalrec.encoding.times import as_frame, as_times, has_zone
+from sklearn_causalrec.encoding.frames import as_frame
+from sklearn_causalrec.encoding.times import as_times, has_zone
 
 _CYCLES = {"hour": 24, "weekday": 7, "month": 12}
 _PARTS = ("hour", "weekday", "month", "weekend", "elapsed")

@@ -11,12 +11,11 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import check_scalar
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
+from sklearn_causalrec.encoding.frames import as_frame, check_columns
 from sklearn_causalrec.encoding.times import (
     PastIndex,
-    as_frame,
     as_times,
     as_window,
-    check_columns,
     has_zone,
     in_days,
 )

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from sklearn.utils import check_scalar
 
-from sklearn_causalrec.encoding.times import as_frame, check_columns
+from sklearn_causalrec.encoding.frames import as_frame, check_columns
 from sklearn_causalrec.interactions._cleaning_rules import (
     BOT_FROM,
     BURST_FROM,

@@ -3,13 +3,8 @@
 import numpy as np
 import pandas as pd
 
-from sklearn_causalrec.encoding.times import (
-    PastIndex,
-    as_frame,
-    as_times,
-    check_columns,
-    plain_ids,
-)
+from sklearn_causalrec.encoding.frames import as_frame, check_columns, plain_ids
+from sklearn_causalrec.encoding.times import PastIndex, as_times
 
 
 def join_table(decisions, table, key, time, name, timezone=None):

@@ -16,7 +16,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.utils import check_scalar
 
 from sklearn_causalrec._utils.typing import Frame
-from sklearn_causalrec.encoding.times import as_frame, check_columns
+from sklearn_causalrec.encoding.frames import as_frame, check_columns
 from sklearn_causalrec.interactions.features import (
     CalendarFeatures,
     DenseVectors,

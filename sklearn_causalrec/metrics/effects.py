@@ -2,9 +2,10 @@
 
 import numpy as np
 import pandas as pd
-from scipy.stats import norm
 
-from sklearn_causalrec.encoding.metric_checks import column, exposure, two_arms
+from sklearn_causalrec.effects.intervals import normal_interval
+from sklearn_causalrec.encoding.arms import second_arm_probability, two_arms
+from sklearn_causalrec.encoding.checks import column
 
 
 def pehe(effect_true, effect_pred):
@@ -87,11 +88,11 @@ def doubly_robust_scores(y, treatment, *, propensity=None, outcomes=None):
     array([2., 2.])
     """
     y = column(y, "y")
-    shown = two_arms(treatment, len(y))
-    chance = exposure(shown, propensity)
-    taken = np.where(shown, chance, 1 - chance)
+    treated = two_arms(treatment, len(y))
+    chance = second_arm_probability(treated, propensity)
+    taken = np.where(treated, chance, 1 - chance)
     if outcomes is None:
-        means = [np.average(y[s], weights=1 / taken[s]) for s in (~shown, shown)]
+        means = [np.average(y[s], weights=1 / taken[s]) for s in (~treated, treated)]
         outcomes = np.tile(means, (len(y), 1))
     outcomes = np.asarray(outcomes, float)
     if outcomes.shape != (len(y), 2):
@@ -99,8 +100,8 @@ def doubly_robust_scores(y, treatment, *, propensity=None, outcomes=None):
             f"outcomes has the shape {outcomes.shape}: one row a row of y and one "
             "column an arm are needed."
         )
-    factual = outcomes[np.arange(len(y)), shown.astype(int)]
-    signed = np.where(shown, 1, -1) / taken
+    factual = outcomes[np.arange(len(y)), treated.astype(int)]
+    signed = np.where(treated, 1, -1) / taken
     return outcomes[:, 1] - outcomes[:, 0] + signed * (y - factual)
 
 
@@ -139,10 +140,11 @@ def r_loss(y, effect_pred, treatment, *, outcome, propensity=None):
     0.0
     """
     y = column(y, "y")
-    shown = two_arms(treatment, len(y))
+    treated = two_arms(treatment, len(y))
     effect = column(effect_pred, "effect_pred", len(y))
     rest = y - column(outcome, "outcome", len(y))
-    return float(np.mean((rest - (shown - exposure(shown, propensity)) * effect) ** 2))
+    centered = treated - second_arm_probability(treated, propensity)
+    return float(np.mean((rest - centered * effect) ** 2))
 
 
 def joint_loss(y, effect_pred, treatment, outcome_pred, *, outcome, propensity=None):
@@ -197,8 +199,8 @@ def joint_loss(y, effect_pred, treatment, outcome_pred, *, outcome, propensity=N
             f"outcome_pred has the shape {arms.shape}: one row a row of y and one "
             "column an arm are needed."
         )
-    shown = two_arms(treatment, len(arms))
-    chance = exposure(shown, propensity)
+    treated = two_arms(treatment, len(arms))
+    chance = second_arm_probability(treated, propensity)
     own = arms[:, 0] + chance * (arms[:, 1] - arms[:, 0])
     return (judged + r_loss(y, effect_pred, treatment, outcome=own, **given)) / 2
 
@@ -275,8 +277,8 @@ def effect_calibration(effect_pred, scores, *, n_bins=10, alpha=0.05):
     )
     table = bins.mean().reset_index(drop=True)
     table["stderr"] = bins["estimated"].sem().to_numpy()
-    half = norm.isf(alpha / 2) * table["stderr"]
-    table["low"], table["high"] = table["estimated"] - half, table["estimated"] + half
+    low, high = normal_interval(table["estimated"], table["stderr"], alpha)
+    table["low"], table["high"] = low, high
     table["rows"] = bins.size().to_numpy()
     return table
 
@@ -342,13 +344,13 @@ def calibration_line(effect_pred, scores):
     """
     effect = column(effect_pred, "effect_pred")
     scores = column(scores, "scores", len(effect))
-    centred = effect - effect.mean()
-    if not centred.any():
+    centered = effect - effect.mean()
+    if not centered.any():
         raise ValueError(
             f"All predicted effects are {effect[0]}: they say nothing of differences, "
             "and there is no slope."
         )
-    design = np.column_stack([np.ones(len(effect)), centred])
+    design = np.column_stack([np.ones(len(effect)), centered])
     inverse = np.linalg.inv(design.T @ design)
     estimate = inverse @ design.T @ scores
     moments = design * (scores - design @ estimate)[:, None]

@@ -5,7 +5,7 @@ import pandas as pd
 from scipy.special import softmax
 
 from sklearn_causalrec._utils.unwrap import is_policy, unwrap
-from sklearn_causalrec.encoding.checks import arm_codes
+from sklearn_causalrec.encoding.arms import arm_codes
 
 
 def _outcome(fitted, X, **arm):

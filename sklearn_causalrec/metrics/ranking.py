@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from sklearn_causalrec.encoding.metric_checks import choice, column, probability
+from sklearn_causalrec.encoding.checks import choice, column, probability
 
 _NO_POSITIVES = {"skip": np.nan, "zero": 0.0, "one": 1.0}
 
@@ -147,7 +147,7 @@ def ndcg_at_k(
     With :math:`o` whether a relevance was observed and :math:`p` the probability of
     it, :math:`\sum_i o_i y_i / p_i \cdot c(\text{rank}_i)` is unbiased for the sum over
     all rows [1]_: exactly so with ``normalizer=None``. The two others divide by sums
-    with the same weights, are self-normalised, and approach the truth as lists
+    with the same weights, are self-normalized, and approach the truth as lists
     ("user") or users ("pooled") grow.
 
     Without propensities and for 2-d inputs see :func:`sklearn.metrics.ndcg_score`.

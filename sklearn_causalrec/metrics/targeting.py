@@ -3,10 +3,10 @@
 from typing import NamedTuple
 
 import numpy as np
-from scipy.stats import norm
 from sklearn.utils import check_random_state
 
-from sklearn_causalrec.encoding.metric_checks import choice, column
+from sklearn_causalrec.effects.intervals import normal_interval
+from sklearn_causalrec.encoding.checks import choice, column
 from sklearn_causalrec.metrics.ranking import _cut, _Lists
 from sklearn_causalrec.metrics.uplift import Curve
 
@@ -127,8 +127,7 @@ def rate(
         half = np.sort(rng.permutation(n)[: n // 2])
         halves.append(estimate(priority[half], scores[half]))
     value, stderr = float(estimate(priority, scores)), float(np.std(halves, ddof=1))
-    reach = float(norm.isf(alpha / 2)) * stderr
-    return Rate(value, stderr, value - reach, value + reach)
+    return Rate(value, stderr, *normal_interval(value, stderr, alpha))
 
 
 def cdcg(effect, y_score, users=None, *, k=None):

@@ -5,7 +5,8 @@ from typing import NamedTuple
 import numpy as np
 from sklearn.metrics import auc
 
-from sklearn_causalrec.encoding.metric_checks import choice, column, exposure, two_arms
+from sklearn_causalrec.encoding.arms import second_arm_probability, two_arms
+from sklearn_causalrec.encoding.checks import choice, column
 
 _CONVENTIONS = ("row", "scikit-uplift", "causalml")
 
@@ -32,23 +33,23 @@ class _Ranked:
         y = column(y, "y")
         n = len(y)
         effect = column(effect_pred, "effect_pred", n)
-        shown = two_arms(treatment, n)
+        treated = two_arms(treatment, n)
         weight = np.ones(n)
         if propensity is not None:
-            chance = exposure(shown, propensity)
-            weight = 1 / np.where(shown, chance, 1 - chance)
+            chance = second_arm_probability(treated, propensity)
+            weight = 1 / np.where(treated, chance, 1 - chance)
         order = np.argsort(effect, kind="stable")[::-1]
-        y, shown, weight = y[order], shown[order], weight[order]
+        y, treated, weight = y[order], treated[order], weight[order]
         last = np.append(np.diff(effect[order]) != 0, True) | (not ties)
 
         def sums(values):
             return np.append(0.0, np.cumsum(values)[last])
 
         self.rows = np.append(0, np.flatnonzero(last) + 1)
-        self.shown = sums(weight * shown)  # weighted number of rows shown
-        self.hidden = sums(weight * ~shown)
-        self.y_shown = sums(weight * shown * y)
-        self.y_hidden = sums(weight * ~shown * y)
+        self.n_treated = sums(weight * treated)  # weighted number of rows treated
+        self.n_control = sums(weight * ~treated)
+        self.y_treated = sums(weight * treated * y)
+        self.y_control = sums(weight * ~treated * y)
 
     @property
     def share(self):
@@ -56,26 +57,30 @@ class _Ranked:
 
     def uplift(self, empty):
         """Difference of the arms' means, `empty` where an arm has no row yet."""
-        both = (self.shown > 0) & (self.hidden > 0)
+        both = (self.n_treated > 0) & (self.n_control > 0)
         filled = np.full(len(self.rows), float(empty))
-        filled[both] = (self.y_shown[both] / self.shown[both]) - (
-            self.y_hidden[both] / self.hidden[both]
+        filled[both] = (self.y_treated[both] / self.n_treated[both]) - (
+            self.y_control[both] / self.n_control[both]
         )
         return filled
 
     def uplift_gain(self):
         """Rows times the difference of means; an arm without rows counts 0."""
         zeros = np.zeros(len(self.rows))
-        shown = np.divide(self.y_shown, self.shown, out=zeros, where=self.shown > 0)
+        treated = np.divide(
+            self.y_treated, self.n_treated, out=zeros, where=self.n_treated > 0
+        )
         zeros = np.zeros(len(self.rows))
-        hidden = np.divide(self.y_hidden, self.hidden, out=zeros, where=self.hidden > 0)
-        return self.rows * (shown - hidden)
+        control = np.divide(
+            self.y_control, self.n_control, out=zeros, where=self.n_control > 0
+        )
+        return self.rows * (treated - control)
 
     def qini_gain(self):
-        """Extra outcome among those shown: y_1 - y_0 n_1 / n_0."""
+        """Extra outcome among those treated: y_1 - y_0 n_1 / n_0."""
         ratio = np.zeros(len(self.rows))
-        np.divide(self.shown, self.hidden, out=ratio, where=self.hidden > 0)
-        return self.y_shown - self.y_hidden * ratio
+        np.divide(self.n_treated, self.n_control, out=ratio, where=self.n_control > 0)
+        return self.y_treated - self.y_control * ratio
 
 
 def uplift_curve(y, effect_pred, treatment, *, propensity=None):
@@ -130,7 +135,7 @@ def qini_curve(y, effect_pred, treatment, *, propensity=None):
     [0.0, 0.5, 0.5]
     """
     ranked = _Ranked(y, effect_pred, treatment, propensity)
-    return Curve(ranked.share, ranked.qini_gain() / ranked.shown[-1])
+    return Curve(ranked.share, ranked.qini_gain() / ranked.n_treated[-1])
 
 
 def _area(curve):
@@ -172,7 +177,7 @@ def _scikit_uplift(y, treatment, ranked, qini):
 
 def _causalml(ranked, qini):
     """Mean over rows of a curve that is interpolated where an arm has no row yet."""
-    known = (ranked.hidden > 0) & ((ranked.shown > 0) | qini)
+    known = (ranked.n_control > 0) & ((ranked.n_treated > 0) | qini)
     known[0] = True
     curve = ranked.qini_gain() if qini else ranked.uplift(0)
     gain = np.interp(ranked.rows, ranked.rows[known], curve[known])

@@ -125,17 +125,17 @@ class CalibrationDisplay:
 
         if name is None:
             name = type(unwrap(estimator)[1]).__name__
-        shown = np.asarray(treatment) == T1
+        treated = np.asarray(treatment) == T1
         if outcomes is None:
             outcomes, propensity = cross_fit_nuisances(
                 X,
                 np.asarray(y, float),
-                shown,
+                treated,
                 None if propensity is None else np.asarray(propensity, float),
                 ids=[getattr(unwrap(estimator)[1], role, None) for role in _IDS],
             )
         scores = doubly_robust_scores(
-            y, shown, propensity=propensity, outcomes=outcomes
+            y, treated, propensity=propensity, outcomes=outcomes
         )
         return cls.from_predictions(
             effect(estimator, X, T0=T0, T1=T1),

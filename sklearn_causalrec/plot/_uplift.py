@@ -1,9 +1,9 @@
 """A display of what targeting the rows with the largest predicted effects gains."""
 
 import numpy as np
-from scipy.stats import norm
 from sklearn.utils import check_random_state
 
+from sklearn_causalrec.effects.intervals import normal_interval
 from sklearn_causalrec.metrics.uplift import (
     auuc_score,
     qini_curve,
@@ -55,9 +55,9 @@ class UpliftCurveDisplay:
     >>> import numpy as np
     >>> from sklearn_causalrec.plot import UpliftCurveDisplay
     >>> rng = np.random.default_rng(0)
-    >>> effect, shown = rng.normal(size=500), rng.integers(0, 2, 500)
-    >>> y = shown * effect + rng.normal(size=500)
-    >>> display = UpliftCurveDisplay.from_predictions(y, effect, shown)
+    >>> effect, treatment = rng.normal(size=500), rng.integers(0, 2, 500)
+    >>> y = treatment * effect + rng.normal(size=500)
+    >>> display = UpliftCurveDisplay.from_predictions(y, effect, treatment)
     >>> bool(display.area > 0)
     True
     """
@@ -217,8 +217,8 @@ class UpliftCurveDisplay:
                     *given, propensity=None if chance is None else chance[rows]
                 )
                 draws.append(np.interp(curve.share, *again))
-            half = norm.isf(alpha / 2) * np.std(draws, axis=0, ddof=1)
-            band = curve.gain - half, curve.gain + half
+            error = np.std(draws, axis=0, ddof=1)
+            band = normal_interval(curve.gain, error, alpha)
         return cls(curve, area=area, band=band, kind=kind, name=name).plot(ax=ax)
 
     def plot(self, *, ax=None):

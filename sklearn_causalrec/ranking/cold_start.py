@@ -100,7 +100,7 @@ class ColdStart:
             raise ValueError(f"n_neighbors is {given.n_neighbors!r}: at least 1.")
         if given.prior_rows is not None and given.prior_rows < 0:
             raise ValueError(f"prior_rows is {given.prior_rows!r}: 0 or more.")
-        if not hasattr(estimator, "ensemble_"):
+        if not hasattr(estimator, "_ensemble"):
             return replace(given, source="average")
         if given.prior_rows is None:
             return replace(given, prior_rows=estimator.l2)
@@ -141,16 +141,16 @@ class _Side:
     def stand_ins(self, vectors, how):
         """Return the rows for ids that need one, and which ids these are."""
         weight = self.weights(how)
-        leaning = np.flatnonzero(weight)
-        if len(leaning) == 0:
-            return np.empty((0, vectors.shape[1])), leaning
+        chosen = np.flatnonzero(weight)
+        if len(chosen) == 0:
+            return np.empty((0, vectors.shape[1])), chosen
         model = RidgeCV(how.alphas)
         if how.source == "neighbors":
             model = KNeighborsRegressor(min(how.n_neighbors, len(self.known)))
         model.fit(self.learned, vectors[self.known])
-        made = model.predict(self.asked[leaning])
-        w = weight[leaning, None]
-        return (1 - w) * vectors[self.codes[leaning]] + w * made, leaning
+        made = model.predict(self.asked[chosen])
+        w = weight[chosen, None]
+        return (1 - w) * vectors[self.codes[chosen]] + w * made, chosen
 
     def nearest(self, n):
         """Return the n known ids nearest to each asked id by features."""
@@ -178,7 +178,7 @@ class _Side:
 
 def sides(estimator, pairs):
     """Return the users and the items, as two _Side."""
-    catalogue, encoder = estimator.catalogue_, estimator.encoder_
+    catalogue, encoder = estimator.catalogue_, estimator.log_encoder_
     n_users, n_items = len(pairs.users), len(pairs.items)
     user_features = pairs.rows(np.arange(n_users), np.zeros(n_users, int)).features
     item_features = pairs.rows(np.zeros(n_items, int), np.arange(n_items)).features
@@ -194,7 +194,7 @@ def sides(estimator, pairs):
     return user, item
 
 
-def lean(estimator, pairs, how):
+def with_stand_ins(estimator, pairs, how):
     """An estimator that knows the asked ids, which pairs then calls by its codes.
 
     Parameters
@@ -215,15 +215,15 @@ def lean(estimator, pairs, how):
 
     more = {}
     for kind, side in zip(("user", "item"), sides(estimator, pairs)):
-        vectors = id_vectors(estimator.ensemble_, kind)
-        rows, leaning = side.stand_ins(vectors, how)
-        if len(leaning):
+        vectors = id_vectors(estimator._ensemble, kind)
+        rows, chosen = side.stand_ins(vectors, how)
+        if len(chosen):
             more[kind] = rows
             codes = side.codes.copy()
-            codes[leaning] = len(vectors) + np.arange(len(leaning))
+            codes[chosen] = len(vectors) + np.arange(len(chosen))
             setattr(pairs, f"{kind}_codes", codes)
     if not more:
         return estimator
     estimator = copy.copy(estimator)
-    estimator.ensemble_ = with_more_ids(estimator.ensemble_, more)
+    estimator._ensemble = with_more_ids(estimator._ensemble, more)
     return estimator

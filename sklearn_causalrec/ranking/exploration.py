@@ -14,11 +14,11 @@ STRATEGIES = ("epsilon", "thompson", "uncertainty")
 def members(estimator):
     """Return the estimator once for each of its networks."""
     out = []
-    for net in estimator.ensemble_.nets:
-        ensemble = copy.copy(estimator.ensemble_)
+    for net in estimator._ensemble.nets:
+        ensemble = copy.copy(estimator._ensemble)
         ensemble.nets = [net]
         member = copy.copy(estimator)
-        member.ensemble_ = ensemble
+        member._ensemble = ensemble
         out.append(member)
     return out
 
@@ -156,7 +156,7 @@ class Exploration:
         scorers = [estimator.pair_scores(by, min_effect, T0, T1)]
         if self.strategy == "epsilon":
             return scorers
-        nets = getattr(getattr(estimator, "ensemble_", None), "nets", [])
+        nets = getattr(getattr(estimator, "_ensemble", None), "nets", [])
         if len(nets) < 2:
             raise ValueError(
                 f"explore={self.strategy!r} needs several networks, and "

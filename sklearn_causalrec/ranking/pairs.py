@@ -57,7 +57,7 @@ class Pairs:
                 'user="…" and item="…", before fit.'
             )
         self.estimator, self.catalogue = estimator, catalogue
-        encoder = estimator.encoder_
+        encoder = estimator.log_encoder_
         roles = encoder.roles
         keys = (roles.named["user"], roles.named["item"])
         offered = encoder.items.ids[catalogue.items]
@@ -96,7 +96,7 @@ class Pairs:
 
     def _read_histories(self, frame):
         """Read histories from the users' frame if it has them, else from the log."""
-        catalogue, encoder = self.catalogue, self.estimator.encoder_
+        catalogue, encoder = self.catalogue, self.estimator.log_encoder_
         named = encoder.roles.histories
         if frame is not None and named[0] in frame.columns:
             past = encoder.histories([column(frame, name) for name in named])
@@ -113,7 +113,7 @@ class Pairs:
             frame = pd.DataFrame({key: ids}) if frame is None else frame
             parts.append(frame[[c for c in needed if c in frame.columns]])
         parts[1] = parts[1].drop(columns=parts[0].columns, errors="ignore")
-        encoder = self.estimator.encoder_
+        encoder = self.estimator.log_encoder_
         done = {"treatment": encoder.arms[0], "propensity": np.nan}  # not asked here
         done = {encoder.roles.roles[role]: value for role, value in done.items()}
         for c in done:
@@ -134,7 +134,7 @@ class Pairs:
             parts = [users.iloc[user], items.iloc[item]]
             parts = [part.reset_index(drop=True) for part in parts]
             X = transform(pd.concat(parts, axis=1)[needed])
-            rows = self.estimator.encoder_.rows(self.estimator, X)
+            rows = self.estimator.log_encoder_.rows(self.estimator, X)
             rows.arm = None
             rows.user, rows.item = self.user_codes[user], self.item_codes[item]
             return rows
@@ -167,7 +167,7 @@ class Pairs:
         shape = (len(self.users), len(self.items))
         out = csr_array(shape, dtype=bool)
         if exclude_seen:
-            encoder = self.estimator.encoder_
+            encoder = self.estimator.log_encoder_
             user, item = (
                 encoder.users.codes(self.users),
                 encoder.items.codes(self.items),

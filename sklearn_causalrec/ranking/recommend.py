@@ -125,7 +125,7 @@ def recommend(
     >>> top["propensity"].round(2).tolist()
     [0.9, 0.9, 0.9, 0.9]
     """
-    from sklearn_causalrec.ranking.cold_start import ColdStart, lean
+    from sklearn_causalrec.ranking.cold_start import ColdStart, with_stand_ins
     from sklearn_causalrec.ranking.exploration import Exploration
     from sklearn_causalrec.ranking.pairs import Pairs
     from sklearn_causalrec.ranking.topk import top_k
@@ -146,7 +146,7 @@ def recommend(
         )
     estimator.pair_scores(by, min_effect, T0, T1)  # refuses before any work
     pairs = Pairs(fitted, transform, estimator, users, items)
-    estimator = lean(estimator, pairs, how)
+    estimator = with_stand_ins(estimator, pairs, how)
     excluded = pairs.excluded(exclude, exclude_seen)
     size = len(pairs.users), len(pairs.items)
     if explore is None:

@@ -142,8 +142,8 @@ def _of_member(model, member):
     import copy
 
     one = copy.copy(model)
-    one.ensemble_ = copy.copy(model.ensemble_)
-    one.ensemble_.nets = [model.ensemble_.nets[member]]
+    one._ensemble = copy.copy(model._ensemble)
+    one._ensemble.nets = [model._ensemble.nets[member]]
     return recommend(one, k=3, exclude_seen=False)
 
 

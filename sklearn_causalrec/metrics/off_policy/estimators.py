@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy.stats import norm
 
-from sklearn_causalrec.encoding.metric_checks import choice, column
+from sklearn_causalrec.effects.intervals import effective_sample_size, normal_quantile
+from sklearn_causalrec.encoding.checks import choice
 from sklearn_causalrec.metrics.off_policy.intervals import (
     bernstein_interval,
     bootstrap_ratio,
@@ -15,32 +15,6 @@ from sklearn_causalrec.metrics.off_policy.intervals import (
 )
 
 INTERVALS = ("normal", "bootstrap", "bernstein", "sequence")
-
-
-def effective_sample_size(weight):
-    """Kish's size :math:`(\\sum w)^2 / \\sum w^2` of a weighted sample.
-
-    Parameters
-    ----------
-    weight : array-like of shape (n,)
-
-    Returns
-    -------
-    float
-        0 where all weights are.
-
-    Examples
-    --------
-    >>> from sklearn_causalrec.metrics import effective_sample_size
-    >>> effective_sample_size([1, 1, 0, 0])
-    2.0
-    """
-    weight = column(weight, "weight")
-    largest = np.abs(weight).max()
-    if largest == 0:
-        return 0.0
-    weight = weight / largest
-    return float(weight.sum() ** 2 / (weight**2).sum())
 
 
 @dataclass
@@ -186,7 +160,7 @@ def slope(candidates, *, alpha=0.05):
     >>> slope([(1.0, 0.3), (0.9, 0.2), (-0.5, 0.01)])
     1
     """
-    quantile = norm.isf(alpha / 2 / len(candidates))
+    quantile = normal_quantile(alpha / len(candidates))
     for i, (value, stderr) in enumerate(candidates):
         for other, wider in candidates[:i]:
             reach = quantile * (stderr + (np.sqrt(6) - 1) * wider)
@@ -220,14 +194,14 @@ def default_parameter(name, weight):
 
 def round_values(name, y, weight, base, factual, parameter):
     """Rows of one estimator with one parameter, as :class:`Rounds`."""
-    bend, modelled, normalised = ESTIMATORS[name]
+    bend, modeled, normalized = ESTIMATORS[name]
     if bend is None:
         return Rounds(base)
     bent = bend(weight, parameter)
     shown = parameter if np.isfinite(parameter) else np.nan
-    rest = y - factual if modelled else y
-    under = base if modelled else None
-    return Rounds(bent * rest, bent if normalised else None, under, shown)
+    rest = y - factual if modeled else y
+    under = base if modeled else None
+    return Rounds(bent * rest, bent if normalized else None, under, shown)
 
 
 @dataclass
@@ -274,7 +248,7 @@ class PolicyValue:
         )
 
 
-def summarise(rounds, y, weight, main, interval, alpha, bounds, n_bootstrap, rng):
+def summarize(rounds, y, weight, main, interval, alpha, bounds, n_bootstrap, rng):
     """PolicyValue of several estimators over the same rows."""
     choice(interval, "interval", INTERVALS)
     choice(main, "estimator", set(rounds))

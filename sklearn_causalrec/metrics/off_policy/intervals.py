@@ -1,10 +1,10 @@
 """Intervals of a mean: for a sample looked at once, and for one watched as it grows."""
 
 import numpy as np
-from scipy.stats import norm
 from sklearn.utils import check_random_state
 
-from sklearn_causalrec.encoding.metric_checks import choice, column
+from sklearn_causalrec.effects import intervals
+from sklearn_causalrec.encoding.checks import choice, column
 
 
 def normal_interval(values, *, alpha=0.05):
@@ -28,8 +28,9 @@ def normal_interval(values, *, alpha=0.05):
     True
     """
     values = column(values, "values")
-    reach = norm.isf(alpha / 2) * values.std(ddof=1) / np.sqrt(len(values))
-    return float(values.mean() - reach), float(values.mean() + reach)
+    error = values.std(ddof=1) / np.sqrt(len(values))
+    low, high = intervals.normal_interval(values.mean(), error, alpha)
+    return float(low), float(high)
 
 
 def bootstrap_ratio(numerator, denominator, *, n_bootstrap, rng, block=2**22):
@@ -206,8 +207,8 @@ def _asymptotic(values, alpha, n_planned):
     n = np.arange(1, len(values) + 1)
     mean = np.cumsum(values) / n
     # Centred first: the difference of two large sums would lose the variance.
-    centred = values - values.mean()
-    variance = np.cumsum(centred**2) / n - (np.cumsum(centred) / n) ** 2
+    centered = values - values.mean()
+    variance = np.cumsum(centered**2) / n - (np.cumsum(centered) / n) ** 2
     planned = n_planned or len(values)
     # The rho at which the sequence is narrowest after `planned` rows, cited equation.
     rho2 = (-2 * np.log(alpha) + np.log(-2 * np.log(alpha) + 1)) / planned

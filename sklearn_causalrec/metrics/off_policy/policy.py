@@ -2,13 +2,15 @@
 
 import numpy as np
 import pandas as pd
-from scipy.stats import norm
 from sklearn.base import clone
 from sklearn.model_selection import KFold
 from sklearn.utils import check_random_state
 
 from sklearn_causalrec._utils.unwrap import is_policy, unwrap
-from sklearn_causalrec.encoding.metric_checks import choice, column, probability
+from sklearn_causalrec.effects.cross_fitting import folds_of, out_of_fold
+from sklearn_causalrec.effects.default_learners import shrunken_means
+from sklearn_causalrec.effects.intervals import normal_quantile
+from sklearn_causalrec.encoding.checks import choice, column, probability
 from sklearn_causalrec.metrics.off_policy.estimators import (
     ESTIMATORS,
     clipped,
@@ -16,7 +18,7 @@ from sklearn_causalrec.metrics.off_policy.estimators import (
     parameter_grid,
     round_values,
     slope,
-    summarise,
+    summarize,
 )
 from sklearn_causalrec.metrics.policies import recommender_policy
 
@@ -55,25 +57,24 @@ def cross_fit_outcomes(y, codes, n_actions, X=None, model=None, *, cv=5, rng=0):
     -------
     ndarray of shape (n, n_actions)
     """
-    outcomes = np.empty((len(y), n_actions))
-    folds = KFold(min(cv, len(y)), shuffle=True, random_state=rng)
     one_hot = np.eye(n_actions)
-    for train, test in folds.split(y):
-        if model is None or X is None:
-            rows = np.bincount(codes[train], minlength=n_actions)
-            total = np.bincount(codes[train], y[train], minlength=n_actions)
-            outcomes[test] = (total + 10 * y[train].mean()) / (rows + 10)
-            continue
-        context = np.asarray(X, float)
+    context = None if model is None or X is None else np.asarray(X, float)
+
+    def fit_predict(k, train, held):
+        if context is None:
+            means = shrunken_means(y[train], codes[train], n_actions)
+            return np.tile(means, (len(held), 1))
         fitted = clone(model).fit(
             np.column_stack([context[train], one_hot[codes[train]]]), y[train]
         )
+        columns = []
         for action in range(n_actions):
-            chosen = np.tile(one_hot[action], (len(test), 1))
-            outcomes[test, action] = fitted.predict(
-                np.column_stack([context[test], chosen])
-            )
-    return outcomes
+            chosen = np.tile(one_hot[action], (len(held), 1))
+            columns.append(fitted.predict(np.column_stack([context[held], chosen])))
+        return np.column_stack(columns)
+
+    folds = KFold(min(cv, len(y)), shuffle=True, random_state=rng)
+    return out_of_fold(folds_of(folds, y), fit_predict)
 
 
 def policy_value(
@@ -242,7 +243,7 @@ def policy_value(
         choice(name, "estimator", ESTIMATORS)
         parts = (name, y, weight, base, factual)
         rounds[name] = _choose(parts, clip, (parameters or {}).get(name), alpha)
-    return summarise(
+    return summarize(
         rounds, y, weight, estimator, interval, alpha, bounds, n_bootstrap, rng
     )
 
@@ -260,7 +261,7 @@ def _choose(parts, clip, parameter, alpha):
         root = np.sqrt(len(weight))
         scores = [(r.estimate(), r.influence().std(ddof=1) / root) for r in tried]
         chosen = slope(scores, alpha=alpha)
-        reach = norm.isf(alpha / 2) * scores[0][1]
+        reach = normal_quantile(alpha) * scores[0][1]
         while abs(scores[chosen][0] - scores[0][0]) > reach:
             chosen -= 1
         if chosen > 0:

@@ -3,8 +3,8 @@
 import numpy as np
 from sklearn.utils import check_random_state
 
-from sklearn_causalrec.encoding.metric_checks import choice
-from sklearn_causalrec.metrics.off_policy.estimators import Rounds, summarise
+from sklearn_causalrec.encoding.checks import choice
+from sklearn_causalrec.metrics.off_policy.estimators import Rounds, summarize
 
 _ESTIMATORS = ("standard", "independent", "reward_interaction", "cascade_dr")
 
@@ -120,7 +120,7 @@ def slate_policy_value(
     if estimator not in rounds:
         missing = "marginal" if estimator == "independent" else "outcome"
         raise ValueError(f'estimator="{estimator}" needs {missing}=.')
-    return summarise(
+    return summarize(
         rounds,
         y.sum(axis=1),
         weight[:, -1],
