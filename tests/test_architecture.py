@@ -7,7 +7,9 @@ import ast
 import subprocess
 import sys
 from importlib import import_module
+from pathlib import Path
 from pkgutil import resolve_name
+from xml.etree import ElementTree
 
 import networkx as nx
 import pytest
@@ -18,8 +20,10 @@ from sklearn_causalrec._testing.import_graph import (
     module_files,
     read_imports,
     room,
+    room_arrows,
 )
 
+DOCS = Path(__file__).parents[1] / "docs" / "develop"
 INSIDE, OUTSIDE = read_imports()
 FILES = module_files()
 ROOMS = sorted({room(name) for name in FILES if name})
@@ -176,6 +180,19 @@ def test_type_checkers_see_the_names_that_load_late(name):
     assert set(homes) == set(package.__all__) - {"__version__"}
     for exported, home in homes.items():
         assert resolve_name(home) is getattr(package, exported), home
+
+
+def test_the_picture_is_current():
+    picture = ElementTree.parse(DOCS / "architecture.svg")
+    drawn = picture.find(".//{http://purl.org/dc/elements/1.1/}description").text
+    arrows = [f"{a} -> {b}" for a, b in room_arrows(INSIDE)]
+    assert drawn.splitlines() == arrows, "run: python docs/develop/draw_architecture.py"
+
+
+def test_the_page_names_every_room():
+    page = (DOCS / "architecture.md").read_text()
+    missing = [name for name in ROOMS if f"`{name}`" not in page]
+    assert not missing
 
 
 def test_the_reader_sees_every_kind_of_import(tmp_path):

@@ -36,6 +36,16 @@ def room(module):
     return module.split(".")[0]
 
 
+def room_arrows(inside):
+    """Pairs (room, another that it imports), sorted; helpers and the surface left out.
+
+    Every room may import ``_utils``; the package itself only names what is public.
+    """
+    pairs = {(room(step.importer), room(step.imported)) for step in inside}
+    apart = {"", "_utils", "_testing"}
+    return sorted((a, b) for a, b in pairs if a != b and not {a, b} & apart)
+
+
 def read_imports(root=ROOT):
     """Every import in the package, wherever in a module it stands.
 
