@@ -5,7 +5,15 @@ from itertools import chain
 
 from sklearn_causalrec._utils.registry import Registry
 from sklearn_causalrec.effects.intervals import effective_sample_size
-from sklearn_causalrec.metrics import effects, policies, ranking, targeting, uplift
+from sklearn_causalrec.metrics import (
+    beyond_accuracy,
+    calibration,
+    effects,
+    policies,
+    ranking,
+    targeting,
+    uplift,
+)
 from sklearn_causalrec.metrics.facts import FACTS, Facts
 from sklearn_causalrec.metrics.off_policy import estimators, intervals, policy, slates
 
@@ -179,14 +187,14 @@ SECTIONS = {
             greater_is_better=False,
         ),
         effects.doubly_robust_scores,
-        effects.effect_calibration,
+        calibration.effect_calibration,
         Metric(
-            effects.calibration_error,
+            calibration.calibration_error,
             "calibration_error",
             needs=("effect_pred", "scores"),
             greater_is_better=False,
         ),
-        effects.calibration_line,
+        calibration.calibration_line,
         uplift.Curve,
         uplift.uplift_curve,
         uplift.qini_curve,
@@ -206,9 +214,9 @@ SECTIONS = {
         Metric(ranking.recall_at_k, "recall", needs=_LISTS),
         Metric(ranking.mean_reciprocal_rank, "mrr", needs=_LISTS),
         Metric(ranking.mean_average_precision, "map", needs=_LISTS),
-        ranking.coverage,
-        ranking.novelty,
-        ranking.miscalibration,
+        beyond_accuracy.coverage,
+        beyond_accuracy.novelty,
+        beyond_accuracy.miscalibration,
     ],
     "Policies": [
         Metric(policy.policy_value, "policy_value", needs=_POLICY, score=_policy_value),

@@ -2,11 +2,8 @@
 
 import numpy as np
 
-from sklearn_causalrec.metrics.effects import (
-    calibration_error,
-    doubly_robust_scores,
-    effect_calibration,
-)
+from sklearn_causalrec.metrics.calibration import calibration_error, effect_calibration
+from sklearn_causalrec.metrics.effects import doubly_robust_scores
 from sklearn_causalrec.plot._common import despine, import_pyplot, next_color, subplots
 
 _IDS = ("user", "item")
