@@ -347,12 +347,12 @@ class Popularity(GlobalMean):
         counts = []
         if rows.item is not None:
             counts = np.bincount(rows.item, rows.weight * rows.total / len(rows))
-        self._log_counts = np.log1p(np.append(counts, 0.0))
+        self.log_counts_ = np.log1p(np.append(counts, 0.0))
 
     def _inputs(self, rows):
         if rows.item is None:
             return super()._inputs(rows)
-        return self._log_counts[rows.item][:, None]
+        return self.log_counts_[rows.item][:, None]
 
 
 class UserItemBias(_Baseline):
@@ -574,13 +574,13 @@ class NeighborhoodRecommender(UserItemBias):
         total.sum_duplicates()
         weight.sum_duplicates()
         # The mean of a pair's rows counts. Both matrices have the same cells.
-        self._residual = csr_array(
+        self.residual_ = csr_array(
             (total.data / weight.data, total.indices, total.indptr), shape=shape
         )
-        self._logged = csr_array(
+        self.logged_ = csr_array(
             (np.ones_like(total.data), total.indices, total.indptr), shape=shape
         )
-        by_side = self._residual.T if self.kind == "item" else self._residual
+        by_side = self.residual_.T if self.kind == "item" else self.residual_
         self.similarity_ = _cosine_neighbors(by_side, self.n_neighbors)
 
     def _correction(self, total, weight):
@@ -591,7 +591,7 @@ class NeighborhoodRecommender(UserItemBias):
         mean = super()._mean_rows(rows)
         if self.similarity_ is None:
             return mean
-        residual, logged, own, pair = self._residual, self._logged, rows.item, rows.user
+        residual, logged, own, pair = self.residual_, self.logged_, rows.item, rows.user
         if self.kind == "user":
             residual, logged, own, pair = residual.T, logged.T, rows.user, rows.item
         residual, logged = csr_array(residual), csr_array(logged)

@@ -26,10 +26,12 @@ from sklearn_causalrec.encoding.exposure import (
 )
 from sklearn_causalrec.encoding.log_encoder import LogEncoder
 from sklearn_causalrec.encoding.roles import ROLES, ColumnRoles
-from sklearn_causalrec.networks.encoders import ENCODERS, check_encoder
+from sklearn_causalrec.networks.encoders import ENCODERS
+from sklearn_causalrec.networks.encoders.base import check_encoder
 from sklearn_causalrec.networks.ensemble import Ensemble
 from sklearn_causalrec.networks.net import resolve_device
-from sklearn_causalrec.networks.objectives import OBJECTIVES, check_objective
+from sklearn_causalrec.networks.objectives import OBJECTIVES
+from sklearn_causalrec.networks.objectives.base import check_objective
 from sklearn_causalrec.networks.settings import SHARED_CONSTRAINTS, RecommenderSettings
 from sklearn_causalrec.ranking.catalogue import Catalogue, PairScores
 from sklearn_causalrec.ranking.recommend import recommend
@@ -216,7 +218,7 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         The largest number of epochs that a network was trained for.
     n_features_in_ : int
         The number of columns seen during ``fit``.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of str
         The names of the columns seen during ``fit``, if there are names.
 
     See Also
@@ -768,8 +770,12 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
             effect = scores if by == "effect" else self._effect_rows(rows, t0, t1)
             return np.where(effect > min_effect, scores, -np.inf)
 
-        ids_alone = self.catalogue_.user_table.shape[1] == 0
-        products = ids_alone and ENCODERS[self.encoder].matrix is not None
-        if by == "outcome" and min_effect is None and products:
+        if by == "outcome" and min_effect is None and self._ranks_by_products():
             return PairScores(score, partial(self._ensemble.matrix, arm=t1))
         return PairScores(score, None)
+
+    def _ranks_by_products(self):
+        """Whether ids are all there is, and the encoder has a matrix of all pairs."""
+        log = self.catalogue_
+        ids_alone = log is not None and log.history is None and log.context.size == 0
+        return ids_alone and ENCODERS[self.encoder].matrix is not None

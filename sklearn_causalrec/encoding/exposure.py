@@ -23,10 +23,12 @@ class PopularityExposure:
 
     Parameters
     ----------
-    implicit : bool
-        Rows are all pairs, y = 1 where one was clicked: the probability of exposure is
-        (clicks of the item / most clicks of an item) ** power (Saito et al. 2020).
-    power : float
+    implicit : bool, default=False
+        Whether the rows are all pairs, with y = 1 where one was clicked. The answer is
+        then the probability of exposure, (clicks of the item / most clicks of an
+        item) ** power (Saito et al. 2020).
+    power : float, default=0.5
+        The exponent of the share of clicks.
     """
 
     by_outcome = False
@@ -115,6 +117,7 @@ class ClassifierExposure:
     Parameters
     ----------
     classifier : estimator with predict_proba
+        The classifier, which is cloned.
     """
 
     by_outcome = False
@@ -250,9 +253,17 @@ def popularity_shift(rows, n_stages=10):
     Time is cut in stages of as many rows each; popularity is the share of the stage's
     rows that the item has, with one row more for every item.
 
+    Parameters
+    ----------
+    rows : Rows
+        The log, with times and items.
+    n_stages : int, default=10
+        The number of stages.
+
     Returns
     -------
     ndarray of shape (n,)
+        The popularity of each row.
     """
     rank = np.argsort(np.argsort(rows.time, kind="stable"), kind="stable")
     stage = rank * n_stages // len(rows)

@@ -86,28 +86,30 @@ class LogEncoder:
     Parameters
     ----------
     roles : ColumnRoles
+        The columns that have a role.
     binary : bool
         Whether the outcome is binary.
-    history_length : int
-        Of the items in a history, the last so many count.
-    classes, arms : array, optional
-        All there will be, where the first rows may lack some.
+    classes, arms : array-like, default=None
+        All classes and arms that will ever come. None: those of the first rows.
+    history_length : int, default=50
+        The number of items of a history that count, the last ones.
 
     Attributes
     ----------
     users, items : IdIndex
-        Items as well those that are in histories alone.
+        The ids seen. Items that are in histories alone are among them.
     arms : ndarray of shape (n_arms,) or None
-        Sorted treatment values; ``array([1])`` where none was given.
+        The treatment values, sorted; ``array([1])`` where none was given.
     classes : ndarray of shape (2,) or None
+        The values of a binary outcome, sorted.
     mean, scale : ndarray of shape (p,)
-        Of the features.
+        Mean and standard deviation of the features.
     value_moments : tuple of two ndarrays of shape (q,)
         Mean and scale of log(1 + v) of the numbers beside the items of a history.
     gaps : list of int
         The first feature of each tower that some row lacks.
     y_mean, y_scale : float
-        0 and 1 where the outcome is binary.
+        Mean and standard deviation of the outcome; 0 and 1 where it is binary.
     """
 
     def __init__(self, roles, binary, classes=None, arms=None, *, history_length=50):
@@ -125,13 +127,18 @@ class LogEncoder:
 
         Parameters
         ----------
-        first : bool
-            False keeps arms, classes and scales, and adds ids not seen before.
+        estimator : estimator
+            Gets ``n_features_in_`` and ``feature_names_in_``.
+        X, y, treatment, propensity, sample_weight
+            As in the estimator's ``fit``.
+        first : bool, default=True
+            Whether to learn everything. False keeps arms, classes and scales, and adds
+            ids not seen before.
 
         Returns
         -------
         Rows
-            Those of positive weight.
+            The rows of positive weight.
         """
         log = self.roles.split(estimator, X, reset=first)
         y, self.classes = check_outcome(
@@ -186,6 +193,11 @@ class LogEncoder:
 
     def histories(self, columns):
         """Codes and values of histories, columns of lists; ids not seen share a code.
+
+        Parameters
+        ----------
+        columns : list of ndarray of shape (n,)
+            The columns named as history: items, and numbers beside them.
 
         Returns
         -------

@@ -11,9 +11,7 @@ from sklearn_causalrec._utils.lazy import lazily
 
 if TYPE_CHECKING:  # what type checkers see: the names below
     from sklearn_causalrec.networks.encoders import ENCODERS as ENCODERS
-    from sklearn_causalrec.networks.encoders import Encoded as Encoded
     from sklearn_causalrec.networks.encoders import Encoder as Encoder
-    from sklearn_causalrec.networks.encoders import Inputs as Inputs
     from sklearn_causalrec.networks.objectives import OBJECTIVES as OBJECTIVES
     from sklearn_causalrec.networks.objectives import Objective as Objective
     from sklearn_causalrec.networks.policy_objectives import (
@@ -28,9 +26,7 @@ __getattr__, __dir__, __all__ = lazily(
     __name__,
     {
         "ENCODERS": "encoders",
-        "Encoded": "encoders",
         "Encoder": "encoders",
-        "Inputs": "encoders",
         "OBJECTIVES": "objectives",
         "Objective": "objectives",
         "POLICY_OBJECTIVES": "policy_objectives",

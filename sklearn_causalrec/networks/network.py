@@ -5,8 +5,8 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
-from sklearn_causalrec.networks.encoders import ENCODERS, Inputs
-from sklearn_causalrec.networks.encoders.base import ACTIVATIONS
+from sklearn_causalrec.networks.encoders import ENCODERS
+from sklearn_causalrec.networks.encoders.base import ACTIVATIONS, Inputs
 
 
 class Output(NamedTuple):

@@ -46,11 +46,12 @@ class PolicyObjective(nn.Module):
     Parameters
     ----------
     clip : float or None, default=None
-        M, the largest weight of a row with a reward above 0; None: there is none.
+        The largest weight M of a row with a reward above 0; None: there is none.
     variance_penalty : float, default=0.0
-        :math:`\lambda`; 0 unless the objective is penalized.
+        The factor :math:`\lambda` of the standard error; of objectives that are
+        penalised.
     n_rows : float, default=1.0
-        n, the weight of all rows.
+        The weight of all rows, n.
 
     Attributes
     ----------
@@ -65,16 +66,31 @@ class PolicyObjective(nn.Module):
     --------
     sklearn_causalrec.networks.Objective : Losses of networks that predict outcomes.
 
-    Notes
-    -----
-    An objective is one class and its registration,
-    ``@POLICY_OBJECTIVES.register("mine")``. It overrides :meth:`translations`, and
-    declares ``penalized``.
-
     References
     ----------
     .. [1] Swaminathan, A. and Joachims, T. (2015). "Batch learning from logged bandit
        feedback through counterfactual risk minimization." JMLR 16.
+
+    Examples
+    --------
+    An objective is one class and its registration. This one takes the median from the
+    reward:
+
+    >>> import numpy as np
+    >>> from sklearn_causalrec import CounterfactualPolicy
+    >>> from sklearn_causalrec.networks import POLICY_OBJECTIVES, PolicyObjective
+    >>> @POLICY_OBJECTIVES.register("median")
+    ... class Median(PolicyObjective):
+    ...     "Rewards less their median."
+    ...
+    ...     @staticmethod
+    ...     def translations(y, mean, scale, multipliers):
+    ...         return [(float(np.median(y)), scale)]
+    >>> X, arm = np.arange(100.0)[:, None], np.arange(100) % 2
+    >>> policy = CounterfactualPolicy(objective="median", max_epochs=1)
+    >>> policy.fit(X, arm + 1.0, arm, np.full(100, 0.5)).offset_
+    1.5
+    >>> del POLICY_OBJECTIVES["median"]
     """
 
     penalized = False
@@ -107,7 +123,20 @@ class PolicyObjective(nn.Module):
         return [(0.0, scale)]
 
     def gains(self, reward, weight):
-        """The clipped r w of every row."""
+        """The clipped r w of every row.
+
+        Parameters
+        ----------
+        reward : tensor of shape (n,)
+            The translated rewards.
+        weight : tensor of shape (n,)
+            The importance weights.
+
+        Returns
+        -------
+        tensor of shape (n,)
+            The gains.
+        """
         if self.clip is None:
             return reward * weight
         return reward * torch.where(reward > 0, weight.clamp(max=self.clip), weight)
@@ -120,12 +149,37 @@ class PolicyObjective(nn.Module):
         return self.variance_penalty / self.n_rows**0.5
 
     def risk(self, reward, weight, rows=None):
-        """The objective over all rows at once."""
+        """The objective over all rows at once.
+
+        Parameters
+        ----------
+        reward : tensor of shape (n,)
+            The translated rewards.
+        weight : tensor of shape (n,)
+            The importance weights.
+        rows : tensor of shape (n,) or None, default=None
+            Weights of the rows; None: all are 1.
+
+        Returns
+        -------
+        tensor
+            A scalar.
+        """
         mean, variance = self._moments(self.gains(reward, weight), rows)
         return self._penalty_rate() * variance.sqrt() - mean
 
     def expand_at(self, reward, weight, rows=None):
-        """Bound the deviation from where the policy stands."""
+        """Bound the deviation from where the policy stands.
+
+        Parameters
+        ----------
+        reward : tensor of shape (n,)
+            The translated rewards.
+        weight : tensor of shape (n,)
+            The importance weights.
+        rows : tensor of shape (n,) or None, default=None
+            Weights of the rows; None: all are 1.
+        """
         mean, variance = self._moments(self.gains(reward, weight), rows)
         self.moments = mean.item(), max(variance.sqrt().item(), LEAST_DEVIATION)
 

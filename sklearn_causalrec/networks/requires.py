@@ -19,6 +19,11 @@ class Requires:
         What is lacking and what to do about it. It ends the sentence of the error
         message, which has no period after it yet.
 
+    See Also
+    --------
+    sklearn_causalrec.networks.Objective : What the networks minimise.
+    sklearn_causalrec.networks.Encoder : What the networks make of a row.
+
     Examples
     --------
     >>> from sklearn_causalrec.networks import Requires

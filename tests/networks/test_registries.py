@@ -15,14 +15,13 @@ from sklearn_causalrec.networks import (
     ENCODERS,
     OBJECTIVES,
     POLICY_OBJECTIVES,
-    Encoded,
     Encoder,
     Objective,
     PolicyObjective,
     Requires,
 )
-from sklearn_causalrec.networks.objectives import IPS
 from sklearn_causalrec.networks.objectives.base import weighted_mean
+from sklearn_causalrec.networks.objectives.weighted import IPS
 
 # -- what a third party would write ------------------------------------------------
 
@@ -51,7 +50,7 @@ class Bilinear(Encoder):
     def forward(self, x, vectors, user, item, past):
         user, item = vectors(user, item)
         outcome = torch.einsum("nj,ajk,nk->na", user, self.weight, item)
-        return Encoded(outcome, user * item)
+        return outcome, user * item
 
     def matrix(self, vectors, users, items, arm, bias):
         user = vectors.user(users) @ self.weight[arm]

@@ -1,30 +1,12 @@
 """Encoders: from a row to the deep part of its outcome. One file each.
 
-Each file registers its classes in ``ENCODERS``; its import below is what makes them
-known.
+The import of a file is what registers its classes in ``ENCODERS``.
 """
 
-from sklearn_causalrec.networks.encoders.base import (
-    ENCODERS,
-    Encoded,
-    Encoder,
-    Inputs,
-    check_encoder,
-)
-from sklearn_causalrec.networks.encoders.dnn import DNN
-from sklearn_causalrec.networks.encoders.mf import MF
-from sklearn_causalrec.networks.encoders.recurrent import GRU, LSTM
-from sklearn_causalrec.networks.encoders.transformer import Transformer
+from sklearn_causalrec.networks.encoders import dnn as dnn
+from sklearn_causalrec.networks.encoders import mf as mf
+from sklearn_causalrec.networks.encoders import recurrent as recurrent
+from sklearn_causalrec.networks.encoders import transformer as transformer
+from sklearn_causalrec.networks.encoders.base import ENCODERS, Encoder
 
-__all__ = [
-    "DNN",
-    "ENCODERS",
-    "GRU",
-    "LSTM",
-    "MF",
-    "Encoded",
-    "Encoder",
-    "Inputs",
-    "Transformer",
-    "check_encoder",
-]
+__all__ = ["ENCODERS", "Encoder"]

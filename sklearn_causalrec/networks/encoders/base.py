@@ -1,7 +1,6 @@
 """What all encoders share: what they read, and the perceptron with heads for arms."""
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import torch
 from torch import nn
@@ -59,13 +58,6 @@ class Inputs:
     user: bool
     item: bool
     history: dict | None = None
-
-
-class Encoded(NamedTuple):
-    """What an encoder makes of n rows."""
-
-    outcome: torch.Tensor  # (n, n_arms), the deep part of the outcome
-    representation: torch.Tensor  # (n, width), what the other heads read
 
 
 class ArmHeads(nn.Module):
@@ -137,20 +129,40 @@ class Encoder(nn.Module):
         items returns the deep part plus ``bias`` (n_users, 1), a tensor of shape
         (n_users, n_items). None: each pair is encoded.
 
-    Notes
-    -----
-    An encoder is one class in one file, and its registration::
+    See Also
+    --------
+    sklearn_causalrec.networks.Objective : What the networks minimise.
+    sklearn_causalrec.networks.Requires : What an encoder needs of a log.
 
-        @ENCODERS.register("mine")
-        class Mine(Encoder):
-            def __init__(self, inputs, n_arms, **options):
-                super().__init__(inputs, n_arms, **options)
-                self.width = self.add_perceptron(n_in)
+    Examples
+    --------
+    An encoder is one class and its registration. This one is linear in the vectors:
 
-            def forward(self, x, vectors, user, item, past):
-                ...
-                return Encoded(outcome, representation)
-
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> import torch
+    >>> from sklearn_causalrec import CausalDNNRecommender
+    >>> from sklearn_causalrec.networks import ENCODERS, Encoder, Requires
+    >>> @ENCODERS.register("linear")
+    ... class Linear(Encoder):
+    ...     "A linear function of features and id vectors."
+    ...
+    ...     requires = Requires(roles=("user",), words="needs users: name the column")
+    ...
+    ...     def __init__(self, inputs, n_arms, **options):
+    ...         super().__init__(inputs, n_arms, **options)
+    ...         n_vectors = inputs.user + inputs.item
+    ...         self.width = inputs.n_features + n_vectors * self.embedding_dim
+    ...         self.layer = torch.nn.Linear(self.width, n_arms)
+    ...
+    ...     def forward(self, x, vectors, user, item, past):
+    ...         joined = torch.cat([x, *vectors(user, item)], dim=1)
+    ...         return self.layer(joined), joined
+    >>> X = pd.DataFrame({"user": np.arange(100) % 9, "age": np.arange(100)})
+    >>> model = CausalDNNRecommender(user="user", encoder="linear")
+    >>> model.fit(X, X["age"]).predict(X).shape
+    (100,)
+    >>> del ENCODERS["linear"]
     """
 
     requires = Requires()
@@ -210,7 +222,9 @@ class Encoder(nn.Module):
 
         Returns
         -------
-        Encoded
-            The deep part of the outcome, and the representation.
+        outcome : tensor of shape (n, n_arms)
+            The deep part of the outcome.
+        representation : tensor of shape (n, width)
+            What the other heads read.
         """
         raise NotImplementedError

@@ -2,7 +2,7 @@
 
 import torch
 
-from sklearn_causalrec.networks.encoders.base import ENCODERS, Encoded, Encoder
+from sklearn_causalrec.networks.encoders.base import ENCODERS, Encoder
 from sklearn_causalrec.networks.encoders.history import HistoryStates
 
 
@@ -24,8 +24,10 @@ class DNN(Encoder):
 
     See Also
     --------
-    MF : Inner products of id vectors.
-    GRU : Reads the history in its order.
+    sklearn_causalrec.networks.encoders.mf.MF :
+        Inner products of id vectors.
+    sklearn_causalrec.networks.encoders.recurrent.GRU :
+        Reads the history in its order.
 
     References
     ----------
@@ -60,4 +62,4 @@ class DNN(Encoder):
             match = [] if item is None else states * parts[-1]
             parts += [*states, *match]
         representation = self.dense(torch.cat([x, *parts], dim=1))
-        return Encoded(self.heads(representation), representation)
+        return self.heads(representation), representation

@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from sklearn_causalrec.networks.encoders.base import ENCODERS, Encoded, Encoder
+from sklearn_causalrec.networks.encoders.base import ENCODERS, Encoder
 from sklearn_causalrec.networks.requires import Requires
 
 
@@ -16,7 +16,8 @@ class MF(Encoder):
 
     See Also
     --------
-    DNN : A perceptron over the vectors.
+    sklearn_causalrec.networks.encoders.dnn.DNN :
+        A perceptron over the vectors.
 
     References
     ----------
@@ -42,10 +43,10 @@ class MF(Encoder):
         product = vectors.user(user) * vectors.item(item)
         outcome = product @ self.arm_scale.T
         if self.heads is None:
-            return Encoded(outcome, product)
+            return outcome, product
         dense = self.dense(x)
         representation = torch.cat([product, dense], dim=1)
-        return Encoded(outcome + self.heads(dense), representation)
+        return outcome + self.heads(dense), representation
 
     def matrix(self, vectors, users, items, arm, bias):
         """Outcome of all pairs, where there are no features."""

@@ -32,7 +32,8 @@ class LSTM(DNN):
     See Also
     --------
     GRU : A simpler cell.
-    Transformer : Self-attention instead.
+    sklearn_causalrec.networks.encoders.transformer.Transformer :
+        Self-attention instead.
 
     References
     ----------
@@ -55,7 +56,8 @@ class GRU(DNN):
     See Also
     --------
     LSTM : Another cell.
-    Transformer : Self-attention instead.
+    sklearn_causalrec.networks.encoders.transformer.Transformer :
+        Self-attention instead.
 
     References
     ----------

@@ -44,7 +44,8 @@ class Transformer(DNN):
 
     See Also
     --------
-    GRU : A recurrent network instead.
+    sklearn_causalrec.networks.encoders.recurrent.GRU :
+        A recurrent network instead.
 
     References
     ----------

@@ -1,40 +1,16 @@
 """Objectives: what the networks minimise. One file each, or one a tight family.
 
-Each file registers its classes in ``OBJECTIVES``; its import below is what makes
-them known.
+The import of a file is what registers its classes in ``OBJECTIVES``.
 """
 
-from sklearn_causalrec.networks.objectives.base import (
-    OBJECTIVES,
-    Objective,
-    check_objective,
-)
-from sklearn_causalrec.networks.objectives.doubly_robust import (
-    MRDR,
-    DoublyRobust,
-    StableDR,
-)
-from sklearn_causalrec.networks.objectives.escm2 import ESCM2
-from sklearn_causalrec.networks.objectives.naive import Naive
-from sklearn_causalrec.networks.objectives.pda import PDA
-from sklearn_causalrec.networks.objectives.relmf import RelMF
-from sklearn_causalrec.networks.objectives.targeted import Targeted
-from sklearn_causalrec.networks.objectives.uplift_rank import UpliftRank
-from sklearn_causalrec.networks.objectives.weighted import IPS, SNIPS
+from sklearn_causalrec.networks.objectives import doubly_robust as doubly_robust
+from sklearn_causalrec.networks.objectives import escm2 as escm2
+from sklearn_causalrec.networks.objectives import naive as naive
+from sklearn_causalrec.networks.objectives import pda as pda
+from sklearn_causalrec.networks.objectives import relmf as relmf
+from sklearn_causalrec.networks.objectives import targeted as targeted
+from sklearn_causalrec.networks.objectives import uplift_rank as uplift_rank
+from sklearn_causalrec.networks.objectives import weighted as weighted
+from sklearn_causalrec.networks.objectives.base import OBJECTIVES, Objective
 
-__all__ = [
-    "ESCM2",
-    "IPS",
-    "MRDR",
-    "OBJECTIVES",
-    "PDA",
-    "SNIPS",
-    "DoublyRobust",
-    "Naive",
-    "Objective",
-    "RelMF",
-    "StableDR",
-    "Targeted",
-    "UpliftRank",
-    "check_objective",
-]
+__all__ = ["OBJECTIVES", "Objective"]

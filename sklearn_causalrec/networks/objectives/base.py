@@ -139,23 +139,38 @@ class Objective(nn.Module):
 
     See Also
     --------
-    sklearn_causalrec.networks.PolicyObjective : Losses under which a network is a
-        policy.
+    sklearn_causalrec.networks.Encoder : What the networks make of a row.
+    sklearn_causalrec.networks.PolicyObjective : Losses of networks that are policies.
+    sklearn_causalrec.networks.Requires : What an objective needs of a log.
 
     Notes
     -----
-    An objective is one class in one file, and its registration::
-
-        @OBJECTIVES.register("mine")
-        class Mine(Objective):
-            exposure = "ratio"
-
-            def row_weight(self, output, batch):
-                ...
-
-    The class then declares what differs in the attributes above, and overrides one of
-    the methods that ``forward`` puts together: :meth:`target`, :meth:`row_weight`,
+    A class declares what differs in the attributes above, and overrides a method of
+    those that ``forward`` puts together: :meth:`target`, :meth:`row_weight`,
     :meth:`outcome_term`, :meth:`further_terms`.
+
+    Examples
+    --------
+    An objective is one class and its registration. This one is "ips" with weights of
+    2 at most:
+
+    >>> import numpy as np
+    >>> from sklearn_causalrec import CausalDNNRecommender
+    >>> from sklearn_causalrec.networks import OBJECTIVES, Objective, Requires
+    >>> @OBJECTIVES.register("capped")
+    ... class Capped(Objective):
+    ...     "Inverse exposure as the weight, 2 at most."
+    ...
+    ...     requires = Requires(arms=(2, None), words="two arms or more")
+    ...
+    ...     def row_weight(self, output, batch):
+    ...         exposure = self.exposure_ratio(output, batch).detach()
+    ...         return (1 / exposure).clamp(max=2)
+    >>> X, shown = np.arange(100.0)[:, None], np.arange(100) % 2
+    >>> model = CausalDNNRecommender(objective="capped", effect_learner="t")
+    >>> model.fit(X, X[:, 0] + shown, treatment=shown).effect(X).shape
+    (100,)
+    >>> del OBJECTIVES["capped"]
     """
 
     requires = Requires()
@@ -248,8 +263,12 @@ class Objective(nn.Module):
 
         Parameters
         ----------
-        output, y, batch
-            As in :meth:`forward`.
+        output : Output
+            What the network says of the n rows.
+        y : tensor of shape (n,)
+            The outcome.
+        batch : dict of tensors of shape (n,)
+            The rows, as in :meth:`forward`.
 
         Returns
         -------
@@ -263,8 +282,10 @@ class Objective(nn.Module):
 
         Parameters
         ----------
-        output, batch
-            As in :meth:`forward`.
+        output : Output
+            What the network says of the n rows.
+        batch : dict of tensors of shape (n,)
+            The rows, as in :meth:`forward`.
 
         Returns
         -------
@@ -280,8 +301,12 @@ class Objective(nn.Module):
         ----------
         rows : Factual
             The rows as they were logged.
-        output, batch, pairs
-            As in :meth:`forward`.
+        output : Output
+            What the network says of the n rows.
+        batch : dict of tensors of shape (n,)
+            The rows, as in :meth:`forward`.
+        pairs : Output or None
+            What it says of the pairs drawn, if there are any.
 
         Returns
         -------
@@ -295,8 +320,14 @@ class Objective(nn.Module):
 
         Parameters
         ----------
-        rows, output, batch, pairs
-            As in :meth:`outcome_term`.
+        rows : Factual
+            The rows as they were logged.
+        output : Output
+            What the network says of the n rows.
+        batch : dict of tensors of shape (n,)
+            The rows, as in :meth:`forward`.
+        pairs : Output or None
+            What it says of the pairs drawn, if there are any.
 
         Yields
         ------
@@ -310,8 +341,10 @@ class Objective(nn.Module):
 
         Parameters
         ----------
-        output, batch
-            As in :meth:`forward`.
+        output : Output
+            What the network says of the n rows.
+        batch : dict of tensors of shape (n,)
+            The rows, as in :meth:`forward`.
 
         Returns
         -------
@@ -341,8 +374,12 @@ class Objective(nn.Module):
 
         Parameters
         ----------
-        output, batch, pairs
-            As in :meth:`forward`.
+        output : Output
+            What the network says of the n rows.
+        batch : dict of tensors of shape (n,)
+            The rows, as in :meth:`forward`.
+        pairs : Output or None
+            What it says of the pairs drawn, if there are any.
 
         Returns
         -------

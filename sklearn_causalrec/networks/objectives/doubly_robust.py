@@ -14,14 +14,15 @@ class DoublyRobust(IPS):
     imputed outcome is a head of the network, learned at the same time with the weight
     w. With one arm, e is averaged over the pairs drawn.
 
-    It assumes what :class:`IPS` does, *or* that the imputation is right. It is wrong
+    It assumes what "ips" does, *or* that the imputation is right. It is wrong
     where both models are, and can then be worse than "naive".
 
     See Also
     --------
     MRDR : An imputation for the least variance.
     StableDR : Self-normalised weights, and an exposure that balances.
-    ESCM2 : The same for conversions after a click.
+    sklearn_causalrec.networks.objectives.escm2.ESCM2 :
+        The same for conversions after a click.
 
     References
     ----------
@@ -58,8 +59,10 @@ class DoublyRobust(IPS):
         ----------
         rows : Factual
             The rows as they were logged.
-        output, batch
-            As in :meth:`~sklearn_causalrec.networks.Objective.forward`.
+        output : Output
+            What the network says of the n rows.
+        batch : dict of tensors of shape (n,)
+            The rows, as in :meth:`forward`.
 
         Returns
         -------
@@ -73,8 +76,14 @@ class DoublyRobust(IPS):
 
         Parameters
         ----------
-        rows, output, batch, pairs
-            As in :meth:`outcome_term`.
+        rows : Factual
+            The rows as they were logged.
+        output : Output
+            What the network says of the n rows.
+        batch : dict of tensors of shape (n,)
+            The rows, as in :meth:`forward`.
+        pairs : Output or None
+            What it says of the pairs drawn, if there are any.
 
         Returns
         -------
@@ -108,7 +117,7 @@ class MRDR(DoublyRobust):
     """More robust doubly robust: the imputation has weight w (1 - g) / g [1]_.
 
     This weight minimises the variance that the imputation leaves in the outcome term.
-    It assumes what :class:`DoublyRobust` does. It is wrong where the exposure is too
+    It assumes what "dr" does. It is wrong where the exposure is too
     small to be squared.
 
     See Also
@@ -132,13 +141,14 @@ class StableDR(DoublyRobust, SNIPS):
     """Stable doubly robust: self-normalised weights, and an exposure that balances.
 
     The exposure head is made to balance the imputed loss, by the square of the mean
-    of (e - mean e) / g [1]_. It assumes what :class:`DoublyRobust` does, and is for
+    of (e - mean e) / g [1]_. It assumes what "dr" does, and is for
     small exposures. A bias remains where no logged pair is like some of the others.
 
     See Also
     --------
     DoublyRobust : The weights as they are.
-    SNIPS : The same weights without an imputation.
+    sklearn_causalrec.networks.objectives.weighted.SNIPS :
+        The same weights without an imputation.
 
     References
     ----------

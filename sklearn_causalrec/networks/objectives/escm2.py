@@ -15,12 +15,13 @@ class ESCM2(DoublyRobust):
     conversions that nobody clicked for are imputed; beside it stands the
     cross-entropy of click and conversion together, g_1 mu_1, over all rows [1]_.
 
-    It assumes what :class:`DoublyRobust` does, with the click as the treatment. It is
+    It assumes what "dr" does, with the click as the treatment. It is
     wrong where a conversion needs no click.
 
     See Also
     --------
-    DoublyRobust : The same without the entire-space term.
+    sklearn_causalrec.networks.objectives.doubly_robust.DoublyRobust :
+        The same without the entire-space term.
 
     References
     ----------

@@ -13,6 +13,8 @@ class Naive(Objective):
 
     See Also
     --------
-    IPS : Weighs rows by their exposure.
-    Targeted : The same ranking, with a better average.
+    sklearn_causalrec.networks.objectives.weighted.IPS :
+        Weighs rows by their exposure.
+    sklearn_causalrec.networks.objectives.targeted.Targeted :
+        The same ranking, with a better average.
     """

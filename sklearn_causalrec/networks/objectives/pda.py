@@ -17,7 +17,8 @@ class PDA(Objective):
 
     See Also
     --------
-    Naive : The same without the shift.
+    sklearn_causalrec.networks.objectives.naive.Naive :
+        The same without the shift.
 
     References
     ----------

@@ -17,7 +17,8 @@ class RelMF(Objective):
 
     See Also
     --------
-    IPS : Where it is known which rows were exposed.
+    sklearn_causalrec.networks.objectives.weighted.IPS :
+        Where it is known which rows were exposed.
 
     References
     ----------

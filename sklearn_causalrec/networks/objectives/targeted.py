@@ -24,8 +24,10 @@ class Targeted(Objective):
 
     See Also
     --------
-    Naive : The same without the fluctuation.
-    DoublyRobust : Debiases the ranking, at a price in variance.
+    sklearn_causalrec.networks.objectives.naive.Naive :
+        The same without the fluctuation.
+    sklearn_causalrec.networks.objectives.doubly_robust.DoublyRobust :
+        Debiases the ranking, at a price in variance.
 
     References
     ----------

@@ -20,12 +20,13 @@ class UpliftRank(Objective):
     s the sign of z = y 1{T = t} / g_t - y 1{T = 0} / g_0, which has the effect as its
     mean. Where users and items are not known, another row stands for the pair drawn.
 
-    It assumes what :class:`IPS` does. It is for lists by effect, and wrong for the
+    It assumes what "ips" does. It is for lists by effect, and wrong for the
     size of an effect.
 
     See Also
     --------
-    Targeted : For the size of effects.
+    sklearn_causalrec.networks.objectives.targeted.Targeted :
+        For the size of effects.
 
     References
     ----------

@@ -14,7 +14,8 @@ class IPS(Objective):
     See Also
     --------
     SNIPS : The same with weights of mean 1.
-    DoublyRobust : The same with an imputed outcome.
+    sklearn_causalrec.networks.objectives.doubly_robust.DoublyRobust :
+        The same with an imputed outcome.
 
     References
     ----------
@@ -43,13 +44,14 @@ class IPS(Objective):
 class SNIPS(IPS):
     """Self-normalised IPS: the weights of a batch are divided by their mean [1]_.
 
-    It assumes what :class:`IPS` does. A common factor of all exposures does not
+    It assumes what "ips" does. A common factor of all exposures does not
     matter. It is wrong for small batches too, as it is unbiased for large ones only.
 
     See Also
     --------
     IPS : The weights as they are.
-    StableDR : The same weights with an imputed outcome.
+    sklearn_causalrec.networks.objectives.doubly_robust.StableDR :
+        The same weights with an imputed outcome.
 
     References
     ----------
