@@ -362,6 +362,8 @@ def test_a_weak_instrument_keeps_its_asymmetric_interval(alpha):
     np.testing.assert_allclose(
         model.ate_interval(alpha=alpha, T0=2, T1=0), (-2 * high, -2 * low), atol=1e-12
     )
+    for bound, row in zip((low, high), model.effect_interval(X[:3], alpha=alpha)):
+        np.testing.assert_allclose(row, bound, atol=1e-12)
     down, up = model.ate() - low, high - model.ate()
     assert min(down, up) > 0 and max(down, up) > 1.2 * min(down, up)
     assert f"{model.ate_interval()[1]:.3f}"[:4] in str(model.summary())

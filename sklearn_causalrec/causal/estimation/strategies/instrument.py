@@ -121,7 +121,10 @@ class InstrumentAnswer(Answer):
         return np.broadcast_to(out[:1] if not self.modifiers else out, variables.n)
 
     def effect_interval(self, variables, t0, t1, alpha):
-        """Bounds of the effect of each row."""
+        """Bounds of the effect of each row; where it is one for all, of the average."""
+        if self._weak and not self.modifiers:
+            bounds = self.ate_interval(t0, t1, alpha)
+            return tuple(np.full(variables.n, b) for b in bounds)
         bounds = self.model.effect_interval(self._table(variables), alpha, t0, t1)
         if not self.modifiers:
             bounds = (b[:1] for b in bounds)
