@@ -16,7 +16,6 @@ from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from sklearn_causalrec import CounterfactualPolicy
 from sklearn_causalrec.metrics import (
@@ -429,30 +428,6 @@ def test_bad_logs_are_refused_and_leave_the_estimator_alone(log, change, message
 def test_bad_parameters_are_named(log, params, message):
     with pytest.raises(ValueError, match=message):
         fast(**params).fit(*log)
-
-
-class ArmsFromX(CounterfactualPolicy):
-    """X and y alone: the arm is a function of the row, as check_estimator needs."""
-
-    def fit(self, X, y=None, sample_weight=None):
-        rows = np.asarray(X)
-        n = len(rows) if rows.ndim else 0
-        arm = np.zeros(n, bool)
-        if rows.ndim == 2 and rows.dtype.kind in "iuf" and rows.shape[1]:
-            with np.errstate(invalid="ignore"):
-                arm = np.sin(1e3 * rows[:, 0].astype(float)) > 0
-        if n > 1 and len(np.unique(arm)) < 2:
-            arm[0] = not arm[0]
-        return super().fit(X, y, arm, np.full(n, 0.5), sample_weight=sample_weight)
-
-    def score(self, X, y):
-        arm = np.resize(self.arms_, len(X))
-        return super().score(X, y, arm, np.full(len(X), 0.5))
-
-
-@parametrize_with_checks([ArmsFromX(objective="offset_ips", max_epochs=5)])
-def test_sklearn_compatible(estimator, check):
-    check(estimator)
 
 
 def test_metadata_requests_survive_clone():

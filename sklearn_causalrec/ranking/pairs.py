@@ -1,4 +1,4 @@
-"""Every pair of some users and some items, as rows an estimator can score."""
+"""All pairs of some users and some items, as rows that an estimator can score."""
 
 import numpy as np
 import pandas as pd
@@ -11,7 +11,7 @@ PAIRS_AT_ONCE = 65536
 
 
 def _query(given, key, role, known):
-    """Ids asked for and the frame that came with them, if any."""
+    """Return the ids asked for, and the frame that came with them, if any."""
     if given is None:
         return known.to_numpy(), None
     if not hasattr(given, "columns"):
@@ -31,16 +31,20 @@ class Pairs:
     Parameters
     ----------
     fitted : estimator, Pipeline or search
+        The fitted model.
     transform : callable
-        What comes before the estimator.
+        The steps before the estimator.
     estimator : CausalDNNRecommender
+        The estimator at the end of `fitted`.
     users, items : array-like of ids, frame, or None
+        The users and items asked for, as in :func:`~sklearn_causalrec.recommend`.
 
     Attributes
     ----------
     users, items : ndarray of ids
+        The ids of the users and of the items.
     user_codes, item_codes : ndarray of int
-        By which the estimator scores them.
+        The codes by which the estimator scores them.
     informed : list of two bool
         Whether features of the users, and of the items, were given.
     """
@@ -91,7 +95,7 @@ class Pairs:
                 table[:, j] = frame[features[j]].to_numpy(np.float32)
 
     def _read_histories(self, frame):
-        """Of the users' frame where it has the columns, else of the log."""
+        """Read histories from the users' frame if it has them, else from the log."""
         catalogue, encoder = self.catalogue, self.estimator.log_encoder_
         named = encoder.roles.histories
         if frame is not None and named[0] in frame.columns:
@@ -124,7 +128,7 @@ class Pairs:
         return needed, transform, *parts
 
     def rows(self, user, item):
-        """Encoded rows of the pairs (users[user[i]], items[item[i]])."""
+        """Return the encoded rows of the pairs (users[user[i]], items[item[i]])."""
         if self.raw is not None:
             needed, transform, users, items = self.raw
             parts = [users.iloc[user], items.iloc[item]]
@@ -147,7 +151,7 @@ class Pairs:
         return rows
 
     def scores(self, scorer, start, stop):
-        """Scores of users start to stop against all items; (stop - start, n_items)."""
+        """Score the users start to stop against all items; (stop - start, n_items)."""
         if self.raw is None and scorer.matrix is not None:
             return scorer.matrix(self.user_codes[start:stop], self.item_codes)
         n_items = len(self.items)
@@ -159,7 +163,7 @@ class Pairs:
         return out.reshape(stop - start, n_items)
 
     def excluded(self, exclude, exclude_seen):
-        """Pairs to leave out; csr_array of shape (n_users, n_items), or None."""
+        """Return the pairs to leave out, as a csr_array of shape (n_users, n_items)."""
         shape = (len(self.users), len(self.items))
         out = csr_array(shape, dtype=bool)
         if exclude_seen:

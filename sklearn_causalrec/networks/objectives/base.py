@@ -174,9 +174,9 @@ class Objective(nn.Module):
     """
 
     requires = Requires()
-    exposure = None
-    pairs = None
-    shift = None
+    exposure: str | None = None
+    pairs: str | None = None
+    shift: str | None = None
     imputes = False
     shapes_representation = False
     targets_average = False
