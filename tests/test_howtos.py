@@ -18,7 +18,7 @@ def blocks(page, language):
 
 
 def apply_diff(diff, root):
-    """Apply a unified diff by what it says, wherever in the file the lines stand now."""
+    """Apply a unified diff by its text, wherever in the file the lines stand now."""
     for change in re.split(r"^(?=--- )", diff, flags=re.MULTILINE)[1:]:
         header, *hunks = re.split(r"^@@.*\n", change, flags=re.MULTILINE)
         old, new = re.match(r"--- (\S+)\n\+\+\+ b/(\S+)\n", header).groups()
