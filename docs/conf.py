@@ -27,6 +27,8 @@ html_theme_options = {"show_toc_level": 2, "navigation_with_keys": False}
 
 autosummary_generate = True
 autodoc_default_options = {"members": True, "inherited-members": True}
+# The docstrings say the types, in words; in signatures they would hide the names.
+autodoc_typehints = "none"
 # Members are listed on the page of their class, not on pages of their own.
 numpydoc_show_class_members = False
 

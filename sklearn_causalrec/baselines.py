@@ -270,7 +270,7 @@ class GlobalMean(_Baseline):
         The users and items of the log, if both columns are named.
     n_features_in_ : int
         The number of columns seen during ``fit``.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         The names of the columns seen during ``fit``, if there are names.
 
     See Also
@@ -325,7 +325,7 @@ class Popularity(GlobalMean):
         The users and items of the log, if both columns are named.
     n_features_in_ : int
         The number of columns seen during ``fit``.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         The names of the columns seen during ``fit``, if there are names.
 
     See Also
@@ -385,7 +385,7 @@ class UserItemBias(_Baseline):
         The users and items of the log, if both columns are named.
     n_features_in_ : int
         The number of columns seen during ``fit``.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         The names of the columns seen during ``fit``, if there are names.
 
     See Also
@@ -510,7 +510,7 @@ class NeighborhoodRecommender(UserItemBias):
         The users and items of the log, if both columns are named.
     n_features_in_ : int
         The number of columns seen during ``fit``.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         The names of the columns seen during ``fit``, if there are names.
 
     See Also

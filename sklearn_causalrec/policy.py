@@ -144,7 +144,7 @@ class CounterfactualPolicy(BaseEstimator):
         The number of epochs that the network was trained for.
     n_features_in_ : int
         The number of columns seen during ``fit``.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         The names of the columns seen during ``fit``, if there are names.
 
     See Also

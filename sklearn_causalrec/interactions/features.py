@@ -113,7 +113,7 @@ class TextBag(_ByColumn):
         The fitted reducer of each column that is reduced.
     n_features_in_ : int
         The number of columns seen during ``fit``.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         The names of the columns seen during ``fit``.
 
     See Also
@@ -242,7 +242,7 @@ class TextEmbedding(_ByColumn):
         The model that encodes the texts.
     n_features_in_ : int
         The number of columns seen during ``fit``.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         The names of the columns seen during ``fit``.
 
     See Also
@@ -357,7 +357,7 @@ class CalendarFeatures(_ByColumn):
         The earliest time of each column.
     n_features_in_ : int
         The number of columns seen during ``fit``.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         The names of the columns seen during ``fit``.
 
     See Also
@@ -479,7 +479,7 @@ class DenseVectors(_ByColumn):
         The length of the vectors of each column.
     n_features_in_ : int
         The number of columns seen during ``fit``.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         The names of the columns seen during ``fit``.
 
     See Also

@@ -177,7 +177,7 @@ class Preprocessor(ColumnTransformer):
         The output columns of each part.
     n_features_in_ : int
         The number of columns seen during ``fit``.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         The names of the columns seen during ``fit``.
 
     See Also
