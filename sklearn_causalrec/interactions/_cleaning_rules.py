@@ -5,7 +5,7 @@ import unicodedata
 import numpy as np
 import pandas as pd
 
-from sklearn_causalrec.encoding.times import PastIndex
+from sklearn_causalrec.encoding.past import PastIndex
 
 # The least scale of log counts: where nearly all users are alike, 6 of them are still a
 # factor of 6, so that ordinary eager users stay.
