@@ -39,11 +39,12 @@ _CLOCK = (
 _MONTH = (
     r"(?P<month>(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)(?:[a-z]{0,6}))\.?"
 )
+_TWO = (r"(?P<a>\d{1,2})", r"(?P<b>\d{1,2})")
 _WEEKDAY = r"(?:(?:mon|tue|wed|thu|fri|sat|sun)[a-z]{0,6},? )?"
 _ISO_LEAD = re.compile(r"\d{4}(?:[-/. ]\d|\d{4}|$)")
 _FORMS = {
-    "year first": r"(?P<year>\d{4})(?P<sep>[-/.])(?P<a>\d{1,2})(?P=sep)(?P<b>\d{1,2})",
-    "day and month": r"(?P<a>\d{1,2})(?P<sep>[-/.])(?P<b>\d{1,2})(?P=sep)(?P<year>\d{4})",
+    "year first": rf"(?P<year>\d{{4}})(?P<sep>[-/.]){_TWO[0]}(?P=sep){_TWO[1]}",
+    "day and month": rf"{_TWO[0]}(?P<sep>[-/.]){_TWO[1]}(?P=sep)(?P<year>\d{{4}})",
     "short year": r"\d{1,2}(?P<sep>[-/.])\d{1,2}(?P=sep)\d{2}(?=[T ,]|$)",
     "month by name": (
         rf"{_WEEKDAY}(?P<day>\d{{1,2}})[-/ ]{_MONTH}[-/ ,]{{1,2}}(?P<year>\d{{4}})"

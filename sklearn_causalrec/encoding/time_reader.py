@@ -184,6 +184,18 @@ class TimeReader:
         self._settle()
         return self._counts
 
+    @property
+    def note(self):
+        """What is worth saying of how the times are read; mostly nothing."""
+        self._settle()
+        if self.unit is not None and self._n_numbers:
+            return f"numbers as {self.unit} since 1970"
+        if self._digits is not None:
+            return f"numbers of {self._digits} digits as dates"
+        if self._day_first is not None:
+            return f"the {'day' if self._day_first else 'month'} comes first"
+        return ""
+
     def _settle(self, like=None):
         """Decide what was seen, as in `like`; refuse what can be read in two ways."""
         if self._settled:
@@ -248,8 +260,8 @@ class TimeReader:
         if self.timezone is None and len({*self._zones, *like._zones}) > 1:
             here = "here" if True in self._zones else "before"
             raise ValueError(
-                f"{self.name} has a time zone {here} only. Say what times without mean, "
-                'for instance timezone="UTC".'
+                f"{self.name} has a time zone {here} only. Say what times without one "
+                'mean, for instance timezone="UTC".'
             )
 
     def _stamp_digits(self):

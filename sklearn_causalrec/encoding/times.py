@@ -41,9 +41,20 @@ def check_columns(frame, **columns):
 
 
 def plain_ids(frame, keys):
-    """The frame with its ids in the one dtype pandas infers, so that tables join."""
-    fuzzy = [k for k in keys if frame[k].dtype.kind == "O"]  # categories too
-    return frame.assign(**{k: frame[k].astype(object).infer_objects() for k in fuzzy})
+    """The frame with its ids in the one dtype pandas infers, so that tables join.
+
+    Whole numbers of any width become int64, where they fit and none is missing.
+    """
+    return frame.assign(**{key: _plain_id(frame[key]) for key in keys})
+
+
+def _plain_id(ids):
+    if ids.dtype.kind == "O":  # categories too
+        return ids.astype(object).infer_objects()
+    if ids.dtype.kind in "iu" and ids.dtype != np.int64 and not ids.isna().any():
+        if len(ids) == 0 or ids.max() <= np.iinfo(np.int64).max:
+            return ids.astype("int64")
+    return ids
 
 
 def as_times(values, name="time", *, timezone=None, unit=None, errors="raise"):
@@ -130,15 +141,16 @@ def same_clock(readers, timezone=None):
     ValueError
         If numbers meet dates, times with a zone those without, or seconds milliseconds.
     """
-    for what, values in (
-        ("numbers in one and dates in another", {k: r.kind for k, r in readers.items()}),
-        ("counted in several units since 1970", {k: r.counts for k, r in readers.items()}),
-        (
-            "with a time zone in one and without in another",
-            {k: r.zoned for k, r in readers.items()} if timezone is None else {},
-        ),
-    ):  # fmt: skip
-        found = {name: v for name, v in values.items() if v is not None}
+    facts = {
+        "numbers in one and dates in another": "kind",
+        "counted in several units since 1970": "counts",
+        "with a time zone in one and without in another": "zoned",
+    }
+    if timezone is not None:
+        facts.popitem()
+    for what, fact in facts.items():
+        found = {name: getattr(reader, fact) for name, reader in readers.items()}
+        found = {name: value for name, value in found.items() if value is not None}
         if len(set(found.values())) > 1:
             raise ValueError(
                 f"Times are {what}: {found}. Bring them to one clock, or say what "

@@ -6,6 +6,8 @@ import numpy as np
 import pandas as pd
 
 from sklearn_causalrec.encoding.past import PastIndex
+from sklearn_causalrec.encoding.time_formats import is_number, shown
+from sklearn_causalrec.encoding.times import as_times
 
 # The least scale of log counts: where nearly all users are alike, 6 of them are still a
 # factor of 6, so that ordinary eager users stay.
@@ -106,3 +108,59 @@ def outside(values, low, high):
     if high is not None:
         found |= (values > high).to_numpy()
     return found
+
+
+def check_ranges(ranges):
+    """Ranges as a dict of (lowest, highest), refused by name if they are none."""
+    if not isinstance(ranges or {}, dict):
+        raise ValueError(
+            f"ranges={shown(ranges)} is no dict of a column to its (lowest, highest)."
+        )
+    for name, bounds in (ranges or {}).items():
+        if not isinstance(bounds, (tuple, list)) or len(bounds) != 2:
+            raise ValueError(
+                f"ranges[{name!r}]={shown(bounds)} is not (lowest, highest), None for "
+                "no bound."
+            )
+    return dict(ranges or {})
+
+
+def in_range_of(values, bounds):
+    """Values that compare with their bounds, and the bounds.
+
+    Numbers, numbers as text for one, compare with numbers, and times with times. What
+    is neither is missing.
+
+    Parameters
+    ----------
+    values : Series
+    bounds : (lowest, highest)
+
+    Returns
+    -------
+    values : Series
+    bounds : list
+    """
+    kind = pd.api.types.infer_dtype(values, skipna=True)
+    if kind in _TIME_KINDS:
+        values = as_times(values, str(values.name), errors="coerce")
+        read = [
+            None if b is None else as_times([b], f"ranges[{values.name!r}]").iloc[0]
+            for b in bounds
+        ]
+        if any(b is not None and np.ndim(b) == 0 and is_number(b) for b in read):
+            raise ValueError(
+                f"ranges[{values.name!r}]={shown(bounds)} holds a number, and the "
+                "column holds times."
+            )
+        return values, read
+    for bound in bounds:
+        if bound is not None and not (is_number(bound) and bound == bound):
+            raise ValueError(
+                f"ranges[{values.name!r}]={shown(bounds)} holds {shown(bound)}, which "
+                "is no number."
+            )
+    return pd.to_numeric(values.astype(object), errors="coerce"), bounds
+
+
+_TIME_KINDS = frozenset(("datetime", "datetime64", "date", "period"))

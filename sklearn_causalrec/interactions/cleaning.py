@@ -6,25 +6,39 @@ import numpy as np
 import pandas as pd
 from sklearn.utils import check_scalar
 
+from sklearn_causalrec.encoding.time_formats import UNITS, is_number, shown
+from sklearn_causalrec.encoding.time_reader import TimeReader
 from sklearn_causalrec.encoding.times import (
     as_frame,
     as_times,
     as_window,
     check_columns,
-    has_zone,
     plain_ids,
+    same_clock,
 )
 from sklearn_causalrec.interactions._cleaning_rules import (
     BOT_FROM,
     BURST_FROM,
     busy_windows,
+    check_ranges,
     comparable,
+    in_range_of,
     outside,
     robust_limit,
     unify_spelling,
 )
+from sklearn_causalrec.interactions.point_in_time import check_ids, refuse_strangers
 
 _ACTIONS = ("drop", "flag", "off")
+_TIME_RANGE = ("1990-01-01", "now")
+# What to do when a rule would leave nothing.
+_WAY_OUT = {
+    "missing": 'Name another column, fill it, or set missing="flag".',
+    "impossible_times": (
+        "Say how times are written (unit= for numbers since 1970, pd.to_datetime with "
+        "format= for text), or what is possible (time_range=)."
+    ),
+}
 
 
 class CleaningReport:
@@ -45,10 +59,6 @@ class CleaningReport:
     def add(self, rule, action, found, removed=0, note=""):
         self._records.append((rule, action, int(found), int(removed), note))
         self.n_after -= int(removed)
-
-    def forget(self, rules):
-        """Leave out rules that were not applied."""
-        self._records = [record for record in self._records if record[0] not in rules]
 
     @property
     def rules(self):
@@ -88,22 +98,43 @@ def check_actions(actions):
 
 
 class Cleaner:
-    """The rows still there, and the report so far; a method a rule."""
+    """The rows still there, and the report so far; a method a rule.
 
-    def __init__(self, df, actions, user, item, time, event, timezone):
+    Parameters
+    ----------
+    df : DataFrame
+    actions : dict of str to str
+        What each rule does.
+    user, item, time, event : str
+        Columns.
+    reader : TimeReader, optional
+        Reads the times. None: they were read before.
+    counts : str, optional
+        What numeric times count since 1970, where that is known.
+    whole : bool, default=True
+        Whether `df` is all of the log, of which no rule may drop everything.
+    """
+
+    def __init__(
+        self, df, actions, user, item, time, event, reader, counts=None, whole=True
+    ):
         self.user, self.item, self.time, self.event = user, item, time, event
-        self.timezone = timezone
-        self.actions = actions
+        self.actions, self.whole = actions, whole
         self.columns = list(df.columns)
         self.report = CleaningReport(len(df))
         self.frame = plain_ids(df.reset_index(drop=True), [user, item])
-        raw = self.frame[time]
-        times = as_times(raw, time, timezone=timezone, errors="coerce")
-        self.unparsed = times.isna() & raw.notna()
+        self.reader, self.counts = reader, counts
+        self.raw = times = self.frame[time]
+        if reader is not None:
+            times = reader.read(self.raw, "coerce")
+            self.counts = reader.counts
+            if reader.zoned:
+                note = "to UTC, without a zone"
+                self.report.add("time zones", "fix", len(df), 0, note)
+            if reader.note:
+                self.report.add("time format", "fix", len(df), 0, reader.note)
+        self.unparsed = times.isna() & self.raw.notna()
         self.frame = self.frame.assign(**{time: times})
-        if zoned := has_zone(raw):
-            note = "to UTC, without a zone"
-            self.report.add("time zones", "fix", len(df) * zoned, 0, note)
 
     def off(self, rule):
         if self.actions[rule] == "off":
@@ -123,8 +154,20 @@ class Cleaner:
             )
         elif action == "drop" and found.any():
             removed = found.sum()
+            if self.whole and found.all():
+                raise nothing_left(name or rule, self.report, note)
             self.frame = self.frame[~found]
         self.report.add(name or rule, action, found.sum(), removed, note)
+
+    def row_rules(self, users, items, required, time_range, ranges, near_window):
+        """The rules that need the rows of one user only."""
+        self.id_spelling("user", self.user, users)
+        self.id_spelling("item", self.item, items)
+        self.missing(required)
+        self.impossible_times(time_range)
+        self.impossible_values(ranges)
+        self.exact_duplicates()
+        self.near_duplicates(near_window)
 
     def id_spelling(self, role, column, reference):
         if self.off("id_spelling"):
@@ -146,6 +189,10 @@ class Cleaner:
             if gaps.any() or column in needed:
                 action = None if column in needed else "count"
                 self.apply("missing", gaps, action=action, name=f"missing {column}")
+        if self.reader is not None and self.reader.kind == "number":
+            # Without gaps whole numbers can stay whole.
+            times = self.reader.read(self.raw.loc[self.frame.index], "coerce")
+            self.frame = self.frame.assign(**{self.time: times})
 
     def impossible_times(self, time_range):
         if self.off("impossible_times"):
@@ -153,12 +200,41 @@ class Cleaner:
         times = self.frame[self.time]
         found = self.unparsed.loc[self.frame.index].to_numpy(copy=True)
         note = f"{int(found.sum())} not a time"
-        if times.dtype.kind == "M":
-            now = pd.Timestamp.now("UTC")
-            bounds = [now if t == "now" else t for t in time_range]
-            bounds = [t if t is None else as_times([t]).iloc[0] for t in bounds]
-            found |= outside(times, *bounds)
+        if found.any():
+            note += f", for one {shown(self.raw.loc[self.frame.index][found].iloc[0])}"
+        bounds = [self._bound(bound, times, time_range) for bound in time_range]
+        found |= outside(times, *bounds)
         self.apply("impossible_times", found, note)
+
+    def _bound(self, bound, times, time_range):
+        """An end of the time range, in the units of the times."""
+        numeric = times.dtype.kind in "fiu"
+        if bound is None or times.notna().sum() == 0:
+            return None
+        if numeric and is_number(bound):
+            return bound
+        if times.dtype.kind == "m" or (numeric and self.counts is None):
+            if time_range is _TIME_RANGE:
+                return None  # nothing on the calendar
+            if times.dtype.kind == "m":
+                return pd.Timedelta(bound)
+            raise ValueError(
+                f"time_range holds {shown(bound)}, and {self.time} numbers that count "
+                f"nothing known: give numbers, or unit=, what they count since 1970."
+            )
+        if isinstance(bound, str) and bound == "now":
+            bound = pd.Timestamp.now("UTC")
+        zone = self.reader.timezone if self.reader is not None else None
+        bound = as_times([bound], "time_range", timezone=zone)
+        if bound.dtype.kind != "M":
+            raise ValueError(
+                f"time_range holds {shown(bound.iloc[0])}, which is no date as the "
+                f"times in {self.time} are."
+            )
+        bound = bound.iloc[0]
+        if numeric:
+            return (bound - pd.Timestamp(0)) / pd.Timedelta(UNITS[self.counts], "ns")
+        return bound
 
     def impossible_values(self, ranges):
         if self.off("impossible_values"):
@@ -168,7 +244,7 @@ class Cleaner:
             if self.frame[name].dtype.kind == "f":
                 found |= np.isinf(self.frame[name].to_numpy())
         for name, bounds in ranges.items():
-            values = pd.to_numeric(self.frame[name], errors="coerce")
+            values, bounds = in_range_of(self.frame[name], bounds)
             found |= (values.isna() & self.frame[name].notna()).to_numpy()
             found |= outside(values, *bounds)
         self.apply("impossible_values", found)
@@ -182,7 +258,8 @@ class Cleaner:
     def near_duplicates(self, near_window):
         if self.off("near_duplicates"):
             return
-        window = as_window(near_window, self.frame[self.time], "near_window")
+        times = self.frame[self.time]
+        window = as_window(near_window, times, "near_window", self.counts)
         keys = [self.user, self.item] + ([self.event] if self.event is not None else [])
         gap = self.frame.groupby(keys, dropna=False, sort=False)[self.time].diff()
         self.apply("near_duplicates", gap <= window, f"within {near_window}")
@@ -204,7 +281,7 @@ class Cleaner:
     def windows(self, burst_window):
         """Which rows have user and time, and :func:`busy_windows` of those."""
         times = self.frame[self.time]
-        window = as_window(burst_window, times, "burst_window")
+        window = as_window(burst_window, times, "burst_window", self.counts)
         known = (self.frame[self.user].notna() & times.notna()).to_numpy()
         users = self.frame.loc[known, self.user]
         return known, *busy_windows(users, times[known], window)
@@ -220,21 +297,133 @@ class Cleaner:
         note = f"more than {limit:.0f} events of a user within {burst_window}"
         self.apply("bursts", found, note)
 
-    def before_exposure(self, exposures, conversions):
+    def before_exposure(self, exposures, conversions, unify):
+        """Conversions before the first exposure.
+
+        Parameters
+        ----------
+        exposures : DataFrame or None
+            As from :func:`read_exposures`.
+        conversions : list or None
+        unify : bool
+            Whether to spell the exposures' ids as here.
+
+        Returns
+        -------
+        bool
+            Whether users and items of the exposures are in the log.
+        """
         if exposures is None:
             self.report.add("before_exposure", "off", 0, 0, "no exposures given")
         if exposures is None or self.off("before_exposure"):
-            return
+            return True
         keys = [self.user, self.item]
-        times = as_times(
-            exposures[self.time], "exposures' time", timezone=self.timezone
-        )
-        first = times.groupby([exposures[key] for key in keys]).min()
+        if unify:
+            alike = {k: unify_spelling(exposures[k], self.frame[k]) for k in keys}
+            exposures = exposures.assign(**alike)
+        if self.whole:
+            for key in keys:
+                refuse_strangers(
+                    key, exposures[key], "exposures", self.frame[key], "df"
+                )
+        first = exposures.groupby(keys)[self.time].min()
         first = first.reindex(pd.MultiIndex.from_frame(self.frame[keys]))
         found = self.frame[self.time].to_numpy() < first.to_numpy()
         if conversions is not None:
             found &= self.frame[self.event].isin(conversions).to_numpy()
         self.apply("before_exposure", found)
+        return all(exposures[k].isin(self.frame[k].unique()).any() for k in keys)
+
+
+def read_exposures(exposures, user, item, time, reader):
+    """Users, items and times of exposures, on the clock of the log.
+
+    Parameters
+    ----------
+    exposures : pandas or polars DataFrame
+    user, item, time : str
+    reader : TimeReader
+        Of the log's times.
+
+    Returns
+    -------
+    DataFrame
+    """
+    exposures = as_frame(exposures, "exposures")
+    check_columns(exposures, user=user, item=item, time=time)
+    exposures = plain_ids(exposures[[user, item, time]], [user, item])
+    own = TimeReader(
+        f"exposures' {time}", timezone=reader.timezone, unit=reader.unit
+    ).look(exposures[time])
+    same_clock({"df": reader, "exposures": own}, reader.timezone)
+    return exposures.assign(**{time: own.read(exposures[time])})
+
+
+def nothing_left(rule, report, note=""):
+    """The error where a rule would drop every row that is left."""
+    left = " that the rules before it left" if report.n_after < report.n_before else ""
+    option = rule.split(" ")[0]
+    way = _WAY_OUT.get(option, f'Set {option}="flag" to look at them.')
+    return ValueError(
+        f"The rule {rule!r} would drop all {report.n_after} rows{left}"
+        f"{f' ({note})' if note else ''}. {way}"
+    )
+
+
+def check_options(
+    columns,
+    *,
+    user,
+    item,
+    time,
+    event,
+    required,
+    ranges,
+    conversions,
+    time_range,
+    n_mads,
+    **actions,
+):
+    """Refuse unknown columns and options of :func:`clean_log`, before any work.
+
+    Returns
+    -------
+    required : list of str
+    ranges : dict
+    conversions : list or None
+    """  # fmt: skip
+    check_actions(actions)
+    check_scalar(n_mads, "n_mads", Real, min_val=0, include_boundaries="neither")
+    if not np.isfinite(n_mads):
+        raise ValueError(f"n_mads must be a finite number, got {n_mads!r}.")
+    frame = pd.DataFrame(columns=columns)
+    for role, name in dict(user=user, item=item, time=time).items():
+        if name is None:
+            raise ValueError(f"{role}=None: name the column.")
+    check_columns(frame, user=user, item=item, time=time, event=event)
+    if len({user, item, time}) < 3:
+        raise ValueError(
+            f"Two roles name the same column: {dict(user=user, item=item, time=time)}."
+        )
+    if isinstance(required, str) or not np.iterable(required):
+        required = [required]
+    required, ranges = list(required), check_ranges(ranges)
+    check_columns(frame, required=required, ranges=list(ranges))
+    if not frame.columns.is_unique:
+        twice = frame.columns[frame.columns.duplicated()][0]
+        raise ValueError(f"df has two columns {twice!r}: rename one.")
+    if not isinstance(time_range, (tuple, list)) or len(time_range) != 2:
+        raise ValueError(
+            f"time_range={shown(time_range)} is not (lowest, highest); None is no "
+            "bound."
+        )
+    if conversions is not None:
+        if event is None:
+            raise ValueError("conversions= are values of event=: name its column.")
+        if isinstance(conversions, str) or not np.iterable(conversions):
+            conversions = [conversions]
+        conversions = list(conversions)
+    return required, ranges, conversions
 
 
 def clean_log(
@@ -251,7 +440,8 @@ def clean_log(
     users=None,
     items=None,
     timezone=None,
-    time_range=("1990-01-01", "now"),
+    unit=None,
+    time_range=_TIME_RANGE,
     near_window="5s",
     burst_window="1min",
     n_mads=6.0,
@@ -276,7 +466,9 @@ def clean_log(
     df : pandas or polars DataFrame
         One event a row, in any order. It is not changed.
     user, item, time : str
-        Columns. Times may be numbers, datetimes or text in ISO 8601.
+        Columns. Times may be datetimes, dates, periods or durations; text in ISO 8601,
+        or with the day or the month first where the column tells which; stamps such as
+        20240131; or numbers, which stay numbers.
     event : str, optional
         Column of what happened; part of the key of near duplicates.
     required : sequence of str
@@ -291,11 +483,16 @@ def clean_log(
         Ids as they should be spelt.
     timezone : str, optional
         The zone of times without one.
+    unit : {"D", "h", "min", "s", "ms", "us", "ns"}, optional
+        What numeric times count since 1970: they are then read as datetimes.
     time_range : (lowest, highest)
-        Of possible datetimes, None for no bound.
+        Of possible datetimes, None for no bound. It holds as well for numbers that all
+        lie from 1990 to 2100 in seconds, ms, us or ns since 1970; of other numbers
+        the bounds are numbers.
     near_window : str or number
         Events of the same user, item and kind so close to the one before are near
-        duplicates; the first stays. In the units of numeric times.
+        duplicates; the first stays. A number is in the units of numeric times; text
+        such as "5s" needs datetimes, or numbers whose unit since 1970 is known.
     burst_window : str or number
         Length of the windows, ending at each event, in which bursts are counted.
     n_mads : float, default=6.0
@@ -334,7 +531,8 @@ def clean_log(
     Raises
     ------
     ValueError
-        If a column or an option is unknown, or times with and without zone are mixed.
+        If a column or an option is unknown, times are written in several ways or can
+        be read in two, or a rule would drop every row.
 
     Examples
     --------
@@ -363,35 +561,23 @@ def clean_log(
         "bursts": bursts,
         "before_exposure": before_exposure,
     }
-    check_actions(actions)
-    check_scalar(n_mads, "n_mads", Real, min_val=0, include_boundaries="neither")
     df = as_frame(df, "df")
-    ranges = dict(ranges or {})
-    required = [required] if isinstance(required, str) else list(required)
-    check_columns(df, user=user, item=item, time=time, event=event)
-    check_columns(df, required=required, ranges=list(ranges))
-    if not df.columns.is_unique:
-        twice = df.columns[df.columns.duplicated()][0]
-        raise ValueError(f"df has two columns {twice!r}: rename one.")
+    required, ranges, conversions = check_options(
+        df.columns, user=user, item=item, time=time, event=event, required=required,
+        ranges=ranges, conversions=conversions, time_range=time_range, n_mads=n_mads,
+        **actions,
+    )  # fmt: skip
+    reader = TimeReader(time, timezone=timezone, unit=unit)
     if len(df) == 0:
         raise ValueError("df is empty: there is nothing to clean.")
+    check_ids(df, [user, item])
+    reader.look(df[time])
     if exposures is not None:
-        exposures = as_frame(exposures, "exposures")
-        check_columns(exposures, user=user, item=item, time=time)
-    if conversions is not None:
-        if event is None:
-            raise ValueError("conversions= are values of event=: name its column.")
-        conversions = [conversions] if isinstance(conversions, str) else conversions
+        exposures = read_exposures(exposures, user, item, time, reader)
 
-    log = Cleaner(df, actions, user, item, time, event, timezone)
-    log.id_spelling("user", user, users)
-    log.id_spelling("item", item, items)
-    log.missing(required)
-    log.impossible_times(time_range)
-    log.impossible_values(ranges)
-    log.exact_duplicates()
-    log.near_duplicates(near_window)
+    log = Cleaner(df, actions, user, item, time, event, reader)
+    log.row_rules(users, items, required, time_range, ranges, near_window)
     log.bots(n_mads)
     log.bursts(burst_window, n_mads)
-    log.before_exposure(exposures, conversions)
+    log.before_exposure(exposures, conversions, id_spelling == "fix")
     return log.frame.reset_index(drop=True), log.report

@@ -1,24 +1,31 @@
 """build_examples: from a stream of events to one row a decision."""
 
+from copy import copy
 from numbers import Integral, Real
 
 import numpy as np
 import pandas as pd
 from sklearn.utils import check_random_state, check_scalar
 
+from sklearn_causalrec.encoding.control import control_of
+from sklearn_causalrec.encoding.time_formats import is_number, shown
+from sklearn_causalrec.encoding.time_reader import TimeReader
 from sklearn_causalrec.encoding.times import (
     as_frame,
-    as_times,
     as_window,
     check_columns,
-    has_zone,
     plain_ids,
+    same_clock,
 )
 from sklearn_causalrec.interactions.leaks import evaluate_feature, refuse_leaks
 from sklearn_causalrec.interactions.point_in_time import (
     catalogue_of,
+    check_ids,
     join_table,
     outcomes_within,
+    plain_numbers,
+    read_table,
+    refuse_strangers,
     sample_unexposed,
 )
 
@@ -26,45 +33,85 @@ _AGGREGATES = ("any", "count", "sum", "first")
 _MADE = ("treatment", "outcome", "propensity", "sample_weight")
 
 
-def _table(frame, name, keys, time, timezone):
-    """A frame sorted by time, its ids checked and its times read."""
-    frame = as_frame(frame, name)
+def _table(frame, name, keys):
+    """A frame with its ids checked."""
     if len(frame) == 0:
         raise ValueError(f"{name} is empty.")
     try:
-        check_columns(frame, **keys, time=time)
+        check_columns(frame, **keys)
+        check_ids(frame, [keys["user"], keys["item"]])
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from None
-    for key in keys.values():
+    for key in (keys["user"], keys["item"]):
         missing = frame[key].isna().to_numpy()
         if missing.any():
             raise ValueError(
                 f"{name}: {key!r} is missing in row {int(missing.argmax())}. Clean the "
                 "log first (clean_log), or drop such rows."
             )
-    times = as_times(frame[time], f"{name}' {time}", timezone=timezone)
-    frame = plain_ids(frame, keys.values()).assign(**{time: times})
-    return frame.sort_values(time, kind="stable", ignore_index=True)
+    return plain_ids(frame, [keys["user"], keys["item"]])
 
 
-def _same_clock(named, timezone):
-    """Refuse tables whose times can't be compared."""
-    kinds = {name: "number" if t.dtype.kind in "fiu" else "date" for name, t in named}
-    zones = {name: has_zone(t) for name, t in named}
-    for what, values in (
-        ("numbers in one and dates in another", kinds),
-        ("with a time zone in one and without in another", zones),
-    ):
-        found = {name: v for name, v in values.items() if v is not None}
-        if len(set(found.values())) > 1 and (values is kinds or timezone is None):
+def _read_times(frames, time, until, timezone, unit):
+    """The frames with their times read, on one clock.
+
+    Returns
+    -------
+    frames : dict of str to DataFrame
+    until : scalar or None
+        The end of the log, read as well.
+    counts : str or None
+        What numeric times count since 1970, where that is known.
+    """
+    columns = {name: f[time] for name, f in frames.items() if time in f}
+    how = dict(timezone=timezone, unit=unit)
+    readers = {
+        name: TimeReader(f"{name}' {time}", **how).look(values)
+        for name, values in columns.items()
+    }
+    if until is not None and is_number(until):  # in the units of the events' times
+        same_clock(readers, timezone)
+        readers["until"] = copy(readers["events"])
+        readers["until"].name = "until"
+    elif until is not None:
+        readers["until"] = TimeReader("until", **how).look([until])
+    same_clock(readers, timezone)
+    if until is not None:
+        columns["until"] = pd.Series([until])
+    times = {name: readers[name].read(values) for name, values in columns.items()}
+    if len({t.dtype for t in times.values()}) > 1:  # whole numbers and others
+        times = {name: t.astype("float64") for name, t in times.items()}
+    until = times.pop("until").iloc[0] if until is not None else None
+    read = {name: frames[name].assign(**{time: t}) for name, t in times.items()}
+    return {**frames, **read}, until, readers["events"].counts
+
+
+def _not_shown(treatment, control, needed):
+    """The value of the treatment that means "not shown"; None where nothing asks.
+
+    Numbers and truth values say so by 0, other values as control arms do.
+    """
+    dtype = treatment.dtype
+    if control is None and not needed:
+        return None
+    if control is None and isinstance(dtype, pd.CategoricalDtype) and dtype.ordered:
+        return dtype.categories[0]
+    found = treatment.drop_duplicates().tolist()
+    if all(is_number(arm) or isinstance(arm, bool) for arm in found):
+        if control is None and 0 not in found and len(found) > 1:
             raise ValueError(
-                f"Times are {what}: {found}. Bring them to one clock, or say what "
-                'times without a zone mean, for instance timezone="UTC".'
+                f"The treatment holds {shown(sorted(found))}: which of them means not "
+                "shown? Name it, control=; control=0 where none does."
             )
+        if control is None or (is_number(control) and control == 0):
+            return 0
+    return control_of(treatment, control)
 
 
-def _decisions(events, impressions, event, exposure, value, treatment, propensity):
-    """The decisions with `treatment` and `propensity`, and the showings among them."""
+def _decisions(
+    events, impressions, event, exposure, value, treatment, propensity, control, sample
+):
+    """The decisions with `treatment` and `propensity`, and what means not shown."""
     if impressions is None:
         if event is None or exposure is None:
             raise ValueError(
@@ -83,26 +130,27 @@ def _decisions(events, impressions, event, exposure, value, treatment, propensit
             continue
         check_columns(decisions, **{role: name})
         values = decisions.pop(name)
-        if role == "treatment" and values.isna().any():
-            raise ValueError(f"{name!r} is missing in some decisions: drop those.")
+        missing = values.isna().to_numpy()
+        if role == "treatment" and missing.any():
+            raise ValueError(
+                f"{name!r} is missing in row {int(missing.argmax())} of the decisions: "
+                "drop such rows."
+            )
+        if role == "propensity":
+            values = plain_numbers(values, f"The propensity {name!r}")
         decisions[role] = values
     if treatment is None:
         if "treatment" in decisions:
             raise ValueError('Name the column: treatment="treatment".')
         decisions["treatment"] = 1
     decisions = decisions.reset_index(drop=True)
-    shown = decisions["treatment"].to_numpy() != 0
-    return decisions, shown
+    return decisions, _not_shown(decisions["treatment"], control, sample)
 
 
 def _check_decisions(decisions, events, keys, time):
     """Refuse decisions that never meet the events, or are there twice."""
     for key in keys:
-        if not decisions[key].isin(events[key].unique()).any():
-            raise ValueError(
-                f"No {key!r} of the decisions is in the events: {decisions[key][0]!r} "
-                f"there, {events[key][0]!r} here. Are they spelt alike?"
-            )
+        refuse_strangers(key, decisions[key], "decisions", events[key], "events")
     twice = decisions.duplicated([*keys, time])
     if twice.any():
         row = decisions.loc[twice, [*keys, time]].iloc[0].to_dict()
@@ -137,6 +185,7 @@ def build_examples(
     window,
     exposure=None,
     treatment=None,
+    control=None,
     propensity=None,
     value=None,
     aggregate="any",
@@ -148,6 +197,7 @@ def build_examples(
     incomplete="drop",
     until=None,
     timezone=None,
+    unit=None,
     leak_checks=8,
     random_state=None,
 ):
@@ -171,14 +221,18 @@ def build_examples(
         The kinds of event that count as the outcome; all by default, which needs
         impressions.
     window : str or number
-        How long after the decision an event counts: ``"7D"``, or in the units of
-        numeric times.
+        How long after the decision an event counts: ``"7D"``, or a number in the units
+        of numeric times.
     exposure : str or list of str, optional
         Without impressions: the kinds of event that are showings. Their columns are
         kept but for `event` and `value`; drop others that say what came of it.
     treatment, propensity : str, optional
         Columns of the decisions: what was done (0: not shown), and the probability of
         that. Without `treatment`, every decision is a showing.
+    control : scalar, optional
+        The value of the treatment that means "not shown", for `n_unexposed`. By
+        default 0 or False, the first category of an ordered Categorical, or the one
+        text that is control, placebo, none, no or off, however it is capitalised.
     value : str, optional
         Column of `events`, for "sum" and "first".
     aggregate : {"any", "count", "sum", "first"}, default="any"
@@ -208,6 +262,8 @@ def build_examples(
         The end of the log; by default the last time in it.
     timezone : str, optional
         The zone of times without one.
+    unit : {"D", "h", "min", "s", "ms", "us", "ns"}, optional
+        What numeric times count since 1970: they are then read as datetimes.
     leak_checks : int, default=8
         Each feature is computed again so many times from the events before some
         decision only, and must not change for the decisions up to then.
@@ -220,13 +276,15 @@ def build_examples(
         ``treatment``, ``outcome``, ``propensity`` (where logged, NaN for sampled rows)
         and ``sample_weight``, then columns of `users`, `items` and `features`.
         ``attrs["rows"]`` counts decisions, those incomplete, those sampled, and
-        negatives left out.
+        negatives left out; ``attrs["made"]`` names the columns made here, which are no
+        features.
 
     Raises
     ------
     ValueError
         If a feature looks past the decision, keys are duplicated, ids or times are
-        missing or not comparable, or a column or option is unknown.
+        missing or not comparable, the treatment does not say what means "not shown"
+        and `n_unexposed` asks, or a column or option is unknown.
 
     Notes
     -----
@@ -277,17 +335,33 @@ def build_examples(
     tables = {"events": events, "impressions": impressions}
     tables |= {"users": users, "items": items}
     frames = {k: as_frame(t, k) for k, t in tables.items() if t is not None}
-    _same_clock([(k, f[time]) for k, f in frames.items() if time in f], timezone)
-    events = _table(events, "events", ids, time, timezone)
-    check_columns(events, event=event, value=value)
-    if impressions is not None:
-        impressions = _table(impressions, "impressions", ids, time, timezone)
-    length = as_window(window, events[time])
-    decisions, shown = _decisions(
-        events, impressions, event, exposure, value, treatment, propensity
-    )
+    for name in ("events", "impressions"):
+        if name in frames:
+            frames[name] = _table(frames[name], name, {**ids, "time": time})
+    check_columns(frames["events"], event=event, value=value)
+    frames, until, counts = _read_times(frames, time, until, timezone, unit)
+    wanted = frames["events"]
+    if aggregate in ("sum", "first"):
+        numbers = plain_numbers(wanted[value], f"events' {value}")
+        wanted = wanted.assign(**{value: numbers})
+    wanted = wanted.sort_values(time, kind="stable", ignore_index=True)
+    for name in ("events", "impressions"):
+        if name in frames:
+            frames[name] = frames[name].sort_values(
+                time, kind="stable", ignore_index=True
+            )
+    events, impressions = frames["events"], frames.get("impressions")
+    length = as_window(window, events[time], unit=counts)
+    decisions, off = _decisions(
+        events, impressions, event, exposure, value, treatment, propensity, control,
+        n_unexposed > 0,
+    )  # fmt: skip
     keys = [user, item]
     _check_decisions(decisions, events, keys, time)
+    for name, key in (("users", user), ("items", item)):
+        if name in frames:
+            frames[name] = read_table(frames[name], name, key, decisions)
+    users, items = frames.get("users"), frames.get("items")
     decisions["sample_weight"] = 1.0
     rows = {"decisions": len(decisions)}
 
@@ -295,24 +369,30 @@ def build_examples(
         catalogue = catalogue_of(
             decisions[[item]] if items is None else items, item, time
         )
+        treatments = decisions["treatment"]
+        dtype = treatments.dtype
+        if isinstance(dtype, pd.CategoricalDtype) and off not in dtype.categories:
+            treatments = treatments.astype(dtype.categories.dtype)
+            decisions["treatment"] = treatments
+        showings = (treatments != off).to_numpy()
         sampled = sample_unexposed(
-            decisions, shown, catalogue, n_unexposed, user, item, time, length, rng
-        ).assign(treatment=0)
+            decisions, showings, catalogue, n_unexposed, user, item, time, length, rng
+        )
+        sampled["treatment"] = pd.Series(
+            [off] * len(sampled), dtype=treatments.dtype, index=sampled.index
+        )
         decisions = pd.concat([decisions, sampled], ignore_index=True)
         decisions = decisions.sort_values(time, kind="stable", ignore_index=True)
         rows["sampled"] = len(sampled)
 
-    wanted = events
     if outcome is not None:
-        wanted = events[events[event].isin(_as_list(outcome))]
+        wanted = wanted[wanted[event].isin(_as_list(outcome))]
         if wanted.empty:
             raise ValueError(f"No event is an outcome={outcome!r}.")
     followed = outcomes_within(
         decisions, wanted, keys, time, length, aggregate, value
     )  # fmt: skip
-    end = max(events[time].max(), decisions[time].max())
-    if until is not None:
-        end = as_times([until], "until", timezone=timezone).iloc[0]
+    end = max(events[time].max(), decisions[time].max()) if until is None else until
     over = (decisions[time] + length <= end).to_numpy()
     followed[~over] = np.nan
     rows["incomplete"] = int((~over).sum())
@@ -329,7 +409,7 @@ def build_examples(
 
     for name, table, key in (("users", users, user), ("items", items, item)):
         if table is not None:
-            decisions = join_table(decisions, table, key, time, name, timezone)
+            decisions = join_table(decisions, table, key, time, name)
     context = decisions.drop(columns=["sample_weight", "propensity"], errors="ignore")
     added = []
     for name, feature in (features or {}).items():
@@ -347,4 +427,5 @@ def build_examples(
         clash = examples.columns[examples.columns.duplicated()][0]
         raise ValueError(f"Two columns would be called {clash!r}: rename one.")
     examples.attrs["rows"] = {**rows, "examples": len(examples)}
+    examples.attrs["made"] = [c for c in _MADE if c in decisions.columns]
     return examples

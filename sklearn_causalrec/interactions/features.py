@@ -1,5 +1,7 @@
 """Transformers of text, times and vectors that give named, dense columns."""
 
+from decimal import Decimal
+
 import numpy as np
 import pandas as pd
 from scipy import sparse
@@ -8,7 +10,9 @@ from sklearn.decomposition import TruncatedSVD
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_causalrec.encoding.times import as_frame, as_times, has_zone
+from sklearn_causalrec.encoding.time_formats import is_number, shown, since_1970
+from sklearn_causalrec.encoding.time_reader import TimeReader
+from sklearn_causalrec.encoding.times import as_frame
 
 _CYCLES = {"hour": 24, "weekday": 7, "month": 12}
 _PARTS = ("hour", "weekday", "month", "weekend", "elapsed")
@@ -53,7 +57,8 @@ def _texts(name, values):
     for row in np.flatnonzero(~missing):
         if not isinstance(texts[row], str):
             raise ValueError(
-                f"The text column {name!r} holds {texts[row]!r} in row {row}."
+                f"The text column {name!r} holds {shown(texts[row])} in row {row}, "
+                "which is no text: leave the column out, or encode it otherwise."
             )
     return np.where(missing, "", texts)
 
@@ -256,6 +261,22 @@ class CalendarFeatures(_ByColumn):
     timezone : str, optional
         Whose hours and days: times with a zone are brought there, those without are
         taken to be there already. None: UTC.
+    unit : {"D", "h", "min", "s", "ms", "us", "ns"}, optional
+        What columns of numbers count since 1970. None: seconds, milliseconds,
+        microseconds or nanoseconds where all of ``fit`` lies from 1990 to 2100 in one
+        of them; other numbers are refused, but for dates such as 20240131.
+
+    Attributes
+    ----------
+    start_ : dict of str to Timestamp
+        The earliest time of each column.
+    readers_ : dict of str to TimeReader
+        How each column is written.
+
+    Notes
+    -----
+    Where ``fit`` saw missing times in a column, they are zeros, and the column
+    ``<name>_missing`` says so; otherwise a missing time is refused.
 
     Examples
     --------
@@ -269,22 +290,39 @@ class CalendarFeatures(_ByColumn):
     1            0.0            1.0           0.0
     """
 
-    def __init__(self, parts=_PARTS, *, timezone=None):
+    def __init__(self, parts=_PARTS, *, timezone=None, unit=None):
         self.parts = parts
         self.timezone = timezone
+        self.unit = unit
 
     def _local(self, name, values):
-        zoned = has_zone(values)
-        times = as_times(values, name, timezone=None if zoned else self.timezone)
-        if times.dtype.kind != "M":
-            raise ValueError(
-                f"The column {name!r} holds numbers, which have no calendar. Convert "
-                'them first, for instance with pd.to_datetime(…, unit="s").'
-            )
+        """Times as on a clock in the time zone. (Series of datetimes)"""
+        reader = self.readers_[name]
+        gaps = values.isna().to_numpy() & (name in self._gaps)
+        times = pd.Series(pd.NaT, index=range(len(values)), dtype="datetime64[us]")
+        read = reader.read(values[~gaps]).to_numpy()
+        if read.dtype.kind != "M":
+            read = since_1970(read, reader.counts)
+        times[~gaps] = read
         if self.timezone is not None:
             times = times.dt.tz_localize("UTC").dt.tz_convert(self.timezone)
             times = times.dt.tz_localize(None)
         return times
+
+    def _reader(self, name, values):
+        reader = TimeReader(name, timezone=self.timezone, unit=self.unit).look(values)
+        if reader.kind is None:
+            raise ValueError(f"The column {name!r} holds no time: leave it out.")
+        if reader.kind == "duration" or (
+            reader.kind == "number" and reader.counts is None
+        ):
+            what = "durations" if reader.kind == "duration" else "numbers"
+            raise ValueError(
+                f"The column {name!r} holds {what}, which have no calendar. Say what "
+                'numbers count since 1970, unit="s" for one, or convert the column '
+                'first, for instance with pd.to_datetime(…, unit="s").'
+            )
+        return reader
 
     def fit(self, X, y=None):
         """Learn where time begins.
@@ -297,15 +335,27 @@ class CalendarFeatures(_ByColumn):
         Returns
         -------
         self
+
+        Raises
+        ------
+        ValueError
+            If a column holds what is no time, or can be read in two ways.
         """
-        if unknown := [part for part in self.parts if part not in _PARTS]:
+        parts = (self.parts,) if isinstance(self.parts, str) else self.parts
+        if unknown := [part for part in parts if part not in _PARTS]:
             raise ValueError(f"parts must be some of {_PARTS}, got {unknown[0]!r}.")
-        self.start_, self._names_out = {}, []
+        self.start_, self.readers_, self._names_out = {}, {}, []
+        self._gaps = set()
         for name, values in self._columns(X, reset=True):
+            self.readers_[name] = self._reader(name, values)
+            if values.isna().any():
+                self._gaps.add(name)
             self.start_[name] = self._local(name, values).min()
-            for part in self.parts:
+            for part in parts:
                 ends = ("_sin", "_cos") if part in _CYCLES else ("",)
                 self._names_out += [f"{name}_{part}{end}" for end in ends]
+            if name in self._gaps:
+                self._names_out.append(f"{name}_missing")
         return self
 
     def transform(self, X):
@@ -318,8 +368,14 @@ class CalendarFeatures(_ByColumn):
         Returns
         -------
         ndarray of shape (n, n_columns)
+
+        Raises
+        ------
+        ValueError
+            If a time is missing where none was in ``fit``, or is written otherwise.
         """
         check_is_fitted(self, "start_")
+        parts = (self.parts,) if isinstance(self.parts, str) else self.parts
         columns = []
         for name, values in self._columns(X, reset=False):
             times = self._local(name, values)
@@ -329,15 +385,21 @@ class CalendarFeatures(_ByColumn):
                 "weekday": day.day_of_week,
                 "month": day.month - 1 + (day.day - 1) / day.days_in_month,
             }
-            for part in self.parts:
+            made = []
+            for part in parts:
                 if part in _CYCLES:
                     angle = 2 * np.pi * values[part].to_numpy() / _CYCLES[part]
-                    columns += [np.sin(angle), np.cos(angle)]
+                    made += [np.sin(angle), np.cos(angle)]
                 elif part == "weekend":
-                    columns.append((day.day_of_week >= 5).to_numpy(float))
+                    made.append((day.day_of_week >= 5).to_numpy(float))
                 else:
                     elapsed = times - self.start_[name]
-                    columns.append((elapsed / pd.Timedelta("1D")).to_numpy())
+                    made.append((elapsed / pd.Timedelta("1D")).to_numpy())
+            if name in self._gaps:
+                missing = times.isna().to_numpy()
+                made = [np.where(missing, 0.0, column) for column in made]
+                made.append(missing.astype(float))
+            columns += made
         return np.column_stack(columns)
 
 
@@ -403,15 +465,13 @@ class DenseVectors(_ByColumn):
             out[missing, -1] = 1.0
             given = values.to_numpy(dtype=object)
             for row in np.flatnonzero(~missing):
-                try:
-                    out[row, :-1] = np.ravel(given[row])
-                    if np.size(given[row]) != self.sizes_[name]:
-                        raise ValueError
-                except (TypeError, ValueError):
+                vector = _vector(given[row])
+                if vector is None or len(vector) != self.sizes_[name]:
                     raise ValueError(
-                        f"The column {name!r} holds {given[row]!r} in row {row}, not a "
-                        f"vector of {self.sizes_[name]} numbers."
-                    ) from None
+                        f"The column {name!r} holds {shown(given[row])} in row {row}, "
+                        f"not a vector of {self.sizes_[name]} numbers."
+                    )
+                out[row, :-1] = vector
             if not np.isfinite(out).all():
                 row = int(np.argwhere(~np.isfinite(out))[0, 0])
                 raise ValueError(
@@ -419,3 +479,17 @@ class DenseVectors(_ByColumn):
                 )
             parts.append(out)
         return np.hstack(parts)
+
+
+def _vector(cell):
+    """Numbers of a cell as a 1-d array; None where there is anything else."""
+    try:
+        values = np.ravel(np.asarray(cell))
+    except ValueError:  # of differing lengths
+        return None
+    if values.dtype.kind == "O":
+        if not all(is_number(v) or isinstance(v, Decimal) for v in values):
+            return None
+    elif values.dtype.kind not in "fiub":
+        return None
+    return values.astype(np.float64)

@@ -8,15 +8,11 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import check_scalar
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
-from sklearn_causalrec.encoding.times import (
-    PastIndex,
-    as_frame,
-    as_times,
-    as_window,
-    check_columns,
-    has_zone,
-    in_days,
-)
+from sklearn_causalrec.encoding.past import PastIndex, in_days
+from sklearn_causalrec.encoding.time_formats import shown
+from sklearn_causalrec.encoding.time_reader import TimeReader
+from sklearn_causalrec.encoding.times import as_frame, as_window, check_columns
+from sklearn_causalrec.interactions.point_in_time import check_ids, plain_numbers
 
 _GROUPS = ("user", "item", "pair")
 
@@ -31,6 +27,24 @@ def _no_missing(frame, names):
             )
 
 
+def _kind_of_ids(ids):
+    """ "numbers", "text", or None where there are both, other ones, or none."""
+    kind = pd.api.types.infer_dtype(ids, skipna=True)
+    if kind in ("integer", "floating", "mixed-integer-float", "boolean", "decimal"):
+        return "numbers"
+    return "text" if kind == "string" else None
+
+
+def _spelt_alike(name, known, ids):
+    """Refuse ids of another kind than those of fit: "1" is not 1."""
+    here, there = _kind_of_ids(ids), _kind_of_ids(known)
+    if len(ids) and None not in (here, there) and here != there:
+        raise ValueError(
+            f"{name} holds {here} here ({shown(ids[0])}) and held {there} in fit "
+            f"({shown(known[0])}): are they spelt alike?"
+        )
+
+
 class _Past(TransformerMixin, BaseEstimator):
     """What both transformers do: read times, and codes of ids."""
 
@@ -38,29 +52,20 @@ class _Past(TransformerMixin, BaseEstimator):
         """The frame, its times, and user and item as codes (-1 for unknown ones)."""
         frame = as_frame(X, name)
         check_columns(frame, user=self.user, item=self.item, time=self.time)
+        check_ids(frame, [self.user, self.item])
         _no_missing(frame, [self.user, self.item])
-        times = as_times(frame[self.time], self.time, timezone=self.timezone)
-        zone = has_zone(frame[self.time])
         users, items = frame[self.user].to_numpy(), frame[self.item].to_numpy()
         if reset:
             if len(frame) == 0:
                 raise ValueError(f"{name} is empty: there is no history.")
             self.users_ = pd.Index(pd.unique(users))
             self.items_ = pd.Index(pd.unique(items))
-            self._kind, self._zone = times.dtype.kind, zone
-        elif len(frame):
-            numbers = "fiu"
-            if (times.dtype.kind in numbers) != (self._kind in numbers):
-                raise ValueError(
-                    f"{self.time} is {times.dtype} here and was of another kind in "
-                    "fit: datetimes and numbers don't compare."
-                )
-            if None not in (zone, self._zone) and zone != self._zone:
-                if self.timezone is None:
-                    raise ValueError(
-                        f"{self.time} has a time zone in fit or here, not in both: say "
-                        'what times without mean, for instance timezone="UTC".'
-                    )
+            self._clock = TimeReader(self.time, timezone=self.timezone, unit=self.unit)
+            self._clock.look(frame[self.time])
+        else:
+            _spelt_alike(self.user, self.users_, users)
+            _spelt_alike(self.item, self.items_, items)
+        times = self._clock.read(frame[self.time])
         codes = self.users_.get_indexer(users), self.items_.get_indexer(items)
         return frame, times.to_numpy(), *codes
 
@@ -68,7 +73,9 @@ class _Past(TransformerMixin, BaseEstimator):
         """The times at which what happened at the rows' times counts as known."""
         if self.delay is None:
             return times
-        return times - as_window(self.delay, pd.Series(times), "delay")
+        times = pd.Series(times)
+        window = as_window(self.delay, times, "delay", self._clock.counts)
+        return (times - window).to_numpy()
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -100,6 +107,8 @@ class PastAggregates(_Past):
         Means count so many extra rows at the mean of all rows before.
     timezone : str, optional
         The zone of times without one.
+    unit : {"D", "h", "min", "s", "ms", "us", "ns"}, optional
+        What numeric times count since 1970: they are then read as datetimes.
 
     Attributes
     ----------
@@ -142,6 +151,7 @@ class PastAggregates(_Past):
         delay=None,
         smoothing=1.0,
         timezone=None,
+        unit=None,
     ):
         self.user = user
         self.item = item
@@ -152,6 +162,7 @@ class PastAggregates(_Past):
         self.delay = delay
         self.smoothing = smoothing
         self.timezone = timezone
+        self.unit = unit
 
     def fit(self, X, y=None):
         """Remember a log.
@@ -173,9 +184,12 @@ class PastAggregates(_Past):
             raise ValueError(f"by must be some of {_GROUPS}, got {self.by!r}.")
         frame, times, user, item = self._read(X, "X", reset=True)
         check_columns(frame, event=self.event, value=self.value)
+        name = "y" if self.value is None else self.value
         values = y if self.value is None else frame[self.value]
         if values is not None:
-            values = column_or_1d(values).astype(np.float64)
+            if not isinstance(values, pd.Series):
+                values = column_or_1d(values)
+            values = plain_numbers(values, name)
             if len(values) != len(frame):
                 raise ValueError(f"X has {len(frame)} rows and y has {len(values)}.")
         subsets = {"": np.ones(len(frame), bool)}
@@ -185,6 +199,7 @@ class PastAggregates(_Past):
             self.kinds_ = sorted(kinds.dropna().unique(), key=str)
             subsets |= {f"_{k}": (kinds == k).to_numpy() for k in self.kinds_}
         self._start = times.min()
+        self._pairs = np.unique(user * len(self.items_) + item)
         self._parts = {}
         for suffix, rows in subsets.items():
             for group in by:
@@ -198,10 +213,13 @@ class PastAggregates(_Past):
         return self
 
     def _codes(self, group, user, item):
-        if group == "pair":
-            pair = user * len(self.items_) + item
-            return np.where((user < 0) | (item < 0), -1, pair)
-        return user if group == "user" else item
+        if group != "pair":
+            return user if group == "user" else item
+        # Pairs are numbered as they are there: users times items would be too many.
+        pair = user * len(self.items_) + item
+        at = np.searchsorted(self._pairs, pair)
+        known = self._pairs[np.minimum(at, len(self._pairs) - 1)] == pair
+        return np.where((user < 0) | (item < 0) | ~known, -1, at)
 
     def transform(self, X):
         """Aggregate what lies before each row.
@@ -285,6 +303,8 @@ class HistorySequence(_Past):
         What happened counts as known only so much later.
     timezone : str, optional
         The zone of times without one.
+    unit : {"D", "h", "min", "s", "ms", "us", "ns"}, optional
+        What numeric times count since 1970: they are then read as datetimes.
 
     Attributes
     ----------
@@ -320,6 +340,7 @@ class HistorySequence(_Past):
         padded=False,
         delay=None,
         timezone=None,
+        unit=None,
     ):
         self.user = user
         self.item = item
@@ -328,6 +349,7 @@ class HistorySequence(_Past):
         self.padded = padded
         self.delay = delay
         self.timezone = timezone
+        self.unit = unit
 
     def fit(self, X, y=None):
         """Remember a log.

@@ -12,6 +12,7 @@ import pandas as pd
 from sklearn.model_selection import BaseCrossValidator, GroupKFold
 
 from sklearn_causalrec.encoding.roles import column
+from sklearn_causalrec.encoding.times import in_order
 
 
 def _column(X, key, role):
@@ -34,9 +35,14 @@ def _column(X, key, role):
     return values
 
 
-def _order(values):
-    """Positions of sorted distinct values, for any type that can be sorted."""
-    return np.unique(values, return_inverse=True)[1].reshape(-1)
+def _moments(X, key):
+    """Times as ranks: 0 for the earliest, the same number for the same time."""
+    values = _column(X, key, "time")
+    dtype = getattr(X, "dtypes", {}).get(key) if isinstance(X, pd.DataFrame) else None
+    if isinstance(dtype, pd.CategoricalDtype) and dtype.ordered:
+        values = X[key]
+    times = in_order(values, f"The time column {key!r}")
+    return np.unique(times, return_inverse=True)[1].reshape(-1)
 
 
 class TimeSplit(BaseCrossValidator):
@@ -45,7 +51,9 @@ class TimeSplit(BaseCrossValidator):
     Parameters
     ----------
     time : str or int
-        Column of X, of anything that can be sorted.
+        Column of X: numbers; datetimes, dates or periods; text in ISO 8601, or with the
+        day or the month first where the column tells which; or a Categorical whose
+        categories are ordered.
     test_size : int or float, default=0.2
         Rows of one test set, or their share of all rows. Rows of equal time stay
         together, so that sets may be larger or smaller.
@@ -88,9 +96,10 @@ class TimeSplit(BaseCrossValidator):
         Raises
         ------
         ValueError
-            If nothing is left to train on, or to test on.
+            If nothing is left to train on, or to test on, or a time is none or can be
+            read in two ways.
         """
-        time = _order(_column(X, self.time, "time"))
+        time = _moments(X, self.time)
         n, size = len(time), self.test_size
         if not isinstance(size, Integral):
             size = round(size * n)
@@ -125,7 +134,8 @@ class LastOutSplit(BaseCrossValidator):
     Parameters
     ----------
     user, time : str or int
-        Columns of X. Rows of equal time follow their order in X.
+        Columns of X; times as in :class:`TimeSplit`. Rows of equal time follow their
+        order in X.
     n_last : int, default=1
         Test rows a user; users with no more rows than that are trained on.
 
@@ -148,7 +158,7 @@ class LastOutSplit(BaseCrossValidator):
         if self.n_last < 1:
             raise ValueError(f"n_last is {self.n_last!r}: at least 1 row a user.")
         user = pd.factorize(_column(X, self.user, "user"))[0]
-        order = np.lexsort((_order(_column(X, self.time, "time")), user))
+        order = np.lexsort((_moments(X, self.time), user))
         rows = pd.Series(user[order])
         from_end = rows.groupby(rows).cumcount(ascending=False).to_numpy()
         several = np.bincount(user)[user[order]] > self.n_last

@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sklearn_causalrec.datasets import make_event_log
-from sklearn_causalrec.encoding.times import PastIndex, as_times, as_window
+from sklearn_causalrec.encoding.past import PastIndex
+from sklearn_causalrec.encoding.times import as_times, as_window
 from sklearn_causalrec.interactions import (
     build_examples,
     clean_dataset,
