@@ -118,7 +118,7 @@ def _is_number(arm):
 
 def _given(found, control):
     control = _plain(control)
-    if np.ndim(control) == 0:
+    if np.ndim(control) == 0 and not pd.isna(control):
         for arm in found:
             same_kind = isinstance(arm, str) == isinstance(control, str)
             if same_kind and arm == control:

@@ -247,9 +247,10 @@ class TimeReader:
         if self._kind is None:
             self._kind = like._kind
         if like._kind not in (None, self._kind):
+            both = " and ".join(sorted({f"{self._kind}s", f"{like._kind}s"}))
             raise ValueError(
                 f"{self.name} holds {self._kind}s here and held {like._kind}s before: "
-                "they don't compare. Bring them to one form."
+                f"{both} don't compare. Bring them to one form."
             )
         unit = self._only_unit() if self._kind == "number" else None
         if None not in (unit, like._counts) and unit != like._counts:
@@ -258,10 +259,9 @@ class TimeReader:
                 "before: bring them to one unit."
             )
         if self.timezone is None and len({*self._zones, *like._zones}) > 1:
-            here = "here" if True in self._zones else "before"
             raise ValueError(
-                f"{self.name} has a time zone {here} only. Say what times without one "
-                'mean, for instance timezone="UTC".'
+                f"{self.name} has a time zone in fit or here, not in both: say what "
+                'times without one mean, for instance timezone="UTC".'
             )
 
     def _stamp_digits(self):

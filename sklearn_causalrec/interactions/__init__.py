@@ -2,6 +2,7 @@
 
 from sklearn_causalrec.encoding.roles import ColumnRoles, IdIndex, Log
 from sklearn_causalrec.interactions.cleaning import CleaningReport, clean_log
+from sklearn_causalrec.interactions.columns import CategoryColumns, NumberColumns
 from sklearn_causalrec.interactions.examples import build_examples
 from sklearn_causalrec.interactions.features import (
     CalendarFeatures,
@@ -21,6 +22,7 @@ from sklearn_causalrec.interactions.splitters import (
 
 __all__ = [
     "CalendarFeatures",
+    "CategoryColumns",
     "CleaningReport",
     "ColdItemSplit",
     "ColdUserSplit",
@@ -30,6 +32,7 @@ __all__ = [
     "IdIndex",
     "LastOutSplit",
     "Log",
+    "NumberColumns",
     "PastAggregates",
     "Preprocessor",
     "TextBag",

@@ -198,13 +198,16 @@ class Cleaner:
         if self.off("impossible_times"):
             return
         times = self.frame[self.time]
-        found = self.unparsed.loc[self.frame.index].to_numpy(copy=True)
+        found = self.unparsed.loc[self.frame.index].to_numpy()
         note = f"{int(found.sum())} not a time"
         if found.any():
             note += f", for one {shown(self.raw.loc[self.frame.index][found].iloc[0])}"
         bounds = [self._bound(bound, times, time_range) for bound in time_range]
-        found |= outside(times, *bounds)
-        self.apply("impossible_times", found, note)
+        beyond = outside(times, *bounds)
+        if beyond.any():
+            low, high = time_range
+            note += f", {int(beyond.sum())} outside {low} to {high}"
+        self.apply("impossible_times", found | beyond, note)
 
     def _bound(self, bound, times, time_range):
         """An end of the time range, in the units of the times."""

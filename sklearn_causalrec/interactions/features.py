@@ -18,7 +18,7 @@ _CYCLES = {"hour": 24, "weekday": 7, "month": 12}
 _PARTS = ("hour", "weekday", "month", "weekend", "elapsed")
 
 
-class _ByColumn(TransformerMixin, BaseEstimator):
+class ByColumn(TransformerMixin, BaseEstimator):
     """Fits something to each column of a frame; names follow the columns'."""
 
     def _columns(self, X, *, reset):
@@ -63,7 +63,7 @@ def _texts(name, values):
     return np.where(missing, "", texts)
 
 
-class TextBag(_ByColumn):
+class TextBag(ByColumn):
     """Bags of words of text columns, as dense columns.
 
     :class:`~sklearn.feature_extraction.text.TfidfVectorizer` column by column, but for
@@ -176,7 +176,7 @@ class TextBag(_ByColumn):
         return np.hstack(bags)
 
 
-class TextEmbedding(_ByColumn):
+class TextEmbedding(ByColumn):
     """Embeddings of text columns by a sentence-transformers model.
 
     Parameters
@@ -250,7 +250,7 @@ class TextEmbedding(_ByColumn):
         return np.hstack(parts)
 
 
-class CalendarFeatures(_ByColumn):
+class CalendarFeatures(ByColumn):
     """Hour, weekday, month, weekend and elapsed time of columns of datetimes.
 
     Parameters
@@ -403,7 +403,7 @@ class CalendarFeatures(_ByColumn):
         return np.column_stack(columns)
 
 
-class DenseVectors(_ByColumn):
+class DenseVectors(ByColumn):
     """Columns of vectors, of images or other embeddings, as columns of numbers.
 
     A missing vector is zeros, and the column ``<name>_missing`` says so.

@@ -384,7 +384,7 @@ def _clean_parts(paths, folder, keys, options, counts, reader):
     for _, path in cleaned:
         log = cleaner(path)
         log.bots(n_mads, limit)
-        if late["bursts"] != "off" and len(log.frame):
+        if late["bursts"] != "off":
             per_window.update(log.windows(window)[-1].tolist())
         log.frame.to_parquet(path, index=False)
     limit = robust_limit(_values(per_window), n_mads, BURST_FROM)
@@ -392,8 +392,7 @@ def _clean_parts(paths, folder, keys, options, counts, reader):
     met = exposures is None or exposures.empty or late["before_exposure"] == "off"
     for number, path in cleaned:
         log = cleaner(path)
-        if len(log.frame):
-            log.bursts(window, n_mads, limit)
+        log.bursts(window, n_mads, limit)
         if exposures is not None:
             shown_here = exposures[exposed == number]
         met |= log.before_exposure(shown_here, options["conversions"], unify)
@@ -404,8 +403,8 @@ def _clean_parts(paths, folder, keys, options, counts, reader):
     report = _sum_reports(reports)
     if not met:
         raise ValueError(
-            f"No {keys['user']!r} and {keys['item']!r} of the exposures are in the log. "
-            "Are they spelt alike?"
+            f"No {keys['user']!r} or no {keys['item']!r} of the exposures is in the "
+            "log. Are they spelt alike?"
         )
     return [path for _, path in cleaned if path.exists()], report
 
