@@ -79,7 +79,7 @@ def _batches(source, batch_rows):
 def _dataset(source, folder, ids):
     """A source as a dataset, none of whose files is where parts would be written."""
     arrow = _arrow()
-    given = source if isinstance(source, (list, tuple)) else [source]
+    given = Path(source).resolve() if isinstance(source, (str, Path)) else None
     if not isinstance(source, arrow.dataset.Dataset):
         source = arrow.dataset.dataset(source)
     folder = Path(folder).resolve()
@@ -91,25 +91,30 @@ def _dataset(source, folder, ids):
             f"{folder} has parquet files already, {there.name} for one, and nothing is "
             "overwritten: name an empty folder."
         )
-    for path in getattr(source, "files", []):
+    for path in _files(source):
         if Path(path).resolve().parent == folder:
             raise FileExistsError(
                 f"The log itself, {path}, is in {folder}: name another folder for the "
                 "parts."
             )
-    for path in given:
-        path = Path(path).resolve() if isinstance(path, (str, Path)) else None
-        if path is not None and path.is_dir() and folder.is_relative_to(path):
-            raise FileExistsError(
-                f"{folder} is in {path}, where the log is: the parts would be read as "
-                "more of it. Name a folder elsewhere."
-            )
+    if given is not None and given.is_dir() and folder.is_relative_to(given):
+        raise FileExistsError(
+            f"{folder} is in {given}, where the log is: the parts would be read as "
+            "more of it. Name a folder elsewhere."
+        )
     check_columns(pd.DataFrame(columns=source.schema.names), **ids)
     for role, name in ids.items():
         kind = source.schema.field(name).type
         if arrow.types.is_nested(kind):
             raise ValueError(f"{role}={name!r} holds {kind}, which is no id.")
     return source
+
+
+def _files(source):
+    """The files of a dataset, of all datasets in a union of some."""
+    for child in getattr(source, "children", []):
+        yield from _files(child)
+    yield from getattr(source, "files", [])
 
 
 @contextmanager

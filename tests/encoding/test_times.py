@@ -156,7 +156,9 @@ class TestOrderOfDayAndMonth:
             as_times(["04/04/2024", "03/04/2024", "05/04/2024"], "when")
         with pytest.raises(ValueError, match=r"pd\.to_datetime\(column, format="):
             as_times(["03.04.2024 10:00"])
-        with pytest.raises(ValueError, match=r"begin with the day .*13.*in row 1.*row 2"):
+        with pytest.raises(
+            ValueError, match=r"begin with the day .*13.*in row 1.*row 2"
+        ):
             as_times(["01/02/2024", "13/02/2024", "02/14/2024"])
         with pytest.raises(ValueError, match="which part of it is the year"):
             as_times(["13/04/24"])
@@ -225,7 +227,9 @@ class TestNumbersOnTheCalendar:
             same_clock({"a": reader, "b": TimeReader().look([second * 1000])})
 
     def test_stamps_are_dates_and_their_neighbours_counts(self):
-        with pytest.raises(ValueError, match="20240230 in row 1, which is no time of 8"):
+        with pytest.raises(
+            ValueError, match="20240230 in row 1, which is no time of 8"
+        ):
             as_times([20240131, 20240230, 20240201])
         read = as_times([20240131, 20240230, 20240201], errors="coerce")
         assert read.isna().tolist() == [False, True, False]
