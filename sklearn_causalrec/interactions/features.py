@@ -430,13 +430,24 @@ class DenseVectors(ByColumn):
         Returns
         -------
         self
+
+        Raises
+        ------
+        ValueError
+            If a column holds no vector of numbers.
         """
         self.sizes_, self._names_out = {}, []
         for name, values in self._columns(X, reset=True):
-            lengths = values.dropna().map(np.size)
-            if lengths.empty:
+            given = np.flatnonzero(values.notna().to_numpy())
+            if len(given) == 0:
                 raise ValueError(f"The column {name!r} holds no vector: leave it out.")
-            self.sizes_[name] = size = int(lengths.iloc[0])
+            first = as_vector(values.iloc[given[0]])
+            if first is None:
+                raise ValueError(
+                    f"The column {name!r} holds {shown(values.iloc[given[0]])} in row "
+                    f"{given[0]}, not a vector of numbers."
+                )
+            self.sizes_[name] = size = len(first)
             self._names_out += [f"{name}_{j}" for j in range(size)]
             self._names_out.append(f"{name}_missing")
         return self
@@ -465,7 +476,7 @@ class DenseVectors(ByColumn):
             out[missing, -1] = 1.0
             given = values.to_numpy(dtype=object)
             for row in np.flatnonzero(~missing):
-                vector = _vector(given[row])
+                vector = as_vector(given[row])
                 if vector is None or len(vector) != self.sizes_[name]:
                     raise ValueError(
                         f"The column {name!r} holds {shown(given[row])} in row {row}, "
@@ -481,7 +492,7 @@ class DenseVectors(ByColumn):
         return np.hstack(parts)
 
 
-def _vector(cell):
+def as_vector(cell):
     """Numbers of a cell as a 1-d array; None where there is anything else."""
     try:
         values = np.ravel(np.asarray(cell))

@@ -26,6 +26,7 @@ from sklearn_causalrec.interactions.features import (
     CalendarFeatures,
     DenseVectors,
     TextBag,
+    as_vector,
 )
 
 _ID_NAME = re.compile(r"(^|_)(id|uuid)$", re.IGNORECASE)
@@ -96,7 +97,8 @@ def _kind_of_vectors(given):
     first = given.iloc[0]
     if not given.map(lambda cell: isinstance(cell, (list, tuple, np.ndarray))).all():
         return None, f"it holds neither numbers, times nor text: {shown(first)} for one"
-    if given.map(np.size).nunique() > 1 or np.asarray(first).dtype.kind not in "fiub":
+    sizes = {None if v is None else len(v) for v in map(as_vector, given)}
+    if len(sizes) > 1 or sizes == {None}:
         return None, "sequences of differing lengths, or not of numbers"
     return "vectors", ""
 

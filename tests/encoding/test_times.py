@@ -156,9 +156,7 @@ class TestOrderOfDayAndMonth:
             as_times(["04/04/2024", "03/04/2024", "05/04/2024"], "when")
         with pytest.raises(ValueError, match=r"pd\.to_datetime\(column, format="):
             as_times(["03.04.2024 10:00"])
-        with pytest.raises(
-            ValueError, match=r"begin with the day .*13.*in row 1.*row 2"
-        ):
+        with pytest.raises(ValueError, match=r"with the day .*13.*row 1.*row 2"):
             as_times(["01/02/2024", "13/02/2024", "02/14/2024"])
         with pytest.raises(ValueError, match="which part of it is the year"):
             as_times(["13/04/24"])
@@ -207,7 +205,7 @@ class TestNumbersOnTheCalendar:
         assert as_times([0.5], unit="D").tolist() == [pd.Timestamp("1970-01-01 12:00")]
 
     def test_windows_in_words_need_a_unit(self):
-        with pytest.raises(ValueError, match="is no length of time.*pass a number, in"):
+        with pytest.raises(ValueError, match=r"is no length of time.*a number, in"):
             as_window("1D", as_times([1.0, 2.0]))
         assert as_window("1D", as_times([0.0]), unit="s") == 86400
         for wrong in (7, "7", np.int64(7), True, 7.0, Decimal(7)):
@@ -227,9 +225,7 @@ class TestNumbersOnTheCalendar:
             same_clock({"a": reader, "b": TimeReader().look([second * 1000])})
 
     def test_stamps_are_dates_and_their_neighbours_counts(self):
-        with pytest.raises(
-            ValueError, match="20240230 in row 1, which is no time of 8"
-        ):
+        with pytest.raises(ValueError, match="20240230 in row 1, which is no time"):
             as_times([20240131, 20240230, 20240201])
         read = as_times([20240131, 20240230, 20240201], errors="coerce")
         assert read.isna().tolist() == [False, True, False]
@@ -308,7 +304,7 @@ def test_messages_quote_a_line(text):
 
 def test_clocks_that_change_are_asked_about():
     for hour in ("2024-10-27 02:30", "2024-03-31 02:30"):
-        with pytest.raises(ValueError, match="in row 0.*the clocks change"):
+        with pytest.raises(ValueError, match=r"in row 0.*the clocks change"):
             as_times([hour], timezone="Europe/Berlin")
         read = as_times([hour, "2024-07-01"], timezone="Europe/Berlin", errors="coerce")
         assert read.isna().tolist() == [True, False]
