@@ -1,5 +1,6 @@
 """One reader of times for all of the package, and lengths of time."""
 
+from collections.abc import Hashable
 from numbers import Number
 
 import numpy as np
@@ -33,7 +34,9 @@ def check_columns(frame, **columns):
     """Refuse names that are no columns of the frame."""
     for role, names in columns.items():
         for key in names if isinstance(names, (list, tuple)) else [names]:
-            if key is not None and key not in frame.columns:
+            if key is None:
+                continue
+            if not isinstance(key, Hashable) or key not in frame.columns:
                 raise ValueError(
                     f"{role}={key!r} is not a column. The columns are "
                     f"{list(frame.columns)}."
@@ -51,6 +54,8 @@ def plain_ids(frame, keys):
 def _plain_id(ids):
     if ids.dtype.kind == "O":  # categories too
         return ids.astype(object).infer_objects()
+    if ids.dtype.kind == "b" and ids.dtype != bool and not ids.isna().any():
+        return ids.astype(bool)
     if ids.dtype.kind in "iu" and ids.dtype != np.int64 and not ids.isna().any():
         if len(ids) == 0 or ids.max() <= np.iinfo(np.int64).max:
             return ids.astype("int64")

@@ -34,7 +34,7 @@ def unify_spelling(values, reference=None):
     Parameters
     ----------
     values : Series
-        Numbers stay as they are; empty text becomes missing.
+        Numbers and times stay as they are; empty text becomes missing.
     reference : array-like, optional
         Ids as they should be spelt.
 
@@ -42,17 +42,23 @@ def unify_spelling(values, reference=None):
     -------
     Series
     """
-    if values.dtype.kind in "fiub":
+    if not _has_text(values):
         return values
     keys = spelling_key(values)
     # value_counts puts the most frequent first, ties in order of appearance.
     spellings = values.value_counts(sort=True).index.to_series()
     right = spellings.groupby(spelling_key(spellings)).first()
-    if reference is not None:
+    if reference is not None and _has_text(pd.Series(reference)):
         given = pd.Series(pd.unique(pd.Series(reference).dropna()))
         given = given.groupby(spelling_key(given)).first()
         right = given.combine_first(right)
     return keys.map(right)
+
+
+def _has_text(values):
+    return values.dtype.kind == "O" and any(
+        isinstance(value, str) for value in values.dropna().unique()
+    )
 
 
 def robust_limit(counts, n_mads, at_least):
@@ -112,17 +118,19 @@ def outside(values, low, high):
 
 def check_ranges(ranges):
     """Ranges as a dict of (lowest, highest), refused by name if they are none."""
-    if not isinstance(ranges or {}, dict):
+    if ranges is None:
+        return {}
+    if not isinstance(ranges, dict):
         raise ValueError(
             f"ranges={shown(ranges)} is no dict of a column to its (lowest, highest)."
         )
-    for name, bounds in (ranges or {}).items():
+    for name, bounds in ranges.items():
         if not isinstance(bounds, (tuple, list)) or len(bounds) != 2:
             raise ValueError(
                 f"ranges[{name!r}]={shown(bounds)} is not (lowest, highest), None for "
                 "no bound."
             )
-    return dict(ranges or {})
+    return dict(ranges)
 
 
 def in_range_of(values, bounds):

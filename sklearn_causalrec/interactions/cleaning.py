@@ -27,7 +27,11 @@ from sklearn_causalrec.interactions._cleaning_rules import (
     robust_limit,
     unify_spelling,
 )
-from sklearn_causalrec.interactions.point_in_time import check_ids, refuse_strangers
+from sklearn_causalrec.interactions.point_in_time import (
+    check_ids,
+    meet,
+    refuse_strangers,
+)
 
 _ACTIONS = ("drop", "flag", "off")
 _TIME_RANGE = ("1990-01-01", "now")
@@ -91,10 +95,9 @@ class CleaningReport:
 def check_actions(actions):
     for rule, action in actions.items():
         known = {"id_spelling": ("fix", *_ACTIONS), "missing": _ACTIONS[:2]}
-        if action not in known.get(rule, _ACTIONS):
-            raise ValueError(
-                f"{rule} must be one of {known.get(rule, _ACTIONS)}, got {action!r}."
-            )
+        allowed = known.get(rule, _ACTIONS)
+        if not isinstance(action, str) or action not in allowed:
+            raise ValueError(f"{rule} must be one of {allowed}, got {shown(action)}.")
 
 
 class Cleaner:
@@ -335,7 +338,7 @@ class Cleaner:
         if conversions is not None:
             found &= self.frame[self.event].isin(conversions).to_numpy()
         self.apply("before_exposure", found)
-        return all(exposures[k].isin(self.frame[k].unique()).any() for k in keys)
+        return all(meet(exposures[k], self.frame[k]) for k in keys)
 
 
 def read_exposures(exposures, user, item, time, reader):
@@ -354,6 +357,10 @@ def read_exposures(exposures, user, item, time, reader):
     """
     exposures = as_frame(exposures, "exposures")
     check_columns(exposures, user=user, item=item, time=time)
+    try:
+        check_ids(exposures, [user, item])
+    except ValueError as error:
+        raise ValueError(f"exposures: {error}") from None
     exposures = plain_ids(exposures[[user, item, time]], [user, item])
     own = TimeReader(
         f"exposures' {time}", timezone=reader.timezone, unit=reader.unit
@@ -401,8 +408,10 @@ def check_options(
         raise ValueError(f"n_mads must be a finite number, got {n_mads!r}.")
     frame = pd.DataFrame(columns=columns)
     for role, name in dict(user=user, item=item, time=time).items():
-        if name is None:
-            raise ValueError(f"{role}=None: name the column.")
+        if name is None or isinstance(name, list):
+            raise ValueError(f"{role}={shown(name)}: name one column.")
+        if isinstance(name, tuple) and name not in frame.columns:
+            raise ValueError(f"{role}={shown(name)} is not a column.")
     check_columns(frame, user=user, item=item, time=time, event=event)
     if len({user, item, time}) < 3:
         raise ValueError(

@@ -1,5 +1,6 @@
 """Joins at a time: tables before decisions, outcomes after them, pairs not shown."""
 
+from collections.abc import Hashable
 from decimal import Decimal
 from numbers import Real
 
@@ -12,16 +13,40 @@ from sklearn_causalrec.encoding.times import check_columns, plain_ids
 
 
 def check_ids(frame, keys):
-    """Refuse what is no id: lists, arrays, dicts."""
+    """Refuse what is no id, lists and complex numbers, and "1" beside 1."""
     for key in keys:
-        if frame[key].dtype.kind != "O":
+        ids = frame[key]
+        if ids.dtype.kind == "c":
+            raise ValueError(f"{key!r} holds complex numbers, which are no ids.")
+        if ids.dtype.kind != "O" or isinstance(ids.dtype, pd.CategoricalDtype):
             continue
-        for row, value in enumerate(frame[key].tolist()):
-            if getattr(value, "__hash__", None) is None:
+        kind = pd.api.types.infer_dtype(ids, skipna=True)
+        if kind == "string":
+            continue
+        text = number = None
+        for row, value in enumerate(ids.tolist()):
+            if isinstance(value, str):
+                text = row
+            elif isinstance(value, (Real, Decimal)):
+                number = row if value == value else number  # NaN is missing
+            elif isinstance(value, complex) or not isinstance(value, Hashable):
                 raise ValueError(
                     f"{key!r} is {shown(value)} in row {row}, of type "
                     f"{type(value).__name__}, which is no id: use numbers or text."
                 )
+            if None not in (text, number):
+                raise ValueError(
+                    f"{key!r} mixes numbers and text: it is "
+                    f"{shown(ids.iloc[number])} in row {number} and "
+                    f"{shown(ids.iloc[text])} in row {text}. Make it one kind, for "
+                    "instance with frame[column].astype(str)."
+                )
+
+
+def meet(ids, others):
+    """Whether two columns of ids have one in common."""
+    ids, others = (set(column.dropna().unique().tolist()) for column in (ids, others))
+    return not ids.isdisjoint(others)
 
 
 def refuse_strangers(key, ids, name, others, other_name):
@@ -36,7 +61,7 @@ def refuse_strangers(key, ids, name, others, other_name):
         The tables, in the error message.
     """
     ids, others = ids.dropna(), others.dropna()
-    if len(ids) and len(others) and not ids.isin(others.unique()).any():
+    if len(ids) and len(others) and not meet(ids, others):
         raise ValueError(
             f"No {key!r} of the {name} is in the {other_name}: "
             f"{shown(ids.iloc[0])} there, {shown(others.iloc[0])} here. Are they spelt "

@@ -1,3 +1,5 @@
+from decimal import Decimal
+
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -441,11 +443,52 @@ def test_exposures_are_spelt_as_the_log():
             clean_log(log, **options, exposures=strange)
 
 
-def test_what_is_no_id_is_refused():
+@pytest.mark.parametrize(
+    ("ids", "message"),
+    [
+        ([["x"], ["y"]], r"'item' is \['x'\] in row 0.*no id"),
+        ([{"a": 1}, {"b": 1}], "'item' is .* in row 0.*no id"),
+        ([1j, 2j], "'item' holds complex numbers"),
+        (np.array([1j, 2], dtype=object), "'item' is 1j in row 0"),
+        ([1, "1"], "'item' mixes numbers and text: it is 1 in row 0 and '1' in row 1"),
+    ],
+)
+def test_what_is_no_id_is_refused(ids, message):
     frame = frame_of([("a", "x", "2024-01-01"), ("b", "x", "2024-01-01")])
-    frame["item"] = [["x"], ["y"]]
-    with pytest.raises(ValueError, match=r"'item' is \['x'\] in row 0.*no id"):
-        clean_log(frame, **KEYS)
+    with pytest.raises(ValueError, match=message):
+        clean_log(frame.assign(item=ids), **KEYS)
+    with pytest.raises(ValueError, match="exposures: " + message):
+        clean_log(frame, **KEYS, exposures=frame.assign(item=ids))
+
+
+@pytest.mark.parametrize(
+    "ids",
+    [
+        pd.to_datetime(["2024-01-01", "2024-01-02"]),
+        pd.period_range("2024", periods=2, freq="D"),
+        [2**70, 2**70 + 1],
+        [Decimal(1), Decimal(2)],
+        [(1, 2), (1, 3)],
+        pd.Series([True, False], dtype="boolean"),
+        [b"a", b"b"],
+    ],
+    ids=["datetimes", "periods", "huge", "Decimal", "tuples", "boolean", "bytes"],
+)
+def test_ids_of_other_types_stay_what_they_are(ids):
+    frame = frame_of([("a", "x", "2024-01-05"), ("b", "x", "2024-01-01")])
+    frame["item"] = ids
+    shown = frame.assign(time=pd.Timestamp("2024-01-03"))
+    kept, _ = clean_log(frame, **KEYS, exposures=shown, before_exposure="drop")
+    assert kept["item"].tolist() == list(ids)[:1]
+    with pytest.raises(ValueError, match="'item' of the exposures is in the df"):
+        clean_log(frame, **KEYS, exposures=shown.assign(item="x"))
+    events = shown.assign(time=pd.Timestamp("2024-01-07"), event="buy")
+    examples = build_examples(
+        events, frame, **KEYS, window="9D", items=frame[["item"]].assign(price=[1, 2]),
+        n_unexposed=2, incomplete="keep", random_state=0,
+    )  # fmt: skip
+    assert set(examples["item"]) <= set(ids)
+    assert examples.loc[examples["item"] == list(ids)[1], "price"].eq(2).all()
 
 
 def test_ranges_of_other_values():
@@ -466,7 +509,12 @@ def test_ranges_of_other_values():
     [
         (dict(user="who"), "user='who' is not a column"),
         (dict(user="item"), "Two roles name the same column"),
-        (dict(time=None), "time=None: name the column"),
+        (dict(time=None), "time=None: name one column"),
+        (dict(user=["user"]), r"user=\['user'\]: name one column"),
+        (dict(user=(None, None)), r"user=\(None, None\) is not a column"),
+        (dict(event={}), "event={} is not a column"),
+        (dict(bots=pd.NA), "bots must be one of"),
+        (dict(ranges=pd.NA), "ranges=<NA> is no dict"),
         (dict(timezone="Mars/X"), "'Mars/X' is no time zone"),
         (dict(unit="weeks"), "unit must be one of"),
         (dict(bots="remove"), "bots must be one of"),
