@@ -11,7 +11,7 @@ from ._checks import check_number
 
 
 def _unit(values):
-    return (values - values.mean()) / values.std()
+    return (values - values.mean()) / (values.std() or 1.0)
 
 
 def make_sequence_log(

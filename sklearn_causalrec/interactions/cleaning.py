@@ -223,7 +223,7 @@ class Cleaner:
             if time_range is _TIME_RANGE:
                 return None  # nothing on the calendar
             if times.dtype.kind == "m":
-                return pd.Timedelta(bound)
+                return self._span(bound)
             raise ValueError(
                 f"time_range holds {shown(bound)}, and {self.time} numbers that count "
                 f"nothing known: give numbers, or unit=, what they count since 1970."
@@ -241,6 +241,15 @@ class Cleaner:
         if numeric:
             return (bound - pd.Timestamp(0)) / pd.Timedelta(UNITS[self.counts], "ns")
         return bound
+
+    def _span(self, bound):
+        try:
+            return pd.Timedelta(bound)
+        except (TypeError, ValueError):
+            raise ValueError(
+                f"time_range holds {shown(bound)}, which is no duration as the times in "
+                f"{self.time} are."
+            ) from None
 
     def impossible_values(self, ranges):
         if self.off("impossible_values"):
@@ -319,9 +328,10 @@ class Cleaner:
         bool
             Whether users and items of the exposures are in the log.
         """
-        if exposures is None:
+        if exposures is None or len(exposures) == 0:
             self.report.add("before_exposure", "off", 0, 0, "no exposures given")
-        if exposures is None or self.off("before_exposure"):
+            return True
+        if self.off("before_exposure"):
             return True
         keys = [self.user, self.item]
         if unify:
@@ -407,8 +417,8 @@ def check_options(
     if not np.isfinite(n_mads):
         raise ValueError(f"n_mads must be a finite number, got {n_mads!r}.")
     frame = pd.DataFrame(columns=columns)
-    for role, name in dict(user=user, item=item, time=time).items():
-        if name is None or isinstance(name, list):
+    for role, name in dict(user=user, item=item, time=time, event=event).items():
+        if (name is None and role != "event") or isinstance(name, list):
             raise ValueError(f"{role}={shown(name)}: name one column.")
         if isinstance(name, tuple) and name not in frame.columns:
             raise ValueError(f"{role}={shown(name)} is not a column.")

@@ -426,6 +426,12 @@ class TestHowTimesAreWritten:
         assert len(clean_log(counts, **options, time_range=(2, 400))[0]) == 2
         with pytest.raises(ValueError, match="time_range holds '2020-01-01'"):
             clean_log(counts, **options, time_range=("2020-01-01", None))
+        spans = self.frame(CLOCK - CLOCK[0])
+        assert len(clean_log(spans, **KEYS, time_range=(None, "10D"))[0]) == 1
+        with pytest.raises(
+            ValueError, match="time_range holds '2020', which is no dur"
+        ):
+            clean_log(spans, **KEYS, time_range=("2020", "now"))
         with pytest.raises(ValueError, match="which is no date"):
             clean_log(self.frame(CLOCK), **KEYS, time_range=(0, None))
         for wrong in ("2020", ("2020",), 5, None):
@@ -513,6 +519,7 @@ def test_ranges_of_other_values():
         (dict(user=["user"]), r"user=\['user'\]: name one column"),
         (dict(user=(None, None)), r"user=\(None, None\) is not a column"),
         (dict(event={}), "event={} is not a column"),
+        (dict(event=(None, None)), r"event=\(None, None\) is not a column"),
         (dict(bots=pd.NA), "bots must be one of"),
         (dict(ranges=pd.NA), "ranges=<NA> is no dict"),
         (dict(timezone="Mars/X"), "'Mars/X' is no time zone"),
