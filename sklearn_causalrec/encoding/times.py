@@ -163,6 +163,26 @@ def same_clock(readers, timezone=None):
             )
 
 
+def as_span(value):
+    """A length of time; a number says no unit, as text neither, and is refused.
+
+    Raises
+    ------
+    TypeError, ValueError
+    """
+    if isinstance(value, Number) or (isinstance(value, str) and _is_numeric(value)):
+        raise ValueError(f"{shown(value)} has no unit of time.")
+    return pd.Timedelta(value)
+
+
+def _is_numeric(text):
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
 def as_window(window, times, name="window", unit=None):
     """A length of time in the units of the times: Timedelta or number, above 0.
 
@@ -188,10 +208,8 @@ def as_window(window, times, name="window", unit=None):
             raise ValueError
         if numeric:
             length = _in_units(window, times, unit)
-        elif isinstance(window, Number) or str(window).strip().isdigit():
-            raise ValueError
         else:
-            length = pd.Timedelta(window)
+            length = as_span(window)
     except (TypeError, ValueError, OverflowError):
         kind = "a number" if numeric else '"7D" or a Timedelta'
         raise ValueError(
@@ -217,7 +235,7 @@ def _in_units(window, times, unit):
         unit = unit or unit_of(times)
         if unit is None:
             raise
-        length = pd.Timedelta(window) / pd.Timedelta(UNITS[unit], "ns")
+        length = as_span(window) / pd.Timedelta(UNITS[unit], "ns")
     # Whole numbers that float64 can't hold stay whole; a gap of theirs within 2.5 is
     # within 2.
     if times.dtype.kind in "iu" and np.isfinite(length):

@@ -10,6 +10,7 @@ from sklearn_causalrec.encoding.time_formats import UNITS, is_number, shown
 from sklearn_causalrec.encoding.time_reader import TimeReader
 from sklearn_causalrec.encoding.times import (
     as_frame,
+    as_span,
     as_times,
     as_window,
     check_columns,
@@ -244,11 +245,11 @@ class Cleaner:
 
     def _span(self, bound):
         try:
-            return pd.Timedelta(bound)
+            return as_span(bound)
         except (TypeError, ValueError):
             raise ValueError(
-                f"time_range holds {shown(bound)}, which is no duration as the times in "
-                f"{self.time} are."
+                f"time_range holds {shown(bound)}, which is no duration, as the times "
+                f"in {self.time} are."
             ) from None
 
     def impossible_values(self, ranges):
@@ -328,11 +329,14 @@ class Cleaner:
         bool
             Whether users and items of the exposures are in the log.
         """
-        if exposures is None or len(exposures) == 0:
+        if exposures is None or (self.whole and len(exposures) == 0):
             self.report.add("before_exposure", "off", 0, 0, "no exposures given")
             return True
         if self.off("before_exposure"):
             return True
+        if len(exposures) == 0:
+            self.apply("before_exposure", np.zeros(len(self.frame), dtype=bool))
+            return False
         keys = [self.user, self.item]
         if unify:
             alike = {k: unify_spelling(exposures[k], self.frame[k]) for k in keys}

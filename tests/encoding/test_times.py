@@ -208,7 +208,7 @@ class TestNumbersOnTheCalendar:
         with pytest.raises(ValueError, match=r"is no length of time.*a number, in"):
             as_window("1D", as_times([1.0, 2.0]))
         assert as_window("1D", as_times([0.0]), unit="s") == 86400
-        for wrong in (7, "7", np.int64(7), True, 7.0, Decimal(7)):
+        for wrong in (7, "7", "7.0 ", np.int64(7), True, 7.0, Decimal(7)):
             with pytest.raises(ValueError, match="is no length of time"):
                 as_window(wrong, as_times(["2024-01-01"]))
         with pytest.raises(ValueError, match="is no length of time"):
