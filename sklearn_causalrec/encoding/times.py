@@ -1,6 +1,5 @@
 """One reader of times for all of the package, and lengths of time."""
 
-from collections.abc import Hashable
 from numbers import Number
 
 import numpy as np
@@ -8,58 +7,6 @@ import pandas as pd
 
 from sklearn_causalrec.encoding.time_formats import UNITS, shown, unit_of
 from sklearn_causalrec.encoding.time_reader import TimeReader
-
-
-def as_frame(X, name="X"):
-    """A pandas frame from a pandas or polars one.
-
-    Raises
-    ------
-    TypeError
-        For anything without named columns.
-    """
-    if isinstance(X, pd.DataFrame):
-        return X
-    if hasattr(X, "collect") and not hasattr(X, "to_pandas"):  # polars LazyFrame
-        X = X.collect()
-    if hasattr(X, "to_pandas"):
-        return X.to_pandas()
-    raise TypeError(
-        f"{name} must be a pandas or polars DataFrame, with named columns; got "
-        f"{type(X).__name__}."
-    )
-
-
-def check_columns(frame, **columns):
-    """Refuse names that are no columns of the frame."""
-    for role, names in columns.items():
-        for key in names if isinstance(names, (list, tuple)) else [names]:
-            if key is None:
-                continue
-            if not isinstance(key, Hashable) or key not in frame.columns:
-                raise ValueError(
-                    f"{role}={key!r} is not a column. The columns are "
-                    f"{list(frame.columns)}."
-                )
-
-
-def plain_ids(frame, keys):
-    """The frame with its ids in the one dtype pandas infers, so that tables join.
-
-    Whole numbers of any width become int64, where they fit and none is missing.
-    """
-    return frame.assign(**{key: _plain_id(frame[key]) for key in keys})
-
-
-def _plain_id(ids):
-    if ids.dtype.kind == "O":  # categories too
-        return ids.astype(object).infer_objects()
-    if ids.dtype.kind == "b" and ids.dtype != bool and not ids.isna().any():
-        return ids.astype(bool)
-    if ids.dtype.kind in "iu" and ids.dtype != np.int64 and not ids.isna().any():
-        if len(ids) == 0 or ids.max() <= np.iinfo(np.int64).max:
-            return ids.astype("int64")
-    return ids
 
 
 def as_times(values, name="time", *, timezone=None, unit=None, errors="raise"):

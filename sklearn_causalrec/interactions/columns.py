@@ -1,9 +1,11 @@
 """Transformers that read columns of numbers and of categories as they are meant."""
 
 import warnings
+from typing import Self
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_causalrec.encoding.time_formats import shown
@@ -50,11 +52,25 @@ def kind_of_values(values):
 
 
 class NumberColumns(ByColumn):
-    """Columns of numbers of any type as float64.
+    """Read columns of numbers of any type as float64.
 
-    Objects that are numbers (``Decimal``, ``Fraction``) and nullable types are read;
-    durations are days, and datetimes days since 1970. Text and infinite numbers are
-    refused by name. Missing values stay missing (NaN).
+    Objects that are numbers, such as ``Decimal`` and ``Fraction``, are read, and
+    nullable types as well. Durations become days, and datetimes become days since 1970.
+    Text and infinite numbers are refused by name. Missing values become NaN.
+
+    Attributes
+    ----------
+    kinds_ : dict of str to {"number", "time", "duration"}
+        What each column contains.
+    n_features_in_ : int
+        The number of columns seen during ``fit``.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        The names of the columns seen during ``fit``.
+
+    See Also
+    --------
+    CategoryColumns : Read columns of categories.
+    make_preprocessor : Propose a preprocessor with a transformer for every column.
 
     Examples
     --------
@@ -66,60 +82,70 @@ class NumberColumns(ByColumn):
     array([1.5, 2. , nan])
     """
 
-    def fit(self, X, y=None):
-        """Learn the columns' names.
+    def fit(self, X: ArrayLike, y: None = None) -> Self:
+        """Learn what the columns contain.
 
         Parameters
         ----------
-        X : pandas or polars DataFrame of shape (n, p), or Series
+        X : pandas or polars DataFrame of shape (n, p), or Series of shape (n,)
+            The columns of numbers.
         y : None
+            Ignored.
 
         Returns
         -------
-        self
+        NumberColumns
+            The fitted transformer itself.
 
         Raises
         ------
         ValueError
-            If a column holds something other than numbers and times.
+            If a column contains something else than numbers and times.
         """
         columns = self._columns(X, reset=True)
         self.kinds_ = {}
         for name, values in columns:
             _read_numbers(name, values)
-            kind = kind_of_values(values) if values.notna().any() else None
-            self.kinds_[name] = kind if kind in ("time", "duration") else "number"
+            self.kinds_[name] = _number_or_time(values)
         self._names_out = [name for name, _ in columns]
         return self
 
-    def transform(self, X):
-        """The columns as numbers.
+    def transform(self, X: ArrayLike) -> np.ndarray:
+        """Return the columns as numbers.
 
         Parameters
         ----------
-        X : pandas or polars DataFrame of shape (n, p), or Series
+        X : pandas or polars DataFrame of shape (n, p), or Series of shape (n,)
+            The columns of numbers, the same as in ``fit``.
 
         Returns
         -------
-        ndarray of shape (n, p), float64
+        ndarray of shape (n, p)
+            The numbers as float64, NaN where a value is missing. It is a frame if
+            ``set_output`` asks for one.
 
         Raises
         ------
         ValueError
-            If a column holds something other than in ``fit``.
+            If the columns are not those of ``fit``, or one contains something else than
+            in ``fit``.
         """
         check_is_fitted(self, "kinds_")
         read = []
         for name, values in self._columns(X, reset=False):
-            if values.notna().any():
-                kind, before = kind_of_values(values), self.kinds_[name]
-                if (kind if kind in ("time", "duration") else "number") != before:
-                    raise ValueError(
-                        f"The column {name!r} held {before}s in fit and holds "
-                        f"{shown(values.dropna().iloc[0])} here: convert it as in fit."
-                    )
+            before = self.kinds_[name]
+            if values.notna().any() and _number_or_time(values) != before:
+                raise ValueError(
+                    f"The column {name!r} held {before}s in fit and holds "
+                    f"{shown(values.dropna().iloc[0])} here: convert it as in fit."
+                )
             read.append(_read_numbers(name, values))
         return np.column_stack(read)
+
+
+def _number_or_time(values):
+    kind = kind_of_values(values) if values.notna().any() else None
+    return kind if kind in ("time", "duration") else "number"
 
 
 def _read_numbers(name, values):
@@ -138,15 +164,27 @@ def _read_numbers(name, values):
 
 
 class CategoryColumns(ByColumn):
-    """Columns of categories as objects of one kind, ready for an encoder.
+    """Read columns of categories as objects of one kind, ready for an encoder.
 
-    A level that ``fit`` did not see is passed on with a warning that names it. One of
-    another kind, 1 where ``fit`` had "1", is refused. What is missing becomes NaN.
+    A level that ``fit`` did not see is passed on, with a warning that names it. A level
+    of another kind is refused: 1 where ``fit`` saw "1". Missing values become NaN.
 
     Attributes
     ----------
     levels_ : dict of str to list
-        The levels of each column.
+        The levels of each column, sorted.
+    kinds_ : dict of str to {"number", "truth", "time", "duration", "text"}
+        The kind of the levels of each column.
+    n_features_in_ : int
+        The number of columns seen during ``fit``.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        The names of the columns seen during ``fit``.
+
+    See Also
+    --------
+    NumberColumns : Read columns of numbers.
+    make_preprocessor : Propose a preprocessor with a transformer for every column.
+    sklearn.preprocessing.OneHotEncoder : Encode categories as numbers.
 
     Examples
     --------
@@ -157,22 +195,25 @@ class CategoryColumns(ByColumn):
     {'country': ['BR', 'DE']}
     """
 
-    def fit(self, X, y=None):
-        """Learn the levels.
+    def fit(self, X: ArrayLike, y: None = None) -> Self:
+        """Learn the levels of each column.
 
         Parameters
         ----------
-        X : pandas or polars DataFrame of shape (n, p), or Series
+        X : pandas or polars DataFrame of shape (n, p), or Series of shape (n,)
+            The columns of categories.
         y : None
+            Ignored.
 
         Returns
         -------
-        self
+        CategoryColumns
+            The fitted transformer itself.
 
         Raises
         ------
         ValueError
-            If a column mixes kinds, or holds what can't be a category.
+            If a column mixes kinds, or contains what cannot be a category.
         """
         self.levels_, self.kinds_ = {}, {}
         columns = self._columns(X, reset=True)
@@ -189,21 +230,30 @@ class CategoryColumns(ByColumn):
         self._names_out = [name for name, _ in columns]
         return self
 
-    def transform(self, X):
-        """The categories.
+    def transform(self, X: ArrayLike) -> np.ndarray:
+        """Return the categories as objects.
 
         Parameters
         ----------
-        X : pandas or polars DataFrame of shape (n, p), or Series
+        X : pandas or polars DataFrame of shape (n, p), or Series of shape (n,)
+            The columns of categories, the same as in ``fit``.
 
         Returns
         -------
-        ndarray of shape (n, p), object
+        ndarray of shape (n, p)
+            The categories as objects, NaN where one is missing. It is a frame if
+            ``set_output`` asks for one.
 
         Raises
         ------
         ValueError
-            If a column holds something other than in ``fit``.
+            If the columns are not those of ``fit``, or one contains levels of another
+            kind than in ``fit``.
+
+        Warns
+        -----
+        UserWarning
+            If a column contains levels that ``fit`` did not see.
         """
         check_is_fitted(self, "levels_")
         read = []

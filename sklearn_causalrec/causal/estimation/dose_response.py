@@ -1,53 +1,21 @@
 """Adjustment for a continuous treatment: dose-response curve, contrast, derivative."""
 
-import warnings
-
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 from scipy.sparse import csr_matrix
-from scipy.stats import norm
-from sklearn.base import BaseEstimator, TransformerMixin, is_classifier
-from sklearn.ensemble import HistGradientBoostingRegressor
-from sklearn.linear_model import RidgeCV
-from sklearn.pipeline import FeatureUnion, make_pipeline
-from sklearn.preprocessing import SplineTransformer, StandardScaler
+from sklearn.base import is_classifier
+from sklearn.preprocessing import SplineTransformer
 
-from sklearn_causalrec.effects.cross_fitting import (
-    CrossFit,
-    _smooth,
-    as_models,
-    default_regressors,
+from sklearn_causalrec._utils.warn import warn_user
+from sklearn_causalrec.effects.cross_fitting import CrossFit, as_models
+from sklearn_causalrec.effects.default_learners import (
+    dose_regressors,
+    nuisance_regressors,
 )
+from sklearn_causalrec.effects.intervals import normal_quantile
 
 GRID = 101  # points between which averages over z are interpolated
 FEW_ROWS = 3  # effective rows around a point below which it is warned of
-
-
-class DoseByRest(TransformerMixin, BaseEstimator):
-    """Products of a quadratic spline of the first column with all other columns."""
-
-    def fit(self, X, y=None):
-        self.spline_ = SplineTransformer(n_knots=4, degree=2, extrapolation="linear")
-        self.spline_.fit(X[:, :1])
-        return self
-
-    def transform(self, X):
-        dose = self.spline_.transform(X[:, :1])
-        return (dose[:, :, None] * X[:, None, 1:]).reshape(len(X), -1)
-
-
-def default_dose_regressors():
-    """Ridge on splines with products of dose and covariates, and boosted trees."""
-    bent = FeatureUnion(
-        [
-            ("additive", _smooth()),
-            ("products", make_pipeline(StandardScaler(), DoseByRest())),
-        ]
-    )
-    return [
-        make_pipeline(bent, StandardScaler(), RidgeCV(np.logspace(-2, 4, 13))),
-        HistGradientBoostingRegressor(max_iter=100, max_leaf_nodes=15),
-    ]
 
 
 class ResidualDensity:
@@ -128,10 +96,6 @@ class DoseResponse:
         Regression of y on the columns (t, Z); several are stacked.
     treatment_model : estimator, list of estimators, or None
         Regression of t, and of its squared residual, on Z.
-    n_knots : int, optional
-        Knots of the curve at quantiles of t; default 1.6 n^(1/5), at least 4: more than
-        the rate that is best for the curve itself, so that bias is small beside the
-        standard error.
     clip : float
         Densities are kept above this share of the marginal density of the dose.
     seed : int
@@ -169,12 +133,11 @@ class DoseResponse:
     """
 
     def __init__(
-        self, outcome_model=None, treatment_model=None, *, n_knots=None, clip=0.02,
+        self, outcome_model=None, treatment_model=None, *, clip=0.02,
         seed=0, n_jobs=None,
     ):  # fmt: skip
         self.outcome_model = outcome_model
         self.treatment_model = treatment_model
-        self.n_knots = n_knots
         self.clip = clip
         self.seed = seed
         self.n_jobs = n_jobs
@@ -202,19 +165,21 @@ class DoseResponse:
                 f"The treatment has the values {np.unique(t).tolist()} only: treat it "
                 "as discrete."
             )
-        models = as_models(self.treatment_model, default_regressors)
+        models = as_models(self.treatment_model, nuisance_regressors)
         if any(is_classifier(m) for m in models):
             raise ValueError("The model of a continuous treatment is a regression.")
         jobs = {"seed": self.seed, "n_jobs": self.n_jobs}
         self._TZ, self._t, self._fold = np.column_stack([t, Z]), t, fold
-        outcome = as_models(self.outcome_model, default_dose_regressors)
+        outcome = as_models(self.outcome_model, dose_regressors)
         self._outcome = CrossFit(outcome, self._TZ, y, fold, **jobs)
         self._density = ConditionalDensity(models, t, Z, fold, **jobs)
         self._residual = y - self._outcome(self._TZ)
         self.support_ = float(t.min()), float(t.max())
         self._sd = t.std()
 
-        knots = self.n_knots or max(4, round(1.6 * n**0.2))
+        # knots of the curve: more than the rate that is best for the curve itself, so
+        # that bias is small beside the standard error
+        knots = max(4, round(1.6 * n**0.2))
         self._spline = SplineTransformer(knots, knots="quantile").fit(t[:, None])
         basis = self._spline.transform(t[:, None])
         at = np.linspace(*self.support_, GRID)
@@ -243,18 +208,18 @@ class DoseResponse:
         # average outcome and weighted residuals on splines, each by least squares: the
         # weights have mean one at every dose, and dividing by it tames large ones
         flat = np.linalg.pinv(basis.T @ basis / n)
-        tilted = np.linalg.pinv((basis * w[:, None]).T @ basis / n)
+        weighted = np.linalg.pinv((basis * w[:, None]).T @ basis / n)
         plug_in = flat @ (basis.T @ average / n)
-        correction = tilted @ (basis.T @ (w * residual) / n)
+        correction = weighted @ (basis.T @ (w * residual) / n)
         self.coef_ = plug_in + correction
 
         left = residual - basis @ correction
         ratio = np.where(thin, 0.0, left / own)[:, None] * basis
         for held, pi in zip(folds, densities):
             by_pi[held] = pi.T @ (spread[held].T @ ratio[held]) / len(held)
-        leverage = w * np.sum(basis @ tilted * basis, 1) / n
+        leverage = w * np.sum(basis @ weighted * basis, 1) / n
         left = left / np.maximum(1 - leverage, 0.1)  # HC3
-        self.influence_ = (basis * (w * left)[:, None] + by_pi) @ tilted
+        self.influence_ = (basis * (w * left)[:, None] + by_pi) @ weighted
         self.influence_ += (basis * (average - basis @ plug_in)[:, None] + by_mu) @ flat
         self.covariance_ = self.influence_.T @ self.influence_ / n**2
         return self
@@ -284,11 +249,10 @@ class DoseResponse:
         rows = self.effective_rows(points)
         if (rows < FEW_ROWS).any():
             few = ", ".join(f"{p:.4g}" for p in points[rows < FEW_ROWS][:5])
-            warnings.warn(
+            warn_user(
                 f"Positivity: next to no rows near the doses {few} "
                 f"({rows.min():.1f} effective rows): the curve is an extrapolation of "
-                "splines there.",
-                stacklevel=3,
+                "splines there."
             )
         return self._spline.transform(points[:, None])
 
@@ -340,7 +304,7 @@ class DoseResponse:
         """
         design = self._design(self.default_grid() if points is None else points)
         mean, error = design @ self.coef_, _errors(design, self.covariance_)
-        critical = norm.ppf(1 - alpha / 2)
+        critical = normal_quantile(alpha)
         if uniform:
             values, vectors = np.linalg.eigh(self.covariance_)
             root = vectors * np.sqrt(np.maximum(values, 0))
