@@ -10,6 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sklearn_causalrec import CausalDNNRecommender
+from sklearn_causalrec.encoding.log_encoder import LogEncoder
+from sklearn_causalrec.encoding.roles import ColumnRoles
 from sklearn_causalrec.encoding.time_formats import read_stamps, unit_of
 from sklearn_causalrec.encoding.time_reader import TimeReader
 from sklearn_causalrec.encoding.times import as_times, as_window, in_order, same_clock
@@ -340,3 +343,30 @@ def test_bounds_of_time():
     assert as_times([1e300], unit="s", errors="coerce").isna().all()
     empty = as_times([])
     assert len(empty) == 0
+
+
+class TestTimesOfEstimators:
+    def rows(self, times):
+        X = pd.DataFrame({"time": times, "x": range(len(times))})
+        encoder = LogEncoder(ColumnRoles(time="time"), binary=False)
+        estimator = CausalDNNRecommender(time="time")
+        return encoder.fit_rows(estimator, X, X["x"] + 0.5, None, None, None)
+
+    def test_text_is_in_the_order_of_time(self):
+        times = ["12/31/2023", "01/15/2024", "10/02/2024", "09/30/2024"]
+        assert np.argsort(self.rows(times).time).tolist() == [0, 1, 3, 2]
+        stamps = [202312, 202401, 202410, 202409]
+        assert np.argsort(self.rows(stamps).time).tolist() == [0, 1, 3, 2]
+
+    @pytest.mark.parametrize(
+        ("times", "message"),
+        [
+            ([NOON, pd.NaT], "time is NaT in row 1"),
+            (["2024-01-01", None], "time is .* in row 1"),
+            (["01/02/2024", "03/04/2024"], "day or the month comes first"),
+            ([NOON, NOON.tz_localize("UTC")], "mixes times with and without"),
+        ],
+    )
+    def test_what_is_no_time_is_refused_by_row(self, times, message):
+        with pytest.raises(ValueError, match=message):
+            self.rows(times)
