@@ -4,10 +4,11 @@ from numbers import Integral, Real
 
 import numpy as np
 import pandas as pd
-from sklearn.utils import Bunch, check_random_state, check_scalar
+from sklearn.utils import Bunch, check_random_state
 
 from sklearn_causalrec._utils.typing import Seed
 
+from ._checks import check_number
 from ._simulators import ExposureWorld, _draw_pairs
 
 _START = pd.Timestamp("2024-01-01", tz="UTC")
@@ -322,8 +323,8 @@ def make_event_log(
         ("days", days),
         ("window_days", window_days),
     ):
-        check_scalar(value, name, Integral, min_val=1)
-    check_scalar(late, "late", Real, min_val=0, max_val=1)
+        check_number(value, name, Integral, min_val=1)
+    check_number(late, "late", Real, min_val=0, max_val=1)
     if isinstance(dirt, dict):
         if unknown := set(dirt) - set(DIRT):
             raise ValueError(
@@ -331,7 +332,7 @@ def make_event_log(
             )
         dirt = {**DIRT, **dirt}
     else:
-        check_scalar(dirt, "dirt", Real, min_val=0)
+        check_number(dirt, "dirt", Real, min_val=0)
         dirt = {name: dirt * share for name, share in DIRT.items()}
     rng = check_random_state(random_state)
     world = ExposureWorld(

@@ -106,6 +106,10 @@ def _acic2016_outcomes(i, data_home):
         return _DATA / f"acic2016_{name}.gz"
     missing = ""
     if data_home is not None:
+        if not isinstance(data_home, (str, PathLike)):
+            raise TypeError(
+                f"data_home must be the path of a folder, got {data_home!r}."
+            )
         folder = Path(data_home).expanduser()
         for path in (folder / name, folder / f"{name}.gz"):
             if path.is_file():

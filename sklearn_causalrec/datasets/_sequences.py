@@ -5,13 +5,15 @@ from numbers import Integral, Real
 import numpy as np
 import pandas as pd
 from scipy.special import expit
-from sklearn.utils import Bunch, check_random_state, check_scalar
+from sklearn.utils import Bunch, check_random_state
 
 from sklearn_causalrec._utils.typing import Seed
 
+from ._checks import check_number
+
 
 def _unit(values):
-    return (values - values.mean()) / values.std()
+    return (values - values.mean()) / (values.std() or 1.0)
 
 
 def make_sequence_log(
@@ -99,10 +101,10 @@ def make_sequence_log(
         ("n_kinds", n_kinds),
         ("length", length),
     ):
-        check_scalar(value, name, Integral, min_val=1)
-    check_scalar(order, "order", Real, min_val=0, max_val=1)
-    check_scalar(confounding, "confounding", Real, min_val=0)
-    check_scalar(noise, "noise", Real, min_val=0)
+        check_number(value, name, Integral, min_val=1)
+    check_number(order, "order", Real, min_val=0, max_val=1)
+    check_number(confounding, "confounding", Real, min_val=0)
+    check_number(noise, "noise", Real, min_val=0)
     rng = check_random_state(random_state)
     n = n_samples
     kind = rng.permutation(np.arange(n_items) % n_kinds)

@@ -8,10 +8,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 from scipy.special import ndtr, softmax
-from sklearn.utils import Bunch, check_random_state, check_scalar
+from sklearn.utils import Bunch, check_random_state
 from sklearn.utils.random import sample_without_replacement
 
 from sklearn_causalrec._utils.typing import Seed
+
+from ._checks import check_number
 
 _EFFECT_MEAN, _EFFECT_SD = 0.25, 0.5
 _SURE_THINGS = 0.5  # how far the effect falls with the appeal: a correlation
@@ -127,19 +129,26 @@ class ExposureWorld:
         random_state: Seed = None,
     ) -> None:
         for name, value in ("n_users", n_users), ("n_items", n_items):
-            check_scalar(value, name, Integral, min_val=1)
-        check_scalar(n_features, "n_features", Integral, min_val=0)
-        check_scalar(n_arms, "n_arms", Integral, min_val=2)
-        check_scalar(n_latent, "n_latent", Integral, min_val=2)
-        check_scalar(confounding, "confounding", Real, min_val=0)
-        check_scalar(revealed, "revealed", Real, min_val=0, max_val=1)
+            check_number(value, name, Integral, min_val=1)
+        check_number(n_features, "n_features", Integral, min_val=0)
+        check_number(n_arms, "n_arms", Integral, min_val=2)
+        check_number(n_latent, "n_latent", Integral, min_val=2)
+        check_number(confounding, "confounding", Real, min_val=0)
+        check_number(revealed, "revealed", Real, min_val=0, max_val=1)
         for name, value in ("overlap", overlap), ("noise", noise):
-            check_scalar(value, name, Real, min_val=0, include_boundaries="neither")
+            check_number(
+                value,
+                name,
+                Real,
+                min_val=0,
+                include_boundaries="neither",
+                finite=name == "noise",  # infinite overlap: drawn at random
+            )
         for name, value, known in (
             ("outcome", outcome, ("continuous", "binary")),
             ("effect", effect, tuple(_EFFECT_SHAPES)),
         ):
-            if value not in known:
+            if not isinstance(value, str) or value not in known:
                 raise ValueError(f"{name} must be one of {known}, got {value!r}.")
         if n_arms > n_latent:
             raise ValueError(
@@ -475,7 +484,7 @@ def make_exposure_log(
     """
     if revealed is None:
         revealed = 0.0 if n_features == 0 else 0.5 if ids else 1.0
-    check_scalar(n_samples, "n_samples", Integral, min_val=1)
+    check_number(n_samples, "n_samples", Integral, min_val=1)
     if n_features == 0 and not ids:
         raise ValueError("n_features=0 and ids=False leave X empty: set either.")
     rng = check_random_state(random_state)

@@ -1,5 +1,7 @@
 """Tables of any library as pandas frames, and what is asked of their columns."""
 
+from collections.abc import Hashable
+
 import numpy as np
 import pandas as pd
 
@@ -50,7 +52,9 @@ def check_columns(frame, **columns):
     """Refuse names that are no columns of the frame."""
     for role, names in columns.items():
         for key in names if isinstance(names, (list, tuple)) else [names]:
-            if key is not None and key not in frame.columns:
+            if key is None:
+                continue
+            if not isinstance(key, Hashable) or key not in frame.columns:
                 raise ValueError(
                     f"{role}={key!r} is not a column. The columns are "
                     f"{list(frame.columns)}."
@@ -58,6 +62,19 @@ def check_columns(frame, **columns):
 
 
 def plain_ids(frame, keys):
-    """The frame with its ids in the one dtype pandas infers, so that tables join."""
-    fuzzy = [k for k in keys if frame[k].dtype.kind == "O"]  # categories too
-    return frame.assign(**{k: frame[k].astype(object).infer_objects() for k in fuzzy})
+    """The frame with its ids in the one dtype pandas infers, so that tables join.
+
+    Whole numbers of any width become int64, where they fit and none is missing.
+    """
+    return frame.assign(**{key: _plain_id(frame[key]) for key in keys})
+
+
+def _plain_id(ids):
+    if ids.dtype.kind == "O":  # categories too
+        return ids.astype(object).infer_objects()
+    if ids.dtype.kind == "b" and ids.dtype != bool and not ids.isna().any():
+        return ids.astype(bool)
+    if ids.dtype.kind in "iu" and ids.dtype != np.int64 and not ids.isna().any():
+        if len(ids) == 0 or ids.max() <= np.iinfo(np.int64).max:
+            return ids.astype("int64")
+    return ids

@@ -12,6 +12,7 @@ from sklearn_causalrec.encoding.checks import (
 )
 from sklearn_causalrec.encoding.history_columns import read_histories
 from sklearn_causalrec.encoding.roles import IdIndex
+from sklearn_causalrec.encoding.times import in_order
 
 BLOCK_ROWS = 65536
 
@@ -153,7 +154,7 @@ class LogEncoder:
             log.features,
             log.user,
             log.item,
-            time=log.time,
+            time=None if log.time is None else in_order(log.time),
             arm=arm,
             propensity=propensity,
             weight=weight,

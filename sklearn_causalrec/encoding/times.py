@@ -1,197 +1,190 @@
-"""Times, windows and what lies before a time."""
+"""One reader of times for all of the package, and lengths of time."""
 
-import re
+from numbers import Number
 
 import numpy as np
 import pandas as pd
 
-_ZONE = re.compile(r"(?:Z|[+-]\d{2}:?\d{2})\s*$", re.IGNORECASE)
+from sklearn_causalrec.encoding.time_formats import UNITS, shown, unit_of
+from sklearn_causalrec.encoding.time_reader import TimeReader
 
 
-def _zoned(values):
-    """Which of the values, text or datetimes, carry a time zone."""
-
-    def one(value):
-        if isinstance(value, str):
-            return _ZONE.search(value) is not None and ":" in value
-        return getattr(value, "tzinfo", None) is not None
-
-    return np.fromiter(map(one, values), bool, len(values))
-
-
-def has_zone(values):
-    """Whether times carry a time zone; None where there is nothing to tell by."""
-    values = pd.Series(values)
-    if isinstance(values.dtype, pd.DatetimeTZDtype):
-        return True
-    if values.dtype.kind in "fiuM":
-        return False if values.dtype.kind == "M" else None
-    values = values.dropna()
-    return bool(_zoned(values.head(1)).any()) if len(values) else None
-
-
-def as_times(values, name="time", *, timezone=None, errors="raise"):
-    """Times as numbers, or as datetimes in UTC without a zone.
+def as_times(values, name="time", *, timezone=None, unit=None, errors="raise"):
+    """Times as numbers, as datetimes in UTC without a zone, or as durations.
 
     Parameters
     ----------
     values : array-like of shape (n,)
-        Numbers, datetimes, or text in ISO 8601, possibly in several time zones.
-    name : str
+        Numbers; datetimes, dates or periods (read as their start); durations; stamps
+        such as 20240131; or text: ISO 8601, 31/01/2024 where the column tells which is
+        the day, 31 Jan 2024.
+    name : str, default="time"
         Named in error messages.
     timezone : str, optional
         The zone of those without one. Needed where some have one and some have not.
-    errors : {"raise", "coerce"}
+    unit : {"D", "h", "min", "s", "ms", "us", "ns"}, optional
+        What numbers count since 1970; they are then read as datetimes.
+    errors : {"raise", "coerce"}, default="raise"
         "coerce" turns what is missing or no time into NaT (NaN among numbers).
 
     Returns
     -------
     Series of shape (n,)
-        float64 or datetime64[us]; index as it came, if any.
+        float64 (int64 where whole numbers are too large for it), datetime64[us], or
+        timedelta64[us]; index as it came, if any.
 
     Raises
     ------
     ValueError
-        For a missing time, for text that is no time, and for a mix of times with and
-        without a zone; the row is named.
+        For a missing time, for what is no time, for a mix of forms or of times with
+        and without a zone, and for what can be read in two ways; the row is named.
 
     Examples
     --------
     >>> as_times(["2024-01-01T12:00+02:00", "2024-01-01T12:00Z"]).dt.hour.tolist()
     [10, 12]
+    >>> as_times(["03/04/2024", "13/04/2024"]).dt.month.tolist()
+    [4, 4]
     """
-    values = pd.Series(values)
-    if values.dtype.kind in "fiu":
-        times = values.astype("float64")
-        bad = ~np.isfinite(times.to_numpy())
-        if bad.any():
-            times = times.mask(bad)
-    elif values.dtype.kind == "M" or isinstance(values.dtype, pd.DatetimeTZDtype):
-        times = _to_utc(values, timezone)
-    elif values.dtype.kind == "b" or values.dtype.kind == "m":
-        raise ValueError(f"{name} holds {values.dtype}, which is no time.")
-    else:
-        times = _parse(values, name, timezone)
-    bad = times.isna().to_numpy()
-    if errors == "raise" and bad.any():
-        row = int(bad.argmax())
-        raise ValueError(
-            f"{name} is {values.tolist()[row]!r} in row {row}, which is no time. Clean "
-            "the log first (clean_log), or drop such rows."
-        )
-    return times
+    return TimeReader(name, timezone=timezone, unit=unit).look_and_read(values, errors)
 
 
-def _to_utc(times, timezone):
-    if times.dt.tz is None and timezone is not None:
-        times = times.dt.tz_localize(timezone, ambiguous=True, nonexistent="NaT")
-    if times.dt.tz is not None:
-        times = times.dt.tz_convert("UTC").dt.tz_localize(None)
-    return times.astype("datetime64[us]")
-
-
-def _parse(values, name, timezone):
-    missing = values.isna().to_numpy()
-    numbers = pd.to_numeric(values, errors="coerce")
-    if len(values) and not missing.all() and numbers.notna().to_numpy()[~missing].all():
-        return numbers.astype("float64").replace([np.inf, -np.inf], np.nan)
-    objects = values.to_numpy(dtype=object)
-    zoned = _zoned(objects)
-    naive = ~zoned & ~missing
-    times = pd.Series(pd.NaT, index=values.index, dtype="datetime64[us]")
-    for rows in (zoned, naive):
-        if rows.any():
-            parsed = pd.to_datetime(
-                pd.Series(objects[rows]), utc=True, format="ISO8601", errors="coerce"
-            ).dt.tz_localize(None)
-            if rows is naive and timezone is not None:
-                parsed = _to_utc(parsed, timezone)
-            times[rows] = parsed.astype("datetime64[us]").to_numpy()
-    naive &= times.notna().to_numpy()
-    if zoned.any() and naive.any() and timezone is None:
-        row = int(naive.argmax())
-        raise ValueError(
-            f"{name} mixes times with and without a time zone: row {row} has none "
-            f"({values.iloc[row]!r}), row {int(zoned.argmax())} has one "
-            f"({values.iloc[int(zoned.argmax())]!r}). Say what those without mean, for "
-            'instance timezone="UTC".'
-        )
-    return times
-
-
-def as_window(window, times, name="window"):
-    """A length of time in the units of the times: Timedelta or number, above 0."""
-    try:
-        if times.dtype.kind == "M":
-            length = pd.Timedelta(window)
-            if isinstance(window, (int, float)):
-                raise ValueError
-        else:
-            length = float(window)
-    except (TypeError, ValueError):
-        kind = '"7D" or a Timedelta' if times.dtype.kind == "M" else "a number"
-        raise ValueError(
-            f"{name}={window!r} is no length of time for times of {times.dtype}: pass "
-            f"{kind}."
-        ) from None
-    if not length > 0 * length:
-        raise ValueError(f"{name} must be above 0, got {window!r}.")
-    return length
-
-
-def in_days(gaps):
-    """Gaps of datetimes in days; of numbers as they are. (float64)"""
-    gaps = np.asarray(gaps)
-    if gaps.dtype.kind == "m":
-        return gaps / np.timedelta64(1, "D")
-    return gaps.astype(float)
-
-
-class PastIndex:
-    """Rows of a history by group and time, to ask for those before a time.
+def in_order(values, name="time"):
+    """Times for their order only: numbers stay what they are, whatever they count.
 
     Parameters
     ----------
-    groups : ndarray of shape (n,), int64 codes from 0 on
-    times : ndarray of shape (n,), sortable
+    values : array-like of shape (n,)
+        What :func:`as_times` reads, or a Categorical whose categories are ordered.
+    name : str, default="time"
+        Named in error messages.
 
-    Attributes
-    ----------
-    order : ndarray of shape (n,)
-        Rows of the history sorted by group and time, ties as they came.
+    Returns
+    -------
+    ndarray of shape (n,)
+        To be sorted and compared.
 
-    Examples
-    --------
-    >>> past = PastIndex(np.array([0, 0, 1]), np.array([5, 3, 4]))
-    >>> start, end = past.before(np.array([0, 1]), np.array([5, 4]))
-    >>> (end - start).tolist()
-    [1, 0]
+    Raises
+    ------
+    ValueError
+        As :func:`as_times`; a stamp such as 202401 is in order as it is.
     """
+    dtype = getattr(values, "dtype", None)
+    if isinstance(dtype, pd.CategoricalDtype) and dtype.ordered:
+        codes = pd.Series(values).cat.codes.to_numpy()
+        if (codes < 0).any():
+            raise ValueError(f"{name} is missing in row {int((codes < 0).argmax())}.")
+        return codes
+    return TimeReader(name, stamps=False).look_and_read(values).to_numpy()
 
-    def __init__(self, groups, times):
-        self.times, rank = np.unique(times, return_inverse=True)
-        keys = groups * (len(self.times) + 1) + rank
-        self.order = np.argsort(keys, kind="stable")
-        self.keys = keys[self.order]
-        n_groups = int(groups.max()) + 1 if len(groups) else 0
-        self.starts = np.searchsorted(
-            self.keys, np.arange(n_groups + 1) * (len(self.times) + 1)
-        )
 
-    def before(self, groups, times, *, or_at=False):
-        """Positions [start, end) in `order` of what lies strictly before the times.
+def same_clock(readers, timezone=None):
+    """Refuse columns whose times can't be compared.
 
-        Parameters
-        ----------
-        groups : ndarray of shape (m,)
-            -1 for a group without history.
-        times : ndarray of shape (m,)
-        or_at : bool
-            Count what lies at the time as well.
-        """
-        # Groups from the largest known on share the last start, which is the end.
-        last = len(self.starts) - 1
-        start = np.where(groups < 0, 0, self.starts[np.clip(groups, 0, last)])
-        rank = np.searchsorted(self.times, times, side="right" if or_at else "left")
-        keys = groups * (len(self.times) + 1) + rank
-        return start, np.where(groups < 0, 0, np.searchsorted(self.keys, keys))
+    Parameters
+    ----------
+    readers : dict of str to TimeReader
+        By what the messages call the columns.
+    timezone : str, optional
+        The zone of times without one.
+
+    Raises
+    ------
+    ValueError
+        If numbers meet dates, times with a zone those without, or seconds milliseconds.
+    """
+    facts = {
+        "numbers in one and dates in another": "kind",
+        "counted in several units since 1970": "counts",
+        "with a time zone in one and without in another": "zoned",
+    }
+    if timezone is not None:
+        facts.popitem()
+    for what, fact in facts.items():
+        found = {name: getattr(reader, fact) for name, reader in readers.items()}
+        found = {name: value for name, value in found.items() if value is not None}
+        if len(set(found.values())) > 1:
+            raise ValueError(
+                f"Times are {what}: {found}. Bring them to one clock, or say what "
+                'times without a zone mean, for instance timezone="UTC".'
+            )
+
+
+def as_span(value):
+    """A length of time; a number says no unit, as text neither, and is refused.
+
+    Raises
+    ------
+    TypeError, ValueError
+    """
+    if isinstance(value, Number) or (isinstance(value, str) and _is_numeric(value)):
+        raise ValueError(f"{shown(value)} has no unit of time.")
+    return pd.Timedelta(value)
+
+
+def _is_numeric(text):
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def as_window(window, times, name="window", unit=None):
+    """A length of time in the units of the times: Timedelta or number, above 0.
+
+    Parameters
+    ----------
+    window : str, timedelta or number
+        A number is in the units of numeric times; anything else, such as "7D", needs
+        times that are dates or durations, or that count a known unit since 1970.
+    times : Series
+        As :func:`as_times` gives them.
+    name : str, default="window"
+        Named in error messages.
+    unit : {"s", "ms", "us", "ns"}, optional
+        What numeric times count, where their column is known to.
+
+    Returns
+    -------
+    Timedelta, float or int
+    """
+    numeric = times.dtype.kind in "fiu"
+    try:
+        if isinstance(window, (bool, np.bool_)):
+            raise ValueError
+        if numeric:
+            length = _in_units(window, times, unit)
+        else:
+            length = as_span(window)
+    except (TypeError, ValueError, OverflowError):
+        kind = "a number" if numeric else '"7D" or a Timedelta'
+        raise ValueError(
+            f"{name}={shown(window)} is no length of time for times of {times.dtype}: "
+            f"pass {kind}{_OR_UNIT if numeric else ''}."
+        ) from None
+    if not length > 0 * length:
+        raise ValueError(f"{name} must be above 0, got {shown(window)}.")
+    return length
+
+
+_OR_UNIT = (
+    ", in the units of the times, or read them as dates first, for instance with "
+    'pd.to_datetime(…, unit="s")'
+)
+
+
+def _in_units(window, times, unit):
+    """A window in what numeric times count."""
+    try:
+        length = float(window)
+    except (TypeError, ValueError):
+        unit = unit or unit_of(times)
+        if unit is None:
+            raise
+        length = as_span(window) / pd.Timedelta(UNITS[unit], "ns")
+    # Whole numbers that float64 can't hold stay whole; a gap of theirs within 2.5 is
+    # within 2.
+    if times.dtype.kind in "iu" and np.isfinite(length):
+        return int(length) if length >= 1 else length
+    return length

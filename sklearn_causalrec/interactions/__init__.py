@@ -7,7 +7,9 @@ transformers compute features. The splitters cut a log into training and test ro
 """
 
 from sklearn_causalrec.encoding.roles import ColumnRoles, IdIndex, Log
-from sklearn_causalrec.interactions.cleaning import CleaningReport, clean_log
+from sklearn_causalrec.interactions.cleaner import CleaningReport
+from sklearn_causalrec.interactions.cleaning import clean_log
+from sklearn_causalrec.interactions.columns import CategoryColumns, NumberColumns
 from sklearn_causalrec.interactions.examples import build_examples
 from sklearn_causalrec.interactions.features import (
     CalendarFeatures,
@@ -27,6 +29,7 @@ from sklearn_causalrec.interactions.splitters import (
 
 __all__ = [
     "CalendarFeatures",
+    "CategoryColumns",
     "CleaningReport",
     "ColdItemSplit",
     "ColdUserSplit",
@@ -36,6 +39,7 @@ __all__ = [
     "IdIndex",
     "LastOutSplit",
     "Log",
+    "NumberColumns",
     "PastAggregates",
     "Preprocessor",
     "TextBag",

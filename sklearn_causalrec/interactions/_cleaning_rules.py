@@ -5,7 +5,9 @@ import unicodedata
 import numpy as np
 import pandas as pd
 
-from sklearn_causalrec.encoding.times import PastIndex
+from sklearn_causalrec.encoding.past import PastIndex
+from sklearn_causalrec.encoding.time_formats import is_number, shown
+from sklearn_causalrec.encoding.times import as_times
 
 # The least scale of log counts. Where nearly all users are alike, 6 scales of 0.3 still
 # allow a factor of 6, exp(1.8), so that eager but ordinary users stay.
@@ -35,7 +37,7 @@ def unify_spelling(values, reference=None):
     Parameters
     ----------
     values : Series
-        The ids. Numbers are returned as they are. Empty text becomes missing.
+        The ids. Numbers and times are returned as they are. Empty text becomes missing.
     reference : array-like, default=None
         Ids in their right spelling. The most frequent spelling is right for all others.
 
@@ -44,17 +46,23 @@ def unify_spelling(values, reference=None):
     Series
         The ids in one spelling.
     """
-    if values.dtype.kind in "fiub":
+    if not _has_text(values):
         return values
     keys = spelling_key(values)
     # value_counts puts the most frequent first, ties in order of appearance.
     spellings = values.value_counts(sort=True).index.to_series()
     right = spellings.groupby(spelling_key(spellings)).first()
-    if reference is not None:
+    if reference is not None and _has_text(pd.Series(reference)):
         given = pd.Series(pd.unique(pd.Series(reference).dropna()))
         given = given.groupby(spelling_key(given)).first()
         right = given.combine_first(right)
     return keys.map(right)
+
+
+def _has_text(values):
+    return values.dtype.kind == "O" and any(
+        isinstance(value, str) for value in values.dropna().unique()
+    )
 
 
 def robust_limit(counts, n_mads, at_least):
@@ -114,3 +122,61 @@ def outside(values, low, high):
     if high is not None:
         found |= (values > high).to_numpy()
     return found
+
+
+def check_ranges(ranges):
+    """Ranges as a dict of (lowest, highest), refused by name if they are none."""
+    if ranges is None:
+        return {}
+    if not isinstance(ranges, dict):
+        raise ValueError(
+            f"ranges={shown(ranges)} is no dict of a column to its (lowest, highest)."
+        )
+    for name, bounds in ranges.items():
+        if not isinstance(bounds, (tuple, list)) or len(bounds) != 2:
+            raise ValueError(
+                f"ranges[{name!r}]={shown(bounds)} is not (lowest, highest), None for "
+                "no bound."
+            )
+    return dict(ranges)
+
+
+def in_range_of(values, bounds):
+    """Values that compare with their bounds, and the bounds.
+
+    Numbers, numbers as text for one, compare with numbers, and times with times. What
+    is neither is missing.
+
+    Parameters
+    ----------
+    values : Series
+    bounds : (lowest, highest)
+
+    Returns
+    -------
+    values : Series
+    bounds : list
+    """
+    kind = pd.api.types.infer_dtype(values, skipna=True)
+    if kind in _TIME_KINDS:
+        values = as_times(values, str(values.name), errors="coerce")
+        read = [
+            None if b is None else as_times([b], f"ranges[{values.name!r}]").iloc[0]
+            for b in bounds
+        ]
+        if any(b is not None and np.ndim(b) == 0 and is_number(b) for b in read):
+            raise ValueError(
+                f"ranges[{values.name!r}]={shown(bounds)} holds a number, and the "
+                "column holds times."
+            )
+        return values, read
+    for bound in bounds:
+        if bound is not None and not (is_number(bound) and bound == bound):
+            raise ValueError(
+                f"ranges[{values.name!r}]={shown(bounds)} holds {shown(bound)}, which "
+                "is no number."
+            )
+    return pd.to_numeric(values.astype(object), errors="coerce"), bounds
+
+
+_TIME_KINDS = frozenset(("datetime", "datetime64", "date", "period"))

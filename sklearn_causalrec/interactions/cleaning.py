@@ -10,278 +10,86 @@ from numpy.typing import ArrayLike
 from sklearn.utils import check_scalar
 
 from sklearn_causalrec._utils.typing import Frame
-from sklearn_causalrec.encoding.frames import as_frame, check_columns, plain_ids
-from sklearn_causalrec.encoding.times import as_times, as_window, has_zone
-from sklearn_causalrec.interactions._cleaning_rules import (
-    BOT_FROM,
-    BURST_FROM,
-    busy_windows,
-    comparable,
-    outside,
-    robust_limit,
-    unify_spelling,
+from sklearn_causalrec.encoding.frames import as_frame, check_columns
+from sklearn_causalrec.encoding.time_formats import shown
+from sklearn_causalrec.encoding.time_reader import TimeReader
+from sklearn_causalrec.interactions._cleaning_rules import check_ranges
+from sklearn_causalrec.interactions.cleaner import (
+    TIME_RANGE,
+    Cleaner,
+    CleaningReport,
+    read_exposures,
 )
+from sklearn_causalrec.interactions.point_in_time import check_ids
 
 Action: TypeAlias = Literal["drop", "flag", "off"]
 _ACTIONS = ("drop", "flag", "off")
 
 
-class CleaningReport:
-    """The rules that cleaned a log, with what each one found and removed.
-
-    Parameters
-    ----------
-    n_before : int
-        The number of rows before cleaning.
-
-    Attributes
-    ----------
-    n_before : int
-        The number of rows before cleaning.
-    n_after : int
-        The number of rows after cleaning. It is ``n_before`` minus the sum of the
-        column ``removed`` of :attr:`rules`.
-    rules : DataFrame
-        The table that :meth:`to_frame` returns.
-
-    See Also
-    --------
-    clean_log : Clean an event table and return such a report.
-    clean_dataset : Clean a log on disk and return such a report.
-
-    Examples
-    --------
-    >>> from sklearn_causalrec.interactions import CleaningReport
-    >>> report = CleaningReport(100)
-    >>> report.add("bots", "drop", found=7, removed=7, note="1 user")
-    >>> report.n_after
-    93
-    >>> report.to_frame().loc["bots", "found"].item()
-    7
-    """
-
-    def __init__(self, n_before):
-        self.n_before = self.n_after = n_before
-        self._records = []
-
-    def add(self, rule, action, found, removed=0, note=""):
-        """Append the record of one rule.
-
-        Parameters
-        ----------
-        rule : str
-            The name of the rule.
-        action : {"drop", "flag", "fix", "count", "off"}
-            What was done to the rows that the rule found.
-        found : int
-            The number of rows that the rule found.
-        removed : int, default=0
-            The number of rows that were removed. It is subtracted from ``n_after``.
-        note : str, default=""
-            A remark for the reader of the report.
-        """
-        self._records.append((rule, action, int(found), int(removed), note))
-        self.n_after -= int(removed)
-
-    def forget(self, rules):
-        """Delete the records of some rules.
-
-        Use it for rules that were not applied: ``n_after`` does not change.
-
-        Parameters
-        ----------
-        rules : collection of str
-            The names of the rules to delete. Unknown names are ignored.
-        """
-        self._records = [record for record in self._records if record[0] not in rules]
-
-    @property
-    def rules(self):
-        """The table that :meth:`to_frame` returns."""
-        return self.to_frame()
-
-    def to_frame(self) -> pd.DataFrame:
-        """Return the report as a table with one row per rule.
-
-        Returns
-        -------
-        DataFrame
-            The rules in the order in which they were applied. The index is ``rule``.
-            The columns are ``action`` ("drop", "flag", "fix", "count" or "off"),
-            ``found`` (the number of rows found among those that earlier rules left),
-            ``removed`` (the number of rows removed) and ``note``.
-        """
-        columns = ["rule", "action", "found", "removed", "note"]
-        return pd.DataFrame(self._records, columns=columns).set_index("rule")
-
-    def _title(self):
-        return f"{self.n_before} rows in, {self.n_after} rows out"
-
-    def __repr__(self):
-        with pd.option_context("display.width", 120, "display.max_colwidth", 60):
-            return f"CleaningReport: {self._title()}\n{self.to_frame().to_string()}"
-
-    def _repr_html_(self):
-        return f"<p>{self._title()}</p>{self.to_frame().to_html()}"
-
-
 def check_actions(actions):
     for rule, action in actions.items():
         known = {"id_spelling": ("fix", *_ACTIONS), "missing": _ACTIONS[:2]}
-        if action not in known.get(rule, _ACTIONS):
-            raise ValueError(
-                f"{rule} must be one of {known.get(rule, _ACTIONS)}, got {action!r}."
-            )
+        allowed = known.get(rule, _ACTIONS)
+        if not isinstance(action, str) or action not in allowed:
+            raise ValueError(f"{rule} must be one of {allowed}, got {shown(action)}.")
 
 
-class Cleaner:
-    """The rows that are left and the report so far, with one method per rule."""
+def check_options(
+    columns,
+    *,
+    user,
+    item,
+    time,
+    event,
+    required,
+    ranges,
+    conversions,
+    time_range,
+    n_mads,
+    **actions,
+):
+    """Refuse unknown columns and options of :func:`clean_log`, before any work.
 
-    def __init__(self, df, actions, user, item, time, event, timezone):
-        self.user, self.item, self.time, self.event = user, item, time, event
-        self.timezone = timezone
-        self.actions = actions
-        self.columns = list(df.columns)
-        self.report = CleaningReport(len(df))
-        self.frame = plain_ids(df.reset_index(drop=True), [user, item])
-        raw = self.frame[time]
-        times = as_times(raw, time, timezone=timezone, errors="coerce")
-        self.unparsed = times.isna() & raw.notna()
-        self.frame = self.frame.assign(**{time: times})
-        if zoned := has_zone(raw):
-            note = "to UTC, without a zone"
-            self.report.add("time zones", "fix", len(df) * zoned, 0, note)
-
-    def off(self, rule):
-        if self.actions[rule] == "off":
-            self.report.add(rule, "off", 0)
-            return True
-        return False
-
-    def apply(self, rule, found, note="", *, action=None, name=None):
-        """Drop or flag the rows that a rule found, as its action says."""
-        action = action or self.actions[rule]
-        found = np.asarray(found, dtype=bool)
-        removed = 0
-        if action == "flag":
-            flag = f"flag_{rule}"
-            self.frame = self.frame.assign(
-                **{flag: found | self.frame.get(flag, np.zeros(len(found), bool))}
-            )
-        elif action == "drop" and found.any():
-            removed = found.sum()
-            self.frame = self.frame[~found]
-        self.report.add(name or rule, action, found.sum(), removed, note)
-
-    def id_spelling(self, role, column, reference):
-        if self.off("id_spelling"):
-            return
-        old = self.frame[column]
-        new = unify_spelling(old, reference)
-        changed = (new != old) & old.notna()
-        note = f"{old.nunique()} ids, {new.nunique()} once unified"
-        if self.actions["id_spelling"] == "fix":
-            self.frame = self.frame.assign(**{column: new})
-        self.apply("id_spelling", changed, note, name=f"id_spelling of {role}")
-
-    def missing(self, required):
-        needed = [self.user, self.item, self.time, *required]
-        for column in self.columns:
-            gaps = self.frame[column].isna()
-            if column == self.time:  # text that is no time is another rule's
-                gaps &= ~self.unparsed.loc[self.frame.index]
-            if gaps.any() or column in needed:
-                action = None if column in needed else "count"
-                self.apply("missing", gaps, action=action, name=f"missing {column}")
-
-    def impossible_times(self, time_range):
-        if self.off("impossible_times"):
-            return
-        times = self.frame[self.time]
-        found = self.unparsed.loc[self.frame.index].to_numpy(copy=True)
-        note = f"{int(found.sum())} not a time"
-        if times.dtype.kind == "M":
-            now = pd.Timestamp.now("UTC")
-            bounds = [now if t == "now" else t for t in time_range]
-            bounds = [t if t is None else as_times([t]).iloc[0] for t in bounds]
-            found |= outside(times, *bounds)
-        self.apply("impossible_times", found, note)
-
-    def impossible_values(self, ranges):
-        if self.off("impossible_values"):
-            return
-        found = np.zeros(len(self.frame), dtype=bool)
-        for name in self.columns:
-            if self.frame[name].dtype.kind == "f":
-                found |= np.isinf(self.frame[name].to_numpy())
-        for name, bounds in ranges.items():
-            values = pd.to_numeric(self.frame[name], errors="coerce")
-            found |= (values.isna() & self.frame[name].notna()).to_numpy()
-            found |= outside(values, *bounds)
-        self.apply("impossible_values", found)
-
-    def exact_duplicates(self):
-        self.frame = self.frame.sort_values(self.time, kind="stable")
-        if not self.off("exact_duplicates"):
-            rows = self.frame[self.columns].apply(comparable)
-            self.apply("exact_duplicates", rows.duplicated())
-
-    def near_duplicates(self, near_window):
-        if self.off("near_duplicates"):
-            return
-        window = as_window(near_window, self.frame[self.time], "near_window")
-        keys = [self.user, self.item] + ([self.event] if self.event is not None else [])
-        gap = self.frame.groupby(keys, dropna=False, sort=False)[self.time].diff()
-        self.apply("near_duplicates", gap <= window, f"within {near_window}")
-
-    def user_counts(self):
-        """Return the number of events of each user, as a Series."""
-        return self.frame[self.user].value_counts()
-
-    def bots(self, n_mads, limit=None):
-        if self.off("bots"):
-            return
-        counts = self.user_counts()
-        if limit is None:
-            limit = robust_limit(counts, n_mads, BOT_FROM)
-        outliers = counts.index[counts > limit]
-        note = f"{len(outliers)} users of more than {limit:.0f} events"
-        self.apply("bots", self.frame[self.user].isin(outliers), note)
-
-    def windows(self, burst_window):
-        """Return which rows have a user and a time, and their :func:`busy_windows`."""
-        times = self.frame[self.time]
-        window = as_window(burst_window, times, "burst_window")
-        known = (self.frame[self.user].notna() & times.notna()).to_numpy()
-        users = self.frame.loc[known, self.user]
-        return known, *busy_windows(users, times[known], window)
-
-    def bursts(self, burst_window, n_mads, limit=None):
-        if self.off("bursts"):
-            return
-        known, busy, counts = self.windows(burst_window)
-        if limit is None:
-            limit = robust_limit(counts, n_mads, BURST_FROM)
-        found = np.zeros(len(known), dtype=bool)
-        found[known] = busy(limit)
-        note = f"more than {limit:.0f} events of a user within {burst_window}"
-        self.apply("bursts", found, note)
-
-    def before_exposure(self, exposures, conversions):
-        if exposures is None:
-            self.report.add("before_exposure", "off", 0, 0, "no exposures given")
-        if exposures is None or self.off("before_exposure"):
-            return
-        keys = [self.user, self.item]
-        times = as_times(
-            exposures[self.time], "exposures' time", timezone=self.timezone
+    Returns
+    -------
+    required : list of str
+    ranges : dict
+    conversions : list or None
+    """  # fmt: skip
+    check_actions(actions)
+    check_scalar(n_mads, "n_mads", Real, min_val=0, include_boundaries="neither")
+    if not np.isfinite(n_mads):
+        raise ValueError(f"n_mads must be a finite number, got {n_mads!r}.")
+    frame = pd.DataFrame(columns=columns)
+    for role, name in dict(user=user, item=item, time=time, event=event).items():
+        if (name is None and role != "event") or isinstance(name, list):
+            raise ValueError(f"{role}={shown(name)}: name one column.")
+        if isinstance(name, tuple) and name not in frame.columns:
+            raise ValueError(f"{role}={shown(name)} is not a column.")
+    check_columns(frame, user=user, item=item, time=time, event=event)
+    if len({user, item, time}) < 3:
+        raise ValueError(
+            f"Two roles name the same column: {dict(user=user, item=item, time=time)}."
         )
-        first = times.groupby([exposures[key] for key in keys]).min()
-        first = first.reindex(pd.MultiIndex.from_frame(self.frame[keys]))
-        found = self.frame[self.time].to_numpy() < first.to_numpy()
-        if conversions is not None:
-            found &= self.frame[self.event].isin(conversions).to_numpy()
-        self.apply("before_exposure", found)
+    if isinstance(required, str) or not np.iterable(required):
+        required = [required]
+    required, ranges = list(required), check_ranges(ranges)
+    check_columns(frame, required=required, ranges=list(ranges))
+    if not frame.columns.is_unique:
+        twice = frame.columns[frame.columns.duplicated()][0]
+        raise ValueError(f"df has two columns {twice!r}: rename one.")
+    if not isinstance(time_range, (tuple, list)) or len(time_range) != 2:
+        raise ValueError(
+            f"time_range={shown(time_range)} is not (lowest, highest); None is no "
+            "bound."
+        )
+    if conversions is not None:
+        if event is None:
+            raise ValueError("conversions= are values of event=: name its column.")
+        if isinstance(conversions, str) or not np.iterable(conversions):
+            conversions = [conversions]
+        conversions = list(conversions)
+    return required, ranges, conversions
 
 
 def clean_log(
@@ -298,7 +106,8 @@ def clean_log(
     users: ArrayLike | None = None,
     items: ArrayLike | None = None,
     timezone: str | None = None,
-    time_range: tuple[Any, Any] = ("1990-01-01", "now"),
+    unit: str | None = None,
+    time_range: tuple[Any, Any] = TIME_RANGE,
     near_window: str | float = "5s",
     burst_window: str | float = "1min",
     n_mads: float = 6.0,
@@ -329,7 +138,9 @@ def clean_log(
     item : str
         The column of item ids.
     time : str
-        The column of times. They can be numbers, datetimes or text in ISO 8601.
+        The column of times. They can be datetimes, dates, periods, durations, numbers,
+        stamps such as 20240131, or text: in ISO 8601, with the name of the month, or
+        such as 31/01/2024 where the column tells the day from the month.
     event : str, default=None
         The column of the kind of event. It is part of the key of near duplicates. With
         None, all events are of one kind.
@@ -356,13 +167,19 @@ def clean_log(
         The time zone of times that come without one, for instance "Europe/Berlin". With
         None, such times are read as UTC, and a column that mixes times with and without
         a zone is refused.
+    unit : {"D", "h", "min", "s", "ms", "us", "ns"}, default=None
+        What numeric times count since 1970. They are then read as datetimes. With None,
+        they stay numbers.
     time_range : tuple of two, default=("1990-01-01", "now")
         The lowest and the highest possible datetime. None in place of a bound means
-        that there is no bound, and "now" is the current time. The range is not applied
-        to times that are numbers.
+        that there is no bound, and "now" is the current time. The range is applied to
+        numeric times as well if all of them lie from 1990 to 2100, in seconds,
+        milliseconds, microseconds or nanoseconds since 1970. The bounds of other
+        numeric times are numbers.
     near_window : str or number, default="5s"
         The window of near duplicates. It is a duration such as "5s" where times are
-        datetimes, and a number in the same units where times are numbers.
+        datetimes, or numbers of which it is known what they count since 1970. It is a
+        number in the same units where times are other numbers.
     burst_window : str or number, default="1min"
         The length of the windows in which bursts are counted. A window ends at each
         event. It is a duration or a number, as `near_window` is.
@@ -414,8 +231,8 @@ def clean_log(
     TypeError
         If `df` or `exposures` is not a frame with named columns.
     ValueError
-        If `df` is empty, a column or an option is unknown, or times with and without a
-        time zone are mixed.
+        If `df` is empty, a column or an option is unknown, times are written in several
+        ways or can be read in two, or a rule would drop every row.
 
     See Also
     --------
@@ -449,35 +266,23 @@ def clean_log(
         "bursts": bursts,
         "before_exposure": before_exposure,
     }
-    check_actions(actions)
-    check_scalar(n_mads, "n_mads", Real, min_val=0, include_boundaries="neither")
     df = as_frame(df, "df")
-    ranges = dict(ranges or {})
-    required = [required] if isinstance(required, str) else list(required)
-    check_columns(df, user=user, item=item, time=time, event=event)
-    check_columns(df, required=required, ranges=list(ranges))
-    if not df.columns.is_unique:
-        twice = df.columns[df.columns.duplicated()][0]
-        raise ValueError(f"df has two columns {twice!r}: rename one.")
+    required, ranges, conversions = check_options(
+        df.columns, user=user, item=item, time=time, event=event, required=required,
+        ranges=ranges, conversions=conversions, time_range=time_range, n_mads=n_mads,
+        **actions,
+    )  # fmt: skip
+    reader = TimeReader(time, timezone=timezone, unit=unit)
     if len(df) == 0:
         raise ValueError("df is empty: there is nothing to clean.")
+    check_ids(df, [user, item])
+    reader.look(df[time])
     if exposures is not None:
-        exposures = as_frame(exposures, "exposures")
-        check_columns(exposures, user=user, item=item, time=time)
-    if conversions is not None:
-        if event is None:
-            raise ValueError("conversions= are values of event=: name its column.")
-        conversions = [conversions] if isinstance(conversions, str) else conversions
+        exposures = read_exposures(exposures, user, item, time, reader)
 
-    log = Cleaner(df, actions, user, item, time, event, timezone)
-    log.id_spelling("user", user, users)
-    log.id_spelling("item", item, items)
-    log.missing(required)
-    log.impossible_times(time_range)
-    log.impossible_values(ranges)
-    log.exact_duplicates()
-    log.near_duplicates(near_window)
+    log = Cleaner(df, actions, user, item, time, event, reader)
+    log.row_rules(users, items, required, time_range, ranges, near_window)
     log.bots(n_mads)
     log.bursts(burst_window, n_mads)
-    log.before_exposure(exposures, conversions)
+    log.before_exposure(exposures, conversions, id_spelling == "fix")
     return log.frame.reset_index(drop=True), log.report

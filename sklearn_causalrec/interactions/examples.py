@@ -1,6 +1,7 @@
 """From a stream of events to one row per decision."""
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from numbers import Integral, Real
 from typing import Any, Literal
 
@@ -9,13 +10,20 @@ import pandas as pd
 from sklearn.utils import check_random_state, check_scalar
 
 from sklearn_causalrec._utils.typing import Frame, Seed
+from sklearn_causalrec.encoding.control import control_of
 from sklearn_causalrec.encoding.frames import as_frame, check_columns, plain_ids
-from sklearn_causalrec.encoding.times import as_times, as_window, has_zone
+from sklearn_causalrec.encoding.time_formats import is_number, shown
+from sklearn_causalrec.encoding.time_reader import TimeReader
+from sklearn_causalrec.encoding.times import as_window, same_clock
 from sklearn_causalrec.interactions.leaks import evaluate_feature, refuse_leaks
 from sklearn_causalrec.interactions.point_in_time import (
     catalogue_of,
+    check_ids,
     join_table,
     outcomes_within,
+    plain_numbers,
+    read_table,
+    refuse_strangers,
     sample_unexposed,
 )
 
@@ -23,45 +31,85 @@ _AGGREGATES = ("any", "count", "sum", "first")
 _MADE = ("treatment", "outcome", "propensity", "sample_weight")
 
 
-def _table(frame, name, keys, time, timezone):
-    """Sort a frame by time, check its ids and read its times."""
-    frame = as_frame(frame, name)
+def _table(frame, name, keys):
+    """Check the ids of a frame and bring them to one type."""
     if len(frame) == 0:
         raise ValueError(f"{name} is empty.")
     try:
-        check_columns(frame, **keys, time=time)
+        check_columns(frame, **keys)
+        check_ids(frame, [keys["user"], keys["item"]])
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from None
-    for key in keys.values():
+    for key in (keys["user"], keys["item"]):
         missing = frame[key].isna().to_numpy()
         if missing.any():
             raise ValueError(
                 f"{name}: {key!r} is missing in row {int(missing.argmax())}. Clean the "
                 "log first (clean_log), or drop such rows."
             )
-    times = as_times(frame[time], f"{name}' {time}", timezone=timezone)
-    frame = plain_ids(frame, keys.values()).assign(**{time: times})
-    return frame.sort_values(time, kind="stable", ignore_index=True)
+    return plain_ids(frame, [keys["user"], keys["item"]])
 
 
-def _same_clock(named, timezone):
-    """Refuse tables whose times can't be compared."""
-    kinds = {name: "number" if t.dtype.kind in "fiu" else "date" for name, t in named}
-    zones = {name: has_zone(t) for name, t in named}
-    for what, values in (
-        ("numbers in one and dates in another", kinds),
-        ("with a time zone in one and without in another", zones),
-    ):
-        found = {name: v for name, v in values.items() if v is not None}
-        if len(set(found.values())) > 1 and (values is kinds or timezone is None):
+def _read_times(frames, time, until, timezone, unit):
+    """The frames with their times read, on one clock.
+
+    Returns
+    -------
+    frames : dict of str to DataFrame
+    until : scalar or None
+        The end of the log, read as well.
+    counts : str or None
+        What numeric times count since 1970, where that is known.
+    """
+    columns = {name: f[time] for name, f in frames.items() if time in f}
+    how = dict(timezone=timezone, unit=unit)
+    readers = {
+        name: TimeReader(f"{name}' {time}", **how).look(values)
+        for name, values in columns.items()
+    }
+    if until is not None and is_number(until):  # in the units of the events' times
+        same_clock(readers, timezone)
+        readers["until"] = copy(readers["events"])
+        readers["until"].name = "until"
+    elif until is not None:
+        readers["until"] = TimeReader("until", **how).look([until])
+    same_clock(readers, timezone)
+    if until is not None:
+        columns["until"] = pd.Series([until])
+    times = {name: readers[name].read(values) for name, values in columns.items()}
+    if len({t.dtype for t in times.values()}) > 1:  # whole numbers and others
+        times = {name: t.astype("float64") for name, t in times.items()}
+    until = times.pop("until").iloc[0] if until is not None else None
+    read = {name: frames[name].assign(**{time: t}) for name, t in times.items()}
+    return {**frames, **read}, until, readers["events"].counts
+
+
+def _not_shown(treatment, control, needed):
+    """The value of the treatment that means "not shown"; None where nothing asks.
+
+    Numbers and truth values say so by 0, other values as control arms do.
+    """
+    dtype = treatment.dtype
+    if control is None and not needed:
+        return None
+    if control is None and isinstance(dtype, pd.CategoricalDtype) and dtype.ordered:
+        return dtype.categories[0]
+    found = treatment.drop_duplicates().tolist()
+    if all(is_number(arm) or isinstance(arm, bool) for arm in found):
+        if control is None and 0 not in found and len(found) > 1:
             raise ValueError(
-                f"Times are {what}: {found}. Bring them to one clock, or say what "
-                'times without a zone mean, for instance timezone="UTC".'
+                f"The treatment holds {shown(sorted(found))}: which of them means not "
+                "shown? Name it, control=; control=0 where none does."
             )
+        if control is None or (is_number(control) and control == 0):
+            return 0
+    return control_of(treatment, control)
 
 
-def _decisions(events, impressions, event, exposure, value, treatment, propensity):
-    """Return the decisions with `treatment` and `propensity`, and which were shown."""
+def _decisions(
+    events, impressions, event, exposure, value, treatment, propensity, control, sample
+):
+    """Return the decisions, and the treatment that means not shown."""
     if impressions is None:
         if event is None or exposure is None:
             raise ValueError(
@@ -80,26 +128,27 @@ def _decisions(events, impressions, event, exposure, value, treatment, propensit
             continue
         check_columns(decisions, **{role: name})
         values = decisions.pop(name)
-        if role == "treatment" and values.isna().any():
-            raise ValueError(f"{name!r} is missing in some decisions: drop those.")
+        missing = values.isna().to_numpy()
+        if role == "treatment" and missing.any():
+            raise ValueError(
+                f"{name!r} is missing in row {int(missing.argmax())} of the decisions: "
+                "drop such rows."
+            )
+        if role == "propensity":
+            values = plain_numbers(values, f"The propensity {name!r}")
         decisions[role] = values
     if treatment is None:
         if "treatment" in decisions:
             raise ValueError('Name the column: treatment="treatment".')
         decisions["treatment"] = 1
     decisions = decisions.reset_index(drop=True)
-    shown = decisions["treatment"].to_numpy() != 0
-    return decisions, shown
+    return decisions, _not_shown(decisions["treatment"], control, sample)
 
 
 def _check_decisions(decisions, events, keys, time):
     """Refuse decisions that never meet the events, or that occur twice."""
     for key in keys:
-        if not decisions[key].isin(events[key].unique()).any():
-            raise ValueError(
-                f"No {key!r} of the decisions is in the events: {decisions[key][0]!r} "
-                f"there, {events[key][0]!r} here. Are they spelt alike?"
-            )
+        refuse_strangers(key, decisions[key], "decisions", events[key], "events")
     twice = decisions.duplicated([*keys, time])
     if twice.any():
         row = decisions.loc[twice, [*keys, time]].iloc[0].to_dict()
@@ -134,6 +183,7 @@ def build_examples(
     window: str | float,
     exposure: str | Sequence[str] | None = None,
     treatment: str | None = None,
+    control: Any = None,
     propensity: str | None = None,
     value: str | None = None,
     aggregate: Literal["any", "count", "sum", "first"] = "any",
@@ -145,6 +195,7 @@ def build_examples(
     incomplete: Literal["drop", "keep"] = "drop",
     until: Any = None,
     timezone: str | None = None,
+    unit: str | None = None,
     leak_checks: int = 8,
     random_state: Seed = None,
 ) -> pd.DataFrame:
@@ -176,14 +227,20 @@ def build_examples(
         needs `impressions`.
     window : str or number
         How long after a decision an event counts: a duration such as ``"7D"``, or a
-        number in the units of numeric times.
+        number in the units of numeric times. A duration needs times that are datetimes,
+        or numbers that all lie from 1990 to 2100 in seconds, milliseconds, microseconds
+        or nanoseconds since 1970.
     exposure : str or list of str, default=None
         The kinds of event that are exposures. It is needed without `impressions`. The
         other columns of these events are kept as features, except `event` and `value`.
         Drop columns that tell what came of the exposure.
     treatment : str, default=None
-        The column of the decisions that says what was done; 0 means not shown. With
-        None, every decision is an exposure, and the treatment is 1.
+        The column of the decisions that says what was done. With None, every decision
+        is an exposure, and the treatment is 1.
+    control : scalar, default=None
+        The value of `treatment` that means not shown. `n_unexposed` needs it. With
+        None, it is 0 or False, the first category of an ordered Categorical, or the one
+        text that is control, placebo, none, no or off in any case.
     propensity : str, default=None
         The column of the decisions with the probability of what was done.
     value : str, default=None
@@ -225,6 +282,9 @@ def build_examples(
     timezone : str, default=None
         The time zone of times that come without one. With None, such times are read as
         UTC, and tables with and without a zone are not mixed.
+    unit : {"D", "h", "min", "s", "ms", "us", "ns"}, default=None
+        What numeric times count since 1970. They are then read as datetimes. With None,
+        they stay numbers.
     leak_checks : int, default=8
         The number of decisions at which each feature is checked. The feature is
         computed again from the events before that decision alone. It must not change
@@ -240,7 +300,7 @@ def build_examples(
         ``outcome``, ``propensity`` (where it was logged; NaN for sampled rows),
         ``sample_weight``, and the columns of `features`. ``attrs["rows"]`` counts the
         decisions, those with an incomplete window, the sampled rows, the negatives left
-        out, and the examples.
+        out, and the examples. ``attrs["made"]`` names the columns that are no features.
 
     Raises
     ------
@@ -249,7 +309,8 @@ def build_examples(
         nor a transformer.
     ValueError
         If a feature looks past the decision, a key occurs twice, ids or times are
-        missing or cannot be compared, or a column or an option is unknown.
+        missing or cannot be compared, `n_unexposed` is set and the treatment does not
+        say what means not shown, or a column or an option is unknown.
 
     See Also
     --------
@@ -307,17 +368,33 @@ def build_examples(
     tables = {"events": events, "impressions": impressions}
     tables |= {"users": users, "items": items}
     frames = {k: as_frame(t, k) for k, t in tables.items() if t is not None}
-    _same_clock([(k, f[time]) for k, f in frames.items() if time in f], timezone)
-    events = _table(events, "events", ids, time, timezone)
-    check_columns(events, event=event, value=value)
-    if impressions is not None:
-        impressions = _table(impressions, "impressions", ids, time, timezone)
-    length = as_window(window, events[time])
-    decisions, shown = _decisions(
-        events, impressions, event, exposure, value, treatment, propensity
-    )
+    for name in ("events", "impressions"):
+        if name in frames:
+            frames[name] = _table(frames[name], name, {**ids, "time": time})
+    check_columns(frames["events"], event=event, value=value)
+    frames, until, counts = _read_times(frames, time, until, timezone, unit)
+    wanted = frames["events"]
+    if aggregate in ("sum", "first"):
+        numbers = plain_numbers(wanted[value], f"events' {value}")
+        wanted = wanted.assign(**{value: numbers})
+    wanted = wanted.sort_values(time, kind="stable", ignore_index=True)
+    for name in ("events", "impressions"):
+        if name in frames:
+            frames[name] = frames[name].sort_values(
+                time, kind="stable", ignore_index=True
+            )
+    events, impressions = frames["events"], frames.get("impressions")
+    length = as_window(window, events[time], unit=counts)
+    decisions, off = _decisions(
+        events, impressions, event, exposure, value, treatment, propensity, control,
+        n_unexposed > 0,
+    )  # fmt: skip
     keys = [user, item]
     _check_decisions(decisions, events, keys, time)
+    for name, key in (("users", user), ("items", item)):
+        if name in frames:
+            frames[name] = read_table(frames[name], name, key, decisions)
+    users, items = frames.get("users"), frames.get("items")
     decisions["sample_weight"] = 1.0
     rows = {"decisions": len(decisions)}
 
@@ -325,24 +402,30 @@ def build_examples(
         catalogue = catalogue_of(
             decisions[[item]] if items is None else items, item, time
         )
+        treatments = decisions["treatment"]
+        dtype = treatments.dtype
+        if isinstance(dtype, pd.CategoricalDtype) and off not in dtype.categories:
+            treatments = treatments.astype(dtype.categories.dtype)
+            decisions["treatment"] = treatments
+        showings = (treatments != off).to_numpy()
         sampled = sample_unexposed(
-            decisions, shown, catalogue, n_unexposed, user, item, time, length, rng
-        ).assign(treatment=0)
+            decisions, showings, catalogue, n_unexposed, user, item, time, length, rng
+        )
+        sampled["treatment"] = pd.Series(
+            [off] * len(sampled), dtype=treatments.dtype, index=sampled.index
+        )
         decisions = pd.concat([decisions, sampled], ignore_index=True)
         decisions = decisions.sort_values(time, kind="stable", ignore_index=True)
         rows["sampled"] = len(sampled)
 
-    wanted = events
     if outcome is not None:
-        wanted = events[events[event].isin(_as_list(outcome))]
+        wanted = wanted[wanted[event].isin(_as_list(outcome))]
         if wanted.empty:
             raise ValueError(f"No event is an outcome={outcome!r}.")
     followed = outcomes_within(
         decisions, wanted, keys, time, length, aggregate, value
     )  # fmt: skip
-    end = max(events[time].max(), decisions[time].max())
-    if until is not None:
-        end = as_times([until], "until", timezone=timezone).iloc[0]
+    end = max(events[time].max(), decisions[time].max()) if until is None else until
     over = (decisions[time] + length <= end).to_numpy()
     followed[~over] = np.nan
     rows["incomplete"] = int((~over).sum())
@@ -359,7 +442,7 @@ def build_examples(
 
     for name, table, key in (("users", users, user), ("items", items, item)):
         if table is not None:
-            decisions = join_table(decisions, table, key, time, name, timezone)
+            decisions = join_table(decisions, table, key, time, name)
     context = decisions.drop(columns=["sample_weight", "propensity"], errors="ignore")
     added = []
     for name, feature in (features or {}).items():
@@ -377,4 +460,5 @@ def build_examples(
         clash = examples.columns[examples.columns.duplicated()][0]
         raise ValueError(f"Two columns would be called {clash!r}: rename one.")
     examples.attrs["rows"] = {**rows, "examples": len(examples)}
+    examples.attrs["made"] = [c for c in _MADE if c in decisions.columns]
     return examples

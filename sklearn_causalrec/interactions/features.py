@@ -1,6 +1,7 @@
 """Transformers of text, times and vectors that return dense columns with names."""
 
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Any, Self
 
 import numpy as np
@@ -14,13 +15,14 @@ from sklearn.utils.validation import check_is_fitted
 
 from sklearn_causalrec._utils.typing import Seed
 from sklearn_causalrec.encoding.frames import as_frame
-from sklearn_causalrec.encoding.times import as_times, has_zone
+from sklearn_causalrec.encoding.time_formats import is_number, shown, since_1970
+from sklearn_causalrec.encoding.time_reader import TimeReader
 
 _CYCLES = {"hour": 24, "weekday": 7, "month": 12}
 _PARTS = ("hour", "weekday", "month", "weekend", "elapsed")
 
 
-class _ByColumn(TransformerMixin, BaseEstimator):
+class ByColumn(TransformerMixin, BaseEstimator):
     """Base of transformers that fit something to each column of a frame.
 
     The names of the output columns begin with the name of the input column.
@@ -76,12 +78,13 @@ def _texts(name, values):
     for row in np.flatnonzero(~missing):
         if not isinstance(texts[row], str):
             raise ValueError(
-                f"The text column {name!r} holds {texts[row]!r} in row {row}."
+                f"The text column {name!r} holds {shown(texts[row])} in row {row}, "
+                "which is no text: leave the column out, or encode it otherwise."
             )
     return np.where(missing, "", texts)
 
 
-class TextBag(_ByColumn):
+class TextBag(ByColumn):
     """Bags of words of text columns, as dense columns.
 
     It applies :class:`~sklearn.feature_extraction.text.TfidfVectorizer` to each column
@@ -226,7 +229,7 @@ class TextBag(_ByColumn):
         return np.hstack(bags)
 
 
-class TextEmbedding(_ByColumn):
+class TextEmbedding(ByColumn):
     """Embeddings of text columns by a sentence-transformers model.
 
     Parameters
@@ -336,7 +339,7 @@ class TextEmbedding(_ByColumn):
         return np.hstack(parts)
 
 
-class CalendarFeatures(_ByColumn):
+class CalendarFeatures(ByColumn):
     """Hour, weekday, month, weekend and elapsed time of columns of datetimes.
 
     Parameters
@@ -350,11 +353,18 @@ class CalendarFeatures(_ByColumn):
         The time zone in which hours and days are read, for instance "Europe/Berlin".
         Times with a zone are converted to it. Times without a zone are taken to be in
         it already. With None, it is UTC.
+    unit : {"D", "h", "min", "s", "ms", "us", "ns"}, default=None
+        What columns of numbers count since 1970. With None, it is seconds,
+        milliseconds, microseconds or nanoseconds if all numbers that ``fit`` saw lie
+        from 1990 to 2100 in that unit. Other numbers are refused, except dates such as
+        20240131.
 
     Attributes
     ----------
     start_ : dict of str to Timestamp
         The earliest time of each column.
+    readers_ : dict of str to TimeReader
+        How the times of each column are written.
     n_features_in_ : int
         The number of columns seen during ``fit``.
     feature_names_in_ : ndarray of shape (n_features,)
@@ -364,6 +374,11 @@ class CalendarFeatures(_ByColumn):
     --------
     PastAggregates : The time since the last event of a user or an item.
     make_preprocessor : Propose a preprocessor with a transformer for every column.
+
+    Notes
+    -----
+    If ``fit`` saw missing times in a column, its features are 0 in such rows, and the
+    column ``<name>_missing`` is 1 there, else 0. Otherwise, a missing time is refused.
 
     Examples
     --------
@@ -378,23 +393,44 @@ class CalendarFeatures(_ByColumn):
     """
 
     def __init__(
-        self, parts: Sequence[str] = _PARTS, *, timezone: str | None = None
+        self,
+        parts: Sequence[str] = _PARTS,
+        *,
+        timezone: str | None = None,
+        unit: str | None = None,
     ) -> None:
         self.parts = parts
         self.timezone = timezone
+        self.unit = unit
 
     def _local(self, name, values):
-        zoned = has_zone(values)
-        times = as_times(values, name, timezone=None if zoned else self.timezone)
-        if times.dtype.kind != "M":
-            raise ValueError(
-                f"The column {name!r} holds numbers, which have no calendar. Convert "
-                'them first, for instance with pd.to_datetime(…, unit="s").'
-            )
+        """Times as on a clock in the time zone. (Series of datetimes)"""
+        reader = self.readers_[name]
+        gaps = values.isna().to_numpy() & (name in self._gaps)
+        times = pd.Series(pd.NaT, index=range(len(values)), dtype="datetime64[us]")
+        read = reader.read(values[~gaps]).to_numpy()
+        if read.dtype.kind != "M":
+            read = since_1970(read, reader.counts)
+        times[~gaps] = read
         if self.timezone is not None:
             times = times.dt.tz_localize("UTC").dt.tz_convert(self.timezone)
             times = times.dt.tz_localize(None)
         return times
+
+    def _reader(self, name, values):
+        reader = TimeReader(name, timezone=self.timezone, unit=self.unit).look(values)
+        if reader.kind is None:
+            raise ValueError(f"The column {name!r} holds no time: leave it out.")
+        if reader.kind == "duration" or (
+            reader.kind == "number" and reader.counts is None
+        ):
+            what = "durations" if reader.kind == "duration" else "numbers"
+            raise ValueError(
+                f"The column {name!r} holds {what}, which have no calendar. Say what "
+                'numbers count since 1970, unit="s" for one, or convert the column '
+                'first, for instance with pd.to_datetime(…, unit="s").'
+            )
+        return reader
 
     def fit(self, X: ArrayLike, y: None = None) -> Self:
         """Learn the earliest time of each column.
@@ -414,16 +450,24 @@ class CalendarFeatures(_ByColumn):
         Raises
         ------
         ValueError
-            If a part is unknown, a time is missing, or a column contains numbers.
+            If a part is unknown, or a column contains what is no time or can be read in
+            two ways.
         """
-        if unknown := [part for part in self.parts if part not in _PARTS]:
+        parts = (self.parts,) if isinstance(self.parts, str) else self.parts
+        if unknown := [part for part in parts if part not in _PARTS]:
             raise ValueError(f"parts must be some of {_PARTS}, got {unknown[0]!r}.")
-        self.start_, self._names_out = {}, []
+        self.start_, self.readers_, self._names_out = {}, {}, []
+        self._gaps = set()
         for name, values in self._columns(X, reset=True):
+            self.readers_[name] = self._reader(name, values)
+            if values.isna().any():
+                self._gaps.add(name)
             self.start_[name] = self._local(name, values).min()
-            for part in self.parts:
+            for part in parts:
                 ends = ("_sin", "_cos") if part in _CYCLES else ("",)
                 self._names_out += [f"{name}_{part}{end}" for end in ends]
+            if name in self._gaps:
+                self._names_out.append(f"{name}_missing")
         return self
 
     def transform(self, X: ArrayLike) -> np.ndarray:
@@ -443,9 +487,11 @@ class CalendarFeatures(_ByColumn):
         Raises
         ------
         ValueError
-            If the columns are not those of ``fit``, or a time is missing.
+            If the columns are not those of ``fit``, are written otherwise, or a time is
+            missing where none was missing in ``fit``.
         """
         check_is_fitted(self, "start_")
+        parts = (self.parts,) if isinstance(self.parts, str) else self.parts
         columns = []
         for name, values in self._columns(X, reset=False):
             times = self._local(name, values)
@@ -455,19 +501,25 @@ class CalendarFeatures(_ByColumn):
                 "weekday": day.day_of_week,
                 "month": day.month - 1 + (day.day - 1) / day.days_in_month,
             }
-            for part in self.parts:
+            made = []
+            for part in parts:
                 if part in _CYCLES:
                     angle = 2 * np.pi * values[part].to_numpy() / _CYCLES[part]
-                    columns += [np.sin(angle), np.cos(angle)]
+                    made += [np.sin(angle), np.cos(angle)]
                 elif part == "weekend":
-                    columns.append((day.day_of_week >= 5).to_numpy(float))
+                    made.append((day.day_of_week >= 5).to_numpy(float))
                 else:
                     elapsed = times - self.start_[name]
-                    columns.append((elapsed / pd.Timedelta("1D")).to_numpy())
+                    made.append((elapsed / pd.Timedelta("1D")).to_numpy())
+            if name in self._gaps:
+                missing = times.isna().to_numpy()
+                made = [np.where(missing, 0.0, column) for column in made]
+                made.append(missing.astype(float))
+            columns += made
         return np.column_stack(columns)
 
 
-class DenseVectors(_ByColumn):
+class DenseVectors(ByColumn):
     """Split columns of vectors, such as image embeddings, into columns of numbers.
 
     A missing vector becomes zeros. The column ``<name>_missing`` is 1 in such a row,
@@ -517,14 +569,20 @@ class DenseVectors(_ByColumn):
         Raises
         ------
         ValueError
-            If a column has no vector.
+            If a column has no vector, or its first one is not of numbers.
         """
         self.sizes_, self._names_out = {}, []
         for name, values in self._columns(X, reset=True):
-            lengths = values.dropna().map(np.size)
-            if lengths.empty:
+            given = np.flatnonzero(values.notna().to_numpy())
+            if len(given) == 0:
                 raise ValueError(f"The column {name!r} holds no vector: leave it out.")
-            self.sizes_[name] = size = int(lengths.iloc[0])
+            first = as_vector(values.iloc[given[0]])
+            if first is None:
+                raise ValueError(
+                    f"The column {name!r} holds {shown(values.iloc[given[0]])} in row "
+                    f"{given[0]}, not a vector of numbers."
+                )
+            self.sizes_[name] = size = len(first)
             self._names_out += [f"{name}_{j}" for j in range(size)]
             self._names_out.append(f"{name}_missing")
         return self
@@ -556,15 +614,13 @@ class DenseVectors(_ByColumn):
             out[missing, -1] = 1.0
             given = values.to_numpy(dtype=object)
             for row in np.flatnonzero(~missing):
-                try:
-                    out[row, :-1] = np.ravel(given[row])
-                    if np.size(given[row]) != self.sizes_[name]:
-                        raise ValueError
-                except (TypeError, ValueError):
+                vector = as_vector(given[row])
+                if vector is None or len(vector) != self.sizes_[name]:
                     raise ValueError(
-                        f"The column {name!r} holds {given[row]!r} in row {row}, not a "
-                        f"vector of {self.sizes_[name]} numbers."
-                    ) from None
+                        f"The column {name!r} holds {shown(given[row])} in row {row}, "
+                        f"not a vector of {self.sizes_[name]} numbers."
+                    )
+                out[row, :-1] = vector
             if not np.isfinite(out).all():
                 row = int(np.argwhere(~np.isfinite(out))[0, 0])
                 raise ValueError(
@@ -572,3 +628,17 @@ class DenseVectors(_ByColumn):
                 )
             parts.append(out)
         return np.hstack(parts)
+
+
+def as_vector(cell):
+    """Numbers of a cell as a 1-d array; None where there is anything else."""
+    try:
+        values = np.ravel(np.asarray(cell))
+    except ValueError:  # of differing lengths
+        return None
+    if values.dtype.kind == "O":
+        if not all(is_number(v) or isinstance(v, Decimal) for v in values):
+            return None
+    elif values.dtype.kind not in "fiub":
+        return None
+    return values.astype(np.float64)

@@ -12,13 +12,11 @@ from sklearn.utils import check_scalar
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from sklearn_causalrec.encoding.frames import as_frame, check_columns
-from sklearn_causalrec.encoding.times import (
-    PastIndex,
-    as_times,
-    as_window,
-    has_zone,
-    in_days,
-)
+from sklearn_causalrec.encoding.past import PastIndex, in_days
+from sklearn_causalrec.encoding.time_formats import shown
+from sklearn_causalrec.encoding.time_reader import TimeReader
+from sklearn_causalrec.encoding.times import as_window
+from sklearn_causalrec.interactions.point_in_time import check_ids, plain_numbers
 
 _GROUPS = ("user", "item", "pair")
 
@@ -33,6 +31,24 @@ def _no_missing(frame, names):
             )
 
 
+def _kind_of_ids(ids):
+    """ "numbers", "text", or None where there are both, other ones, or none."""
+    kind = pd.api.types.infer_dtype(ids, skipna=True)
+    if kind in ("integer", "floating", "mixed-integer-float", "boolean", "decimal"):
+        return "numbers"
+    return "text" if kind == "string" else None
+
+
+def _spelt_alike(name, known, ids):
+    """Refuse ids of another kind than those of fit: "1" is not 1."""
+    here, there = _kind_of_ids(ids), _kind_of_ids(known)
+    if len(ids) and None not in (here, there) and here != there:
+        raise ValueError(
+            f"{name} holds {here} here ({shown(ids[0])}) and held {there} in fit "
+            f"({shown(known[0])}): are they spelt alike?"
+        )
+
+
 class _Past(TransformerMixin, BaseEstimator):
     """What both transformers share: they read times, and ids as codes."""
 
@@ -40,9 +56,8 @@ class _Past(TransformerMixin, BaseEstimator):
         """Return the frame, its times, and the codes of its ids (-1 if unknown)."""
         frame = as_frame(X, name)
         check_columns(frame, user=self.user, item=self.item, time=self.time)
+        check_ids(frame, [self.user, self.item])
         _no_missing(frame, [self.user, self.item])
-        times = as_times(frame[self.time], self.time, timezone=self.timezone)
-        zone = has_zone(frame[self.time])
         users, items = frame[self.user].to_numpy(), frame[self.item].to_numpy()
         if reset:
             if len(frame) == 0:
@@ -51,20 +66,12 @@ class _Past(TransformerMixin, BaseEstimator):
             self.n_features_in_ = frame.shape[1]
             self.users_ = pd.Index(pd.unique(users))
             self.items_ = pd.Index(pd.unique(items))
-            self._kind, self._zone = times.dtype.kind, zone
-        elif len(frame):
-            numbers = "fiu"
-            if (times.dtype.kind in numbers) != (self._kind in numbers):
-                raise ValueError(
-                    f"{self.time} is {times.dtype} here and was of another kind in "
-                    "fit: datetimes and numbers don't compare."
-                )
-            if None not in (zone, self._zone) and zone != self._zone:
-                if self.timezone is None:
-                    raise ValueError(
-                        f"{self.time} has a time zone in fit or here, not in both: say "
-                        'what times without mean, for instance timezone="UTC".'
-                    )
+            self._clock = TimeReader(self.time, timezone=self.timezone, unit=self.unit)
+            self._clock.look(frame[self.time])
+        else:
+            _spelt_alike(self.user, self.users_, users)
+            _spelt_alike(self.item, self.items_, items)
+        times = self._clock.read(frame[self.time])
         codes = self.users_.get_indexer(users), self.items_.get_indexer(items)
         return frame, times.to_numpy(), *codes
 
@@ -72,7 +79,9 @@ class _Past(TransformerMixin, BaseEstimator):
         """Return the latest times whose events are known at the times of the rows."""
         if self.delay is None:
             return times
-        return times - as_window(self.delay, pd.Series(times), "delay")
+        times = pd.Series(times)
+        window = as_window(self.delay, times, "delay", self._clock.counts)
+        return (times - window).to_numpy()
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -116,6 +125,9 @@ class PastAggregates(_Past):
     timezone : str, default=None
         The time zone of times that come without one. With None, such times are read as
         UTC, and times with and without a zone are not mixed.
+    unit : {"D", "h", "min", "s", "ms", "us", "ns"}, default=None
+        What numeric times count since 1970. They are then read as datetimes. With None,
+        they stay numbers.
 
     Attributes
     ----------
@@ -174,6 +186,7 @@ class PastAggregates(_Past):
         delay: str | float | None = None,
         smoothing: float = 1.0,
         timezone: str | None = None,
+        unit: str | None = None,
     ) -> None:
         self.user = user
         self.item = item
@@ -184,6 +197,7 @@ class PastAggregates(_Past):
         self.delay = delay
         self.smoothing = smoothing
         self.timezone = timezone
+        self.unit = unit
 
     def fit(self, X: ArrayLike, y: ArrayLike | None = None) -> Self:
         """Store a log.
@@ -213,9 +227,12 @@ class PastAggregates(_Past):
             raise ValueError(f"by must be some of {_GROUPS}, got {self.by!r}.")
         frame, times, user, item = self._read(X, "X", reset=True)
         check_columns(frame, event=self.event, value=self.value)
+        name = "y" if self.value is None else self.value
         values = y if self.value is None else frame[self.value]
         if values is not None:
-            values = column_or_1d(values).astype(np.float64)
+            if not isinstance(values, pd.Series):
+                values = column_or_1d(values)
+            values = plain_numbers(values, name)
             if len(values) != len(frame):
                 raise ValueError(f"X has {len(frame)} rows and y has {len(values)}.")
         subsets = {"": np.ones(len(frame), bool)}
@@ -225,6 +242,7 @@ class PastAggregates(_Past):
             self.kinds_ = sorted(kinds.dropna().unique(), key=str)
             subsets |= {f"_{k}": (kinds == k).to_numpy() for k in self.kinds_}
         self._start = times.min()
+        self._pairs = np.unique(user * len(self.items_) + item)
         self._parts = {}
         for suffix, rows in subsets.items():
             for group in by:
@@ -238,10 +256,13 @@ class PastAggregates(_Past):
         return self
 
     def _codes(self, group, user, item):
-        if group == "pair":
-            pair = user * len(self.items_) + item
-            return np.where((user < 0) | (item < 0), -1, pair)
-        return user if group == "user" else item
+        if group != "pair":
+            return user if group == "user" else item
+        # Pairs are numbered as they are there: users times items would be too many.
+        pair = user * len(self.items_) + item
+        at = np.searchsorted(self._pairs, pair)
+        known = self._pairs[np.minimum(at, len(self._pairs) - 1)] == pair
+        return np.where((user < 0) | (item < 0) | ~known, -1, at)
 
     def transform(self, X: ArrayLike) -> np.ndarray:
         """Aggregate the stored rows that lie before each row.
@@ -358,6 +379,9 @@ class HistorySequence(_Past):
     timezone : str, default=None
         The time zone of times that come without one. With None, such times are read as
         UTC, and times with and without a zone are not mixed.
+    unit : {"D", "h", "min", "s", "ms", "us", "ns"}, default=None
+        What numeric times count since 1970. They are then read as datetimes. With None,
+        they stay numbers.
 
     Attributes
     ----------
@@ -399,6 +423,7 @@ class HistorySequence(_Past):
         padded: bool = False,
         delay: str | float | None = None,
         timezone: str | None = None,
+        unit: str | None = None,
     ) -> None:
         self.user = user
         self.item = item
@@ -407,6 +432,7 @@ class HistorySequence(_Past):
         self.padded = padded
         self.delay = delay
         self.timezone = timezone
+        self.unit = unit
 
     def fit(self, X: ArrayLike, y: ArrayLike | None = None) -> Self:
         """Store a log.

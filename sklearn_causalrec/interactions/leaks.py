@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 from sklearn.base import clone
 
-from sklearn_causalrec.encoding.times import PastIndex
+from sklearn_causalrec.encoding.past import PastIndex
 
 
 def evaluate_feature(name, feature, decisions, events):

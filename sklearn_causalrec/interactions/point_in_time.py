@@ -1,13 +1,75 @@
 """Joins at a time: tables before decisions, outcomes after them, pairs not shown."""
 
+from collections.abc import Hashable
+from decimal import Decimal
+from numbers import Real
+
 import numpy as np
 import pandas as pd
 
-from sklearn_causalrec.encoding.frames import as_frame, check_columns, plain_ids
-from sklearn_causalrec.encoding.times import PastIndex, as_times
+from sklearn_causalrec.encoding.frames import check_columns, plain_ids
+from sklearn_causalrec.encoding.past import PastIndex
+from sklearn_causalrec.encoding.time_formats import shown
 
 
-def join_table(decisions, table, key, time, name, timezone=None):
+def check_ids(frame, keys):
+    """Refuse what is no id, lists and complex numbers, and "1" beside 1."""
+    for key in keys:
+        ids = frame[key]
+        if ids.dtype.kind == "c":
+            raise ValueError(f"{key!r} holds complex numbers, which are no ids.")
+        if ids.dtype.kind != "O" or isinstance(ids.dtype, pd.CategoricalDtype):
+            continue
+        kind = pd.api.types.infer_dtype(ids, skipna=True)
+        if kind == "string":
+            continue
+        text = number = None
+        for row, value in enumerate(ids.tolist()):
+            if isinstance(value, str):
+                text = row
+            elif isinstance(value, (Real, Decimal)):
+                number = row if value == value else number  # NaN is missing
+            elif isinstance(value, complex) or not isinstance(value, Hashable):
+                raise ValueError(
+                    f"{key!r} is {shown(value)} in row {row}, of type "
+                    f"{type(value).__name__}, which is no id: use numbers or text."
+                )
+            if None not in (text, number):
+                raise ValueError(
+                    f"{key!r} mixes numbers and text: it is "
+                    f"{shown(ids.iloc[number])} in row {number} and "
+                    f"{shown(ids.iloc[text])} in row {text}. Make it one kind, for "
+                    "instance with frame[column].astype(str)."
+                )
+
+
+def meet(ids, others):
+    """Whether two columns of ids have one in common."""
+    ids, others = (set(column.dropna().unique().tolist()) for column in (ids, others))
+    return not ids.isdisjoint(others)
+
+
+def refuse_strangers(key, ids, name, others, other_name):
+    """Refuse two tables that have no id in common: "1" is not 1.
+
+    Parameters
+    ----------
+    key : str
+        Column of ids.
+    ids, others : Series
+    name, other_name : str
+        The tables, in the error message.
+    """
+    ids, others = ids.dropna(), others.dropna()
+    if len(ids) and len(others) and not meet(ids, others):
+        raise ValueError(
+            f"No {key!r} of the {name} is in the {other_name}: "
+            f"{shown(ids.iloc[0])} there, {shown(others.iloc[0])} here. Are they spelt "
+            "alike?"
+        )
+
+
+def join_table(decisions, table, key, time, name):
     """Add a table's columns to the decisions, as they were known strictly before each.
 
     Parameters
@@ -15,16 +77,14 @@ def join_table(decisions, table, key, time, name, timezone=None):
     decisions : DataFrame
         The decisions, sorted by time.
     table : DataFrame
-        One row per key. Where it has the column `time`, its rows say what became known
-        at that time.
+        One row per key. Where it has the column `time`, which is read already, its rows
+        say what became known at that time.
     key : str
         The column of ids that the tables are joined by.
     time : str
         The column of times.
     name : str
         The name of the table in error messages.
-    timezone : str, default=None
-        The time zone of times that come without one.
 
     Returns
     -------
@@ -32,14 +92,7 @@ def join_table(decisions, table, key, time, name, timezone=None):
         The decisions with the further columns. They are missing where nothing was
         known.
     """
-    table = as_frame(table, name)
-    check_columns(table, **{name: key})
-    table = plain_ids(table, [key])
-    if table[key].dtype != decisions[key].dtype:
-        raise ValueError(
-            f"{key!r} is {table[key].dtype} in {name} and {decisions[key].dtype} in "
-            "the decisions: ids must be of one type."
-        )
+    table = table.assign(**{key: table[key].astype(decisions[key].dtype)})
     known = set(decisions.columns) - {key, time}
     if clash := [c for c in table.columns if c in known]:
         raise ValueError(
@@ -56,8 +109,6 @@ def join_table(decisions, table, key, time, name, timezone=None):
         )
     if time not in table.columns:
         return decisions.merge(table, on=key, how="left", validate="many_to_one")
-    times = as_times(table[time], f"{name}' {time}", timezone=timezone)
-    table = table.assign(**{time: times})
     return pd.merge_asof(
         decisions,
         table.sort_values(time),
@@ -88,7 +139,7 @@ def outcomes_within(decisions, events, keys, time, window, aggregate, value):
     if aggregate in ("any", "count"):
         count = (end - start).astype(float)
         return count if aggregate == "count" else (count > 0).astype(float)
-    values = pd.to_numeric(events[value]).to_numpy(np.float64)[past.order]
+    values = events[value].to_numpy()[past.order]
     if aggregate == "sum":
         total = np.concatenate([[0.0], np.nancumsum(values)])
         return total[end] - total[start]
@@ -153,10 +204,89 @@ def sample_unexposed(decisions, shown, catalogue, n, user, item, time, window, r
 
 def catalogue_of(items, item, time):
     """Return the items that exist, each with its first time where times are given."""
-    items = as_frame(items, "items")
-    check_columns(items, items=item)
     if time not in items.columns:
         return items[[item]].drop_duplicates()
-    items = plain_ids(items, [item])
-    times = as_times(items[time], f"items' {time}")
-    return times.groupby(items[item]).min().rename(time).reset_index()
+    return items.groupby(item)[time].min().reset_index()
+
+
+def read_table(table, name, key, decisions):
+    """A table of features of users or items, whose ids join the decisions'.
+
+    Parameters
+    ----------
+    table : pandas or polars DataFrame
+    name : str
+        In error messages.
+    key : str
+        Column of ids.
+    decisions : DataFrame
+        With ids as from :func:`plain_ids`.
+
+    Returns
+    -------
+    DataFrame
+
+    Raises
+    ------
+    ValueError
+        If ids are missing or of another type, or none of them is in the decisions.
+    """
+    try:
+        check_columns(table, **{name: key})
+        check_ids(table, [key])
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None
+    if len(table) == 0:
+        raise ValueError(f"{name} is empty.")
+    missing = table[key].isna().to_numpy()
+    if missing.any():
+        raise ValueError(
+            f"{name}: {key!r} is missing in row {int(missing.argmax())}: drop it."
+        )
+    table = plain_ids(table, [key])
+    ids, known = table[key], decisions[key]
+    if ids.dtype != known.dtype and not _both_whole(ids, known):
+        raise ValueError(
+            f"{key!r} is {ids.dtype} in {name} and {known.dtype} in the decisions: ids "
+            "must be of one type. Are they spelt alike?"
+        )
+    refuse_strangers(key, known, "decisions", ids, name)
+    return table
+
+
+def _both_whole(*columns):
+    return all(
+        c.dtype.kind in "iuf" and bool((c == np.round(c)).all()) for c in columns
+    )
+
+
+def plain_numbers(values, name):
+    """A column of numbers as float64, NaN where one is missing.
+
+    Parameters
+    ----------
+    values : array-like of shape (n,)
+    name : str
+        In error messages.
+
+    Raises
+    ------
+    ValueError
+        For text, times and anything else that is no number: it says what to do.
+    """
+    values = pd.Series(values)
+    if isinstance(values.dtype, pd.CategoricalDtype):
+        values = values.astype(object)
+    if values.dtype.kind in "fiub":
+        return values.to_numpy(dtype=np.float64, na_value=np.nan)
+    out = np.full(len(values), np.nan)
+    for row, value in enumerate(values.tolist()):
+        if isinstance(value, (Real, Decimal)):
+            out[row] = float(value)
+        elif not (np.ndim(value) == 0 and pd.isna(value)):
+            how = "with pd.to_numeric" if isinstance(value, str) else "by its meaning"
+            raise ValueError(
+                f"{name} is {shown(value)} in row {row}, which is no number. Turn it "
+                f"into one first, {how}."
+            )
+    return out

@@ -5,9 +5,11 @@ import re
 from collections.abc import Sequence
 from importlib import import_module
 from numbers import Integral
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 from sklearn.compose import ColumnTransformer
 from sklearn.impute import SimpleImputer
@@ -17,14 +19,24 @@ from sklearn.utils import check_scalar
 
 from sklearn_causalrec._utils.typing import Frame
 from sklearn_causalrec.encoding.frames import as_frame, check_columns
+from sklearn_causalrec.encoding.time_formats import shown
+from sklearn_causalrec.encoding.time_reader import TimeReader
+from sklearn_causalrec.interactions.columns import (
+    CategoryColumns,
+    NumberColumns,
+    kind_of_values,
+)
 from sklearn_causalrec.interactions.features import (
     CalendarFeatures,
     DenseVectors,
     TextBag,
+    as_vector,
 )
 
 _ID_NAME = re.compile(r"(^|_)(id|uuid)$", re.IGNORECASE)
-_ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}([T ]|$)")
+_FEW_LEVELS = 20  # so many levels of numbers are categories, whatever their type
+# Missing in one arm only with a smaller probability than this is no chance.
+_NO_CHANCE = 1e-6
 _TEXT_FROM = 3  # words, on average
 _WIDTH = 88
 _WHY = {
@@ -59,31 +71,90 @@ def column_kind(values, max_categories):
     if given.empty:
         return None, "all of it is missing"
     first = given.iloc[0]
-    if isinstance(first, (list, tuple, np.ndarray)):
-        sizes = given.map(np.size)
-        if sizes.nunique() > 1 or np.asarray(first).dtype.kind not in "fiub":
-            return None, "sequences of differing lengths, or not of numbers"
-        return "vectors", ""
+    if any(getattr(cell, "__hash__", None) is None for cell in given):
+        return _kind_of_vectors(given)
     if len(given) == len(values) and given.nunique() == 1:
-        return None, f"it is {given.tolist()[0]!r} in every row"
-    if values.dtype.kind == "M" or isinstance(values.dtype, pd.DatetimeTZDtype):
+        return None, f"it is {shown(first)} in every row"
+    kind, n_unique = kind_of_values(given), given.nunique()
+    categorical = isinstance(values.dtype, pd.CategoricalDtype)
+    if kind is None:
+        return None, (
+            f"it mixes kinds, or holds neither numbers, times nor text: {shown(first)} "
+            "for one"
+        )
+    if kind == "number" and categorical:
+        if n_unique > max(_FEW_LEVELS, max_categories):
+            return None, (
+                f"categories of {n_unique} numbers: a quantity (astype(float)), or an "
+                "id?"
+            )
+        return "categories", ""
+    if kind == "number":
+        return _dates_or(values, given, "numbers")
+    if kind == "time" and not categorical:
         return "dates", ""
-    if values.dtype.kind in "fiu":
+    if kind == "duration":
         return "numbers", ""
-    if values.dtype.kind == "b" or isinstance(values.dtype, pd.CategoricalDtype):
-        return "categories", ""
-    if hasattr(first, "tzinfo"):
-        return "dates", ""
-    if not given.map(lambda v: isinstance(v, str)).all():
-        return "categories", ""
-    if given.map(_ISO_DATE.match).notna().all():
-        return "dates", ""
-    n_unique = given.nunique()
+    if kind == "text" and not categorical:
+        return _kind_of_text(given, n_unique, max_categories)
+    return _categories(given, n_unique, max_categories)
+
+
+def _kind_of_vectors(given):
+    first = given.iloc[0]
+    if not given.map(lambda cell: isinstance(cell, (list, tuple, np.ndarray))).all():
+        return None, f"it holds neither numbers, times nor text: {shown(first)} for one"
+    sizes = {None if v is None else len(v) for v in map(as_vector, given)}
+    if len(sizes) > 1 or sizes == {None}:
+        return None, "sequences of differing lengths, or not of numbers"
+    return "vectors", ""
+
+
+def _dates_or(values, given, kind):
+    """Dates where all of the column are, or can't be told apart from them."""
+    try:
+        reader = TimeReader("it").look(values)
+        if reader.kind == "datetime" and reader.read(given, "coerce").notna().all():
+            return "dates", ""
+    except ValueError as error:
+        # Numbers that may be dates may be counts as well, and then are numbers.
+        return (kind, "") if kind == "numbers" else (None, f"dates? {error}")
+    return kind, ""
+
+
+def _kind_of_text(given, n_unique, max_categories):
+    numeric = pd.to_numeric(given.astype(object), errors="coerce").notna()
+    if not numeric.any() or numeric.all():
+        kind, why = _dates_or(given, given, "text")
+        if kind != "text":
+            return kind, why
+    if numeric.mean() >= 0.5 and n_unique > _FEW_LEVELS:
+        return None, (
+            f"{n_unique} numbers as text: a quantity (pd.to_numeric), or an id?"
+        )
     if n_unique > 20 and given.str.split().str.len().mean() >= _TEXT_FROM:
         return "texts", ""
+    return _categories(given, n_unique, max_categories)
+
+
+def _categories(given, n_unique, max_categories):
     if n_unique > max(max_categories, len(given) / 2):
         return None, f"{n_unique} different values in {len(given)} rows: an id?"
     return "categories", ""
+
+
+def _arm_of_gaps(missing, treatment):
+    """The one arm in which values are missing, where that is no chance; None else.
+
+    A column that only decisions of one arm have tells the arm by its gaps.
+    """
+    arms = treatment[missing].unique()
+    if len(arms) != 1 or treatment.nunique() < 2:
+        return None
+    here = (treatment == arms[0]).to_numpy()
+    if (missing == here).all() or here.mean() ** missing.sum() < _NO_CHANCE:
+        return arms[0]
+    return None
 
 
 def _estimators(value):
@@ -131,7 +202,7 @@ def _public_module(module, name):
 
 def _imports(estimators):
     """Generate the lines that import the classes from their public modules."""
-    found = {("sklearn.compose", "ColumnTransformer")}
+    found = {("sklearn_causalrec.interactions", "Preprocessor")}
     for estimator in estimators:
         name = type(estimator).__name__
         module = _public_module(type(estimator).__module__, name)
@@ -147,6 +218,10 @@ class Preprocessor(ColumnTransformer):
     ``repr`` is the expression that makes it. ``print`` adds the imports and the reason
     why each column is where it is.
     :func:`~sklearn_causalrec.interactions.make_preprocessor` returns it.
+
+    It reads the columns that its parts name and no others, unless `remainder` asks for
+    them. Frames need not have the others, so lists for new users and items need frames
+    of the columns that are read.
 
     Parameters
     ----------
@@ -176,9 +251,9 @@ class Preprocessor(ColumnTransformer):
     output_indices_ : dict of str to slice
         The output columns of each part.
     n_features_in_ : int
-        The number of columns seen during ``fit``.
+        The number of columns that are read.
     feature_names_in_ : ndarray of shape (n_features,)
-        The names of the columns seen during ``fit``.
+        The names of the columns that are read.
 
     See Also
     --------
@@ -190,16 +265,99 @@ class Preprocessor(ColumnTransformer):
     >>> from sklearn.preprocessing import StandardScaler
     >>> from sklearn_causalrec.interactions import Preprocessor
     >>> Preprocessor([("numbers", StandardScaler(), ["age"])])
-    ColumnTransformer(
+    Preprocessor(
         [
             ('numbers', StandardScaler(), ['age']),
         ],
     )
     """
 
+    def _inputs(self, X):
+        """The columns that are read, where they are named and the rest is dropped."""
+        named = []
+        for _, transformer, columns in self.transformers:
+            columns = [columns] if isinstance(columns, str) else columns
+            if callable(columns) or isinstance(columns, slice):
+                return X
+            columns = list(columns)
+            if not all(isinstance(column, str) for column in columns):
+                return X
+            if not (isinstance(transformer, str) and transformer == "drop"):
+                named += columns
+        if not isinstance(self.remainder, str) or self.remainder != "drop":
+            return X
+        if not hasattr(X, "columns"):
+            return X
+        wanted = set(named)
+        return X[[column for column in X.columns if column in wanted]]
+
+    def fit(self, X: ArrayLike, y: ArrayLike | None = None, **params: Any) -> Self:
+        """Fit all parts to the columns that they name.
+
+        Parameters
+        ----------
+        X : pandas or polars DataFrame of shape (n, p)
+            The frame. It needs the columns that the parts name; others are ignored.
+        y : array-like of shape (n,), default=None
+            The outcome. Parts that learn from it get it.
+        **params : dict
+            Metadata for the parts, where metadata routing is on.
+
+        Returns
+        -------
+        Preprocessor
+            The fitted preprocessor itself.
+        """
+        return super().fit(self._inputs(X), y, **params)
+
+    def fit_transform(
+        self, X: ArrayLike, y: ArrayLike | None = None, **params: Any
+    ) -> pd.DataFrame | np.ndarray:
+        """Fit all parts to the columns that they name, and transform these.
+
+        Parameters
+        ----------
+        X : pandas or polars DataFrame of shape (n, p)
+            The frame. It needs the columns that the parts name; others are ignored.
+        y : array-like of shape (n,), default=None
+            The outcome. Parts that learn from it get it.
+        **params : dict
+            Metadata for the parts, where metadata routing is on.
+
+        Returns
+        -------
+        DataFrame of shape (n, n_columns)
+            The outputs of all parts, side by side. It is an array unless ``set_output``
+            asks for a frame.
+        """
+        return super().fit_transform(self._inputs(X), y, **params)
+
+    def transform(self, X: ArrayLike, **params: Any) -> pd.DataFrame | np.ndarray:
+        """Transform the columns that the parts name.
+
+        Parameters
+        ----------
+        X : pandas or polars DataFrame of shape (n, p)
+            The frame. It needs the columns that the parts name; others are ignored.
+        **params : dict
+            Metadata for the parts, where metadata routing is on.
+
+        Returns
+        -------
+        DataFrame of shape (n, n_columns)
+            The outputs of all parts, side by side. It is an array unless ``set_output``
+            asks for a frame.
+
+        Raises
+        ------
+        ValueError
+            If a column is missing, or a part refuses its values.
+        """
+        return super().transform(self._inputs(X), **params)
+
     def _lines(self, comments):
         why = getattr(self, "_why", {})
-        yield "ColumnTransformer("
+        yield "Preprocessor("
         yield "    ["
         for name, transformer, columns in self.transformers:
             if comments and name in why:
@@ -235,6 +393,13 @@ class Preprocessor(ColumnTransformer):
         return "\n".join(lines)
 
 
+def _gaps_tell(df, name, treatment):
+    missing = df[name].isna().to_numpy()
+    if treatment is None or not missing.any() or missing.all():
+        return None
+    return _arm_of_gaps(missing, df[treatment])
+
+
 def make_preprocessor(
     df: Frame,
     *,
@@ -252,8 +417,9 @@ def make_preprocessor(
     Columns with a role pass through unchanged. The other columns are treated by what
     they contain. Numbers are imputed and scaled. Categories are one-hot encoded. Texts
     become tf-idf weights. Dates become calendar features. Vectors become columns of
-    numbers. Columns that look like ids, are constant or are empty are left out, and the
-    printed code says so.
+    numbers. Columns that look like ids, are constant or empty, can be meant in two
+    ways, or are missing in one arm of the treatment only are left out, and the printed
+    code says so.
 
     Parameters
     ----------
@@ -304,19 +470,19 @@ def make_preprocessor(
     >>> df = pd.DataFrame({"user": [1, 2, 3], "age": [30, None, 40],
     ...                    "country": ["DE", "DE", "DE"]})
     >>> print(make_preprocessor(df, user="user"))  # doctest: +ELLIPSIS
-    from sklearn.compose import ColumnTransformer
     from sklearn.impute import SimpleImputer
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
+    from sklearn_causalrec.interactions import NumberColumns, Preprocessor
     <BLANKLINE>
-    preprocessor = ColumnTransformer(
+    preprocessor = Preprocessor(
         [
             # what the estimator reads by name, as it is
             ('roles', 'passthrough', ['user']),
             # gaps at the median, with a column that says so
             (
                 'numbers',
-                make_pipeline(SimpleImputer(...), StandardScaler()),
+                make_pipeline(NumberColumns(), SimpleImputer(...), StandardScaler()),
                 ['age'],
             ),
         ],
@@ -341,17 +507,25 @@ def make_preprocessor(
         raise ValueError(f"{clash.pop()!r} is named as an outcome and as a role.")
 
     columns = {kind: [] for kind in _WHY}
+    made = set(df.attrs.get("made", ())) - set(named)
     columns["roles"] = named
     left_out = {}
     for name in df.columns:
         if name in outcomes:
             left_out[name] = "an outcome"
+        elif name in made:
+            left_out[name] = "made by build_examples; it is no feature"
         elif name == time and column_kind(df[name], max_categories)[0] == "dates":
             columns["dates"].append(name)
         elif name in named:
             continue
         elif isinstance(name, str) and _ID_NAME.search(name):
             left_out[name] = "called an id; give it a role, or add it"
+        elif (arm := _gaps_tell(df, name, treatment)) is not None:
+            left_out[name] = (
+                f"missing only where {treatment} is {shown(arm)}: it would tell the "
+                "treatment"
+            )
         else:
             kind, why = column_kind(df[name], max_categories)
             if kind is None:
@@ -361,11 +535,14 @@ def make_preprocessor(
     impute = SimpleImputer(strategy="median", add_indicator=True)
     transformers = {
         "roles": "passthrough",
-        "numbers": make_pipeline(impute, StandardScaler()),
-        "categories": OneHotEncoder(
-            handle_unknown="infrequent_if_exist",
-            max_categories=max_categories,
-            sparse_output=False,
+        "numbers": make_pipeline(NumberColumns(), impute, StandardScaler()),
+        "categories": make_pipeline(
+            CategoryColumns(),
+            OneHotEncoder(
+                handle_unknown="infrequent_if_exist",
+                max_categories=max_categories,
+                sparse_output=False,
+            ),
         ),
         "texts": TextBag(max_features=max_words),
         "dates": CalendarFeatures(),

@@ -16,6 +16,7 @@ from sklearn.model_selection import BaseCrossValidator, GroupKFold
 
 from sklearn_causalrec._utils.typing import Column, Seed
 from sklearn_causalrec.encoding.roles import column
+from sklearn_causalrec.encoding.times import in_order
 
 
 def _column(X, key, role):
@@ -38,9 +39,14 @@ def _column(X, key, role):
     return values
 
 
-def _order(values):
-    """Return the rank of each value among the distinct ones, for any sortable type."""
-    return np.unique(values, return_inverse=True)[1].reshape(-1)
+def _moments(X, key):
+    """Return times as ranks, 0 for the earliest and equal ones for equal times."""
+    values = _column(X, key, "time")
+    dtype = getattr(X, "dtypes", {}).get(key) if isinstance(X, pd.DataFrame) else None
+    if isinstance(dtype, pd.CategoricalDtype) and dtype.ordered:
+        values = X[key]
+    times = in_order(values, f"The time column {key!r}")
+    return np.unique(times, return_inverse=True)[1].reshape(-1)
 
 
 class TimeSplit(BaseCrossValidator):
@@ -51,8 +57,10 @@ class TimeSplit(BaseCrossValidator):
     Parameters
     ----------
     time : str or int
-        The column of X with the times, by name or position. Its values can be of any
-        type that can be sorted.
+        The column of X with the times, by name or position. They can be numbers,
+        datetimes, dates, periods, text in ISO 8601, text such as 31/01/2024 where the
+        column tells the day from the month, or a Categorical whose categories are
+        ordered.
     test_size : int or float, default=0.2
         The size of one test set: a number of rows if it is an int, or a share of all
         rows if it is a float. Rows of equal time stay together, so a set may be larger
@@ -110,9 +118,10 @@ class TimeSplit(BaseCrossValidator):
         Raises
         ------
         ValueError
-            If a training set or a test set would be empty, or a time is missing.
+            If a training set or a test set would be empty, or a time is missing, is no
+            time or can be read in two ways.
         """
-        time = _order(_column(X, self.time, "time"))
+        time = _moments(X, self.time)
         n, size = len(time), self.test_size
         if not isinstance(size, Integral):
             size = round(size * n)
@@ -170,8 +179,8 @@ class LastOutSplit(BaseCrossValidator):
     user : str or int
         The column of X with the user ids, by name or position.
     time : str or int
-        The column of X with the times, by name or position. Rows of equal time keep
-        their order in X.
+        The column of X with the times, by name or position. They are read as in
+        :class:`TimeSplit`. Rows of equal time keep their order in X.
     n_last : int, default=1
         The number of test rows per user. Users with no more rows than that are only
         trained on.
@@ -200,7 +209,7 @@ class LastOutSplit(BaseCrossValidator):
         if self.n_last < 1:
             raise ValueError(f"n_last is {self.n_last!r}: at least 1 row a user.")
         user = pd.factorize(_column(X, self.user, "user"))[0]
-        order = np.lexsort((_order(_column(X, self.time, "time")), user))
+        order = np.lexsort((_moments(X, self.time), user))
         rows = pd.Series(user[order])
         from_end = rows.groupby(rows).cumcount(ascending=False).to_numpy()
         several = np.bincount(user)[user[order]] > self.n_last

@@ -16,7 +16,9 @@ import sklearn_causalrec.datasets
 from sklearn_causalrec.datasets import (
     load_acic2016,
     load_kuairec_slice,
+    make_event_log,
     make_exposure_log,
+    make_sequence_log,
 )
 
 DATA = resources.files(sklearn_causalrec.datasets) / "data"
@@ -347,3 +349,21 @@ def test_bad_pairs(users, items, match):
     log = make_exposure_log(100, random_state=0)
     with pytest.raises(ValueError, match=match):
         log.counterfactual(users, items)
+
+
+@pytest.mark.parametrize(
+    ("make", "options", "message"),
+    [
+        (make_exposure_log, dict(n_samples=True), "n_samples must be a number"),
+        (make_exposure_log, dict(overlap=np.nan), "overlap must be a finite number"),
+        (make_exposure_log, dict(noise=np.inf), "noise must be a finite number"),
+        (make_exposure_log, dict(outcome=pd.NA), "outcome must be one of"),
+        (make_event_log, dict(n_users=True), "n_users must be a number"),
+        (make_event_log, dict(late=np.nan), "late must be a finite number"),
+        (make_sequence_log, dict(confounding=np.inf), "confounding must be a finite"),
+        (load_acic2016, dict(i=2, data_home=0.5), "data_home must be the path"),
+    ],
+)
+def test_what_no_simulator_can_use_is_named(make, options, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        make(**options)

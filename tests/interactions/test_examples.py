@@ -1,3 +1,5 @@
+from decimal import Decimal
+
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -281,7 +283,183 @@ class TestFeatures:
             )  # fmt: skip
 
 
+ARMS = {
+    "text": (lambda t: np.where(t == 1, "yes", "No"), {}),
+    "one label": (lambda t: np.where(t == 1, "drug", "placebo"), {}),
+    "named": (lambda t: np.where(t == 1, "A", "B"), dict(control="B")),
+    "bool": (lambda t: t == 1, {}),
+    "float": (lambda t: t.astype(float), {}),
+    "nullable": (lambda t: t.astype("Int64"), {}),
+    "Decimal": (lambda t: t.map(Decimal), {}),
+    "categories": (lambda t: pd.Categorical(np.where(t == 1, "on", "off")), {}),
+    "categories of numbers": (lambda t: t.astype("category"), {}),
+    "ordered": (
+        lambda t: pd.Categorical(np.where(t == 1, "x", "y"), ["y", "x"], ordered=True),
+        {},
+    ),
+    "named number": (lambda t: t + 1, dict(control=1)),
+}
+
+
+class TestWhatIsNotShown:
+    def build(self, treatment, **options):
+        times = list(range(1, 41))
+        shown = pd.DataFrame(
+            {
+                "user": ["a", "b"] * 20,
+                "item": [f"i{k % 7}" for k in times],
+                "time": times,
+                "shown": treatment(pd.Series([1, 0, 0, 1] * 10)),
+            }
+        )
+        events = shown[["user", "item", "time"]].assign(event="purchase")
+        return build(
+            events, shown, n_unexposed=3, random_state=0, incomplete="keep", **options
+        )
+
+    @pytest.mark.parametrize("arms", ARMS)
+    def test_arms_say_it(self, arms):
+        treatment, options = ARMS[arms]
+        plain = self.build(lambda t: t)
+        found = self.build(treatment, **options)
+        columns = ["user", "item", "time", "outcome", "sample_weight"]
+        pd.testing.assert_frame_equal(found[columns], plain[columns])
+        expected = pd.Series(treatment(plain["treatment"]), name="treatment")
+        assert found["treatment"].tolist() == expected.tolist()
+        assert found["treatment"].dtype == expected.dtype
+
+    def test_where_all_is_shown(self):
+        plain = self.build(lambda t: 1)
+        for treatment, options, off in (
+            (lambda t: True, {}, False),
+            (lambda t: t * 0 + 2, {}, 0),
+            (lambda t: t + 1, dict(control=0), 0),
+            (lambda t: pd.Categorical(["x"] * 40, ["y", "x"], ordered=True), {}, "y"),
+            (lambda t: pd.Categorical([1] * 40), {}, 0),
+        ):
+            found = self.build(treatment, **options)
+            assert len(found) == len(plain)
+            assert ((found["treatment"] == off) == (plain["treatment"] == 0)).all()
+
+    @pytest.mark.parametrize(
+        ("treatment", "options", "message"),
+        [
+            (lambda t: np.where(t == 1, "A", "B"), {}, "be told: .* are 'A', 'B'"),
+            (lambda t: np.where(t == 1, "No", "no"), {}, "may both be it"),
+            (lambda t: t.map({1: "yes", 0: 0}), {}, "be told: arms of type int, str"),
+            (lambda t: t + 1, {}, r"The treatment holds \[1, 2\]: which of them"),
+            (lambda t: t, dict(control=7), "control=7 is none of the arms"),
+            (
+                lambda t: np.where(t == 1, "A", "B"),
+                dict(control="b"),
+                "none of the arms",
+            ),
+            (lambda t: t.where(t == 1), {}, "'shown' is missing in row 1"),
+        ],
+    )
+    def test_else_it_is_asked_for(self, treatment, options, message):
+        with pytest.raises(ValueError, match=message):
+            self.build(treatment, **options)
+
+    def test_only_where_it_matters(self, shown, events):
+        arms = ["A", "B", "A", "B"]
+        examples = build(events, shown.assign(shown=arms), incomplete="keep")
+        assert examples["treatment"].tolist() == arms
+
+
+START = pd.Timestamp("2024-01-01")
+
+
+def on_days(t):
+    return START + pd.to_timedelta(t, unit="D")
+
+
+FORMS = {
+    "seconds": lambda t: t * 86400 + 1_700_000_000,
+    "fractions": lambda t: t * 86400 + 1_700_000_000.25,
+    "milliseconds": lambda t: t * 86_400_000 + 1_700_000_000_000,
+    "microseconds": lambda t: t * 86_400_000_000 + 1_700_000_000_000_000,
+    "nanoseconds": lambda t: t * 86_400_000_000_000 + 1_700_000_000_000_000_001,
+    "stamps": lambda t: on_days(t).dt.strftime("%Y%m%d").astype(int),
+    "month first": lambda t: on_days(15 + t).dt.strftime("%m/%d/%Y"),
+    "periods": lambda t: on_days(t).dt.to_period("D"),
+    "dates": lambda t: on_days(t).dt.date,
+    "durations": lambda t: pd.to_timedelta(t, unit="D"),
+    "zoned": lambda t: on_days(t).dt.tz_localize("UTC"),
+}
+
+
+class TestTimesInOtherForms:
+    @pytest.mark.parametrize("form", FORMS)
+    def test_windows_in_words(self, shown, events, form):
+        write = FORMS[form]
+        prices = pd.DataFrame(
+            {"item": ["x", "y", "x"], "time": [0, 0, 2], "price": [1.0, 2.0, 3.0]}
+        )
+        options = dict(n_unexposed=2, random_state=0, incomplete="keep")
+        expected = build(events, shown, items=prices, **options, window=3)
+        found = build(
+            *(table.assign(time=write(table["time"])) for table in (events, shown)),
+            items=prices.assign(time=write(prices["time"])),
+            **options,
+            window="3D",
+        )
+        columns = ["user", "item", "treatment", "outcome", "price", "sample_weight"]
+        pd.testing.assert_frame_equal(found[columns], expected[columns])
+
+    def test_a_unit_makes_dates(self, shown, events):
+        found = build(events, shown, window="3D", unit="D", incomplete="keep")
+        assert found["time"].dt.year.eq(1970).all()
+
+    def test_clocks_that_differ_are_refused(self, shown, events):
+        with pytest.raises(ValueError, match="counted in several units since 1970"):
+            build(
+                events.assign(time=FORMS["seconds"](events["time"])),
+                shown.assign(time=FORMS["milliseconds"](shown["time"])),
+            )
+        tables = (
+            events.assign(time=FORMS["zoned"](events["time"])),
+            shown.assign(time=FORMS["stamps"](shown["time"])),
+        )
+        with pytest.raises(ValueError, match="with a time zone in one"):
+            build(*tables, window="3D")
+        assert len(build(*tables, window="3D", timezone="UTC", incomplete="keep")) == 4
+        with pytest.raises(ValueError, match="events' time is '01/02/2024' in row 0"):
+            build(events.assign(time="01/02/2024"), shown)
+
+    def test_until_is_on_the_same_clock(self, shown, events):
+        tables = [t.assign(time=FORMS["stamps"](t["time"])) for t in (events, shown)]
+        for until in (20240107, "2024-01-07", pd.Timestamp("2024-01-07")):
+            examples = build(*tables, window="1D", until=until)
+            assert examples["time"].max() <= pd.Timestamp("2024-01-06")
+        whole, fraction = (build(events, shown, until=end) for end in (7, 7.0))
+        pd.testing.assert_frame_equal(whole, fraction)
+        for until, message in (
+            ("2024-01-07", "numbers in one and dates in another"),
+            ("soon", "until is 'soon' in row 0"),
+        ):
+            with pytest.raises(ValueError, match=message):
+                build(events, shown, until=until)
+        dated = [t.assign(time=on_days(t["time"])) for t in (events, shown)]
+        with pytest.raises(ValueError, match="datetimes and numbers don't compare"):
+            build(*dated, window="1D", until=20240107)
+
+
 class TestBadInput:
+    def test_values_are_numbers(self, shown, events):
+        options = dict(aggregate="sum", value="paid", incomplete="keep")
+        objects = events.assign(paid=[Decimal("1.5"), 2, None, 4])
+        numbers = events.assign(paid=[1.5, 2, np.nan, 4])
+        pd.testing.assert_series_equal(
+            *(build(e, shown, **options)["outcome"] for e in (objects, numbers))
+        )
+        for wrong, message in (
+            (["1", "2", "3", "4"], "events' paid is '1' in row 0, which is no number"),
+            (pd.to_datetime(["2024-01-01"] * 4), "events' paid is Timestamp"),
+        ):
+            with pytest.raises(ValueError, match=message):
+                build(events.assign(paid=wrong), shown, **options)
+
     def test_options(self, shown, events):
         for options, message in (
             (dict(aggregate="mean"), "aggregate must be one of"),
@@ -343,6 +521,46 @@ class TestBadInput:
         assert plain["price"].tolist() == [1, 2, 1, 2]
         with pytest.raises(ValueError, match="'item' is int64 in items"):
             build(events, shown, items=prices.assign(item=[1, 2]))
+
+    def test_whole_numbers_of_any_width_meet(self, shown, events):
+        code = {"a": 1, "b": 2}
+        codes = events["user"].map(code), shown["user"].map(code)
+        for kind in ("int8", "uint64", "Int64", "int32[pyarrow]", "float64"):
+            users = pd.DataFrame(
+                {"user": pd.Series([1, 2], dtype=kind), "age": [30, 40]}
+            )
+            examples = build(
+                events.assign(user=codes[0]),
+                shown.assign(user=codes[1].astype("int16")),
+                users=users,
+                incomplete="keep",
+            )
+            assert (examples["age"] == 20 + 10 * examples["user"]).all()
+        # Beyond int64, and apart by less than float64 can tell.
+        start = np.uint64(2**63)
+        users = pd.DataFrame(
+            {"user": start + np.array([1, 2], np.uint64), "age": [1, 2]}
+        )
+        examples = build(
+            events.assign(user=start + codes[0].to_numpy(np.uint64)),
+            shown.assign(user=start + codes[1].to_numpy(np.uint64)),
+            users=users,
+            incomplete="keep",
+        )
+        assert examples["age"].tolist() == (examples["user"] - start).tolist()
+
+    def test_tables_spelt_otherwise(self, shown, events):
+        for name, key in (("users", "user"), ("items", "item")):
+            table = pd.DataFrame({key: ["A ", "B "], "age": [1, 2]})
+            with pytest.raises(ValueError, match=f"No '{key}' of the decisions is in"):
+                build(events, shown, **{name: table})
+            with pytest.raises(
+                ValueError, match=f"{name}: '{key}' is missing in row 1"
+            ):
+                build(events, shown, **{name: table.assign(**{key: ["a", None]})})
+            lists = table.assign(**{key: [["a"], ["b"]]})
+            with pytest.raises(ValueError, match=r"in row 0.*no id"):
+                build(events, shown, **{name: lists})
 
     def test_ids_that_never_meet(self, shown, events):
         with pytest.raises(ValueError, match="No 'user' of the decisions"):

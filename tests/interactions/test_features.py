@@ -1,5 +1,7 @@
 import pickle
 import sys
+import tracemalloc
+from decimal import Decimal
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -314,6 +316,12 @@ def test_calendar():
 def test_calendar_refuses_what_has_none():
     with pytest.raises(ValueError, match="'n' holds numbers, which have no calendar"):
         CalendarFeatures().fit(pd.DataFrame({"n": [1, 2]}))
+    with pytest.raises(ValueError, match="'n' holds durations, which have no calendar"):
+        CalendarFeatures().fit(pd.DataFrame({"n": pd.to_timedelta([1, 2], unit="h")}))
+    with pytest.raises(ValueError, match="'n' holds no time: leave it out"):
+        CalendarFeatures().fit(pd.DataFrame({"n": ["a", "b"]}))
+    with pytest.raises(ValueError, match="day or the month comes first"):
+        CalendarFeatures().fit(pd.DataFrame({"n": ["01/02/2024", "03/04/2024"]}))
     with pytest.raises(ValueError, match="'minute'"):
         CalendarFeatures(parts=("minute",)).fit(LOG[["time"]])
     with pytest.raises(ValueError, match="mixes times with and without"):
@@ -322,10 +330,161 @@ def test_calendar_refuses_what_has_none():
         )
 
 
+CALENDAR = pd.to_datetime(["2024-01-06", "2024-03-31", "2024-07-01"])
+
+
+@pytest.mark.parametrize(
+    ("times", "unit"),
+    [
+        (CALENDAR.astype("datetime64[s]").astype("int64"), None),
+        (CALENDAR.astype("datetime64[s]").astype("int64").astype(float), None),
+        (CALENDAR.astype("datetime64[ms]").astype("int64"), None),
+        (CALENDAR.astype("datetime64[us]").astype("int64"), None),
+        (CALENDAR.astype("datetime64[ns]").astype("int64"), None),
+        (CALENDAR.astype("datetime64[s]").astype("int64"), "s"),
+        ((CALENDAR - pd.Timestamp(0)).days, "D"),
+        (CALENDAR.strftime("%Y%m%d").astype(int), None),
+        (CALENDAR.strftime("%m/%d/%Y"), None),
+        (CALENDAR.strftime("%d.%m.%Y"), None),
+        (CALENDAR.to_period("D"), None),
+        (CALENDAR.date, None),
+        (pd.Series(CALENDAR, dtype="timestamp[s][pyarrow]"), None),
+    ],
+)
+def test_calendars_of_times_in_other_forms(times, unit):
+    expected = CalendarFeatures().fit(pd.DataFrame({"t": CALENDAR}))
+    fitted = CalendarFeatures(unit=unit).fit(pd.DataFrame({"t": times}))
+    X = pd.DataFrame({"t": times}).iloc[:1]  # one row is read as all were
+    right = expected.transform(pd.DataFrame({"t": CALENDAR[:1]}))
+    np.testing.assert_allclose(fitted.transform(X), right)
+    assert fitted.start_ == expected.start_
+
+
+def test_calendars_remember_the_clock():
+    seconds = pd.DataFrame({"t": CALENDAR.astype("datetime64[s]").astype("int64")})
+    fitted = CalendarFeatures(("hour",), timezone="Asia/Tokyo").fit(seconds)
+    nine = 2 * np.pi * 9 / 24
+    np.testing.assert_allclose(
+        fitted.transform(seconds)[0], [np.sin(nine), np.cos(nine)]
+    )
+    assert fitted.transform(pd.DataFrame({"t": [0]})).shape == (1, 2)
+    with pytest.raises(ValueError, match="counts ms since 1970 here and s before"):
+        fitted.transform(seconds * 1000)
+    with pytest.raises(ValueError, match="datetimes and numbers don't compare"):
+        fitted.transform(pd.DataFrame({"t": CALENDAR}))
+
+
+def test_gaps_in_a_calendar():
+    X = pd.DataFrame({"t": [*CALENDAR[:2], None]})
+    calendar = CalendarFeatures(("month", "elapsed")).set_output(transform="pandas")
+    out = calendar.fit_transform(X)
+    assert out["t_missing"].tolist() == [0, 0, 1]
+    assert (out.iloc[2, :-1] == 0).all() and out.loc[1, "t_elapsed"] == 85
+    whole = calendar.fit(X.iloc[:2])
+    assert "t_missing" not in whole.get_feature_names_out()
+    with pytest.raises(ValueError, match="t is NaT in row 2, which is no time"):
+        whole.transform(X)
+
+
+class TestLogsInOtherForms:
+    FORMS = {
+        "seconds": LOG["time"].astype("datetime64[s]").astype("int64"),
+        "milliseconds": LOG["time"].astype("datetime64[ms]").astype("int64"),
+        "nanoseconds": LOG["time"].astype("datetime64[ns]").astype("int64"),
+        "text": LOG["time"].dt.strftime("%d %b %Y"),
+        "durations": LOG["time"] - LOG["time"].min(),
+        "periods": LOG["time"].dt.to_period("s"),
+    }
+
+    @pytest.mark.parametrize("form", FORMS)
+    @pytest.mark.parametrize("transformer", [PastAggregates(), HistorySequence()])
+    def test_they_remember_the_same(self, transformer, form):
+        scale = {"seconds": 86400, "milliseconds": 86400e3, "nanoseconds": 86400e9}
+        written = LOG.assign(time=self.FORMS[form])
+        expected = clone(transformer).set_params(delay="36h").fit(LOG).transform(LOG)
+        found = clone(transformer).set_params(delay="36h").fit(written)
+        found = found.transform(written)
+        if isinstance(transformer, PastAggregates):
+            expected[:, [1, 3]] *= scale.get(form, 1)
+            np.testing.assert_allclose(found, expected, rtol=1e-6)
+        else:
+            for ours, right in zip(found["history"], expected["history"]):
+                assert list(ours) == list(right)
+
+    def test_a_unit_makes_days(self):
+        written = LOG.assign(time=self.FORMS["milliseconds"])
+        past = PastAggregates(unit="ms").fit(written).transform(written)
+        np.testing.assert_allclose(past, PastAggregates().fit(LOG).transform(LOG))
+
+    def test_a_delay_in_words_needs_a_unit(self):
+        counts = LOG.assign(time=range(len(LOG)))
+        with pytest.raises(ValueError, match="delay='1D' is no length of time"):
+            PastAggregates(delay="1D").fit(counts).transform(counts)
+
+    def test_ids_are_spelt_alike(self):
+        numbers = LOG.assign(user=[1, 1, 2, 2, 3])
+        for transformer in (PastAggregates(), HistorySequence()):
+            fitted = transformer.fit(numbers)
+            with pytest.raises(
+                ValueError, match=r"user holds text here .'1'. and held"
+            ):
+                fitted.transform(numbers.astype({"user": str}))
+            unknown = fitted.transform(numbers.assign(user=7.0))
+            assert len(unknown) == len(LOG)
+        lists = LOG.assign(user=[[1]] * 5)
+        with pytest.raises(ValueError, match=r"'user' is \[1\] in row 0.*no id"):
+            PastAggregates().fit(lists)
+
+
+def test_values_are_numbers():
+    values = pd.Series([Decimal("1.5"), 2, None, np.float32(4), True], dtype=object)
+    past = PastAggregates(by="user", value="value")
+    numbers = past.fit(LOG.assign(value=[1.5, 2, np.nan, 4, 1])).transform(LOG)
+    np.testing.assert_array_equal(
+        past.fit(LOG.assign(value=values)).transform(LOG), numbers
+    )
+    for wrong, message in (
+        (list("12345"), "value is '1' in row 0, which is no number.*to_numeric"),
+        (LOG["time"], "value is Timestamp"),
+        ([1j] * 5, "value is 1j in row 0"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            past.fit(LOG.assign(value=wrong))
+    with pytest.raises(ValueError, match="y is 'a' in row 0"):
+        PastAggregates().fit(LOG, ["a"] * 5)
+
+
+def test_pairs_take_room_for_what_there_is(rng):
+    n = 3000  # users times items would take 9 million places
+    log = pd.DataFrame(
+        {
+            "user": rng.permutation(n),
+            "item": rng.permutation(n),
+            "time": rng.integers(0, 50, n),
+        }
+    )
+    log = pd.concat([log, log.iloc[:500].assign(time=60)], ignore_index=True)
+    tracemalloc.start()
+    past = PastAggregates(by="pair").fit(log, np.ones(len(log))).transform(log)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 8e6
+    assert (past[:n, 0] == 0).all() and (past[n:, 0] == 1).all()
+    np.testing.assert_array_equal(past[n:, 2], 60 - log["time"].iloc[:500])
+    strangers = log.assign(item=log["item"].to_numpy()[::-1])
+    seen = set(zip(log["user"], log["item"]))
+    new = [(u, i) not in seen for u, i in zip(strangers["user"], strangers["item"])]
+    fitted = PastAggregates(by="pair").fit(log)
+    assert (fitted.transform(strangers)[new, 0] == 0).all()
+
+
 def test_vectors_of_other_lengths_are_refused():
-    for bad in ([1.0], [1.0, 2.0, 3.0], "text", [np.nan, 1.0]):
+    for bad in ([1.0], [1.0, 2.0, 3.0], "text", [np.nan, 1.0], ["1", "2"], [1j, 2],
+                pd.to_datetime(["2024-01-01"] * 2), [[1, 2], [3]], {1: 2}):  # fmt: skip
         X = pd.DataFrame({"image": [[1.0, 2.0], bad]})
         with pytest.raises(ValueError, match=r"column 'image' .* row 1"):
             DenseVectors().fit_transform(X)
+    ones = pd.DataFrame({"image": [[Decimal(1), 2], np.array([3, 4], np.uint8)]})
+    assert DenseVectors().fit_transform(ones)[:, :2].tolist() == [[1, 2], [3, 4]]
     with pytest.raises(ValueError, match="holds no vector"):
         DenseVectors().fit(pd.DataFrame({"image": [None, None]}))

@@ -171,3 +171,71 @@ def test_missing_ids_and_equal_times_are_named(frame):
         folds(TimeSplit("time"), pd.DataFrame({"time": np.ones(9)}))
     with pytest.raises(ValueError, match="an array: give a position"):
         folds(TimeSplit("time"), np.ones((9, 1)))
+
+
+MOMENTS = pd.to_datetime(
+    ["2024-09-30", "2024-12-01", "2024-10-02", "2024-11-15", "2024-09-02", "2023-12-31"]
+)
+WRITTEN = {
+    "datetimes": MOMENTS,
+    "zoned": MOMENTS.tz_localize("Asia/Tokyo"),
+    "month first": MOMENTS.strftime("%m/%d/%Y"),
+    "day first": MOMENTS.strftime("%d.%m.%Y"),
+    "names": MOMENTS.strftime("%d %b %Y"),
+    "ISO 8601": MOMENTS.strftime("%Y-%m-%d"),
+    "stamps": MOMENTS.strftime("%Y%m%d").astype(int),
+    "text stamps": MOMENTS.strftime("%Y%m%d"),
+    "months": MOMENTS.strftime("%Y%m").astype(int),
+    "dates": MOMENTS.date,
+    "periods": MOMENTS.to_period("D"),
+    "durations": MOMENTS - MOMENTS[0],
+    "seconds": MOMENTS.astype("datetime64[s]").astype("int64"),
+    "nanoseconds": MOMENTS.astype("datetime64[ns]").astype("int64"),
+    "counts as text": [str(n) for n in (MOMENTS - MOMENTS.min()).days],
+    "arrow": pd.Series(MOMENTS, dtype="timestamp[us][pyarrow]"),
+}
+
+
+@pytest.mark.parametrize("form", WRITTEN)
+def test_times_split_in_any_form_as_they_mean(form):
+    X = pd.DataFrame({"user": "a", "time": WRITTEN[form]})
+    expected = MOMENTS if form != "months" else MOMENTS.to_period("M").to_timestamp()
+    plain = X.assign(time=expected)
+    for splitter in (TimeSplit("time", test_size=2), LastOutSplit("user", "time")):
+        for ours, right in zip(folds(splitter, X), folds(splitter, plain)):
+            for rows, those in zip(ours, right):
+                np.testing.assert_array_equal(rows, those)
+
+
+def test_the_year_counts_before_the_month():
+    # Sorted as text, December 2023 would be tested on, and October 2024 trained on.
+    X = pd.DataFrame({"time": ["12/20/2023", "12/31/2023", "01/15/2024", "10/02/2024"]})
+    ((train, test),) = folds(TimeSplit("time", test_size=2), X)
+    assert train.tolist() == [0, 1] and test.tolist() == [2, 3]
+
+
+def test_times_that_can_be_read_in_two_ways_are_refused():
+    for times, message in (
+        (["01/02/2024", "03/04/2024", "05/06/2024"], "'time' is '01/02/2024' in row 0"),
+        (["2024-01-01", "31/12/2024", "05/06/2024"], "'time' is written in several"),
+        (["w1", "w2", "w10"], "'time' is 'w1' in row 0, which is no time"),
+        ([1.7e9, 1.7e12, 1.8e9], "'time' mixes units since 1970"),
+        ([True, False, True], "'time' holds bool"),
+        ([1, pd.NaT, 3], "missing in row 1"),
+    ):
+        X = pd.DataFrame({"user": "a", "time": times})
+        for splitter in (TimeSplit("time", test_size=1), LastOutSplit("user", "time")):
+            with pytest.raises(ValueError, match=message):
+                folds(splitter, X)
+
+
+def test_ordered_categories_are_in_their_order():
+    weeks = pd.Categorical(["w2", "w10", "w1"], ["w1", "w2", "w10"], ordered=True)
+    ((_, test),) = folds(TimeSplit("time", test_size=1), pd.DataFrame({"time": weeks}))
+    assert test.tolist() == [1]
+
+
+def test_nanoseconds_apart_are_apart():
+    X = pd.DataFrame({"time": [2**62 + 1, 2**62, 2**62 + 3, 2**62 + 2]})
+    ((_, test),) = folds(TimeSplit("time", test_size=1), X)
+    assert test.tolist() == [2]
