@@ -1,7 +1,7 @@
 """A causal graph, and what an effect in it rests on."""
 
 from sklearn_causalrec.causal.graphs.bitsets import as_names
-from sklearn_causalrec.causal.graphs.drawing import HEIGHT, Layout
+from sklearn_causalrec.causal.graphs.drawing import HEIGHT, Layout, label
 from sklearn_causalrec.plot._common import BLUE, VERMILION, import_pyplot
 
 _INK, _EDGE = "#1b2a3a", "#8795a3"
@@ -219,7 +219,8 @@ class CausalGraphDisplay:
             self.ax_.add_patch(box)
             self.boxes_[name] = box
             self.texts_[name] = self.ax_.text(
-                *(x, y, str(name)),
+                *(x, y, label(name)),
+                parse_math=False,
                 ha="center",
                 va="center_baseline",
                 color=_INK,
@@ -237,8 +238,8 @@ class CausalGraphDisplay:
             if role in present
         ]
         if self.graph.bidirected_edges:
-            label = "latent common cause"
-            handles.append(Line2D([], [], color=VERMILION, ls=(0, (4, 3)), label=label))
+            name = "latent common cause"
+            handles.append(Line2D([], [], color=VERMILION, ls=(0, (4, 3)), label=name))
         if handles:
             self.ax_.legend(
                 handles=handles,
