@@ -263,6 +263,10 @@ class CausalGraphDisplay:
             text.set_fontsize(10)
             box = self.boxes_[name].get_window_extent(renderer)
             own = text.get_window_extent(renderer)
-            room += [0.86 * box.width / own.width, 0.66 * box.height / own.height]
+            # A name of spaces has no extent.
+            room += [
+                0.86 * box.width / max(own.width, 1),
+                0.66 * box.height / max(own.height, 1),
+            ]
         for text in self.texts_.values():
             text.set_fontsize(min(10 * min(room), 13))

@@ -69,6 +69,7 @@ class _Reader:
         self.at = 0
         self.spelt = {}  # node -> how it is spelt, backslashes as they stand
         self.subgraphs = {}
+        self.reopened = None  # what opened the last endpoint, if not for the first time
         self.graph = Builder()
 
     # -- tokens ------------------------------------------------------------------
@@ -200,6 +201,7 @@ class _Reader:
             self.node_list(scope, ends[0], first)
             return
         self.no_circle(at - 1, at, at + 1)
+        self.no_second_opening()
         arrows = []
         while self.peek().kind == "arrow":
             arrow = self.take()
@@ -214,6 +216,7 @@ class _Reader:
             self.no_circle(self.at + 1, self.at, self.at - 1)
             arrows.append(arrow)
             ends.append(self.endpoint(scope, depth))
+            self.no_second_opening()
         if self.sees(","):
             self.refuse(
                 "edges are separated by ';', and several ends of an edge stand in "
@@ -224,6 +227,15 @@ class _Reader:
             if arrow.text == "<-":
                 left, right = right, left
             self.graph.connect(left, right, own, scope.edge, arrow.text == "<->")
+
+    def no_second_opening(self):
+        """Refuse ``subgraph s {a} -> subgraph s {b}``, which Graphviz takes for one."""
+        if self.reopened:
+            self.refuse(
+                "an end of an edge is a subgraph whose name was used before; give it "
+                "another name, or none",
+                self.reopened,
+            )
 
     def no_circle(self, name, circle, arrow):
         """Refuse ``a o-> b`` and ``a <-o b``: the circle is no node of its own."""
@@ -257,6 +269,7 @@ class _Reader:
 
     def endpoint(self, scope, depth):
         """A node, or the nodes of a subgraph, as a list of names."""
+        self.reopened = None
         if self.sees("{") or self.sees_word("subgraph"):
             return self.subgraph(scope, depth)
         if self.sees_word(*_KEYWORDS):
@@ -278,14 +291,16 @@ class _Reader:
         return [name]
 
     def subgraph(self, scope, depth):
-        nodes = {}
+        nodes, opening = {}, self.peek()
         if self.sees_word("subgraph"):
             self.take()
             if self.sees_name():
                 nodes = self.subgraphs.setdefault(self.name(), nodes)
+        again = bool(nodes)
         if self.sees("{"):
             self.take()
             self.statements(_Scope(scope, nodes), depth + 1)
+            self.reopened = opening if again else None
         scope.nodes.update(nodes)
         return list(nodes)
 

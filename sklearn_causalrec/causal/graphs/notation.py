@@ -34,7 +34,7 @@ _FAULTS = [
     (r"--|^-|-\.?$|[ ][-+][ ]", "edges are '->', '<-' or '<->'"),
     (r"[<>~=|]|^[@*]|[@*]$", "edges are '->', '<-' or '<->'"),
     (r"[ ]o$|^o[ ]", "an end 'o' is undecided; decide it first"),
-    (rf"[{ARROW_CHARACTERS}‐―−]", "edges are '->', '<-' or '<->'"),
+    (rf"[{ARROW_CHARACTERS}‐-―−]", "edges are '->', '<-' or '<->'"),
     (r"[^\S ]|[\x00-\x1f\x7f-\x9f\ufeff;\\]", "it holds a control character"),
 ]
 _FAULTS = [(re.compile(pattern), reason) for pattern, reason in _FAULTS]

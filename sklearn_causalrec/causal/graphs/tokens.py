@@ -53,7 +53,9 @@ def tokens_of(text):
         if match.lastgroup != "space":
             kind = match.lastgroup
             value = match[kind]
-            found.append(Token(kind, ARROWS.get(value, value), position))
+            if kind == "arrow":
+                value = ARROWS.get(value, value)
+            found.append(Token(kind, value, position))
         position = match.end()
     found.append(Token("end", "", len(text)))
     return found
