@@ -47,4 +47,6 @@ def as_matrix(X, test="auto"):
     constant = X.columns[X.nunique() < 2].tolist()
     if constant:
         raise ValueError(f"the columns {constant} do not vary; drop them first.")
-    return X.to_numpy(dtype=float), [str(c) for c in X.columns], test
+    if twice := X.columns[X.columns.duplicated()].tolist():
+        raise ValueError(f"several columns are called {twice}; rename them first.")
+    return X.to_numpy(dtype=float), X.columns.tolist(), test

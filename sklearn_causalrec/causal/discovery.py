@@ -1,6 +1,7 @@
 """Graphs from data, by causal-learn, with what the data leave open left open."""
 
 from contextlib import redirect_stdout
+from html import escape
 from io import StringIO
 
 import numpy as np
@@ -20,37 +21,74 @@ METHODS = ("pc", "fci", "ges", "lingam")
 class DiscoveredGraph(CausalGraph):
     """A graph learnt from data: a `CausalGraph` that knows what was left open.
 
-    While `undirected` is not empty, questions that depend on it (separation, rules,
-    identification) raise; `orient` answers them from knowledge.
+    While ``undirected`` is not empty, questions that depend on it (separation, rules,
+    identification), and writing the graph for others, raise a `ValueError`. `orient`
+    decides the edges from knowledge. `discover` makes such graphs.
+
+    Parameters
+    ----------
+    text : str
+        The graph, see `CausalGraph`.
 
     Attributes
     ----------
     undirected : tuple of (a, mark, b)
-        Edges with an end the data do not decide, as in ``("a", "o->", "b")``. They are
-        not among the graph's edges.
+        The edges with an end that the data do not decide, as in ``("a", "o->", "b")``.
+        They are not among the directed and bidirected edges.
     support : pandas.DataFrame
-        A row for each edge found, ``a``, ``mark``, ``b``; ``support`` is the share of
-        bootstrap samples with the same edge and mark, ``adjacent`` the share with any
-        edge there. Both are NaN without bootstrap.
+        A row for each edge that was found, with columns ``a``, ``mark``, ``b``,
+        ``support`` and ``adjacent``: the share of bootstrap samples with the same edge
+        and mark, and the share with any edge there. Both are NaN without bootstrap.
+
+    See Also
+    --------
+    discover : Learn such a graph.
+    sklearn_causalrec.CausalGraph : A graph without open ends.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> import numpy as np
+    >>> from sklearn_causalrec import CausalGraph
+    >>> rng = np.random.default_rng(0)
+    >>> a = rng.normal(size=500)
+    >>> X = np.column_stack([a, a + rng.normal(size=500)])
+    >>> with warnings.catch_warnings(action="ignore"):
+    ...     graph = CausalGraph.discover(X, n_bootstrap=0)
+    >>> graph.undirected
+    (('x0', '---', 'x1'),)
+    >>> graph.orient([("x0", "x1")])
+    CausalGraph('x0 -> x1')
     """
 
     undirected = ()
     support = None
 
     def orient(self, directed=(), bidirected=()):
-        """A `CausalGraph` in which every undirected edge has been decided.
+        """Decide every undirected edge.
 
         Parameters
         ----------
-        directed, bidirected : iterable of pairs
-            An answer for every pair in `undirected`; a pair may be in both.
+        directed : iterable of (cause, effect), default=()
+            The pairs of ``undirected`` that have a direction.
+        bidirected : iterable of (a, b), default=()
+            The pairs that have a latent common cause; a pair may be in both.
+
+        Returns
+        -------
+        CausalGraph
+            The graph with these edges.
+
+        Raises
+        ------
+        ValueError
+            If a pair is left undecided, or if one was not undirected.
         """
         directed, bidirected = list(map(tuple, directed)), list(map(tuple, bidirected))
         answered = {frozenset(e) for e in (*directed, *bidirected)}
         asked = {frozenset((a, b)) for a, _, b in self.undirected}
         if asked != answered:
-            short = sorted(map(sorted, asked - answered))
-            odd = sorted(map(sorted, answered - asked))
+            short, odd = _listed(asked - answered), _listed(answered - asked)
             raise ValueError(
                 f"orient decides exactly the undirected edges: undecided {short}, not "
                 f"undirected {odd}."
@@ -61,6 +99,19 @@ class DiscoveredGraph(CausalGraph):
             self.nodes,
         )
 
+    def __str__(self):
+        undecided = [f"{a} {mark} {b}" for a, mark, b in self.undirected]
+        return "; ".join([*filter(None, [super().__str__()]), *undecided])
+
+    def _repr_html_(self):
+        html = super()._repr_html_()
+        undecided = "; ".join(f"{a} {mark} {b}" for a, mark, b in self.undirected)
+        return f"{html}<p>undecided: {escape(undecided)}</p>" if undecided else html
+
+    def _key(self):
+        key = super()._key()
+        return (*key, frozenset(self.undirected)) if self.undirected else key
+
     def __repr__(self):
         if not self.undirected:
             return super().__repr__()
@@ -70,7 +121,23 @@ class DiscoveredGraph(CausalGraph):
             f"{len(self.undirected)} undecided>"
         )
 
+    def to_networkx(self):
+        """Write a networkx ``MultiDiGraph`` once no edge is undecided."""
+        self.mask(())
+        return super().to_networkx()
+
+    def to_dot(self):
+        """Write DOT text once no edge is undecided."""
+        self.mask(())
+        return super().to_dot()
+
+    def to_dagitty(self):
+        """Write the text of dagitty once no edge is undecided."""
+        self.mask(())
+        return super().to_dagitty()
+
     def mask(self, names):
+        """Bitset of some nodes, once no edge is undecided."""
         if self.undirected:
             open_ = ", ".join(f"{a} {mark} {b}" for a, mark, b in self.undirected)
             raise ValueError(
@@ -78,6 +145,11 @@ class DiscoveredGraph(CausalGraph):
                 f"orient(directed=[...], bidirected=[...]) first."
             )
         return super().mask(names)
+
+
+def _listed(pairs):
+    """Pairs in a stable order, for a message."""
+    return sorted((sorted(pair, key=str) for pair in pairs), key=str)
 
 
 def discover(
@@ -97,31 +169,61 @@ def discover(
     Parameters
     ----------
     X : DataFrame or array of shape (n_rows, n_columns)
-        One column a variable; columns of an array are called x0, x1, ...
-    method : {"pc", "fci", "ges", "lingam"}
-        "pc" and "ges" assume that no common cause is hidden, "fci" does not, "lingam"
-        also assumes linear effects and non-Gaussian noise, and directs every edge.
+        The data, one column for each variable. The nodes are called as the columns
+        are, numbers included; columns of an array are called x0, x1, and so on.
+    method : {"pc", "fci", "ges", "lingam"}, default="pc"
+        The algorithm. "pc" and "ges" assume that no common cause is hidden; "fci" does
+        not. "lingam" also assumes linear effects and non-Gaussian noise, and directs
+        every edge.
     tiers : list of lists of names, optional
-        Groups in the order of time: nothing causes anything in an earlier group. Not
-        for "ges".
-    required, forbidden : iterable of (cause, effect)
-        Edges that must, or must not, be there. For "pc" and "fci".
-    test : {"auto", "fisherz", "kci", "chisq", "gsq"}
-        Independence test of "pc" and "fci"; see `CausalGraph.falsify`.
-    alpha : float
-        Its level.
-    n_bootstrap : int
-        Bootstrap samples for the support of each edge.
-    random_state : int, RandomState instance or None
+        Groups of columns in the order of time: nothing causes anything in an earlier
+        group. For all methods but "ges".
+    required : iterable of (cause, effect), default=()
+        Edges that must be there. For "pc" and "fci".
+    forbidden : iterable of (cause, effect), default=()
+        Edges that must not be there. For "pc" and "fci".
+    test : {"auto", "fisherz", "kci", "chisq", "gsq"}, default="auto"
+        The independence test of "pc" and "fci"; see `CausalGraph.falsify`.
+    alpha : float, default=0.05
+        The level of the test.
+    n_bootstrap : int, default=20
+        The number of bootstrap samples for the support of each edge.
+    random_state : int, RandomState instance or None, default=None
+        The seed of the bootstrap.
 
     Returns
     -------
     DiscoveredGraph
+        The graph, with the edges left open and the support of each edge.
+
+    Raises
+    ------
+    ImportError
+        If causal-learn is not installed.
+    ValueError
+        If an option is unknown or does not suit the method, or if ``X`` has missing
+        values, text, or columns that do not vary.
 
     Warns
     -----
     UserWarning
-        Where edges have ends that the data leave open.
+        If edges have ends that the data leave open.
+
+    See Also
+    --------
+    sklearn_causalrec.CausalGraph.falsify : Test a graph against data.
+    DiscoveredGraph.orient : Decide what is left open.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> from sklearn_causalrec import CausalGraph
+    >>> rng = np.random.default_rng(0)
+    >>> a = rng.normal(size=500)
+    >>> X = pd.DataFrame({"a": a, "b": a + rng.normal(size=500)})
+    >>> CausalGraph.discover(X, tiers=[["a"], ["b"]], n_bootstrap=0)
+    CausalGraph('a -> b')
     """
     from sklearn.utils import check_random_state
 
@@ -139,14 +241,28 @@ def discover(
     data, names, test = as_matrix(X, test)
     named = [v for group in knowledge["tiers"] for v in group]
     named += [v for e in (*required, *forbidden) for v in e]
-    if unknown := sorted({str(v) for v in named} - set(names)):
+    if unknown := [v for v in dict.fromkeys(named) if v not in names]:
         raise ValueError(f"background knowledge names {unknown}, no columns of X.")
-    marks = _learn(method, data, names, knowledge, test, alpha)
+    # causal-learn takes text for names; the columns keep theirs.
+    name_of = {str(v): v for v in names}
+    if len(name_of) < len(names):
+        raise ValueError("two columns of X have names that are the same as text.")
+    words = list(name_of)
+    knowledge = {
+        kind: [[str(v) for v in group] for group in groups]
+        for kind, groups in knowledge.items()
+    }
+
+    def learn(rows):
+        marks = _learn(method, rows, words, knowledge, test, alpha)
+        return {(name_of[a], name_of[b]): mark for (a, b), mark in marks.items()}
+
+    marks = learn(data)
     rng = check_random_state(random_state)
     draws = []
     for _ in range(n_bootstrap):
         rows = rng.randint(len(data), size=len(data))
-        draws.append(_learn(method, data[rows], names, knowledge, test, alpha))
+        draws.append(learn(data[rows]))
     return _assemble(method, names, marks, draws)
 
 
@@ -216,7 +332,7 @@ def _lingam(data, names, tiers):
 
     prior = None
     if tiers:
-        tier = {str(v): k for k, group in enumerate(tiers) for v in group}
+        tier = {v: k for k, group in enumerate(tiers) for v in group}
         prior = np.full((len(names),) * 2, -1)  # row is the effect, 0: no such path
         for i, effect in enumerate(names):
             for j, cause in enumerate(names):

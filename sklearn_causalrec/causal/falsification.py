@@ -10,15 +10,28 @@ _CORRECTIONS = ("holm", "bonferroni", "bh", "by")
 
 
 def testable_implications(graph):
-    """Lazily, one conditional independence for each pair of nodes that has one.
+    """List, lazily, a conditional independence for each pair of nodes that has one.
 
-    Pairs joined by an edge have none, nor have pairs joined by an inducing path of
-    latent causes (what those imply is no independence: a Verma constraint).
+    Pairs joined by an edge have none. Nor have pairs joined by an inducing path of
+    latent causes: what those imply is a Verma constraint, no independence.
+
+    Parameters
+    ----------
+    graph : CausalGraph
+        The graph.
 
     Yields
     ------
-    (a, b, given) : (name, name, frozenset of names)
-        ``given`` is the minimal separator closest to ``b``, the later of the two.
+    a : name
+        The earlier node of the pair.
+    b : name
+        The later node of the pair.
+    given : frozenset of names
+        The minimal set closest to ``b`` that separates the two.
+
+    See Also
+    --------
+    falsify : Test them against data.
 
     Examples
     --------
@@ -65,18 +78,19 @@ def falsify(graph, X, *, test="auto", alpha=0.05, correction="holm", max_tests=N
     Parameters
     ----------
     graph : CausalGraph
+        The graph to test.
     X : DataFrame of shape (n_rows, n_columns)
-        A column for each node.
-    test : {"auto", "fisherz", "kci", "chisq", "gsq"}
-        A conditional independence test of causal-learn. "auto" is "chisq" where all
+        The data, with a column for each node.
+    test : {"auto", "fisherz", "kci", "chisq", "gsq"}, default="auto"
+        A conditional independence test of causal-learn. "auto" is "chisq" if all
         columns have at most ten values, else "fisherz" (partial correlation; linear).
-    alpha : float
-        Level at which an independence counts as rejected, after correction.
-    correction : {"holm", "bonferroni", "bh", "by"}
-        The first two bound the probability of any false rejection, the others the rate
-        of false ones.
+    alpha : float, default=0.05
+        The level at which an independence counts as rejected, after correction.
+    correction : {"holm", "bonferroni", "bh", "by"}, default="holm"
+        The correction for the number of tests. The first two bound the probability of
+        any false rejection, the others the rate of false ones.
     max_tests : int, optional
-        Test only so many of `testable_implications`.
+        The number of `testable_implications` to test, from the first; by default all.
 
     Returns
     -------
@@ -88,9 +102,30 @@ def falsify(graph, X, *, test="auto", alpha=0.05, correction="holm", max_tests=N
     Raises
     ------
     ImportError
-        Without causal-learn.
+        If causal-learn is not installed.
+    TypeError
+        If ``X`` has no column names.
     ValueError
-        For data without a node, with missing values, or with text in numeric tests.
+        If a node has no column, if values are missing, or if a numeric test gets text.
+
+    See Also
+    --------
+    testable_implications : What is tested.
+    sklearn_causalrec.CausalGraph.discover : Learn a graph instead.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> from sklearn_causalrec import CausalGraph
+    >>> rng = np.random.default_rng(0)
+    >>> a = rng.normal(size=500)
+    >>> b = a + rng.normal(size=500)
+    >>> X = pd.DataFrame({"a": a, "b": b, "c": b + rng.normal(size=500)})
+    >>> found = CausalGraph("a -> b -> c").falsify(X)
+    >>> found[["a", "b", "given", "rejected"]]
+       a  b           given  rejected
+    0  a  c  frozenset({b})     False
     """
     if correction not in _CORRECTIONS:
         raise ValueError(

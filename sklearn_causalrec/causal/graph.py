@@ -1,9 +1,9 @@
 """`CausalGraph`: a causal graph, and the questions one asks of it."""
 
 from sklearn_causalrec.causal import falsification
-from sklearn_causalrec.causal.graphs import drawing, notation
+from sklearn_causalrec.causal.graphs import dot, drawing, foreign, notation
 from sklearn_causalrec.causal.graphs.admg import ADMG
-from sklearn_causalrec.causal.graphs.bitsets import closure, separated
+from sklearn_causalrec.causal.graphs.bitsets import as_names, closure, separated
 from sklearn_causalrec.causal.identification import adjustment, strategies
 from sklearn_causalrec.causal.identification.identify import identify
 
@@ -11,26 +11,49 @@ from sklearn_causalrec.causal.identification.identify import identify
 class CausalGraph(ADMG):
     """An acyclic directed mixed graph (ADMG): who causes whom, and what is hidden.
 
-    A directed edge ``a -> b`` says that ``a`` may cause ``b`` directly; a bidirected
+    A directed edge ``a -> b`` says that ``a`` may cause ``b`` directly. A bidirected
     edge ``a <-> b`` says that a latent variable may cause both. Graphs are immutable
-    and hashable, and equal where they have the same nodes and edges.
+    and hashable, and equal if they have the same nodes and edges.
 
     Parameters
     ----------
     text : str
-        Edges ``->``, ``<-`` and ``<->``, in chains if one likes, separated by
-        semicolons or line breaks; a name alone is a node without edges; ``#`` starts a
-        comment. Names may contain spaces.
+        The edges ``->``, ``<-`` and ``<->`` (or ``→``, ``←`` and ``↔``), in chains if
+        one likes, separated by semicolons or line breaks. A name alone is a node
+        without edges; ``#`` starts a comment. A name may contain spaces; a name with
+        other signs, such as a comma or a brace, stands in double quotes, in which
+        ``\\"`` is a quote and ``\\\\`` a backslash. Text that begins as DOT or
+        dagitty text does, as in ``digraph {...}``, is read as `from_dot` reads it.
+
+    Attributes
+    ----------
+    nodes : tuple of names
+        The nodes in the order in which they were given.
+    directed_edges : tuple of (cause, effect)
+        The directed edges.
+    bidirected_edges : tuple of (a, b)
+        The bidirected edges, each pair once.
+    topological_order : tuple of names
+        All nodes, causes before effects.
 
     Raises
     ------
     ValueError
-        For a cycle, an edge from a node to itself, or text that cannot be read.
+        If the text cannot be read, if an edge leads from a node to itself, or if the
+        directed edges have a cycle.
+
+    See Also
+    --------
+    DoCalculusEffect : Estimate an effect that a graph identifies.
+    CausalDNNRecommender : A recommender that takes a graph, too.
+    NotIdentifiableError : Raised if a graph does not determine an effect.
+    plot.CausalGraphDisplay : Draw a graph with matplotlib.
 
     Notes
     -----
-    Wherever a method takes nodes it takes one name or a collection of names, and raises
-    a `ValueError` that lists the unknown ones. Ancestors, descendants and districts
+    A method that takes nodes takes one name or a collection of names, and raises a
+    `ValueError` that lists the unknown ones. Names are text, numbers or other values
+    that can be keys of a dict, save collections. Ancestors, descendants and districts
     contain the nodes asked about, as in the literature.
 
     Examples
@@ -46,30 +69,74 @@ class CausalGraph(ADMG):
     """
 
     def __init__(self, text):
-        nodes, directed, bidirected = notation.parse_arrows(text)
+        nodes, directed, bidirected, latent = notation.read_arrows(text)
+        if latent:
+            seen = self.from_edges(directed, bidirected, nodes).project(latent)
+            nodes, directed = seen.nodes, seen.directed_edges
+            bidirected = seen.bidirected_edges
         self._build(nodes, directed, bidirected)
 
     # -- constructors and writers ------------------------------------------------
 
     @classmethod
     def from_networkx(cls, G, latent=()):
-        """Graph from a networkx ``DiGraph``; latent nodes are projected out.
+        """Make a graph from a networkx ``DiGraph``; latent nodes are projected out.
+
+        Nodes whose attributes say so are latent, as ``observed="no"`` (DoWhy) or
+        ``latent=True``, and so are those in the set ``G.latents`` (pgmpy).
 
         Parameters
         ----------
         G : networkx.DiGraph or networkx.MultiDiGraph
-            An edge whose attribute ``bidirected`` is true is a bidirected edge (what
-            `to_networkx` writes).
-        latent : names
-            Hidden nodes of ``G`` (see `project`).
+            The graph to read. An edge whose attribute ``bidirected`` is true, or whose
+            attribute ``dir`` is "both", is a bidirected edge.
+        latent : name or collection of names, default=()
+            Further latent nodes of ``G``.
+
+        Returns
+        -------
+        CausalGraph
+            The graph on the observed nodes; see `project`.
+
+        Raises
+        ------
+        TypeError
+            If ``G`` is no networkx graph.
+        ValueError
+            If ``G`` is undirected, or if an attribute speaks of latent variables or
+            directions in a way that is not understood.
+
+        See Also
+        --------
+        to_networkx : Write such a graph.
+
+        Examples
+        --------
+        >>> import networkx as nx
+        >>> G = nx.DiGraph([("taste", "view"), ("taste", "buy"), ("view", "buy")])
+        >>> G.nodes["taste"]["observed"] = "no"
+        >>> CausalGraph.from_networkx(G)
+        CausalGraph('view -> buy; view <-> buy')
         """
-        directed, bidirected = [], []
-        for a, b, marked in G.edges(data="bidirected"):
-            (bidirected if marked else directed).append((a, b))
-        return cls.from_edges(directed, bidirected, nodes=G.nodes).project(latent)
+        read = foreign.read_networkx(G)
+        graph = cls._from_reading(read)
+        if not read.latent:
+            return graph.project(latent)
+        hidden = set(read.latent)
+        return graph.project([name for name in as_names(latent) if name not in hidden])
 
     def to_networkx(self):
-        """A networkx ``MultiDiGraph``; bidirected edges have ``bidirected=True``."""
+        """Write a networkx ``MultiDiGraph``.
+
+        Returns
+        -------
+        networkx.MultiDiGraph
+            Bidirected edges have the attribute ``bidirected=True``.
+
+        See Also
+        --------
+        from_networkx : Read such a graph.
+        """
         import networkx as nx
 
         G = nx.MultiDiGraph()
@@ -80,33 +147,155 @@ class CausalGraph(ADMG):
 
     @classmethod
     def from_dot(cls, source):
-        """Graph from DOT text: ``dir=both`` and ``<->`` are bidirected edges."""
-        nodes, directed, bidirected, _ = notation.parse_braces(source)
-        return cls.from_edges(directed, bidirected, nodes)
+        """Make a graph from DOT text; latent nodes are projected out.
 
-    @classmethod
-    def from_dagitty(cls, source):
-        """Graph from the text of dagitty.net; nodes marked latent are projected out."""
-        nodes, directed, bidirected, latent = notation.parse_braces(source)
-        return cls.from_edges(directed, bidirected, nodes).project(latent)
-
-    def to_dot(self):
-        """DOT text for Graphviz, bidirected edges dashed with two heads."""
-        return notation.to_dot(self)
-
-    def to_dagitty(self):
-        """Text that dagitty.net and the R package dagitty read."""
-        return notation.to_dagitty(self)
-
-    @classmethod
-    def discover(cls, X, method="pc", **options):
-        """Learn a graph from data; see `sklearn_causalrec.causal.discovery.discover`.
+        Parameters
+        ----------
+        source : str
+            The text, ``digraph {...}``. An edge with ``dir=both`` (its own or by
+            default), and a pair of edges in both directions that are marked latent,
+            are bidirected. A node is latent if its attributes say so, as
+            ``observed="no"`` (DoWhy), ``latent`` (dagitty) or the label "Unobserved
+            Confounders"; in graphs that causal-learn draws, if it is a square.
 
         Returns
         -------
-        Discovery
-            With ``graph`` (or an error that lists the ends left open), ``edges`` with
-            their bootstrap support, and ``undirected``.
+        CausalGraph
+            The graph on the observed nodes; see `project`.
+
+        Raises
+        ------
+        TypeError
+            If ``source`` is no text.
+        ValueError
+            If the text cannot be read, if a graph or an edge is undirected, or if an
+            attribute speaks of latent variables or directions in a way that is not
+            understood. The message says where and why.
+
+        See Also
+        --------
+        to_dot : Write such text.
+        from_dagitty : The same for the text of dagitty.
+
+        Examples
+        --------
+        >>> CausalGraph.from_dot('digraph { U [observed="no"]; U -> {x y}; x -> y }')
+        CausalGraph('x -> y; x <-> y')
+        """
+        return cls._from_reading(dot.read_braces(source))
+
+    @classmethod
+    def from_dagitty(cls, source):
+        """Make a graph from the text of dagitty; latent nodes are projected out.
+
+        Parameters
+        ----------
+        source : str
+            The text, ``dag {...}``, of dagitty.net or the R package dagitty.
+
+        Returns
+        -------
+        CausalGraph
+            The graph on the observed nodes; see `project`.
+
+        Raises
+        ------
+        TypeError
+            If ``source`` is no text.
+        ValueError
+            If the text cannot be read, or if it is no directed acyclic graph; see
+            `from_dot`.
+
+        See Also
+        --------
+        to_dagitty : Write such text.
+        from_dot : The same for DOT text.
+
+        Examples
+        --------
+        >>> CausalGraph.from_dagitty("dag { U [latent] ; x <- U -> y ; x -> y }")
+        CausalGraph('x -> y; x <-> y')
+        """
+        return cls._from_reading(dot.read_braces(source))
+
+    @classmethod
+    def _from_reading(cls, read):
+        return cls.from_edges(read.directed, read.bidirected, read.nodes).project(
+            read.latent
+        )
+
+    def to_dot(self):
+        """Write DOT text for Graphviz.
+
+        Returns
+        -------
+        str
+            Names stand in double quotes, with their quotes and backslashes escaped.
+            Bidirected edges are dashed and have two heads.
+
+        Raises
+        ------
+        ValueError
+            If two names are the same as text, as 1 and "1".
+
+        See Also
+        --------
+        from_dot : Read such text. Names come back as text.
+
+        Examples
+        --------
+        >>> print(CausalGraph("x -> y; x <-> y").to_dot())
+        digraph {
+          "x";
+          "y";
+          "x" -> "y";
+          "x" -> "y" [dir=both, style=dashed];
+        }
+        """
+        return dot.to_dot(self)
+
+    def to_dagitty(self):
+        """Write text that dagitty.net and the R package dagitty read.
+
+        Returns
+        -------
+        str
+            The names, then the edges, one a line.
+
+        Raises
+        ------
+        ValueError
+            If two names are the same as text, as 1 and "1".
+
+        See Also
+        --------
+        from_dagitty : Read such text. Names come back as text.
+        """
+        return dot.to_dagitty(self)
+
+    @classmethod
+    def discover(cls, X, method="pc", **options):
+        """Learn a graph from data with causal-learn.
+
+        Parameters
+        ----------
+        X : DataFrame or array of shape (n_rows, n_columns)
+            One column for each variable.
+        method : {"pc", "fci", "ges", "lingam"}, default="pc"
+            The algorithm.
+        **options : dict
+            The other parameters of `discovery.discover`, such as ``tiers``.
+
+        Returns
+        -------
+        DiscoveredGraph
+            A graph that knows which ends the data leave open (``undirected``) and how
+            well each edge is supported (``support``).
+
+        See Also
+        --------
+        sklearn_causalrec.causal.discovery.discover : The same as a function.
+        falsify : Test a graph against data.
         """
         from sklearn_causalrec.causal.discovery import discover
 
@@ -117,11 +306,16 @@ class CausalGraph(ADMG):
 
     def __repr__(self):
         n = len(self.directed_edges) + len(self.bidirected_edges)
-        if n <= 12 and len(self) <= 24:
+        if n > 12 or len(self) > 24:
+            return (
+                f"<CausalGraph: {len(self)} nodes, {len(self.directed_edges)} directed "
+                f"and {len(self.bidirected_edges)} bidirected edges>"
+            )
+        if all(isinstance(name, str) for name in self.nodes):
             return f"CausalGraph({str(self)!r})"
         return (
-            f"<CausalGraph: {len(self)} nodes, {len(self.directed_edges)} directed and "
-            f"{len(self.bidirected_edges)} bidirected edges>"
+            f"CausalGraph.from_edges({list(self.directed_edges)}, "
+            f"{list(self.bidirected_edges)}, {list(self.nodes)})"
         )
 
     def _repr_html_(self):
@@ -131,6 +325,29 @@ class CausalGraph(ADMG):
 
     def is_separated(self, x, y, given=()):
         """Whether ``x`` and ``y`` are m-separated by ``given``.
+
+        Parameters
+        ----------
+        x : name or collection of names
+            One set of nodes.
+        y : name or collection of names
+            The other set of nodes.
+        given : name or collection of names, default=()
+            The nodes that are conditioned on.
+
+        Returns
+        -------
+        bool
+            True if every path between the two sets is blocked.
+
+        Raises
+        ------
+        ValueError
+            If a name is no node, or if two of the sets overlap.
+
+        See Also
+        --------
+        rule : Separation in the graphs of do-calculus.
 
         Examples
         --------
@@ -143,7 +360,7 @@ class CausalGraph(ADMG):
         return separated(self, *self.masks(x=x, y=y, given=given))
 
     def rule(self, number, outcome, treatment, z, given=()):
-        """Whether a rule of do-calculus applies [1]_.
+        """Whether a rule of do-calculus [1]_ applies.
 
         With X the treatment, W the given set and Y the outcome,
 
@@ -158,12 +375,29 @@ class CausalGraph(ADMG):
         Parameters
         ----------
         number : {1, 2, 3}
-        outcome, treatment, z, given : name or names
-            ``treatment`` and ``given`` may be empty.
+            The number of the rule.
+        outcome : name or collection of names
+            The set Y.
+        treatment : name or collection of names
+            The set X; it may be empty.
+        z : name or collection of names
+            The set Z, whose observation or intervention the rule is about.
+        given : name or collection of names, default=()
+            The set W.
 
         Returns
         -------
         bool
+            True if the rule applies.
+
+        Raises
+        ------
+        ValueError
+            If there is no such rule, if a name is no node, or if two sets overlap.
+
+        See Also
+        --------
+        identify : Derive an effect by such rules.
 
         References
         ----------
@@ -189,7 +423,32 @@ class CausalGraph(ADMG):
         return separated(self.surgery(no_in, no_out), y, z_, x | w)
 
     def proper_backdoor(self, outcome, treatment):
-        """The graph without the first edge of each proper causal path."""
+        """Graph without the first edge of each proper causal path.
+
+        A set that contains no effect of a node on such a path is valid for adjustment
+        exactly if it separates treatment and outcome in this graph.
+
+        Parameters
+        ----------
+        outcome : name or collection of names
+            The outcome.
+        treatment : name or collection of names
+            The treatment.
+
+        Returns
+        -------
+        CausalGraph
+            The proper back-door graph.
+
+        See Also
+        --------
+        adjustment_sets : The valid sets themselves.
+
+        Examples
+        --------
+        >>> CausalGraph("z -> x -> y; z -> y").proper_backdoor("y", "x")
+        CausalGraph('z -> x; z -> y')
+        """
         y, x = self.masks(outcome=outcome, treatment=treatment)
         return adjustment.proper_backdoor(self, x, y)
 
@@ -198,41 +457,164 @@ class CausalGraph(ADMG):
     def identify(self, outcome, treatment, given=(), *, experiments=()):
         """Express P(outcome | do(treatment), given) by what can be observed.
 
-        See `sklearn_causalrec.causal.identification.identify.identify`.
+        Parameters
+        ----------
+        outcome : name or collection of names
+            The outcome.
+        treatment : name or collection of names
+            The treatment.
+        given : name or collection of names, default=()
+            The variables that the effect is conditional on.
+        experiments : collection of collections of names, default=()
+            The sets of variables that were randomized in further data at hand.
+
+        Returns
+        -------
+        Estimand
+            The formula, its derivation, and the program that evaluates it.
+
+        Raises
+        ------
+        NotIdentifiableError
+            If the graph does not determine the effect; its ``hedge`` proves it.
+        ValueError
+            If a name is no node, or if two of the sets overlap.
+
+        See Also
+        --------
+        adjustment_sets : What to adjust for.
+        DoCalculusEffect : Estimate the effect from data.
+
+        Examples
+        --------
+        >>> print(CausalGraph("z -> x -> y; z -> y").identify("y", "x"))
+        P(y | do(x)) = Σ_{z} P(y | z, x) P(z)
         """
         return identify(self, outcome, treatment, given, experiments=experiments)
 
     def adjustment_sets(self, outcome, treatment, kind="minimal", **options):
-        """Lazily, the sets to adjust for.
+        """List, lazily, the sets to adjust for.
 
-        See `sklearn_causalrec.causal.identification.adjustment.adjustment_sets`.
+        Parameters
+        ----------
+        outcome : name or collection of names
+            The outcome.
+        treatment : name or collection of names
+            The treatment.
+        kind : {"minimal", "minimum", "optimal", "all"}, default="minimal"
+            The sets to list: those without a superfluous member, one of least cost,
+            the one of least asymptotic variance, or all valid sets.
+        **options : dict
+            The other parameters of `identification.adjustment.adjustment_sets`.
+
+        Returns
+        -------
+        iterator of frozenset of names
+            The sets; at most one for "minimum" and for "optimal".
+
+        See Also
+        --------
+        frontdoor_sets : Sets for another strategy.
+
+        Examples
+        --------
+        >>> [sorted(s) for s in CausalGraph("z -> x -> y; z -> y").adjustment_sets(
+        ...     "y", "x")]
+        [['z']]
         """
         return adjustment.adjustment_sets(self, outcome, treatment, kind, **options)
 
     def frontdoor_sets(self, outcome, treatment):
-        """Lazily, the sets of mediators that satisfy the front-door criterion.
+        """List, lazily, the sets of mediators that satisfy the front-door criterion.
 
-        See `sklearn_causalrec.causal.identification.strategies.frontdoor_sets`.
+        Parameters
+        ----------
+        outcome : name or collection of names
+            The outcome.
+        treatment : name or collection of names
+            The treatment.
+
+        Returns
+        -------
+        iterator of frozenset of names
+            The sets.
+
+        See Also
+        --------
+        adjustment_sets : Sets for the back door.
+
+        Examples
+        --------
+        >>> list(CausalGraph("x -> m -> y; x <-> y").frontdoor_sets("y", "x"))
+        [frozenset({'m'})]
         """
         return strategies.frontdoor_sets(self, outcome, treatment)
 
     def instruments(self, outcome, treatment):
-        """Lazily, pairs (instrument, conditioning set); they need more than the graph.
+        """List, lazily, instruments with the set that each is conditional on.
 
-        See `sklearn_causalrec.causal.identification.strategies.instruments`.
+        An effect by an instrument needs assumptions beyond the graph.
+
+        Parameters
+        ----------
+        outcome : name
+            The outcome.
+        treatment : name
+            The treatment.
+
+        Returns
+        -------
+        iterator of (name, frozenset of names)
+            Pairs of an instrument and its conditioning set.
+
+        See Also
+        --------
+        identify : Effects that the graph alone determines.
+
+        Examples
+        --------
+        >>> list(CausalGraph("z -> x -> y; x <-> y").instruments("y", "x"))
+        [('z', frozenset())]
         """
         return strategies.instruments(self, outcome, treatment)
 
     def testable_implications(self):
-        """Lazily, independences ``(a, b, given)`` the graph implies in the data.
+        """List, lazily, independences that the graph implies in the data.
 
-        See `sklearn_causalrec.causal.falsification.testable_implications`.
+        Returns
+        -------
+        iterator of (name, name, frozenset of names)
+            Pairs of nodes with a set that separates them.
+
+        See Also
+        --------
+        falsify : Test them.
+
+        Examples
+        --------
+        >>> list(CausalGraph("a -> b -> c").testable_implications())
+        [('a', 'c', frozenset({'b'}))]
         """
         return falsification.testable_implications(self)
 
     def falsify(self, X, **options):
-        """Test those independences against data.
+        """Test the independences that the graph implies against data.
 
-        See `sklearn_causalrec.causal.falsification.falsify`.
+        Parameters
+        ----------
+        X : DataFrame of shape (n_rows, n_columns)
+            The data, with a column for each node.
+        **options : dict
+            The other parameters of `falsification.falsify`.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row for each test, the smallest p-value first.
+
+        See Also
+        --------
+        testable_implications : What is tested.
+        discover : Learn a graph instead.
         """
         return falsification.falsify(self, X, **options)

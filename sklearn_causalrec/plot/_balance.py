@@ -171,7 +171,7 @@ class BalanceDisplay:
                     label=f"{name} weighting" if "after" in shown else None,
                     clip_on=False,
                 )
-        ax.set_yticks(place, [str(name) for name in frame.index])
+        ax.set_yticks(place, [str(name) for name in frame.index], parse_math=False)
         low = min(-1.5 * self.threshold, 1.15 * shown.min().min())
         ax.set(
             xlim=(max(low, -edge), edge),

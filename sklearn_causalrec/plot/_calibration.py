@@ -4,7 +4,13 @@ import numpy as np
 
 from sklearn_causalrec.metrics.calibration import calibration_error, effect_calibration
 from sklearn_causalrec.metrics.effects import doubly_robust_scores
-from sklearn_causalrec.plot._common import despine, import_pyplot, next_color, subplots
+from sklearn_causalrec.plot._common import (
+    despine,
+    import_pyplot,
+    literal,
+    next_color,
+    subplots,
+)
 
 _IDS = ("user", "item")
 
@@ -191,7 +197,7 @@ class CalibrationDisplay:
         plt = import_pyplot("CalibrationDisplay.plot")
         self.figure_, (self.ax_,) = subplots(plt, ax, 1, figsize=(5.2, 4.6))
         color, table = next_color(self.ax_), self.table
-        name = "" if self.name is None else f"{self.name}, "
+        name = "" if self.name is None else f"{literal(self.name)}, "
         predicted, estimated, low, high = (
             table[["predicted", "estimated", "low", "high"]].to_numpy(float).T
         )

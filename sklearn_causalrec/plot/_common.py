@@ -17,6 +17,31 @@ def import_pyplot(caller):
     return plt
 
 
+def literal(text):
+    r"""A text that matplotlib draws as it stands.
+
+    Two dollar signs would make it a formula, and a legend leaves out what begins with
+    an underscore.
+
+    Parameters
+    ----------
+    text : object
+        The text, or a name.
+
+    Returns
+    -------
+    str
+        The text, its dollar signs escaped.
+
+    Examples
+    --------
+    >>> print(literal("price in $"))
+    price in \$
+    """
+    text = str(text).replace("$", r"\$")
+    return f" {text}" if text.startswith("_") else text
+
+
 def subplots(plt, ax, n_panels, *, figsize):
     """Return axes side by side: new axes, the given axes, or parts of the one given."""
     if ax is None:

@@ -3,7 +3,13 @@
 import numpy as np
 import pandas as pd
 
-from sklearn_causalrec.plot._common import BLUE, VERMILION, despine, import_pyplot
+from sklearn_causalrec.plot._common import (
+    BLUE,
+    VERMILION,
+    despine,
+    import_pyplot,
+    literal,
+)
 
 
 class EffectDisplay:
@@ -264,8 +270,8 @@ class EffectDisplay:
                 ms=7,
                 label="truth",
             )
-        ax.set_yticks(place, [str(name) for name in frame.index])
-        ax.set(ylim=(-0.7, len(frame) - 0.3), xlabel=self.label)
+        ax.set_yticks(place, [str(name) for name in frame.index], parse_math=False)
+        ax.set(ylim=(-0.7, len(frame) - 0.3), xlabel=literal(self.label))
         ax.tick_params(axis="y", length=0)
         ax.spines["left"].set_visible(False)
 
@@ -293,7 +299,7 @@ class EffectDisplay:
                 transform=ax.get_xaxis_transform(),
                 clip_on=False,
             )
-        ax.set(xlabel=self.dose_label, ylabel=self.label)
+        ax.set(xlabel=literal(self.dose_label), ylabel=literal(self.label))
 
 
 def _checked(frame):

@@ -1,7 +1,7 @@
 """A display of a causal graph, and of what an effect in it is identified from."""
 
 from sklearn_causalrec.causal.graphs.bitsets import as_names
-from sklearn_causalrec.causal.graphs.drawing import HEIGHT, Layout
+from sklearn_causalrec.causal.graphs.drawing import HEIGHT, Layout, label
 from sklearn_causalrec.plot._common import BLUE, VERMILION, import_pyplot
 
 _INK, _EDGE = "#1b2a3a", "#8795a3"
@@ -246,7 +246,8 @@ class CausalGraphDisplay:
             self.ax_.add_patch(box)
             self.boxes_[name] = box
             self.texts_[name] = self.ax_.text(
-                *(x, y, str(name)),
+                *(x, y, label(name)),
+                parse_math=False,
                 ha="center",
                 va="center_baseline",
                 color=_INK,
@@ -264,8 +265,8 @@ class CausalGraphDisplay:
             if role in present
         ]
         if self.graph.bidirected_edges:
-            label = "latent common cause"
-            handles.append(Line2D([], [], color=VERMILION, ls=(0, (4, 3)), label=label))
+            name = "latent common cause"
+            handles.append(Line2D([], [], color=VERMILION, ls=(0, (4, 3)), label=name))
         if handles:
             self.ax_.legend(
                 handles=handles,
@@ -289,6 +290,10 @@ class CausalGraphDisplay:
             text.set_fontsize(10)
             box = self.boxes_[name].get_window_extent(renderer)
             own = text.get_window_extent(renderer)
-            room += [0.86 * box.width / own.width, 0.66 * box.height / own.height]
+            # A name of spaces has no extent.
+            room += [
+                0.86 * box.width / max(own.width, 1),
+                0.66 * box.height / max(own.height, 1),
+            ]
         for text in self.texts_.values():
             text.set_fontsize(min(10 * min(room), 13))

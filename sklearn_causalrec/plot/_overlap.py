@@ -8,6 +8,7 @@ from sklearn_causalrec.plot._common import (
     VERMILION,
     despine,
     import_pyplot,
+    literal,
     subplots,
 )
 
@@ -232,7 +233,9 @@ class OverlapDisplay:
     def _label(self, summary, arm):
         rows, clipped, size = summary.iloc[arm]
         clipped = "" if self.clip is None else f", {100 * clipped:.1f} % clipped"
-        return f"arm {self.arms[arm]}: {rows:,.0f} rows{clipped}, ESS {size:,.0f}"
+        return (
+            f"arm {literal(self.arms[arm])}: {rows:,.0f} rows{clipped}, ESS {size:,.0f}"
+        )
 
     def _decorate(self, axis, arm, binary):
         if self.clip is not None:
@@ -245,7 +248,7 @@ class OverlapDisplay:
         axis.set(
             xlim=(0, 1),
             ylim=(-height, height),
-            xlabel=f"probability of arm {self.arms[arm]}",
+            xlabel=f"probability of arm {literal(self.arms[arm])}",
             ylabel="share of the group's rows",
         )
         axis.yaxis.set_major_formatter(lambda share, _: f"{abs(100 * share):g} %")

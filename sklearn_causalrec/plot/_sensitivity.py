@@ -221,6 +221,7 @@ class SensitivityDisplay:
             xytext=(9, 5),
             textcoords="offset points",
             fontsize="small",
+            parse_math=False,
             bbox=dict(facecolor="white", alpha=0.8, lw=0, pad=1),
             zorder=5,
         )

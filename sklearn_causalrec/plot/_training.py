@@ -8,6 +8,7 @@ from sklearn_causalrec.plot._common import (
     VERMILION,
     despine,
     import_pyplot,
+    literal,
     subplots,
 )
 
@@ -146,7 +147,7 @@ class TrainingCurveDisplay:
                 label="lowest validation loss",
             )
         for axis, label in zip(self.axes_, ("loss", self.score_name)):
-            axis.set(xlabel="epoch", ylabel=label)
+            axis.set(xlabel="epoch", ylabel=literal(label))
             axis.xaxis.get_major_locator().set_params(integer=True)
             axis.legend(frameon=False)
             despine(axis)

@@ -10,7 +10,13 @@ from sklearn_causalrec.metrics.uplift import (
     qini_score,
     uplift_curve,
 )
-from sklearn_causalrec.plot._common import despine, import_pyplot, next_color, subplots
+from sklearn_causalrec.plot._common import (
+    despine,
+    import_pyplot,
+    literal,
+    next_color,
+    subplots,
+)
 
 KINDS = {"uplift": (uplift_curve, auuc_score), "qini": (qini_curve, qini_score)}
 
@@ -238,7 +244,7 @@ class UpliftCurveDisplay:
         self.figure_, (self.ax_,) = subplots(plt, ax, 1, figsize=(5.6, 4.2))
         color = next_color(self.ax_)
         share, gain = self.curve
-        name = "" if self.name is None else f"{self.name}, "
+        name = "" if self.name is None else f"{literal(self.name)}, "
         (self.line_,) = self.ax_.plot(
             share, gain, color=color, lw=2, label=f"{name}area {self.area:.3g}"
         )

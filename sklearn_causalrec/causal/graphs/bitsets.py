@@ -7,12 +7,19 @@ tuple of neighbors of each node. Every function here is linear in the edges it m
 
 import numpy as np
 
+from sklearn_causalrec.causal.graphs.words import shown
+
 
 def as_names(names):
     """A name, or a collection of names, as a list without repetitions."""
     if isinstance(names, (str, bytes)) or not hasattr(names, "__iter__"):
         return [names]
-    return list(dict.fromkeys(names))
+    try:
+        return list(dict.fromkeys(names))
+    except TypeError:
+        raise TypeError(
+            f"names are text or numbers, or a flat list of them; got {shown(names)}."
+        ) from None
 
 
 def members(mask):

@@ -1,13 +1,35 @@
 """A graph on the page, without any drawing library: causes left, effects right."""
 
+import re
+from bisect import bisect_right
 from html import escape
 
-_LIMIT = 80  # nodes beyond which a drawing says less than a sentence
+# Nodes and edges beyond which a drawing says less than a sentence.
+_MOST_NODES, _MOST_EDGES = 80, 400
+_LONGEST = 40  # characters of a name
+_UNDRAWABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]+")
 _ROW, _GAP, _LETTER, _MARGIN = 64, 70, 7.5, 10
 HEIGHT = 30
 # Curves to try: straight, then bent more and more to either side.
 _BENDS = (0.0, -0.16, 0.16, -0.3, 0.3, -0.45, 0.45, -0.65, 0.65)
 _HIDDEN_BENDS = (0.28, -0.28, 0.42, -0.42, 0.6, -0.6, 0.85, -0.85)
+
+
+def label(name):
+    """A name as it is drawn: on one line, and cut where it is long.
+
+    Parameters
+    ----------
+    name : object
+        The name of a node.
+
+    Returns
+    -------
+    str
+        At most 40 characters, none of which a font or a page would choke on.
+    """
+    text = _UNDRAWABLE.sub(" ", str(name))
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
 
 
 def layers(graph):
@@ -52,12 +74,14 @@ class Layout:
         rows = layers(graph)
         tallest = max(map(len, rows), default=1)
         self.width = [
-            max(40, 16 + _LETTER * len(str(name))) for name in graph.topological_order
+            max(40, 16 + _LETTER * len(label(name))) for name in graph.topological_order
         ]
         self.center, left = [(0.0, 0.0)] * len(graph), 0.0
+        self._columns = []  # (left edge, height of the first node, nodes)
         for row in rows:
             column = max(self.width[i] for i in row)
             offset = (tallest - len(row)) * _ROW / 2
+            self._columns.append((left, offset, row))
             for k, i in enumerate(row):
                 self.center[i] = (left + column / 2, offset + k * _ROW)
             left += column + _GAP
@@ -75,8 +99,12 @@ class Layout:
     def _curve(self, i, j, bends):
         """The least bent curve that runs through no other node nor along an edge."""
         free = [b for b in bends if (i, j, b) not in self._taken]
-        clear = [b for b in free if not self._touched(i, j, b)]
-        bend = clear[0] if clear else min(free, key=lambda b: self._touched(i, j, b))
+        touched = {}
+        for bend in free:
+            touched[bend] = self._touched(i, j, bend)
+            if not touched[bend]:
+                break
+        bend = min(touched, key=touched.get)
         self._taken.add((i, j, bend))
         (x1, y1), (x2, y2) = self.center[i], self.center[j]
         control = self._control(i, j, bend)
@@ -94,12 +122,22 @@ class Layout:
     def _touched(self, i, j, bend):
         """How many points of the curve lie in the box of another node."""
         points = along(self.center[i], self._control(i, j, bend), self.center[j])
-        return sum(
-            abs(x - cx) < self.width[k] / 2 + 6 and abs(y - cy) < HEIGHT / 2 + 6
-            for k, (cx, cy) in enumerate(self.center)
-            if k != i and k != j
-            for x, y in points
-        )
+        boxes = [self._box_at(x, y) for x, y in points]
+        return sum(k not in (None, i, j) for k in boxes)
+
+    def _box_at(self, x, y):
+        """The node whose box, with some room around it, holds a point, or None."""
+        # Boxes of one column do not meet, nor do columns: one node can be there.
+        column = bisect_right(self._columns, x + 6, key=lambda c: c[0]) - 1
+        if column < 0:
+            return None
+        _, first, row = self._columns[column]
+        k = round((y - first) / _ROW)
+        if not 0 <= k < len(row):
+            return None
+        cx, cy = self.center[row[k]]
+        inside = abs(x - cx) < self.width[row[k]] / 2 + 6
+        return row[k] if inside and abs(y - cy) < HEIGHT / 2 + 6 else None
 
     def _fit(self):
         """Move everything to a page that holds the boxes and the curves, no larger."""
@@ -136,8 +174,9 @@ def along(start, control, end, n=24):
 
 
 def svg(graph):
-    """The graph as HTML: an SVG drawing, or a sentence where there are many nodes."""
-    if len(graph) > _LIMIT:
+    """The graph as HTML: an SVG drawing, or a sentence if it is large."""
+    n_edges = sum(map(len, graph.parents_of)) + sum(map(len, graph.siblings_of)) // 2
+    if len(graph) > _MOST_NODES or n_edges > _MOST_EDGES:
         return f"<p>{escape(repr(graph))}</p>"
     layout = Layout(graph)
     wide, high = layout.size
@@ -165,7 +204,7 @@ def svg(graph):
             f'<rect x="{x - width / 2:.1f}" y="{y - HEIGHT / 2:.1f}" rx="8" '
             f'width="{width:.1f}" height="{HEIGHT}" fill="#eef3fa" '
             f'stroke="#34506e"/><text x="{x:.1f}" y="{y + 4.5:.1f}" fill="#1b2a3a" '
-            f'text-anchor="middle">{escape(str(name))}</text>'
+            f'text-anchor="middle">{escape(label(name))}</text>'
         )
     return "".join([*parts, "</svg>"])
 

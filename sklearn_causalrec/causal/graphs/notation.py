@@ -1,26 +1,75 @@
-"""Graphs as text: arrows, DOT and dagitty."""
+"""The arrow notation, ``a -> b; b <-> c``: its reader and its writer."""
 
 import re
 
+from sklearn_causalrec.causal.graphs.dot import read_braces
+from sklearn_causalrec.causal.graphs.reading import Reading
+from sklearn_causalrec.causal.graphs.tokens import (
+    ARROW_CHARACTERS,
+    ARROWS,
+    opens_with_braces,
+    quoted,
+)
+from sklearn_causalrec.causal.graphs.words import shown
+
 _TOKEN = re.compile(
-    r"""\s*(?:
-    "((?:[^"\\]|\\.)*)"          # 1: a quoted name
-    |(<->|->|<-|--)              # 2: an arrow
-    |(\[(?:"(?:[^"\\]|\\.)*"|[^\]"])*\])  # 3: attributes
-    |([{};,=])                   # 4: punctuation
-    |([^\s"\[\]{};,=<>-]+)       # 5: a plain name
-    |(\S)                        # 6: anything else
-    )""",
+    rf"""
+    "(?P<quoted>(?s:[^"\\]*+(?:\\.[^"\\]*+)*+))"
+    |(?P<open>")
+    |(?P<arrow><->|->|<-|[{"".join(ARROWS)}])
+    |(?P<end>[;\n])
+    |(?P<comment>(?:(?<=[\s;"])|\A)\#[^\n]*)
+    |(?P<plain>[^";\n#<\-{"".join(ARROWS)}]+|.)
+    """,
     re.VERBOSE,
 )
+# What a name without quotes must not hold, and what to write instead.
+_FAULTS = [
+    (r'"', "a quoted name is quoted as a whole, and '\\' stands before quotes in it"),
+    (r"#", "'#' begins a comment only after a space"),
+    (r"[{}\[\]]", "braces and brackets belong to DOT: 'digraph { ... }'"),
+    (r",", "',' separates nothing; write ';' between edges"),
+    (r":$", "a name does not end with ':'"),
+    (r"//|/\*|\*/", "a comment begins with '#'"),
+    (r"--|^-|-\.?$|[ ][-+][ ]", "edges are '->', '<-' or '<->'"),
+    (r"[<>~=|]|^[@*]|[@*]$", "edges are '->', '<-' or '<->'"),
+    (r"[ ]o$|^o[ ]", "an end 'o' is undecided; decide it first"),
+    (rf"[{ARROW_CHARACTERS}‐-―−]", "edges are '->', '<-' or '<->'"),
+    (r"[^\S ]|[\x00-\x1f\x7f-\x9f\ufeff;\\]", "it holds a control character"),
+]
+_FAULTS = [(re.compile(pattern), reason) for pattern, reason in _FAULTS]
+_GML = re.compile(
+    r"\s*+(?:(?:creator|version|directed)\b[^\n]*+\s++)*+graph\s*+\[", re.I
+)
+_ESCAPED = re.compile(r'\\(["\\])')
 
 
-def parse_arrows(text):
-    """Read ``a -> b; b <-> c; d``.
+def _fault(name):
+    """Why a name cannot stand without quotes, or None."""
+    if not name or name != name.strip():
+        return "a name is missing"
+    return next((why for pattern, why in _FAULTS if pattern.search(name)), None)
+
+
+def read_arrows(text):
+    """Read ``a -> b; b <-> c; d``, or DOT or dagitty text.
+
+    Parameters
+    ----------
+    text : str
+        The text.
 
     Returns
     -------
-    (nodes, directed, bidirected)
+    Reading
+        What the text says.
+
+    Raises
+    ------
+    TypeError
+        If ``text`` is no string.
+    ValueError
+        If the text cannot be read; the message says why.
     """
     if not isinstance(text, str):
         raise TypeError(
@@ -28,147 +77,81 @@ def parse_arrows(text):
             f"{type(text).__name__}; for edge lists there is CausalGraph.from_edges, "
             f"for networkx graphs CausalGraph.from_networkx."
         )
-    nodes, directed, bidirected = {}, [], []
-    for statement in re.split(r"[;\n]", re.sub(r"#.*", "", text)):
-        statement = statement.strip()
-        if not statement:
-            continue
-        parts = re.split(r"\s*(<->|->|<-)\s*", statement)
-        for name in parts[::2]:
-            if not name or re.search(r"--|<|>", name):
-                raise ValueError(
-                    f"cannot read {statement!r}: between names there may be '->', "
-                    f"'<-' or '<->', and statements are separated by ';'."
-                )
-            nodes[name] = None
-        for left, arrow, right in zip(parts[::2], parts[1::2], parts[2::2]):
-            _add(left, arrow, right, directed, bidirected)
-    return list(nodes), directed, bidirected
-
-
-def _add(left, arrow, right, directed, bidirected):
-    if arrow == "<->":
-        bidirected.append((left, right))
-    elif arrow == "->":
-        directed.append((left, right))
-    else:
-        directed.append((right, left))
-
-
-def parse_braces(text):
-    """Read DOT (``digraph {...}``) or dagitty (``dag {...}``).
-
-    Returns
-    -------
-    (nodes, directed, bidirected, latent)
-    """
-    text = re.sub(r"/\*.*?\*/|//[^\n]*", "", text, flags=re.DOTALL)
-    opening = re.match(
-        r'\s*(?:strict\s+)?(digraph|dag|mag)\b\s*("[^"]*"|\w+)?\s*\{', text
-    )
-    if not opening or not text.rstrip().endswith("}"):
+    if opens_with_braces(text):
+        return read_braces(text)
+    if _GML.match(text):
         raise ValueError(
-            "expected 'digraph { ... }' (DOT) or 'dag { ... }' (dagitty), got "
-            f"{text.strip()[:40]!r}."
+            "the text is GML: read it with networkx.parse_gml, then with "
+            "CausalGraph.from_networkx."
         )
-    body = text[opening.end() : text.rstrip().rindex("}")]
-    nodes, latent, directed, bidirected = {}, [], [], []
-    chain, arrow, group = [], None, None  # the groups of a chain, each a list of names
-    links = []
-
-    def finish(attributes=""):
-        nonlocal arrow, links
-        if arrow:
-            raise ValueError(f"an edge after {chain[-1]} has no end.")
-        both = re.search(r'dir\s*=\s*"?both', attributes)
-        for left, sign, right in links:
-            for a in left:
-                for b in right:
-                    _add(a, "<->" if both else sign, b, directed, bidirected)
-        if not links and chain and re.search(r"\b(latent|unobserved|U)\b", attributes):
-            latent.extend(chain[-1])
-        chain.clear()
-        links = []
-
-    def place(names):
-        nonlocal arrow
-        if chain and not arrow:
-            finish()
-        if arrow:
-            links.append((chain[-1], arrow, names))
-        chain.append(names)
-        arrow = None
-
-    tokens = [t for t in _TOKEN.finditer(body)]
-    position = 0
-    while position < len(tokens):
-        token = tokens[position]
-        quoted, sign, attributes, punctuation, plain, other = token.groups()
-        position += 1
-        if other or sign == "--":
-            raise ValueError(
-                f"cannot read {token.group().strip()!r} in the graph text."
-            )
-        if punctuation == "=" or (
-            position < len(tokens) and tokens[position].group(4) == "="
-        ):
-            position += 2  # a setting such as bb="0,0,1,1" or rankdir=LR
-            continue
-        if attributes:
-            if chain and chain[-1] and chain[-1][0] in ("node", "edge", "graph"):
-                nodes.pop(chain[-1][0], None)
-                chain.clear()
-            finish(attributes)
-        elif sign:
-            if not chain or arrow:
-                raise ValueError(f"the edge {sign!r} has no beginning.")
-            arrow = sign
-        elif punctuation == "{":
-            group = []
-        elif punctuation == "}":
-            if group is None:
-                raise ValueError("a '}' without its '{' in the graph text.")
-            place(group)
-            group = None
-        elif punctuation in (";", ","):
-            if group is None and punctuation == ";":
-                finish()
-        else:
-            name = plain if quoted is None else quoted.replace('\\"', '"')
+    nodes, directed, bidirected = {}, [], []
+    for start, names, arrows in _statements(text.removeprefix("\ufeff")):
+        for name, is_quoted in names:
+            fault = None if is_quoted else _fault(name)
+            if fault:
+                raise _error(text, start, fault)
             nodes[name] = None
-            group.append(name) if group is not None else place([name])
-    finish()
-    return list(nodes), directed, bidirected, latent
+        for (a, _), arrow, (b, _) in zip(names, arrows, names[1:]):
+            if arrow == "<->":
+                bidirected.append((a, b))
+            else:
+                directed.append((a, b) if arrow == "->" else (b, a))
+    return Reading(list(nodes), directed, bidirected, [])
+
+
+def _error(text, position, reason):
+    line = shown(text[position : position + 100].lstrip().split("\n")[0].rstrip())
+    return ValueError(
+        f"cannot read {line}: {reason}. Edges are written 'a -> b; b <-> c', and a "
+        f"name with other signs in double quotes."
+    )
+
+
+def _statements(text):
+    """For every statement its place, its names and the arrows between them.
+
+    A name is a pair of its text and whether it is quoted.
+    """
+    start, names, arrows, pieces, quotes = 0, [], [], [], []
+
+    def close():
+        # A quoted name stands alone between arrows; space around it is allowed.
+        plain = "".join(pieces).strip()
+        if len(quotes) == 1 and plain == quotes[0][1]:
+            names.append((quotes[0][0], True))
+        else:
+            names.append((plain, False))
+        pieces.clear()
+        quotes.clear()
+
+    for token in _TOKEN.finditer(text):
+        kind = token.lastgroup
+        if kind == "open":
+            raise _error(text, token.start(), "a quoted name has no closing quote")
+        if kind == "quoted":
+            quotes.append((_ESCAPED.sub(r"\1", token["quoted"]), token[0]))
+            pieces.append(token[0])
+        elif kind == "plain":
+            pieces.append(token[0])
+        elif kind == "arrow":
+            close()
+            arrows.append(ARROWS.get(token[0], token[0]))
+        elif kind == "end":
+            close()
+            if arrows or names != [("", False)]:
+                yield start, names, arrows
+            start, names, arrows = token.end(), [], []
+    close()
+    if arrows or names != [("", False)]:
+        yield start, names, arrows
 
 
 def to_arrows(graph):
-    """The text that `CausalGraph` reads back."""
+    """The text that `CausalGraph` reads back where all names are text."""
     joined = {a for e in (*graph.directed_edges, *graph.bidirected_edges) for a in e}
+    text = {a: str(a) if _fault(str(a)) is None else quoted(a) for a in graph.nodes}
     return "; ".join(
-        [str(a) for a in graph.nodes if a not in joined]
-        + [f"{a} -> {b}" for a, b in graph.directed_edges]
-        + [f"{a} <-> {b}" for a, b in graph.bidirected_edges]
+        [text[a] for a in graph.nodes if a not in joined]
+        + [f"{text[a]} -> {text[b]}" for a, b in graph.directed_edges]
+        + [f"{text[a]} <-> {text[b]}" for a, b in graph.bidirected_edges]
     )
-
-
-def _quote(name):
-    return '"' + str(name).replace('"', '\\"') + '"'
-
-
-def to_dot(graph):
-    """DOT text."""
-    lines = [f"  {_quote(a)};" for a in graph.nodes]
-    lines += [f"  {_quote(a)} -> {_quote(b)};" for a, b in graph.directed_edges]
-    lines += [
-        f"  {_quote(a)} -> {_quote(b)} [dir=both, style=dashed];"
-        for a, b in graph.bidirected_edges
-    ]
-    return "\n".join(["digraph {", *lines, "}"])
-
-
-def to_dagitty(graph):
-    """dagitty text."""
-    lines = [_quote(a) for a in graph.nodes]
-    lines += [f"{_quote(a)} -> {_quote(b)}" for a, b in graph.directed_edges]
-    lines += [f"{_quote(a)} <-> {_quote(b)}" for a, b in graph.bidirected_edges]
-    return "\n".join(["dag {", *lines, "}"])

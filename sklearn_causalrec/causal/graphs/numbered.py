@@ -7,6 +7,61 @@ from sklearn_causalrec.causal.graphs.bitsets import (
     mask_of,
     members,
 )
+from sklearn_causalrec.causal.graphs.words import several, shown
+
+
+def _pairs(edges):
+    """Edges as a list of tuples; text and sets are no pairs of names."""
+    if isinstance(edges, (str, bytes)) or not hasattr(edges, "__iter__"):
+        raise TypeError(
+            f"edges are pairs such as [('a', 'b')], got {shown(edges)}; for text such "
+            f"as 'a -> b' there is CausalGraph(text)."
+        )
+    found = []
+    for edge in edges:
+        ordered = hasattr(edge, "__iter__") and not isinstance(
+            edge, (str, bytes, set, frozenset, dict)
+        )
+        if not ordered or len(pair := tuple(edge)) != 2:
+            raise ValueError(f"an edge is a pair of names, got {shown(edge)}.")
+        found.append(pair)
+    return found
+
+
+def _check_name(name):
+    """Refuse what cannot be told from missing values or from collections of names."""
+    try:
+        equals_itself = bool(name == name)
+    except (TypeError, ValueError):
+        equals_itself = False
+    if name is None or not equals_itself:
+        raise ValueError(f"a node cannot be named {shown(name)}: it has no name.")
+    if hasattr(name, "__iter__") and not isinstance(name, (str, bytes)):
+        raise ValueError(
+            f"a node cannot be named {shown(name)}: a collection is read as several "
+            f"names. Join its parts to one text."
+        )
+
+
+def _numbers(names):
+    """Name -> place among the names, each name once."""
+    number = {}
+    for name in names:
+        try:
+            known = name in number
+        except TypeError:
+            raise TypeError(
+                f"a node is named by text or a number, got {shown(name)}."
+            ) from None
+        if not known:
+            _check_name(name)
+            number[name] = len(number)
+    return number
+
+
+def _word(name):
+    text = str(name)
+    return text if len(text) <= 40 else text[:39] + "…"
 
 
 class NumberedGraph:
@@ -53,16 +108,12 @@ class NumberedGraph:
         return graph
 
     def _build(self, nodes, directed, bidirected):
-        directed = [tuple(edge) for edge in directed]
-        bidirected = [tuple(edge) for edge in bidirected]
-        number = {name: i for i, name in enumerate(dict.fromkeys(as_names(nodes)))}
-        for edge in (*directed, *bidirected):
-            if len(edge) != 2:
-                raise ValueError(f"an edge is a pair of names, got {edge!r}.")
-            for name in edge:
-                number.setdefault(name, len(number))
-            if edge[0] == edge[1]:
-                raise ValueError(f"{edge[0]!r} has an edge to itself.")
+        directed, bidirected = _pairs(directed), _pairs(bidirected)
+        ends = (name for edge in (*directed, *bidirected) for name in edge)
+        number = _numbers((*as_names(nodes), *ends))
+        for a, b in (*directed, *bidirected):
+            if a == b:
+                raise ValueError(f"{shown(a)} has an edge to itself.")
         self.nodes = tuple(number)
         children = [[] for _ in number]
         awaited = [0] * len(number)
@@ -104,18 +155,31 @@ class NumberedGraph:
     def _cycle(self, directed):
         """A directed cycle as text; there is one."""
         causes = {}
-        for a, b in directed:
+        for a, b in dict.fromkeys(directed):
             causes.setdefault(b, []).append(a)
-        # Whatever keeps having causes among the rest cannot be ordered: walking
-        # up from it must come back.
-        left = set(self.nodes)
-        while doomed := {a for a in left if not left.intersection(causes.get(a, ()))}:
-            left -= doomed
-        path = [next(a for a in self.nodes if a in left)]
-        while path.count(path[-1]) < 2:
-            path.append(next(a for a in causes[path[-1]] if a in left))
-        cycle = reversed(path[path.index(path[-1]) :])
-        return " -> ".join(str(a) for a in cycle) + "."
+        # A node without causes among the rest is on no cycle. What is left when all
+        # such nodes are gone keeps a cause: walking up from it must come back.
+        awaited = {a: len(causes.get(a, ())) for a in self.nodes}
+        effects = {}
+        for a, b in dict.fromkeys(directed):
+            effects.setdefault(a, []).append(b)
+        free = [a for a, k in awaited.items() if not k]
+        while free:
+            for b in effects.get(free.pop(), ()):
+                awaited[b] -= 1
+                if not awaited[b]:
+                    free.append(b)
+        node = next(a for a, k in awaited.items() if k)
+        place = {}
+        while node not in place:
+            place[node] = len(place)
+            node = next(a for a in causes[node] if awaited[a])
+        cycle = [node, *reversed(list(place)[place[node] :])]
+        words = [_word(a) for a in cycle[:4]]
+        if len(cycle) > 8:
+            words += ["…", *(_word(a) for a in cycle[-3:])]
+            return f"{' -> '.join(words)} ({len(cycle) - 1:,} nodes)."
+        return " -> ".join([*words, *(_word(a) for a in cycle[4:])]) + "."
 
     def __eq__(self, other):
         if not isinstance(other, NumberedGraph):
@@ -173,10 +237,10 @@ class NumberedGraph:
         names = as_names(names)
         unknown = [name for name in names if name not in self.number]
         if unknown:
-            listed = ", ".join(repr(name) for name in unknown)
-            known = ", ".join(repr(name) for name in self.nodes[:12])
-            more = f" and {len(self) - 12} more" if len(self) > 12 else ""
-            raise ValueError(f"{listed} not in the graph; its nodes are {known}{more}.")
+            raise ValueError(
+                f"{several(unknown, 12)} not in the graph; its nodes are "
+                f"{several(self.nodes, 12)}."
+            )
         return mask_of(self.number[name] for name in names)
 
     def masks(self, **roles):
