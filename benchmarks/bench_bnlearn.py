@@ -22,7 +22,7 @@ from test_identification_networks import Network
 from sklearn_causalrec import NotIdentifiableError
 from sklearn_causalrec._testing.estimation_problems import make_problem
 from sklearn_causalrec.causal.estimation.problem import normal_interval
-from sklearn_causalrec.causal.estimation.strategies.plugin import fits_plugin, plugin
+from sklearn_causalrec.causal.estimation.strategies.plug_in import fits_plugin, plugin
 
 ROWS = (1_000, 4_000, 10_000, 40_000)
 NETWORKS = ("cancer", "earthquake", "survey", "asia", "sachs")

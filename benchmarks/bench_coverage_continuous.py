@@ -34,12 +34,12 @@ from sklearn.linear_model import LinearRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
-from sklearn_causalrec.causal.estimation.strategies.continuous import DoseResponse
-from sklearn_causalrec.causal.estimation.strategies.econml_effects import (
+from sklearn_causalrec.causal.estimation.dose_response import DoseResponse
+from sklearn_causalrec.causal.estimation.econml_effects import (
     EconMLEffect,
     causal_forest,
 )
-from sklearn_causalrec.causal.estimation.strategies.instrument import InstrumentEffect
+from sklearn_causalrec.causal.estimation.instruments import InstrumentEffect
 
 N = 2_000
 POINTS = np.array([-1.6, 0.0, 1.6])

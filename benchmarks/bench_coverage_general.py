@@ -26,8 +26,8 @@ from sklearn_causalrec import CausalGraph
 from sklearn_causalrec._testing.discrete_scm import DiscreteSCM
 from sklearn_causalrec._testing.estimation_problems import make_problem, sample
 from sklearn_causalrec.causal.estimation.problem import normal_interval
-from sklearn_causalrec.causal.estimation.strategies.plugin import plugin
-from sklearn_causalrec.causal.estimation.strategies.weighted import weighted
+from sklearn_causalrec.causal.estimation.strategies.general import weighted
+from sklearn_causalrec.causal.estimation.strategies.plug_in import plugin
 
 NAPKIN = CausalGraph("w -> r -> x -> y; w <-> x; w <-> y")
 BRANCHED = CausalGraph(
@@ -77,7 +77,7 @@ def weighted_errors(setting, seed, n):
             graph, frame, "y", "x", treatment_model=treatment, outcome_model=outcome
         )
     )
-    plain = np.diff(found.nuisances["plain"])[0]
+    plain = np.diff(found.nuisances.plain)[0]
     return *errors(found, truth), plain - truth
 
 

@@ -20,16 +20,16 @@ import numpy as np
 import pandas as pd
 from scipy.special import expit
 
+from sklearn_causalrec.causal.estimation.econml_effects import (
+    EconMLEffect,
+    linear_dr,
+)
 from sklearn_causalrec.causal.estimation.problem import (
     Problem,
     Variables,
     normal_interval,
 )
-from sklearn_causalrec.causal.estimation.strategies.aipw import aipw
-from sklearn_causalrec.causal.estimation.strategies.econml_effects import (
-    EconMLEffect,
-    linear_dr,
-)
+from sklearn_causalrec.causal.estimation.strategies.adjustment import aipw
 from sklearn_causalrec.effects.cross_fitting import (
     default_classifiers,
     default_regressors,

@@ -6,13 +6,16 @@ from sklearn.metrics import r2_score
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_causalrec.causal.estimation import ladder
+from sklearn_causalrec.causal.estimation.answers import OneArm
 from sklearn_causalrec.causal.estimation.problem import (
     Problem,
     Variables,
     normal_interval,
 )
+from sklearn_causalrec.causal.estimation.program import path_effects
+from sklearn_causalrec.causal.estimation.query import Options, Query
 from sklearn_causalrec.causal.estimation.reader import Reader, joint_arms
+from sklearn_causalrec.causal.estimation.registry import check_strategy, choose
 from sklearn_causalrec.effects.arms import stratified_folds
 from sklearn_causalrec.encoding.checks import unchanged_on_failure
 
@@ -25,7 +28,7 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
     ``fit`` asks the graph whether and how the effect follows from the data, takes an
     estimator whose theory covers the functional found, cross-fits its nuisance models,
     and refuses, before any model is trained, where the graph does not identify the
-    effect. The ladder of estimators:
+    effect. The strategies, in the order in which they are tried:
 
     - all variables discrete and few: plug-in, the formula on smoothed counts;
     - adjustment: augmented inverse probability weighting; for a continuous treatment
@@ -47,10 +50,11 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
         every row counts as treated: ``predict`` works, effects are not identified.
     outcome : name, default=None
         Node that y is. None: the name of y, or the one node that X lacks.
-    strategy : {"auto", "plug-in", "adjustment", "frontdoor", "primal-fixable", \
-            "sequential", "general", "instrument"}, default="auto"
-        "auto" takes the first rung above that covers the estimand; others insist on
-        one, and raise where it does not apply.
+    strategy : {"auto", "plug-in", "adjustment", "dose-response", "sequential", \
+            "frontdoor", "primal-fixable", "general", "instrument"}, default="auto"
+        "auto" takes the first strategy that covers the estimand; a name insists on
+        one, and raises where it does not apply. Strategies registered by other
+        packages go by their names, too.
     adjustment_set : names, default=None
         What to adjust for; must be valid in the graph. None: the set of the smallest
         asymptotic variance.
@@ -89,14 +93,26 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
     strategy_ : str
         How the effect is identified: "adjustment", "frontdoor", "primal-fixable",
         "general", "no-effect" or "instrument".
-    method_, guarantee_ : str
-        What was computed, and what the theory promises of it.
+    method_ : str
+        What was computed.
+    guarantee_ : str
+        What the theory promises of it.
+    treatment_names_ : tuple of names
+        The nodes that are set; empty where ``fit`` saw no treatment.
+    outcome_name_ : name
+        The node that y is.
+    discrete_treatment_ : bool
+        Whether the treatment has arms, rather than doses.
     derivation_ : Derivation
         The steps of do-calculus from the query to the formula.
     arms_ : list
         Levels of a discrete treatment; tuples where several are set.
-    adjustment_set_, effect_modifiers_ : frozenset and tuple of names
-        The first is None where it is not by adjustment.
+    arm_ : ndarray of int of shape (n,)
+        For every row of ``fit``, the position of its arm in ``arms_``.
+    adjustment_set_ : frozenset of names, or None
+        What was adjusted for; None where the effect is not by adjustment.
+    effect_modifiers_ : tuple of names, or None
+        What ``effect(X)`` depends on; None where it is identified given nothing.
     scores_ : ndarray of shape (n, n_arms), or None
         Uncentred influence function of the mean outcome under each arm.
     propensity_, outcomes_ : ndarray of shape (n, n_arms), or None
@@ -206,30 +222,42 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
             never occurs in some stratum; an earlier fit stays as it was.
         """
         with unchanged_on_failure(self):
-            ladder.check_parameters(self)
+            self._check_parameters()
             reader = Reader(self.graph, self.treatment, self.outcome)
             frame, y = reader.fit(self, X, y, treatment)
-            self.reader_ = reader
+            self._reader = reader
             self.graph_, self.outcome_name_ = reader.graph, reader.outcome
             self.treatment_names_ = reader.treatments
-            self._rng = check_random_state(self.random_state)
-            self.path_effects_ = None
+            rng = check_random_state(self.random_state)
+            self.path_effects_ = self.estimand_ = self.derivation_ = None
             if not reader.treatments:
-                self._fit_one_arm(frame, y)
+                self._fit_one_arm(frame, y, rng)
             else:
-                self._fit_effect(frame, y)
-            del self._rng
+                self._fit_effect(frame, y, rng)
         return self
 
-    def _problem(self, variables, y, estimand, arms, arm):
-        rng = self._rng
+    def _check_parameters(self):
+        """Parameters that can be judged without data."""
+        check_strategy(self.strategy)
+        cv = self.cv
+        if not isinstance(cv, (int, np.integer)) or isinstance(cv, bool) or cv < 2:
+            raise ValueError(f"cv is {cv!r}: a whole number of folds, at least 2.")
+        if not 0 < self.clip < 0.5:
+            raise ValueError(f"clip is {self.clip!r}: a number between 0 and 0.5.")
+        if self.discrete_treatment not in (True, False, "auto"):
+            raise ValueError(
+                f"discrete_treatment is {self.discrete_treatment!r}: True, False or "
+                '"auto".'
+            )
+
+    def _problem(self, variables, y, rng):
         return Problem(
-            estimand=estimand,
+            estimand=self.estimand_,
             variables=variables,
             y=y,
-            arms=arms,
-            arm=arm,
-            fold=stratified_folds(arm, min(self.cv, len(y)), rng),
+            arms=self.arms_,
+            arm=self.arm_,
+            fold=stratified_folds(self.arm_, min(self.cv, len(y)), rng),
             outcome_model=self.outcome_model,
             treatment_model=self.treatment_model,
             binary=bool(np.isin(y, (0, 1)).all()),
@@ -238,17 +266,12 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
             n_jobs=self.n_jobs,
         )
 
-    def _fit_one_arm(self, frame, y):
-        self.propensity_ = self.outcomes_ = None
-        self.estimand_ = self.derivation_ = self.adjustment_set_ = None
-        self.scores_, self.arms_, self.effect_modifiers_ = None, [1], ()
-        self.strategy_, self.guarantee_ = "one arm", "a regression; no effect"
-        self.method_, self.diagnostics_ = "outcome regression", {}
-        variables = Variables(frame)
-        problem = self._problem(variables, y, None, [1], np.zeros(len(y), int))
-        self.fitted_ = ladder.OneArm(problem)
+    def _fit_one_arm(self, frame, y, rng):
+        self.discrete_treatment_ = True
+        self.arms_, self.arm_ = [1], np.zeros(len(y), int)
+        self._keep(OneArm(self._problem(Variables(frame), y, rng)))
 
-    def _fit_effect(self, frame, y):
+    def _fit_effect(self, frame, y, rng):
         names = self.treatment_names_
         variables = Variables(frame)
         for name in names:
@@ -258,27 +281,38 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
                     "without variation there is nothing to compare."
                 )
         self.discrete_treatment_ = self._is_discrete(variables)
-        query = ladder.Query(self)
-        self.estimand_ = query.estimand
-        self.derivation_ = None if query.estimand is None else query.estimand.derivation
-        arms, arm = [], np.zeros(len(y), int)
+        options = Options(
+            strategy=self.strategy,
+            adjustment_set=self.adjustment_set,
+            effect_modifiers=self.effect_modifiers,
+            mediators=self.mediators,
+            instrument=self.instrument,
+            effect_model=self.effect_model,
+            cv=self.cv,
+        )
+        columns = self._reader.columns
+        query = Query(self.graph_, self.outcome_name_, names, columns, options)
+        if query.estimand is not None:
+            self.estimand_ = query.estimand
+            self.derivation_ = query.estimand.derivation
+        self.arms_, self.arm_ = [], np.zeros(len(y), int)
         if self.discrete_treatment_:
-            arms, arm = joint_arms(frame[list(names)])
-        problem = self._problem(variables, y, query.estimand, arms, arm)
-        fitted = ladder.climb(query, problem, self)
-        self.fitted_ = fitted
-        self.arms_, self.arm_ = arms, arm
-        self.strategy_, self.method_ = fitted.strategy, fitted.method
-        self.guarantee_ = fitted.guarantee
-        self.adjustment_set_ = fitted.adjustment_set
-        self.effect_modifiers_ = fitted.modifiers
-        self.scores_ = fitted.scores
-        nuisances = getattr(getattr(fitted, "means", None), "nuisances", {})
-        self.propensity_ = nuisances.get("propensity")
-        self.outcomes_ = nuisances.get("outcomes")
-        self.diagnostics_ = fitted.diagnostics()
+            self.arms_, self.arm_ = joint_arms(frame[list(names)])
+        problem = self._problem(variables, y, rng)
+        self._keep(choose(query, problem).estimate(query, problem))
         if self.mediators is not None:
-            self.path_effects_ = ladder.path_effects(query, problem, self)
+            self.path_effects_ = path_effects(query, problem)
+
+    def _keep(self, answer):
+        """The answer, and what it says of itself under public names."""
+        self._answer = answer
+        self.strategy_, self.method_ = answer.strategy, answer.method
+        self.guarantee_ = answer.guarantee
+        self.adjustment_set_ = answer.adjustment_set
+        self.effect_modifiers_ = answer.modifiers
+        self.scores_ = answer.scores
+        self.propensity_, self.outcomes_ = answer.propensity, answer.outcomes
+        self.diagnostics_ = answer.diagnostics()
 
     def _is_discrete(self, variables):
         kinds = [variables.is_discrete(name) for name in self.treatment_names_]
@@ -295,7 +329,7 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
     # -- answers -----------------------------------------------------------------
 
     def _contrast_known(self):
-        check_is_fitted(self, "fitted_")
+        check_is_fitted(self, "strategy_")
         if not self.treatment_names_:
             raise ValueError(
                 "The effect is not identified: fit saw no treatment, so nothing says "
@@ -328,8 +362,8 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
         raise ValueError(f"{label}={value!r} is not an arm; the arms are {arms}.")
 
     def _new(self, X, treatment=None):
-        frame = self.reader_.rows(self, X, treatment)
-        return self.fitted_.variables.at(frame), frame
+        frame = self._reader.rows(self, X, treatment)
+        return self._answer.variables.at(frame), frame
 
     def effect(self, X, T0=0, T1=1):
         """Effect of arm T1 against arm T0 on each row.
@@ -356,7 +390,7 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
         """
         contrast = self._contrast(T0, T1)
         variables, _ = self._new(X)
-        return self.fitted_.effect(variables, *contrast)
+        return self._answer.effect(variables, *contrast)
 
     def effect_interval(self, X, alpha=0.05, T0=0, T1=1):
         """Bounds of the effect of each row, two arrays of shape (n,).
@@ -365,34 +399,36 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
         """
         contrast = self._contrast(T0, T1)
         variables, _ = self._new(X)
-        return self.fitted_.effect_interval(variables, *contrast, alpha)
+        return self._answer.effect_interval(variables, *contrast, alpha)
 
     def ate(self, X=None, T0=0, T1=1):
         """Average effect over the rows of ``fit``, or of X."""
-        return self._average(X, T0, T1)[0]
+        contrast = self._contrast(T0, T1)
+        return self._answer.ate(*contrast, self._rows(X))
 
     def ate_interval(self, X=None, alpha=0.05, T0=0, T1=1):
-        """Bounds of the average effect."""
+        """Bounds of the average effect.
+
+        They are as symmetric as the method: those of a weak instrument are the bounds
+        of the Anderson-Rubin test.
+        """
         if not 0 < alpha < 1:
             raise ValueError(f"alpha is {alpha!r}: a number between 0 and 1.")
-        fitted = getattr(self, "fitted_", None)
-        if X is None and hasattr(fitted, "ate_interval"):
-            return fitted.ate_interval(*self._contrast(T0, T1), alpha)
-        return normal_interval(*self._average(X, T0, T1), alpha)
-
-    def _average(self, X, T0, T1):
         contrast = self._contrast(T0, T1)
-        if X is None:
-            return self.fitted_.ate(*contrast)
-        return self.fitted_.ate_over(self._new(X)[0], *contrast)
+        return self._answer.ate_interval(*contrast, alpha, self._rows(X))
+
+    def _rows(self, X):
+        return None if X is None else self._new(X)[0]
 
     def att(self, T0=0, T1=1):
         """Average effect among the rows of ``fit`` that had arm T1."""
-        return self.fitted_.att(*self._contrast(T0, T1))[0]
+        contrast = self._contrast(T0, T1)
+        return self._answer.att(*contrast)
 
     def att_interval(self, alpha=0.05, T0=0, T1=1):
         """Bounds of the average effect on the treated."""
-        return normal_interval(*self.fitted_.att(*self._contrast(T0, T1)), alpha)
+        contrast = self._contrast(T0, T1)
+        return self._answer.att_interval(*contrast, alpha)
 
     def dose_response(self, grid=None, alpha=0.05):
         """Mean outcome under each dose of a continuous treatment.
@@ -420,13 +456,13 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
         return (mean, *normal_interval(mean, error, alpha))
 
     def _continuous(self, what):
-        check_is_fitted(self, "fitted_")
+        check_is_fitted(self, "strategy_")
         if not self.treatment_names_ or self.discrete_treatment_:
             raise ValueError(
                 f"{what} is for a continuous treatment; this one has the arms "
                 f"{self.arms_}."
             )
-        return self.fitted_
+        return self._answer
 
     def predict(self, X, treatment=None):
         """Mean outcome given the row if the treatment were set, E[Y | do(t), x].
@@ -441,14 +477,14 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
         -------
         ndarray of shape (n,)
         """
-        check_is_fitted(self, "fitted_")
+        check_is_fitted(self, "strategy_")
         variables, frame = self._new(X, treatment)
         names = self.treatment_names_
         if not names:
-            return self.fitted_.predict(variables)
+            return self._answer.predict(variables)
         if all(name in frame for name in names):
             if not self.discrete_treatment_:
-                return self.fitted_.predict(variables, frame[names[0]].to_numpy(float))
+                return self._answer.predict(variables, frame[names[0]].to_numpy(float))
             rows = frame[list(names)].itertuples(index=False, name=None)
             keys = [row if len(names) > 1 else row[0] for row in rows]
             arm = np.array([self._arm("treatment", key) for key in keys], int)
@@ -458,7 +494,7 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
             raise ValueError(
                 f"predict(X, treatment=...): under which value of {list(names)}?"
             )
-        return self.fitted_.predict(variables, arm)
+        return self._answer.predict(variables, arm)
 
     def score(self, X, y, treatment=None, sample_weight=None):
         """Minus the doubly robust loss of the effects, higher is better.
@@ -473,7 +509,7 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
         .. [1] D. Mahajan et al. (2024). Empirical analysis of model selection for
            heterogeneous causal effect estimation. ICLR.
         """
-        check_is_fitted(self, "fitted_")
+        check_is_fitted(self, "strategy_")
         if not self.treatment_names_:
             predicted = self.predict(X)
             return r2_score(y, predicted, sample_weight=sample_weight)
@@ -484,7 +520,7 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
             effect_model=None, cv=2, random_state=0,
         )  # fmt: skip
         judge.fit(X, y, treatment)
-        truth, weight = judge.fitted_.pseudo_effects()
+        truth, weight = judge._answer.pseudo_effects()
         pairs = [(0.0, 1.0)]
         if self.discrete_treatment_:
             pairs = [(judge.arms_[0], arm) for arm in judge.arms_[1:]]
@@ -505,7 +541,7 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
         """
         from sklearn_causalrec.causal.checks.refutation import refute
 
-        check_is_fitted(self, "fitted_")
+        check_is_fitted(self, "strategy_")
         options.setdefault("random_state", self.random_state)
         return refute(self, X, y, treatment, **options)
 
@@ -532,13 +568,8 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
         from sklearn_causalrec.causal.checks.robustness import sensitivity
 
         t0, t1 = self._contrast(T0, T1)
-        if self.outcomes_ is None:
-            raise ValueError(
-                "bounds for omitted confounders need arms and adjustment; this effect "
-                f"is by {self.strategy_!r}, {self.method_}."
-            )
-        if not len(benchmarks):
-            return self.fitted_.sensitivity(t0, t1)
+        if self.outcomes_ is None or not len(benchmarks):
+            return self._answer.sensitivity(t0, t1)
         if X is None or y is None:
             raise ValueError("benchmarks are refits: pass X and y, as given to fit.")
         arms = self.arms_[t0], self.arms_[t1]
@@ -552,7 +583,7 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
         """
         from sklearn_causalrec.causal.checks.refutation import negative_control
 
-        check_is_fitted(self, "fitted_")
+        check_is_fitted(self, "strategy_")
         return negative_control(self, X, outcomes, treatment, **options)
 
     def summary(self, alpha=0.05):
@@ -566,4 +597,4 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
         from sklearn_causalrec.explaining.summary import summarize
 
         self._contrast_known()
-        return summarize(self, alpha)
+        return summarize(self, self._answer, alpha)

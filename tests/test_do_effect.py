@@ -132,7 +132,7 @@ def test_a_bow_is_refused_before_any_model_is_trained(rng):
     assert caught.value.hedge == (
         frozenset({"browse", "rating"}), frozenset({"rating"})
     )  # fmt: skip
-    assert not hasattr(model, "fitted_")
+    assert not hasattr(model, "strategy_")
 
 
 def test_no_path_is_no_effect(rng):
@@ -390,7 +390,7 @@ def test_strategies_that_do_not_apply(rng):
         DoCalculusEffect(TASTE, treatment="browse", strategy="backdoor").fit(X, y)
 
 
-def test_rungs_agree(rng):
+def test_strategies_agree(rng):
     X, y = taste(rng)
     estimates = {
         s: DoCalculusEffect(TASTE, treatment="browse", strategy=s, **AVERAGE).fit(X, y)

@@ -7,7 +7,7 @@ __getattr__, __dir__, __all__ = lazily(
     {
         "CausalGraph": "graph",
         "Estimand": "identification.estimand",
-        "NotIdentifiableError": "identification.identify",
+        "NotIdentifiableError": "identification.remedies",
         "Sensitivity": "checks.sensitivity",
         "balance": "checks.diagnostics",
         "e_value": "checks.risk",

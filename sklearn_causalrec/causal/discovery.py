@@ -1,58 +1,20 @@
 """Graphs from data, by causal-learn, with what the data leave open left open."""
 
 import warnings
-from contextlib import contextmanager, redirect_stdout
+from contextlib import redirect_stdout
 from io import StringIO
 
 import numpy as np
 import pandas as pd
 
+from sklearn_causalrec.causal._causal_learn import (
+    DISCRETE_TESTS,
+    as_matrix,
+    needs_causal_learn,
+)
 from sklearn_causalrec.causal.graph import CausalGraph
 
 METHODS = ("pc", "fci", "ges", "lingam")
-TESTS = ("fisherz", "kci", "chisq", "gsq")
-DISCRETE_TESTS = ("chisq", "gsq")
-
-
-@contextmanager
-def needs_causal_learn():
-    """Turn a missing causal-learn into a message that says how to get it."""
-    try:
-        yield
-    except ImportError as error:
-        raise ImportError(
-            "this needs causal-learn: pip install 'sklearn-causalrec[discovery]'."
-        ) from error
-
-
-def as_matrix(X, test="auto"):
-    """Data as a float array, the names of its columns, and the test that suits it.
-
-    Values of discrete tests are replaced by their codes.
-    """
-    if test not in ("auto", *TESTS):
-        raise ValueError(f"test must be 'auto' or one of {TESTS}, got {test!r}.")
-    if hasattr(X, "to_pandas"):
-        X = X.to_pandas()
-    if not isinstance(X, pd.DataFrame):
-        array = np.asarray(X)
-        if array.ndim != 2:
-            raise ValueError(f"X must have rows and columns, got shape {array.shape}.")
-        X = pd.DataFrame(array, columns=[f"x{k}" for k in range(array.shape[1])])
-    if X.isna().to_numpy().any():
-        bad = X.columns[X.isna().any()].tolist()
-        raise ValueError(f"X has missing values in {bad}; fill or drop them first.")
-    if test == "auto":
-        test = "chisq" if (X.nunique() <= 10).all() else "fisherz"
-    if test in DISCRETE_TESTS:
-        X = X.apply(lambda column: pd.factorize(column, sort=True)[0])
-    text = [c for c in X.columns if not pd.api.types.is_numeric_dtype(X[c])]
-    if text:
-        raise ValueError(f"the columns {text} are not numbers; encode them first.")
-    constant = X.columns[X.nunique() < 2].tolist()
-    if constant:
-        raise ValueError(f"the columns {constant} do not vary; drop them first.")
-    return X.to_numpy(dtype=float), [str(c) for c in X.columns], test
 
 
 class DiscoveredGraph(CausalGraph):
@@ -108,14 +70,14 @@ class DiscoveredGraph(CausalGraph):
             f"{len(self.undirected)} undecided>"
         )
 
-    def _mask(self, names):
+    def mask(self, names):
         if self.undirected:
             open_ = ", ".join(f"{a} {mark} {b}" for a, mark, b in self.undirected)
             raise ValueError(
                 f"the data leave these edges open: {open_}. Decide them with "
                 f"orient(directed=[...], bidirected=[...]) first."
             )
-        return super()._mask(names)
+        return super().mask(names)
 
 
 def discover(

@@ -3,10 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from sklearn_causalrec.causal.discovery import (
-    as_matrix,
-    needs_causal_learn,
-)
+from sklearn_causalrec.causal._causal_learn import as_matrix, needs_causal_learn
 from sklearn_causalrec.causal.graphs.bitsets import closure, minimal_separators
 
 _CORRECTIONS = ("holm", "bonferroni", "bh", "by")
@@ -29,18 +26,18 @@ def testable_implications(graph):
     >>> list(CausalGraph("a -> b -> c").testable_implications())
     [('a', 'c', frozenset({'b'}))]
     """
-    graph._mask(())  # raises where edges are left open
-    names = graph._names
+    graph.mask(())  # raises where edges are left open
+    names = graph.topological_order
     for j in range(len(graph)):
-        near = {*graph._pa[j], *graph._sib[j]}
+        near = {*graph.parents_of[j], *graph.siblings_of[j]}
         for i in range(j):
             if i in near:
                 continue
             a, b = 1 << i, 1 << j
-            causes = closure(graph._pa, a | b, graph._all)
+            causes = closure(graph.parents_of, a | b, graph.everything)
             given = next(minimal_separators(graph, b, a, causes), None)
             if given is not None:
-                yield names[i], names[j], graph._named(given)
+                yield names[i], names[j], graph.named(given)
 
 
 testable_implications.__test__ = False  # pytest: not a test

@@ -1,5 +1,6 @@
 """`CausalGraph`: a causal graph, and the questions one asks of it."""
 
+from sklearn_causalrec.causal import falsification
 from sklearn_causalrec.causal.graphs import drawing, notation
 from sklearn_causalrec.causal.graphs.admg import ADMG
 from sklearn_causalrec.causal.graphs.bitsets import closure, separated
@@ -116,10 +117,10 @@ class CausalGraph(ADMG):
 
     def __repr__(self):
         n = len(self.directed_edges) + len(self.bidirected_edges)
-        if n <= 12 and self._n <= 24:
+        if n <= 12 and len(self) <= 24:
             return f"CausalGraph({str(self)!r})"
         return (
-            f"<CausalGraph: {self._n} nodes, {len(self.directed_edges)} directed and "
+            f"<CausalGraph: {len(self)} nodes, {len(self.directed_edges)} directed and "
             f"{len(self.bidirected_edges)} bidirected edges>"
         )
 
@@ -139,7 +140,7 @@ class CausalGraph(ADMG):
         >>> CausalGraph("a -> b -> c").is_separated("a", "c", given="b")
         True
         """
-        return separated(self, *self._sets(x=x, y=y, given=given))
+        return separated(self, *self.masks(x=x, y=y, given=given))
 
     def rule(self, number, outcome, treatment, z, given=()):
         """Whether a rule of do-calculus applies [1]_.
@@ -179,17 +180,17 @@ class CausalGraph(ADMG):
         """
         if number not in (1, 2, 3):
             raise ValueError(f"the rules are numbered 1, 2 and 3, got {number!r}.")
-        y, x, z_, w = self._sets(outcome=outcome, treatment=treatment, z=z, given=given)
+        y, x, z_, w = self.masks(outcome=outcome, treatment=treatment, z=z, given=given)
         no_in, no_out = x, 0
         if number == 2:
             no_out = z_
         elif number == 3:
-            no_in |= z_ & ~closure(self._surgery(no_in=x)._pa, w, self._all)
-        return separated(self._surgery(no_in, no_out), y, z_, x | w)
+            no_in |= z_ & ~closure(self.surgery(no_in=x).parents_of, w, self.everything)
+        return separated(self.surgery(no_in, no_out), y, z_, x | w)
 
     def proper_backdoor(self, outcome, treatment):
         """The graph without the first edge of each proper causal path."""
-        y, x = self._sets(outcome=outcome, treatment=treatment)
+        y, x = self.masks(outcome=outcome, treatment=treatment)
         return adjustment.proper_backdoor(self, x, y)
 
     # -- identification and what it rests on -------------------------------------
@@ -227,8 +228,6 @@ class CausalGraph(ADMG):
 
         See `sklearn_causalrec.causal.falsification.testable_implications`.
         """
-        from sklearn_causalrec.causal import falsification
-
         return falsification.testable_implications(self)
 
     def falsify(self, X, **options):
@@ -236,6 +235,4 @@ class CausalGraph(ADMG):
 
         See `sklearn_causalrec.causal.falsification.falsify`.
         """
-        from sklearn_causalrec.causal import falsification
-
         return falsification.falsify(self, X, **options)

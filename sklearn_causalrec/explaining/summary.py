@@ -1,18 +1,26 @@
 """The report of a fitted `DoCalculusEffect`."""
 
-import numpy as np
 import pandas as pd
 
 from sklearn_causalrec._utils.tables import number
 from sklearn_causalrec.causal.checks.diagnostics import rows_to_overturn
-from sklearn_causalrec.causal.checks.risk import e_value, risk_ratio
+from sklearn_causalrec.causal.checks.risk import e_value
 from sklearn_causalrec.explaining.report import Report
 
 IMBALANCE = 0.1  # standardised difference above which arms count as unlike
 
 
-def summarize(estimator, alpha=0.05):
+def summarize(estimator, answer, alpha=0.05):
     """Query, graph, derivation, estimate, what was checked, what would overturn it.
+
+    Parameters
+    ----------
+    estimator : DoCalculusEffect
+        Fitted.
+    answer : Answer
+        What its strategy has found.
+    alpha : float, default=0.05
+        One minus the confidence of the intervals.
 
     Returns
     -------
@@ -27,12 +35,12 @@ def summarize(estimator, alpha=0.05):
         report.add("Why it is identified", str(estimator.estimand_))
         report.add("Why it is identified", str(estimator.derivation_))
     report.add("Estimate", f"{estimator.method_}: {estimator.guarantee_}.")
-    report.add("Estimate", estimates(estimator, alpha))
+    report.add("Estimate", estimates(estimator, answer, alpha))
     if estimator.path_effects_ is not None:
         report.add("Along paths", estimator.path_effects_.reset_index())
     for line in _checks(estimator):
         report.add("What was checked", line)
-    for line in _overturns(estimator, alpha):
+    for line in _overturns(estimator, answer, alpha):
         report.add("What would overturn it", line)
     return report
 
@@ -46,7 +54,7 @@ def _query(estimator, treatments, outcome):
 
 def _graph(estimator):
     if estimator.graph is None:
-        n = len(estimator.reader_.columns)
+        n = len(estimator.graph_) - len(estimator.treatment_names_) - 1
         return (
             f"None given: all {n} other columns are taken to be confounders measured "
             "before the treatment. No latent common cause is allowed for."
@@ -55,7 +63,7 @@ def _graph(estimator):
     return text if len(text) < 600 else repr(estimator.graph_)
 
 
-def estimates(estimator, alpha=0.05):
+def estimates(estimator, answer, alpha=0.05):
     """Effect of every arm against the first, or of a unit of dose: a frame."""
     rows = {}
     if estimator.discrete_treatment_:
@@ -64,7 +72,7 @@ def estimates(estimator, alpha=0.05):
             mean = estimator.ate(T0=first, T1=arm)
             low, high = estimator.ate_interval(alpha=alpha, T0=first, T1=arm)
             rows[f"{arm} against {first}"] = float(mean), float(low), float(high)
-    elif hasattr(estimator.fitted_, "average_derivative"):
+    elif answer.has_curve:
         rows["average derivative"] = estimator.average_derivative(alpha)
     else:
         low, high = estimator.ate_interval(alpha=alpha)
@@ -100,7 +108,7 @@ def _checks(estimator):
     yield "refute() tries placebo treatments, random causes, subsets, dummy outcomes."
 
 
-def _overturns(estimator, alpha):
+def _overturns(estimator, answer, alpha):
     if not estimator.discrete_treatment_ or estimator.scores_ is None:
         return
     second = estimator.arms_[1]
@@ -110,13 +118,13 @@ def _overturns(estimator, alpha):
         f"Leaving out the {rows_to_overturn(effect)} rows of {len(effect)} that speak "
         "most for it would turn its sign."
     )
-    if getattr(estimator, "outcomes_", None) is None:
+    if answer.outcomes is None:
         yield (
             "A latent common cause that the graph does not allow for. Bounds for it "
             "are known under adjustment only."
         )
         return
-    found = estimator.fitted_.sensitivity(0, 1)
+    found = answer.sensitivity(0, 1)
     value = found.robustness_value()
     limit = found.robustness_value(alpha=alpha)
     yield (
@@ -126,9 +134,8 @@ def _overturns(estimator, alpha):
         f"{number(100 * limit, 3)} % its interval; sensitivity() compares that with "
         "observed covariates."
     )
-    mean = estimator.fitted_.means.mean
-    if np.isin(estimator.fitted_.y, (0, 1)).all() and (mean[:2] > 0).all():
-        ratio = risk_ratio(scores[:, 0], scores[:, 1], alpha)
+    ratio = answer.risk_ratio(0, 1, alpha)
+    if ratio is not None:
         yield _e_value_line(ratio)
 
 

@@ -78,7 +78,7 @@ class CausalGraphDisplay:
             For a name that the graph doesn't have, or that has two parts.
         """
         parts = treatment, outcome, adjustment_set
-        graph._sets(**dict(zip(("treatment", "outcome", "adjustment_set"), parts)))
+        graph.masks(**dict(zip(("treatment", "outcome", "adjustment_set"), parts)))
         display = cls(
             graph, treatment=treatment, outcome=outcome, adjustment_set=adjustment_set
         )
@@ -177,7 +177,7 @@ class CausalGraphDisplay:
         from matplotlib.patches import FancyArrowPatch
         from matplotlib.path import Path
 
-        names, causal = self.graph._names, self._causal_nodes()
+        names, causal = self.graph.topological_order, self._causal_nodes()
         treated = set(as_names(self.treatment))
         self.arrows_ = {}
         for i, j, hidden, points in layout.edges:
@@ -202,7 +202,9 @@ class CausalGraphDisplay:
         from matplotlib.patches import FancyBboxPatch
 
         self.boxes_, self.texts_ = {}, {}
-        for name, (x, y), width in zip(self.graph._names, layout.center, layout.width):
+        for name, (x, y), width in zip(
+            self.graph.topological_order, layout.center, layout.width
+        ):
             fill, line = _NODES[roles[name]]
             box = FancyBboxPatch(
                 (x - width / 2, y - HEIGHT / 2),

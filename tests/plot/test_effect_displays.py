@@ -52,7 +52,7 @@ def test_layout_has_room_for_everything(graph):
     for *_, points in layout.edges:
         for x, y in along(*points):
             assert 0 <= x <= wide and 0 <= y <= high
-    number = {name: i for i, name in enumerate(graph._names)}
+    number = {name: i for i, name in enumerate(graph.topological_order)}
     drawn = [(i, j) for i, j, hidden, _ in layout.edges if not hidden]
     assert sorted(drawn) == sorted(
         (number[a], number[b]) for a, b in graph.directed_edges

@@ -4,15 +4,15 @@ import numpy as np
 import pandas as pd
 from scipy.stats import t as student
 
-from sklearn_causalrec.causal.checks.sensitivity import (
-    Sensitivity,
+from sklearn_causalrec.causal.checks.confounding import (
+    ConfoundingBounds,
     check_share,
     share_of,
 )
 
 
-class RegressionSensitivity(Sensitivity):
-    """Closed form for a regression; see :meth:`Sensitivity.from_regression`."""
+class RegressionSensitivity(ConfoundingBounds):
+    """Closed form for a regression; `Sensitivity.from_regression` makes it."""
 
     def __init__(self, estimate, stderr, dof, partial_r2=None):
         if not stderr > 0 or not dof > 1:
@@ -21,7 +21,6 @@ class RegressionSensitivity(Sensitivity):
             )
         self.estimate, self.stderr, self.dof = float(estimate), float(stderr), dof
         self.bias = self.stderr * np.sqrt(dof)
-        self.benchmarks = None
         if partial_r2:
             rows = {label: _as_strong(label, *r2) for label, r2 in partial_r2.items()}
             self.benchmarks = pd.DataFrame.from_dict(

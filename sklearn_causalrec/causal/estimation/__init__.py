@@ -1,1 +1,1 @@
-"""From an identified query and data to an estimate: one module a rung of the ladder."""
+"""From an identified query and data to an answer: strategies, and what they share."""

@@ -1,8 +1,9 @@
-"""How an effect varies with the modifiers, learned from an influence function."""
+"""How an effect varies with the modifiers: models of it, and which one is taken."""
 
 import numpy as np
 from scipy.stats import norm
 
+from sklearn_causalrec.causal.estimation.econml_effects import EconMLEffect
 from sklearn_causalrec.effects.arms import ArmEffects
 from sklearn_causalrec.effects.cross_fitting import (
     CrossFit,
@@ -89,16 +90,16 @@ class StackedConditional:
     """R-stacking given the adjustment set, see `StackedEffect`."""
 
     def __init__(self, problem, names, means):
-        self.names, self.nuisances = names, means.nuisances
+        self.names, self.fits = names, means.nuisances.fits
         X = problem.variables.matrix(names)
         weight = np.ones(len(X))
         self.model = ArmEffects(len(problem.arms), problem.clip, problem.seed).fit(
             X, problem.y, problem.arm, weight, problem.fold,
-            means.nuisances["outcomes"], means.nuisances["propensity"],
+            means.nuisances.outcomes, means.nuisances.propensity,
         )  # fmt: skip
 
     def _inputs(self, variables):
-        Z, fits = variables.matrix(self.names), self.nuisances["fits"]
+        Z, fits = variables.matrix(self.names), self.fits
         folds = range(len(fits[0].fitted))
         return Z, np.array([np.column_stack([f.by(k, Z) for f in fits]) for k in folds])
 
@@ -138,3 +139,76 @@ class ConstantEffect:
         mean, error = self.means.contrast(t0, t1)
         half = norm.ppf(1 - alpha / 2) * error
         return np.full(variables.n, mean - half), np.full(variables.n, mean + half)
+
+
+class EconMLConditional:
+    """An EconML estimator of how an effect varies, between positions of arms."""
+
+    def __init__(self, problem, model, modifiers, adjusted):
+        self.names = modifiers
+        rest = [v for v in adjusted if v not in modifiers]
+        self.model = EconMLEffect(
+            model, outcome_model=problem.outcome_model,
+            treatment_model=problem.treatment_model, random_state=problem.seed,
+        ).fit(
+            problem.y, problem.arm, problem.variables.matrix(modifiers),
+            problem.variables.matrix(rest), fold=problem.fold,
+        )  # fmt: skip
+        self._W = problem.variables.matrix(modifiers)
+
+    def effect(self, variables, t0, t1):
+        """Effect of arm t1 against arm t0, (n,)."""
+        return self.model.effect(variables.matrix(self.names), t0, t1)
+
+    def fitted(self, t0, t1):
+        """Effects of the rows of fit."""
+        return self.model.effect(self._W, t0, t1)
+
+    def effect_interval(self, variables, t0, t1, alpha):
+        """Bounds of the effect of each row."""
+        return self.model.effect_interval(variables.matrix(self.names), alpha, t0, t1)
+
+
+def conditional_effect(query, problem, means, modifiers):
+    """How the effect varies with the modifiers, or None where that is not known.
+
+    Parameters
+    ----------
+    query : Query
+        Its option ``effect_model`` says which model is wanted.
+    problem : Problem
+        The data.
+    means : ArmMeans
+        The means under the arms.
+    modifiers : tuple of names, or None
+        What the effect may vary with; None where it is identified given nothing.
+
+    Returns
+    -------
+    object with ``effect``, ``fitted`` and ``effect_interval``, or None
+
+    Raises
+    ------
+    ValueError
+        If the model wanted cannot be fitted to this effect.
+    """
+    model = query.options.effect_model
+    if modifiers is None or model is None:
+        return None
+    if not modifiers or means.scores is None:
+        return ConstantEffect(means) if not modifiers else None
+    adjusted = means.nuisances.names
+    if isinstance(model, str):
+        if model != "auto":
+            raise ValueError(f'effect_model is {model!r}: "auto", None or a model.')
+        if adjusted is not None and tuple(adjusted) == tuple(modifiers):
+            return StackedConditional(problem, modifiers, means)
+        return ScoreRegression(problem, modifiers, means.scores)
+    if hasattr(model, "predict"):
+        return ScoreRegression(problem, modifiers, means.scores, model)
+    if adjusted is None:
+        raise ValueError(
+            f"effect_model={type(model).__name__} adjusts for covariates, and the "
+            f"effect is identified by {query.estimand.strategy!r}: pass a regressor."
+        )
+    return EconMLConditional(problem, model, modifiers, adjusted)

@@ -1,6 +1,6 @@
-"""An identified query together with its data, and what every estimator answers."""
+"""The data of an identified query, and the means under its arms."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -58,6 +58,11 @@ class Variables:
                 blocks[name] = column.to_numpy(dtype=float)[:, None]
         return blocks
 
+    @property
+    def names(self):
+        """The columns, a list of names."""
+        return list(self._blocks)
+
     def at(self, frame):
         """The same encoding of other rows; unknown levels are zero everywhere."""
         other = object.__new__(Variables)
@@ -91,28 +96,21 @@ class Variables:
             return self.levels[name], block.argmax(1)
         return np.unique(block[:, 0], return_inverse=True)
 
-    def rows(self, index):
-        """The same variables on some of the rows, repeated ones included."""
-        other = object.__new__(Variables)
-        other.levels = self.levels
-        other._blocks = {name: block[index] for name, block in self._blocks.items()}
-        other.n = len(index)
-        return other
-
 
 @dataclass
 class Problem:
-    """What an estimator of the ladder is given.
+    """The data that a strategy estimates from.
 
     Attributes
     ----------
-    estimand : Estimand
+    estimand : Estimand, or None for an instrument
         P(outcome | do(treatment)), without conditions.
     variables : Variables
         The observed nodes except the outcome; treatments included.
     y : ndarray of shape (n,)
     arms : list
-        Levels of a discrete treatment; tuples where several are set together.
+        Levels of a discrete treatment; tuples where several are set together. Empty
+        for a continuous treatment.
     arm : ndarray of int of shape (n,)
         Position in ``arms`` of every row.
     fold : ndarray of int of shape (n,)
@@ -141,13 +139,51 @@ class Problem:
     n_jobs: Any = None
 
 
-@dataclass
+@dataclass(frozen=True)
+class Nuisances:
+    """What was fitted on the way to the means under the arms.
+
+    A strategy sets what it has; the rest is None.
+
+    Attributes
+    ----------
+    names : tuple of names
+        The adjustment set, in the order of the columns that the models were given.
+    fits : list of CrossFit
+        The outcome regression of each arm on the adjustment set.
+    propensity, raw_propensity : ndarray of shape (n, n_arms)
+        Cross-fitted probabilities of the arms, calibrated and as they were.
+    outcomes : ndarray of shape (n, n_arms)
+        Cross-fitted mean outcome under each arm.
+    steps : list of Step
+        The regressions of a general functional, the first one first.
+    weights : list of ndarray of shape (n,)
+        The weights of each step.
+    effective : list of float
+        The effective sample size of each step.
+    plain : ndarray of shape (n_arms,)
+        The means without the one-step correction.
+    """
+
+    names: Any = None
+    fits: Any = None
+    propensity: Any = None
+    raw_propensity: Any = None
+    outcomes: Any = None
+    steps: Any = None
+    weights: Any = None
+    effective: Any = None
+    plain: Any = None
+
+
+@dataclass(frozen=True)
 class ArmMeans:
     """Mean outcome under each arm, with what is known of its error.
 
     Attributes
     ----------
     mean : ndarray of shape (n_arms,)
+        The estimates.
     covariance : ndarray of shape (n_arms, n_arms)
         Of ``mean``.
     scores : ndarray of shape (n, n_arms), or None
@@ -156,8 +192,8 @@ class ArmMeans:
         What the theory promises, in a few words.
     method : str
         What was computed, for reports.
-    nuisances : dict
-        Whatever the rung has to show: propensities, outcomes, weights.
+    nuisances : Nuisances
+        What was fitted on the way.
     """
 
     mean: np.ndarray
@@ -165,14 +201,21 @@ class ArmMeans:
     scores: Any
     guarantee: str
     method: str
-    nuisances: dict = field(default_factory=dict)
+    nuisances: Nuisances = Nuisances()
 
     @classmethod
     def from_scores(cls, scores, guarantee, method, **nuisances):
         """Mean and covariance of scores of independent rows."""
         n = len(scores)
         covariance = np.atleast_2d(np.cov(scores.T, bias=True)) / n
-        return cls(scores.mean(0), covariance, scores, guarantee, method, nuisances)
+        return cls(
+            scores.mean(0),
+            covariance,
+            scores,
+            guarantee,
+            method,
+            Nuisances(**nuisances),
+        )
 
     def contrast(self, t0, t1):
         """Difference of two arms and its standard error."""

@@ -1,58 +1,110 @@
 """What is asked of the graph, resolved before any model is trained."""
 
-import warnings
+from dataclasses import dataclass
+from typing import Any
 
-import numpy as np
-import pandas as pd
-from sklearn.tree import DecisionTreeClassifier
-
-from sklearn_causalrec.causal.estimation.strategies.sequential import Program
+from sklearn_causalrec.causal.estimation.program import Program
 from sklearn_causalrec.causal.graphs.bitsets import as_names
 from sklearn_causalrec.causal.identification.adjustment import (
     backdoor_problem,
     is_adjustment_set,
 )
 
-STRATEGIES = (
-    "auto", "plug-in", "adjustment", "frontdoor", "primal-fixable", "sequential",
-    "general", "instrument",
-)  # fmt: skip
-UNLIKELY = 1e-4  # chance below which an arm's absence from a stratum is no accident
+
+@dataclass(frozen=True)
+class Options:
+    """What the user has chosen about a query.
+
+    Attributes
+    ----------
+    strategy : str
+        "auto", or the name of the strategy that the user insists on.
+    adjustment_set, effect_modifiers, mediators : names, or None
+        What is adjusted for, what the effect may depend on, and what its paths are
+        split at. None leaves each of them to the graph.
+    instrument : name, or None
+        The instrument for ``strategy="instrument"``.
+    effect_model : "auto", None, str or estimator
+        How the effect varies with the modifiers; for an instrument, its method.
+    cv : int
+        Folds of the cross-fitting, for strategies that make folds of their own.
+    """
+
+    strategy: str = "auto"
+    adjustment_set: Any = None
+    effect_modifiers: Any = None
+    mediators: Any = None
+    instrument: Any = None
+    effect_model: Any = "auto"
+    cv: int = 5
 
 
 class Query:
-    """An effect and what it is to be estimated with.
+    """An effect in a graph, and what the graph says of its estimation.
+
+    Parameters
+    ----------
+    graph : CausalGraph
+        Its nodes are the columns, the treatments and the outcome.
+    outcome : name
+        The node that y is.
+    treatments : tuple of names
+        The nodes that are set.
+    columns : tuple of names
+        The columns of X that are not treatments.
+    options : Options, optional
+        What the user has chosen.
 
     Attributes
     ----------
     estimand : Estimand, or None for an instrument
-    adjustment : tuple of names, or None where no set is valid
+        P(outcome | do(treatments)) in terms of the data.
+    adjustment : tuple of names, or None
+        What to adjust for; None where no set is valid.
     program : Program or None
+        The estimand as a product of conditionals; None where it has another form.
+    instrument : name, or None
+        The instrument; ``controls`` is the tuple of names that it is valid given.
+    through : frozenset of names
+        With mediators: they, and what moves with them.
+
+    Raises
+    ------
+    NotIdentifiableError
+        If the effect does not follow from the graph.
+    ValueError
+        If a choice of the user does not fit the graph.
     """
 
-    def __init__(self, estimator):
-        self.graph, self.outcome = estimator.graph_, estimator.outcome_name_
-        self.treatments = estimator.treatment_names_
-        self.columns = estimator.reader_.columns
-        self.estimand = self.adjustment = self.program = None
-        if estimator.strategy == "instrument":
-            self._find_instrument(estimator.instrument)
+    def __init__(self, graph, outcome, treatments, columns, options=None):
+        self.graph, self.outcome = graph, outcome
+        self.treatments, self.columns = treatments, columns
+        self.options = options = options or Options()
+        self.estimand = self.adjustment = self.program = self.instrument = None
+        self.controls, self.through = (), frozenset()
+        if options.strategy == "instrument":
+            self._find_instrument(options.instrument)
             return
-        self.estimand = self.graph.identify(self.outcome, self.treatments)
-        self.adjustment = self._adjustment(estimator.adjustment_set)
-        if self.estimand.strategy != "no-effect":
+        self.estimand = graph.identify(outcome, treatments)
+        self.adjustment = self._adjustment(options.adjustment_set)
+        if not self.has_no_effect:
             self.program = Program.of(self.estimand)
-        if estimator.mediators is not None:
-            self._check_mediators(tuple(as_names(estimator.mediators)))
+        if options.mediators is not None:
+            self._check_mediators(tuple(as_names(options.mediators)))
+
+    @property
+    def has_no_effect(self):
+        """Whether no path leads from the treatments to the outcome."""
+        return self.estimand is not None and self.estimand.strategy == "no-effect"
 
     # -- adjustment ----------------------------------------------------------------
 
-    def _sets(self):
-        return self.graph._mask(self.treatments), self.graph._mask(self.outcome)
+    def _masks(self):
+        return self.graph.mask(self.treatments), self.graph.mask(self.outcome)
 
     def is_valid(self, names):
         """Whether a set of names is an adjustment set."""
-        return is_adjustment_set(self.graph, *self._sets(), self.graph._mask(names))
+        return is_adjustment_set(self.graph, *self._masks(), self.graph.mask(names))
 
     def _adjustment(self, chosen):
         if chosen is None:
@@ -65,9 +117,9 @@ class Query:
         return self.ordered(chosen)
 
     def _why_invalid(self, chosen):
-        x, y = self._sets()
+        x, y = self._masks()
         _, allowed = backdoor_problem(self.graph, x, y)
-        allowed = self.graph._named(allowed)
+        allowed = self.graph.named(allowed)
         text = f"{sorted(map(str, chosen))} is not a valid adjustment set: "
         if wrong := [v for v in chosen if v not in allowed]:
             text += f"{wrong} lie between treatment and outcome, or follow from that."
@@ -80,11 +132,12 @@ class Query:
         return text + f" {sorted(map(str, valid))} is valid."
 
     def ordered(self, names):
+        """Some nodes in topological order, a tuple."""
         return tuple(v for v in self.graph.topological_order if v in names)
 
     # -- modifiers -----------------------------------------------------------------
 
-    def modifiers(self, chosen):
+    def modifiers(self):
         """What the effect may be conditioned on: names, or None where on nothing.
 
         Raises
@@ -92,9 +145,10 @@ class Query:
         ValueError
             Where the effect given the names chosen is not identified.
         """
+        chosen = self.options.effect_modifiers
         if chosen is not None:
             chosen = tuple(as_names(chosen))
-            self.graph._mask(chosen)
+            self.graph.mask(chosen)
             if not self._is_identified_given(chosen):
                 raise ValueError(self.unidentified(chosen))
             return self.ordered(chosen)
@@ -136,6 +190,11 @@ class Query:
     def _find_instrument(self, chosen):
         if len(self.treatments) != 1:
             raise ValueError("an instrument is for one treatment.")
+        if self.options.mediators is not None:
+            raise ValueError(
+                "an instrument tells the whole effect, not its paths: leave mediators "
+                "out."
+            )
         found = list(self.graph.instruments(self.outcome, self.treatments[0]))
         if chosen is not None:
             found = [pair for pair in found if pair[0] == chosen]
@@ -187,96 +246,3 @@ class Query:
             if any(v in through and x in self.graph.parents(v) for v in k.district)
         ]
         self.through = frozenset(through).union(*moved)
-
-
-# -- positivity --------------------------------------------------------------------
-
-
-def check_positivity(problem, names, treatment):
-    """Every arm must occur in every stratum of what is adjusted for.
-
-    Strata are the levels of categories and of columns of two values; of counts and
-    measurements, neighbouring values speak for each other.
-
-    Raises
-    ------
-    ValueError
-        Naming the level and its rows, where an arm's absence is no accident: at its
-        share among all rows, its chance were below 1e-4. Combinations of levels are
-        warned of.
-    """
-    strata = discrete_codes(problem.variables, names)
-    joint = strata.pop(None, None)
-    for name, (levels, code) in strata.items():
-        if found := _empty(problem, levels, code):
-            level, rows, arm = found
-            raise ValueError(
-                f"positivity fails: of the {rows} rows with {name} = {level!r} none "
-                f"has {treatment} = {arm!r}, so nothing tells its effect there. Leave "
-                "these rows out, or merge the stratum with others."
-            )
-    if joint and (found := _empty(problem, *joint)):
-        level, rows, arm = found
-        warnings.warn(
-            f"positivity is in doubt: of the {rows} rows with {level} none has "
-            f"{treatment} = {arm!r}. The effect there is an extrapolation.",
-            UserWarning,
-            stacklevel=7,
-        )
-
-
-def _empty(problem, levels, code):
-    """Level, rows and arm of the first stratum without an arm, or None."""
-    n_arms = len(problem.arms)
-    share = np.bincount(problem.arm, minlength=n_arms) / len(problem.arm)
-    counts = np.zeros((len(levels), n_arms))
-    np.add.at(counts, (code, problem.arm), 1)
-    rows = counts.sum(1, keepdims=True)
-    empty = (counts == 0) & ((1 - share) ** rows < UNLIKELY / counts.size)
-    if not empty.any():
-        return None
-    i, a = np.argwhere(empty)[0]
-    level = levels[i].item() if hasattr(levels[i], "item") else levels[i]
-    return level, int(rows[i, 0]), problem.arms[a]
-
-
-def warn_of_poor_overlap(problem, names, propensity):
-    """Warn where probabilities are at the clip, and say where that is."""
-    low = (propensity <= problem.clip * 1.001).any(1)
-    if low.mean() < 0.01:
-        return
-    Z = problem.variables.matrix(names)
-    labels = problem.variables.labels(names)
-    tree = DecisionTreeClassifier(max_depth=1, min_samples_leaf=10).fit(Z, low).tree_
-    where = ""
-    if tree.node_count > 1:
-        right = tree.value[2][0][-1] > tree.value[1][0][-1]
-        sign = ">" if right else "<="
-        where = f", mostly at {labels[tree.feature[0]]} {sign} {tree.threshold[0]:.4g}"
-    warnings.warn(
-        f"poor overlap: in {int(low.sum())} of {len(low)} rows{where} an arm has an "
-        f"estimated probability below clip={problem.clip}. The effect there rests on "
-        "the outcome model; consider leaving such rows out.",
-        UserWarning,
-        stacklevel=6,
-    )
-
-
-def discrete_codes(variables, names):
-    """Levels and codes of categories and columns of two values; all jointly as None."""
-    found = {}
-    for name in names:
-        if variables.is_discrete(name):
-            levels, code = variables.codes(name)
-            if name in variables.levels or len(levels) == 2:
-                found[name] = levels, code
-    if len(found) > 1:
-        codes = pd.DataFrame({v: c for v, (_, c) in found.items()})
-        joint = codes.groupby(list(codes), sort=True).ngroup().to_numpy()
-        first = codes.drop_duplicates().sort_values(list(codes))
-        levels = [
-            ", ".join(f"{v} = {found[v][0][c]}" for v, c in zip(codes, row))
-            for row in first.itertuples(index=False)
-        ]
-        found[None] = np.array(levels, object), joint
-    return found

@@ -2,7 +2,7 @@
 
 Nodes are numbered in a topological order, a *set* of nodes is a Python integer whose
 bit ``i`` says whether node ``i`` belongs to it, and an *adjacency* is a list with the
-tuple of neighbours of each node. Every function here is linear in the edges it meets.
+tuple of neighbors of each node. Every function here is linear in the edges it meets.
 """
 
 import numpy as np
@@ -113,8 +113,8 @@ class MoralGraph:
     def __init__(self, graph, within):
         self.graph = graph
         self.within = within
-        self.districts = components(graph._sib, within)
-        self._number = [-1] * graph._n
+        self.districts = components(graph.siblings_of, within)
+        self._number = [-1] * len(graph)
         for number, district in enumerate(self.districts):
             for i in district:
                 self._number[i] = number
@@ -123,18 +123,18 @@ class MoralGraph:
     def blocks(self):
         """Each district with its parents, as a set of indices."""
         return [
-            {*district, *(p for i in district for p in self.graph._pa[i])}
+            {*district, *(p for i in district for p in self.graph.parents_of[i])}
             for district in self.districts
         ]
 
-    def neighbours(self, i):
+    def neighbors(self, i):
         """Indices of the nodes adjacent to a node."""
-        heads = {self._number[j] for j in (i, *self.graph._ch[i])} - {-1}
+        heads = {self._number[j] for j in (i, *self.graph.children_of[i])} - {-1}
         near = set()
         for number in heads:
             for k in self.districts[number]:
                 near.add(k)
-                near.update(self.graph._pa[k])
+                near.update(self.graph.parents_of[k])
         return near - {i}
 
     def walk(self, start, stop):
@@ -145,8 +145,8 @@ class MoralGraph:
         (inside, touched) : pair of int
             The nodes reached, and those of ``stop`` that are adjacent to them.
         """
-        n, number = self.graph._n, self._number
-        parents, children = self.graph._pa, self.graph._ch
+        n, number = len(self.graph), self._number
+        parents, children = self.graph.parents_of, self.graph.children_of
         todo, halt = _unvisited(self.within, n), _unvisited(stop, n)
         fresh = bytearray(b"1") * len(self.districts)
         stack = members(start & self.within)
@@ -180,15 +180,15 @@ def separated(graph, x, y, z):
     """Whether the bitsets ``x`` and ``y`` are m-separated by ``z`` in ``graph``."""
     if not x or not y:
         return True
-    within = closure(graph._pa, x | y | z, graph._all)
+    within = closure(graph.parents_of, x | y | z, graph.everything)
     # Districts are found on the way: a query about a corner of a large graph
     # reads that corner only.
-    todo = _unvisited(within, graph._n)
-    inside = _unvisited(within, graph._n)
-    halt = _unvisited(z, graph._n)
-    goal = _unvisited(y, graph._n)
-    grouped = bytearray(b"1") * graph._n
-    parents, children, siblings = graph._pa, graph._ch, graph._sib
+    todo = _unvisited(within, len(graph))
+    inside = _unvisited(within, len(graph))
+    halt = _unvisited(z, len(graph))
+    goal = _unvisited(y, len(graph))
+    grouped = bytearray(b"1") * len(graph)
+    parents, children, siblings = graph.parents_of, graph.children_of, graph.siblings_of
     stack = members(x)
     for i in stack:
         todo[i] = 48
@@ -230,7 +230,7 @@ def minimal_separators(graph, x, y, allowed):
     .. [2] K. Takata (2010). Space-optimal, backtracking algorithms to list the minimal
        vertex separators of a graph. Discrete Applied Mathematics 158.
     """
-    moral = MoralGraph(graph, closure(graph._pa, x | y, graph._all))
+    moral = MoralGraph(graph, closure(graph.parents_of, x | y, graph.everything))
     allowed &= moral.within & ~(x | y)
     stack = [(x, 0)]
     while stack:
@@ -251,7 +251,10 @@ def minimal_separators(graph, x, y, allowed):
 
 def separator_between(graph, x, y, required, allowed):
     """A separator ``required <= z <= allowed``, or None where there is none."""
-    z = closure(graph._pa, x | y | required, graph._all) & allowed | required
+    z = (
+        closure(graph.parents_of, x | y | required, graph.everything) & allowed
+        | required
+    )
     return z if separated(graph, x, y, z) else None
 
 
@@ -285,7 +288,7 @@ def minimum_separator(graph, x, y, allowed, cost):
     from scipy.sparse import csr_matrix
     from scipy.sparse.csgraph import breadth_first_order, maximum_flow
 
-    moral = MoralGraph(graph, closure(graph._pa, x | y, graph._all))
+    moral = MoralGraph(graph, closure(graph.parents_of, x | y, graph.everything))
     allowed &= moral.within & ~(x | y)
     nodes = members(moral.within)
     enter = {v: 2 * k for k, v in enumerate(nodes)}  # v is left through enter[v] + 1

@@ -13,19 +13,19 @@ _HIDDEN_BENDS = (0.28, -0.28, 0.42, -0.42, 0.6, -0.6, 0.85, -0.85)
 def layers(graph):
     """Nodes by the length of the longest path that leads to them.
 
-    Inside a layer they are ordered by the mean place of their neighbours, which keeps
+    Inside a layer they are ordered by the mean place of their neighbors, which keeps
     most edges from crossing.
     """
     depth = [0] * len(graph)
     for i in range(len(graph)):
-        depth[i] = max((depth[p] + 1 for p in graph._pa[i]), default=0)
+        depth[i] = max((depth[p] + 1 for p in graph.parents_of[i]), default=0)
     rows = [[] for _ in range(max(depth, default=-1) + 1)]
     for i, d in enumerate(depth):
         rows[d].append(i)
     place = {i: k for row in rows for k, i in enumerate(row)}
 
     def mean_place(i):
-        near = [*graph._pa[i], *graph._ch[i], *graph._sib[i]]
+        near = [*graph.parents_of[i], *graph.children_of[i], *graph.siblings_of[i]]
         return sum(place[j] for j in near) / len(near) if near else place[i]
 
     for sweep in range(4):
@@ -51,7 +51,9 @@ class Layout:
     def __init__(self, graph):
         rows = layers(graph)
         tallest = max(map(len, rows), default=1)
-        self.width = [max(40, 16 + _LETTER * len(str(name))) for name in graph._names]
+        self.width = [
+            max(40, 16 + _LETTER * len(str(name))) for name in graph.topological_order
+        ]
         self.center, left = [(0.0, 0.0)] * len(graph), 0.0
         for row in rows:
             column = max(self.width[i] for i in row)
@@ -60,8 +62,10 @@ class Layout:
                 self.center[i] = (left + column / 2, offset + k * _ROW)
             left += column + _GAP
         self._taken = set()
-        directed = [(i, j) for i, heads in enumerate(graph._ch) for j in heads]
-        hidden = [(i, j) for i, near in enumerate(graph._sib) for j in near if i < j]
+        directed = [(i, j) for i, heads in enumerate(graph.children_of) for j in heads]
+        hidden = [
+            (i, j) for i, near in enumerate(graph.siblings_of) for j in near if i < j
+        ]
         self.edges = [(i, j, False, self._curve(i, j, _BENDS)) for i, j in directed]
         self.edges += [
             (i, j, True, self._curve(i, j, _HIDDEN_BENDS)) for i, j in hidden
@@ -154,7 +158,9 @@ def svg(graph):
             f'<path d="M{x1:.1f},{y1:.1f} Q{cx:.1f},{cy:.1f} {x2:.1f},{y2:.1f}" '
             f'fill="none" {style} marker-end="url(#causal-head)"{start}/>'
         )
-    for (x, y), width, name in zip(layout.center, layout.width, graph._names):
+    for (x, y), width, name in zip(
+        layout.center, layout.width, graph.topological_order
+    ):
         parts.append(
             f'<rect x="{x - width / 2:.1f}" y="{y - HEIGHT / 2:.1f}" rx="8" '
             f'width="{width:.1f}" height="{HEIGHT}" fill="#eef3fa" '

@@ -16,25 +16,27 @@ def causal_nodes(graph, x, y):
 
     A path is proper where only its first node is in ``x``.
     """
-    inside = graph._all & ~x
-    first = mask_of(c for i in members(x) for c in graph._ch[i])
-    after = closure(graph._ch, first & inside, inside)
-    return after & closure(graph._pa, y, inside)
+    inside = graph.everything & ~x
+    first = mask_of(c for i in members(x) for c in graph.children_of[i])
+    after = closure(graph.children_of, first & inside, inside)
+    return after & closure(graph.parents_of, y, inside)
 
 
 def proper_backdoor(graph, x, y):
     """The graph without the edges from ``x`` to the causal nodes."""
     causal = causal_nodes(graph, x, y)
-    cut = [(i, c) for i in members(x) for c in graph._ch[i] if causal >> c & 1]
-    return graph._surgery(edges=cut)
+    cut = [(i, c) for i in members(x) for c in graph.children_of[i] if causal >> c & 1]
+    return graph.surgery(edges=cut)
 
 
 def backdoor_problem(graph, x, y):
     """The proper back-door graph, and the nodes one may adjust for, as a bitset."""
     causal = causal_nodes(graph, x, y)
-    cut = [(i, c) for i in members(x) for c in graph._ch[i] if causal >> c & 1]
-    allowed = graph._all & ~(x | y | closure(graph._ch, causal, graph._all))
-    return graph._surgery(edges=cut), allowed
+    cut = [(i, c) for i in members(x) for c in graph.children_of[i] if causal >> c & 1]
+    allowed = graph.everything & ~(
+        x | y | closure(graph.children_of, causal, graph.everything)
+    )
+    return graph.surgery(edges=cut), allowed
 
 
 def is_adjustment_set(graph, x, y, z):
@@ -47,9 +49,9 @@ def _optimal(graph, x, y):
     """The set of smallest asymptotic variance, or None; see `adjustment_sets`."""
     causal = causal_nodes(graph, x, y)
     pruned, allowed = backdoor_problem(graph, x, y)
-    hidden = any(graph._sib[i] for i in members(causal))
+    hidden = any(graph.siblings_of[i] for i in members(causal))
     if not hidden and not y & ~causal:
-        parents = mask_of(p for i in members(causal) for p in graph._pa[i])
+        parents = mask_of(p for i in members(causal) for p in graph.parents_of[i])
         best = parents & ~causal & ~x
         valid = not best & ~allowed and separated(pruned, x, y, best)
         return best if valid else None
@@ -59,10 +61,10 @@ def _optimal(graph, x, y):
 
 def _costs(graph, cost):
     if cost is None:
-        return [1] * graph._n
-    graph._mask(cost)
-    costs = [cost.get(name, 1) for name in graph._names]
-    for name, c in zip(graph._names, costs):
+        return [1] * len(graph)
+    graph.mask(cost)
+    costs = [cost.get(name, 1) for name in graph.topological_order]
+    for name, c in zip(graph.topological_order, costs):
         if c != int(c) or c <= 0:
             raise ValueError(f"costs are positive whole numbers, got {name!r}: {c!r}.")
     return [int(c) for c in costs]
@@ -123,7 +125,7 @@ def adjustment_sets(graph, outcome, treatment, kind="minimal", *, cost=None):
     kinds = ("minimal", "minimum", "optimal", "all")
     if kind not in kinds:
         raise ValueError(f"kind must be one of {kinds}, got {kind!r}.")
-    y, x = graph._sets(outcome=outcome, treatment=treatment)
+    y, x = graph.masks(outcome=outcome, treatment=treatment)
     if not x or not y:
         raise ValueError("adjustment needs at least one treatment and one outcome.")
     costs = _costs(graph, cost)
@@ -144,4 +146,4 @@ def _adjustment_sets(graph, x, y, kind, costs):
         else:
             found = all_separators(pruned, x, y, allowed)
     for z in found:
-        yield graph._named(z)
+        yield graph.named(z)

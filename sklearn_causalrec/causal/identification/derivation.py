@@ -127,7 +127,7 @@ class _Builder:
 
     def term(self, outcome, given=(), do=()):
         """A `P` with its names in topological order, so that equal terms are equal."""
-        key = self.graph._index.__getitem__
+        key = self.graph.number.__getitem__
         return P(*(tuple(sorted(names, key=key)) for names in (outcome, given, do)))
 
     def identity(self, before, after, reason):
@@ -224,7 +224,7 @@ def _open(estimand):
     b = _Builder(estimand.graph)
     t = start = b.term(estimand.outcome, estimand.given, estimand.treatment)
     for i in estimand._moved:
-        t = b.intervene(t, (estimand.graph._names[i],))
+        t = b.intervene(t, (estimand.graph.topological_order[i],))
     if not estimand.do:
         return b, start, b.release(t, t.do)
     if t.given:

@@ -83,22 +83,22 @@ class Estimand:
 
     @property
     def do(self):
-        return self.graph._listed(self._plan.x)
+        return self.graph.listed(self._plan.x)
 
     @property
     def conditions(self):
-        return self.graph._listed(self._rest)
+        return self.graph.listed(self._rest)
 
     @property
     def summed(self):
-        return self.graph._listed(self._plan.inner & ~self._plan.y)
+        return self.graph.listed(self._plan.inner & ~self._plan.y)
 
     @cached_property
     def expression(self):
         if self._plan.x:
             q = total(self.summed, product(k.expression for k in self.kernels))
         else:
-            q = P(self.graph._listed(self._plan.y))
+            q = P(self.graph.listed(self._plan.y))
         return self._given_conditions(q)
 
     @cached_property
@@ -113,7 +113,7 @@ class Estimand:
         """P(y | z) from P(y, z)."""
         if not self._rest:
             return q
-        y = tuple(v for v in self.graph._listed(self._plan.y & ~self._rest))
+        y = tuple(v for v in self.graph.listed(self._plan.y & ~self._rest))
         if isinstance(q, P):
             return P(y, self._ordered(*self.conditions, *q.given))
         return Ratio(q, total(y, q))
@@ -145,31 +145,31 @@ class Estimand:
     @property
     def adjustment_set(self):
         name, z = self._named_strategy
-        return self.graph._named(z) if name == "adjustment" else None
+        return self.graph.named(z) if name == "adjustment" else None
 
     @property
     def mediators(self):
         name, z = self._named_strategy
-        return self.graph._named(z) if name == "frontdoor" else None
+        return self.graph.named(z) if name == "frontdoor" else None
 
     @cached_property
     def formula(self):
         strategy, z = self._named_strategy
-        x, y = self.do, self.graph._listed(self._plan.y)
+        x, y = self.do, self.graph.listed(self._plan.y)
         if strategy == "adjustment":
-            z = self.graph._listed(z)
+            z = self.graph.listed(z)
             given = self._ordered(*x, *z)
             if not z:
                 return self._given_conditions(P(y, given))
             return self._given_conditions(total(z, product([P(y, given), P(z)])))
         if strategy == "frontdoor":
-            m = self.graph._listed(z)
+            m = self.graph.listed(z)
             back = total(x, product([P(y, self._ordered(*x, *m)), P(x)]))
             return self._given_conditions(total(m, product([P(m, x), back])))
         return self.expression
 
     def _ordered(self, *names):
-        return tuple(sorted(names, key=self.graph._index.__getitem__))
+        return tuple(sorted(names, key=self.graph.number.__getitem__))
 
     @property
     def query(self):

@@ -33,8 +33,6 @@ class P(Expression):
     given: tuple = ()
     do: tuple = ()
 
-    __str__ = Expression.__str__
-
     def free(self):
         return frozenset((*self.outcome, *self.given, *self.do))
 
@@ -44,8 +42,6 @@ class Product(Expression):
     """Product of a tuple of expressions; 1 where it is empty."""
 
     factors: tuple
-
-    __str__ = Expression.__str__
 
     def free(self):
         return frozenset().union(*(f.free() for f in self.factors))
@@ -58,8 +54,6 @@ class Sum(Expression):
     over: tuple
     body: Expression
 
-    __str__ = Expression.__str__
-
     def free(self):
         return self.body.free() - set(self.over)
 
@@ -70,8 +64,6 @@ class Ratio(Expression):
 
     numerator: Expression
     denominator: Expression
-
-    __str__ = Expression.__str__
 
     def free(self):
         return self.numerator.free() | self.denominator.free()
@@ -87,8 +79,6 @@ class AnyValue(Expression):
 
     of: tuple
     body: Expression
-
-    __str__ = Expression.__str__
 
     def free(self):
         return self.body.free() - set(self.of)

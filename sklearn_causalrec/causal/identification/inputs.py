@@ -1,7 +1,7 @@
 """What a causal graph says of the inputs of a model that adjusts for all of them."""
 
 from sklearn_causalrec.causal.identification.adjustment import is_adjustment_set
-from sklearn_causalrec.causal.identification.identify import NotIdentifiableError
+from sklearn_causalrec.causal.identification.remedies import NotIdentifiableError
 
 
 def name_roles(graph, columns, outcome=None, treatment=None):
@@ -68,7 +68,7 @@ def check_inputs(graph, inputs, outcome, treatment):
             f"X has the columns {strange}, which are no nodes of the graph. Drop them, "
             "or add them to the graph."
         )
-    y, x, z = graph._sets(outcome=outcome, treatment=treatment, inputs=inputs)
+    y, x, z = graph.masks(outcome=outcome, treatment=treatment, inputs=inputs)
     later = [v for v in inputs if v in graph.descendants(treatment)]
     if later:
         between = graph.ancestors(outcome)
@@ -108,12 +108,12 @@ def check_inputs(graph, inputs, outcome, treatment):
 
 def _colliders(graph, x, y, z):
     """Inputs without which the others are a valid set; none where no such are."""
-    names = graph._listed(z)
+    names = graph.listed(z)
     for v in names:
-        if is_adjustment_set(graph, x, y, z & ~graph._mask(v)):
+        if is_adjustment_set(graph, x, y, z & ~graph.mask(v)):
             return [v]
     # Only causes of treatment or outcome can be needed; the others can only open.
-    causes = graph._mask(graph.ancestors(graph._listed(x | y)))
+    causes = graph.mask(graph.ancestors(graph.listed(x | y)))
     if is_adjustment_set(graph, x, y, z & causes):
-        return list(graph._listed(z & ~causes))
+        return list(graph.listed(z & ~causes))
     return []

@@ -1,6 +1,52 @@
-"""What to say when an effect is not identified, and what would open it."""
+"""`NotIdentifiableError`: what it says, and what would make the effect identifiable."""
+
+from functools import cached_property
+
+from sklearn_causalrec.causal.identification.districts import make_plan
+from sklearn_causalrec.causal.identification.expression import P
+from sklearn_causalrec.causal.identification.strategies import instruments
 
 _MANY = 40  # latent causes or variables beyond which remedies are not searched
+
+
+class NotIdentifiableError(ValueError):
+    """P(y | do(x), z) does not follow from the graph and the data named.
+
+    Attributes
+    ----------
+    hedge : pair of frozensets of names
+        F and F', with F' inside F. Both are held together by latent common causes, all
+        of F causes F' within F, F' causes the outcome while the treatment is set, and
+        only F contains a treatment. Two models exist that agree on all data and
+        disagree on the effect (Shpitser and Pearl 2006, theorem 4).
+    graph : CausalGraph
+    outcome, treatment, given : tuple of names
+        The query.
+    effective : pair of tuples of names
+        Outcomes and treatments the hedge is about. They differ from the query's where
+        it has conditions: those are then outcomes, or, where rule 2 allows it,
+        treatments.
+    """
+
+    def __init__(self, graph, query, effective, hedge, experiments=()):
+        self._masks = query, effective, hedge
+        self.graph = graph
+        self.experiments = experiments
+        self.outcome, self.treatment, self.given = map(graph.listed, query)
+        self.effective = tuple(map(graph.listed, effective))
+        self.hedge = tuple(map(graph.named, hedge))
+        super().__init__(graph, query, effective, hedge, experiments)
+
+    def __str__(self):
+        return explain(self)
+
+    def __reduce__(self):
+        return type(self), (self.graph, *self._masks, self.experiments)
+
+    @cached_property
+    def remedies(self):
+        """What would make the effect identifiable, in sentences."""
+        return remedies(self)
 
 
 def latent_causes(error):
@@ -10,9 +56,7 @@ def latent_causes(error):
 
 
 def _identified(graph, error, experiments=()):
-    from sklearn_causalrec.causal.identification.identify import make_plan
-
-    y, x = (graph._mask(names) for names in error.effective)
+    y, x = (graph.mask(names) for names in error.effective)
     return make_plan(graph, y, x, ((), *experiments))[1] is None
 
 
@@ -73,9 +117,6 @@ def _pairs(edges):
 
 def explain(error):
     """The sentence of a `NotIdentifiableError`."""
-    from sklearn_causalrec.causal.identification.expression import P
-    from sklearn_causalrec.causal.identification.strategies import instruments
-
     query = P(error.outcome, error.given, error.treatment)
     causes = latent_causes(error)
     shown = "; ".join(f"{a} and {b}" for a, b in causes[:6])

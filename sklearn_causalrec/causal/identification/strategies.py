@@ -27,16 +27,16 @@ def largest_frontdoor(graph, x, y, required, allowed):
     .. [1] M. Wienobst, B. van der Zander, M. Liskiewicz (2024). Linear-time algorithms
        for front-door adjustment in causal graphs. AAAI 38.
     """
-    backdoor = graph._surgery(no_out=x)
+    backdoor = graph.surgery(no_out=x)
     z = allowed & ~(x | y) & ~_connected(backdoor, x, 0)
     while True:
-        offending = z & _connected(graph._surgery(no_out=z), y, x)
+        offending = z & _connected(graph.surgery(no_out=z), y, x)
         if not offending:
             break
         z &= ~offending
     if required & ~z:
         return None
-    after = closure(graph._ch, x, graph._all & ~z)
+    after = closure(graph.children_of, x, graph.everything & ~z)
     return None if after & y else z
 
 
@@ -45,7 +45,7 @@ def _connected(graph, start, given):
 
     A state is (node, whether the walk arrived by an edge into it).
     """
-    conditioned = closure(graph._pa, given, graph._all)
+    conditioned = closure(graph.parents_of, given, graph.everything)
     seen = set()
     # A walk may leave the start by any edge, as if it had arrived from below.
     stack = [(i, False) for i in members(start)]
@@ -57,10 +57,10 @@ def _connected(graph, start, given):
         i, headed = state
         free = not given >> i & 1
         if free:
-            stack.extend((c, True) for c in graph._ch[i])
+            stack.extend((c, True) for c in graph.children_of[i])
         if (free and not headed) or (headed and conditioned >> i & 1):
-            stack.extend((p, False) for p in graph._pa[i])
-            stack.extend((s, True) for s in graph._sib[i])
+            stack.extend((p, False) for p in graph.parents_of[i])
+            stack.extend((s, True) for s in graph.siblings_of[i])
     reached = 0
     for i, _ in seen:
         reached |= 1 << i
@@ -69,7 +69,7 @@ def _connected(graph, start, given):
 
 def smallest_frontdoor(graph, x, y):
     """A front-door set from which no node can be left out, or None."""
-    z = largest_frontdoor(graph, x, y, 0, graph._all)
+    z = largest_frontdoor(graph, x, y, 0, graph.everything)
     if z is None:
         return None
     # Only what lies between treatment and outcome can matter.
@@ -108,12 +108,12 @@ def frontdoor_sets(graph, outcome, treatment):
     >>> list(graph.frontdoor_sets("y", "x"))
     [frozenset({'m'})]
     """
-    y, x = graph._sets(outcome=outcome, treatment=treatment)
+    y, x = graph.masks(outcome=outcome, treatment=treatment)
     return _frontdoor_sets(graph, x, y)
 
 
 def _frontdoor_sets(graph, x, y):
-    stack = [(0, graph._all & ~(x | y))]
+    stack = [(0, graph.everything & ~(x | y))]
     while stack:
         required, possible = stack.pop()
         possible = largest_frontdoor(graph, x, y, required, possible)
@@ -121,7 +121,7 @@ def _frontdoor_sets(graph, x, y):
             continue
         undecided = possible & ~required
         if not undecided:
-            yield graph._named(required)
+            yield graph.named(required)
             continue
         v = undecided & -undecided
         stack.append((required | v, possible))
@@ -140,9 +140,9 @@ def is_primal_fixable(graph, x, y):
     """
     if x & (x - 1):
         return False
-    within = closure(graph._pa, y, graph._all)
-    district = closure(graph._sib, x, within)
-    return not any(district >> c & 1 for i in members(x) for c in graph._ch[i])
+    within = closure(graph.parents_of, y, graph.everything)
+    district = closure(graph.siblings_of, x, within)
+    return not any(district >> c & 1 for i in members(x) for c in graph.children_of[i])
 
 
 def instruments(graph, outcome, treatment):
@@ -177,7 +177,7 @@ def instruments(graph, outcome, treatment):
     >>> list(graph.instruments("buy", "click"))
     [('coupon', frozenset())]
     """
-    y, x = graph._sets(outcome=outcome, treatment=treatment)
+    y, x = graph.masks(outcome=outcome, treatment=treatment)
     if x.bit_count() != 1 or y.bit_count() != 1:
         raise ValueError("an instrument is for one treatment and one outcome.")
     return _instruments(graph, x, y)
@@ -185,11 +185,11 @@ def instruments(graph, outcome, treatment):
 
 def _instruments(graph, x, y):
     pruned = proper_backdoor(graph, x, y)
-    if not closure(graph._ch, x, graph._all) & y:
+    if not closure(graph.children_of, x, graph.everything) & y:
         return
-    allowed = graph._all & ~closure(graph._ch, x | y, graph._all)
+    allowed = graph.everything & ~closure(graph.children_of, x | y, graph.everything)
     for i in members(allowed):
         z = 1 << i
         given = next(minimal_separators(pruned, y, z, allowed & ~z), None)
         if given is not None and not separated(graph, z, x, given):
-            yield graph._names[i], graph._named(given)
+            yield graph.topological_order[i], graph.named(given)

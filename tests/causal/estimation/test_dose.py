@@ -11,7 +11,7 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
-from sklearn_causalrec.causal.estimation.strategies.continuous import (
+from sklearn_causalrec.causal.estimation.dose_response import (
     DoseByRest,
     DoseResponse,
     ResidualDensity,

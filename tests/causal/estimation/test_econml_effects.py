@@ -13,7 +13,7 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from sklearn_causalrec.causal.estimation.strategies.econml_effects import (
+from sklearn_causalrec.causal.estimation.econml_effects import (
     EconMLEffect,
     causal_forest,
     complete,

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from scipy.stats import f as f_distribution
 from sklearn.linear_model import LinearRegression
 
-from sklearn_causalrec.causal.estimation.strategies.instrument import (
+from sklearn_causalrec.causal.estimation.instruments import (
+    WEAK,
     InstrumentEffect,
     anderson_rubin_set,
     effective_f,
@@ -113,7 +114,7 @@ def test_anderson_rubin_when_weak_or_contradicted():
     with pytest.warns(UserWarning, match=r"F is \d\.\d\d, below 10.*anderson_rubin"):
         model = InstrumentEffect().fit(t + u, t, Z)
     assert np.isinf(model.anderson_rubin_interval()).any()
-    assert model.summary()["weak"]
+    assert model.f_ < WEAK
     t = Z.sum(1) + u
     model = InstrumentEffect().fit(2 * t + u + 5 * Z[:, 0], t, Z)
     assert model.anderson_rubin_set() == []
@@ -156,7 +157,6 @@ def test_econml_with_linear_models_is_near_two_stages(method, n_instruments):
         assert np.diff(ours) == pytest.approx(np.diff(theirs), rel=0.15)
         assert pickle.loads(pickle.dumps(model)).ate_interval() == ours
     else:
-        assert model.summary()["ate_interval"] is None
         with pytest.raises(ValueError, match="n_bootstrap"):
             model.ate_interval()
 

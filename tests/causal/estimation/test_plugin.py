@@ -1,4 +1,4 @@
-"""The plug-in rung: value, derivative, variance, and where it must refuse."""
+"""The plug-in: value, derivative, variance, and where it must refuse."""
 
 import numpy as np
 import pandas as pd
@@ -7,17 +7,15 @@ import pytest
 from sklearn_causalrec import CausalGraph
 from sklearn_causalrec._testing.discrete_scm import DiscreteSCM
 from sklearn_causalrec._testing.estimation_problems import (
-    exact_rows,
     identified_query,
     make_problem,
     sample,
 )
-from sklearn_causalrec.causal.estimation.strategies.plugin import (
+from sklearn_causalrec.causal.estimation.strategies.plug_in import (
     SmoothTable,
     Table,
     fits_plugin,
     plugin,
-    plugin_conditional,
 )
 
 NAPKIN = CausalGraph("w -> r -> x -> y; w <-> x; w <-> y")
@@ -157,37 +155,7 @@ def test_undefined_values_of_a_free_choice_are_left_out():
     np.testing.assert_allclose(plugin(problem).mean, found.mean, atol=2e-3)
 
 
-def test_conditional_effects():
-    graph = CausalGraph("z -> x -> y; z -> y; s -> y; x -> m -> y; z <-> m")
-    rng = np.random.default_rng(5)
-    scm = DiscreteSCM(graph, rng, states={"s": 3})
-    frame = exact_rows(scm, 200_000)
-    problem = make_problem(graph, frame, "y", "x", ["s", "z"])
-    found = plugin_conditional(problem, ["s", "z"], smoothing=1e-6)
-    truth = scm.effect(["y"], ["x"], ["s", "z"])
-    assert list(found) == [(s, z) for s in range(3) for z in range(2)]
-    for (s, z), means in found.items():
-        np.testing.assert_allclose(means.mean, truth[:, s, z, 1], atol=1e-3)
-    with pytest.raises(ValueError, match=r"has the conditions \['s', 'z'\]"):
-        plugin_conditional(problem, ["s"])
-
-
-def test_conditional_standard_error_is_that_of_the_stratum():
-    """Without confounding: the binomial error of the rows with that level."""
-    graph = CausalGraph("z -> y; x -> y")
-    rng = np.random.default_rng(5)
-    frame = sample(DiscreteSCM(graph, rng), 4000, rng)
-    found = plugin_conditional(make_problem(graph, frame, "y", "x", ["z"]), ["z"])
-    for (z,), means in found.items():
-        for a in (0, 1):
-            y = frame.loc[(frame["z"] == z) & (frame["x"] == a), "y"]
-            np.testing.assert_allclose(means.mean[a], y.mean(), atol=1e-3)
-            np.testing.assert_allclose(
-                means.covariance[a, a], y.var(ddof=0) / len(y), rtol=0.02
-            )
-
-
-def test_when_the_ladder_takes_it():
+def test_when_it_covers():
     rng = np.random.default_rng(0)
     frame = sample(DiscreteSCM(BACK, rng), 400, rng)
     assert fits_plugin(make_problem(BACK, frame, "y", "x"))

@@ -9,10 +9,8 @@ from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 from sklearn_causalrec import CausalGraph, NotIdentifiableError
 from sklearn_causalrec._testing.discrete_scm import DiscreteSCM, random_admg
 from sklearn_causalrec.causal.estimation.problem import Problem, Variables
-from sklearn_causalrec.causal.estimation.strategies.sequential import (
-    Program,
-    sequential,
-)
+from sklearn_causalrec.causal.estimation.program import Program
+from sklearn_causalrec.causal.estimation.strategies.sequential import sequential
 from sklearn_causalrec.effects.arms import stratified_folds
 
 

@@ -1,66 +1,56 @@
-"""Answers by EconML and by curves: continuous treatments, and instruments."""
+"""A continuous treatment: the dose-response curve by adjustment."""
 
 import numpy as np
 import pandas as pd
-from scipy.stats import norm
 
-from sklearn_causalrec.causal.estimation.strategies.continuous import DoseResponse
-from sklearn_causalrec.causal.estimation.strategies.econml_effects import EconMLEffect
-from sklearn_causalrec.causal.estimation.strategies.instrument import (
-    METHODS,
-    WEAK,
-    InstrumentEffect,
-)
-from sklearn_causalrec.causal.graphs.bitsets import as_names
+from sklearn_causalrec.causal.estimation.answers import Answer
+from sklearn_causalrec.causal.estimation.dose_response import DoseResponse
+from sklearn_causalrec.causal.estimation.econml_effects import EconMLEffect
+from sklearn_causalrec.causal.estimation.strategies.base import Strategy
 from sklearn_causalrec.effects.cross_fitting import CrossFit, default_regressors
 
 
-class EconMLConditional:
-    """An EconML estimator of how an effect varies, between positions of arms."""
+class Dose(Strategy):
+    """Every dose of a continuous treatment, by adjustment for a valid set."""
 
-    def __init__(self, problem, model, modifiers, adjusted):
-        self.names = modifiers
-        rest = [v for v in adjusted if v not in modifiers]
-        self.model = EconMLEffect(
-            model, outcome_model=problem.outcome_model,
-            treatment_model=problem.treatment_model, random_state=problem.seed,
-        ).fit(
-            problem.y, problem.arm, problem.variables.matrix(modifiers),
-            problem.variables.matrix(rest), fold=problem.fold,
-        )  # fmt: skip
-        self._W = problem.variables.matrix(modifiers)
+    family = "adjustment"
 
-    def effect(self, variables, t0, t1):
-        """Effect of arm t1 against arm t0, (n,)."""
-        return self.model.effect(variables.matrix(self.names), t0, t1)
+    def covers(self, query, problem):
+        """Whether the treatment is continuous and has a valid adjustment set."""
+        return not problem.arms and query.adjustment is not None
 
-    def fitted(self, t0, t1):
-        """Effects of the rows of fit."""
-        return self.model.effect(self._W, t0, t1)
-
-    def effect_interval(self, variables, t0, t1, alpha):
-        """Bounds of the effect of each row."""
-        return self.model.effect_interval(variables.matrix(self.names), alpha, t0, t1)
+    def estimate(self, query, problem):
+        """The curve, and the effects of rows where a model of them is wanted."""
+        return DoseAnswer(query, problem)
 
 
-class DoseAnswer:
-    """Dose-response by adjustment; effects of rows by an EconML estimator."""
+class DoseAnswer(Answer):
+    """The dose-response curve; effects of rows by an EconML estimator.
 
-    strategy, scores = "adjustment", None
+    Parameters
+    ----------
+    query : Query
+        With an adjustment set.
+    problem : Problem
+        The data, of one continuous treatment.
+
+    Attributes
+    ----------
+    curve_ : DoseResponse
+        The curve.
+    rows_ : EconMLEffect or None
+        The effects of rows.
+    """
+
+    strategy = "adjustment"
     guarantee = "doubly robust; robust standard errors"
+    has_curve = True
 
-    def __init__(self, query, problem, estimator):
-        if query.adjustment is None or estimator.strategy not in ("auto", "adjustment"):
-            raise ValueError(
-                f"a continuous treatment is estimated by adjustment; here the effect "
-                f"is identified by {query.estimand.strategy!r} and strategy is "
-                f"{estimator.strategy!r}. Bin the treatment, for instance with "
-                "KBinsDiscretizer, or set strategy='instrument' where there is one."
-            )
-        self.modifiers = query.modifiers(estimator.effect_modifiers)
+    def __init__(self, query, problem):
+        super().__init__(problem.variables)
+        self.modifiers = query.modifiers()
         self.names = query.ordered({*query.adjustment, *self.modifiers})
         self.adjustment_set = frozenset(self.names)
-        self.variables = problem.variables
         (name,) = query.treatments
         t = problem.variables.matrix([name])[:, 0]
         Z = problem.variables.matrix(self.names)
@@ -70,7 +60,7 @@ class DoseAnswer:
             seed=problem.seed, n_jobs=problem.n_jobs,
         ).fit(*self._data)  # fmt: skip
         self.method, self.rows_ = "doubly robust dose-response curve", None
-        model = estimator.effect_model
+        model = query.options.effect_model
         if model is None or not self.names:
             return
         if model == "auto":
@@ -91,20 +81,29 @@ class DoseAnswer:
         kind = type(self.rows_.estimator_).__name__
         self.method += f"; effects of rows by {kind}"
 
-    def ate(self, t0, t1):
+    def average(self, t0, t1, variables=None):
         """Difference of the curve at two doses, and its standard error."""
+        if variables is not None:
+            return super().average(t0, t1, variables)
         return self.curve_.contrast(t0, t1)
 
-    def ate_over(self, variables, t0, t1):
-        """Mean effect over other rows, by the model of the effects of rows."""
+    def ate(self, t0, t1, variables=None):
+        """Average effect: of the curve, or of the effects of other rows."""
+        if variables is None:
+            return super().ate(t0, t1)
+        self._need_rows()
+        return self.rows_.ate(variables.matrix(self.modifiers), t0, t1)
+
+    def ate_interval(self, t0, t1, alpha, variables=None):
+        """Bounds of the average effect: of the curve, or EconML's over other rows."""
+        if variables is None:
+            return super().ate_interval(t0, t1, alpha)
         self._need_rows()
         W = variables.matrix(self.modifiers)
-        low, high = self.rows_.ate_interval(W, 0.05, t0, t1)
-        error = (high - low) / 2 / norm.ppf(0.975)
-        return self.rows_.ate(W, t0, t1), error
+        return self.rows_.ate_interval(W, alpha, t0, t1)
 
-    def att(self, t0, t1):
-        """Not defined."""
+    def average_on_treated(self, t0, t1):
+        """Not defined for doses."""
         raise ValueError("the effect on the treated is for a discrete treatment.")
 
     def _need_rows(self):
@@ -126,10 +125,10 @@ class DoseAnswer:
         W = variables.matrix(self.modifiers)
         return self.rows_.effect_interval(W, alpha, t0, t1)
 
-    def predict(self, variables, dose):
+    def predict(self, variables, treatment):
         """Mean outcome of each row under a dose."""
         Z = variables.matrix(self.names)
-        return self.curve_.outcome(dose, Z)
+        return self.curve_.outcome(treatment, Z)
 
     def curve(self, grid, alpha):
         """The curve with its uniform band, as a frame."""
@@ -157,106 +156,3 @@ class DoseAnswer:
         rows = self.curve_.effective_rows(doses)
         support = pd.DataFrame({"dose": doses, "effective_rows": rows})
         return {"support": support}
-
-
-class InstrumentAnswer:
-    """Effect of one treatment by an instrument of the graph, given its controls."""
-
-    strategy, scores, adjustment_set = "instrument", None, None
-    guarantee = (
-        "not P(y | do(t)): one effect for all rows, linear in the dose, or, for a "
-        "binary treatment that the instrument moves one way, a local effect"
-    )
-
-    def __init__(self, query, problem, estimator):
-        kind = "2sls" if estimator.effect_model in ("auto", None) else None
-        kind = kind or estimator.effect_model
-        if kind not in METHODS:
-            raise ValueError(
-                f"effect_model of strategy='instrument' is one of {METHODS}, "
-                f'"auto" ("2sls"), got {kind!r}.'
-            )
-        if len(problem.arms) > 2:
-            raise ValueError(
-                f"an instrument is for a binary or a continuous treatment; this one "
-                f"has the arms {problem.arms}."
-            )
-        chosen = as_names(estimator.effect_modifiers or ())
-        if wrong := [v for v in chosen if v not in query.controls]:
-            raise ValueError(
-                f"effect_modifiers {wrong} are not among the controls of the "
-                f"instrument, {list(query.controls)}."
-            )
-        self.modifiers = query.ordered(chosen)
-        self.variables = problem.variables
-        (name,) = query.treatments
-        t = problem.variables.matrix([name])[:, 0]
-        if problem.arms:
-            t = problem.arm.astype(float)
-        rest = [v for v in query.controls if v not in self.modifiers]
-        self.model = InstrumentEffect(
-            kind, outcome_model=problem.outcome_model,
-            treatment_model=problem.treatment_model, cv=estimator.cv,
-            random_state=problem.seed, n_bootstrap=100,
-        ).fit(
-            problem.y, t, problem.variables.matrix([query.instrument]),
-            problem.variables.matrix(rest), problem.variables.matrix(self.modifiers),
-        )  # fmt: skip
-        self.mean_ = problem.y.mean(), t.mean()
-        self.method = f"{kind}, instrument {query.instrument}"
-        if query.controls:
-            self.method += f" given {', '.join(map(str, query.controls))}"
-
-    def _table(self, variables):
-        return variables.matrix(self.modifiers) if self.modifiers else None
-
-    def ate(self, t0, t1):
-        """Average effect and its standard error."""
-        return self._average(None, t0, t1)
-
-    def ate_over(self, variables, t0, t1):
-        """The same over other rows."""
-        return self._average(self._table(variables), t0, t1)
-
-    def _average(self, X, t0, t1):
-        low, high = self.model.ate_interval(X, 0.05, t0, t1)
-        return self.model.ate(X, t0, t1), (high - low) / 2 / norm.ppf(0.975)
-
-    def att(self, t0, t1):
-        """Not what an instrument tells."""
-        raise ValueError("an instrument does not tell the effect on the treated.")
-
-    def effect(self, variables, t0, t1):
-        """Effect of each row, (n,)."""
-        out = self.model.effect(self._table(variables), t0, t1)
-        return np.broadcast_to(out[:1] if not self.modifiers else out, variables.n)
-
-    def effect_interval(self, variables, t0, t1, alpha):
-        """Bounds of the effect of each row."""
-        bounds = self.model.effect_interval(self._table(variables), alpha, t0, t1)
-        if not self.modifiers:
-            bounds = (b[:1] for b in bounds)
-        return tuple(np.broadcast_to(b, variables.n) for b in bounds)
-
-    def predict(self, variables, dose):
-        """Mean of y moved by the effect of the dose against the mean dose."""
-        mean, centre = self.mean_
-        unit = self.effect(variables, 0.0, 1.0)
-        return mean + unit * (np.asarray(dose, float) - centre)
-
-    def pseudo_effects(self):
-        """Nothing stands for them."""
-        raise ValueError(
-            "strategy='instrument' has no default score: pass scoring= of your own."
-        )
-
-    def diagnostics(self):
-        """First-stage strength, and the interval that holds at any strength."""
-        low, high = self.model.anderson_rubin_interval()
-        row = {
-            "effective_F": self.model.f_,
-            "weak": self.model.f_ < WEAK,
-            "anderson_rubin_low": low,
-            "anderson_rubin_high": high,
-        }
-        return {"first_stage": pd.DataFrame([row], index=["first stage"])}

@@ -1,263 +1,16 @@
-"""Products of conditionals: front door, primal fixing, sequences, paths."""
-
-from collections import Counter
-from itertools import product
+"""Sequential regressions: front door, primal fixing, treatments one after another."""
 
 import numpy as np
 
+from sklearn_causalrec.causal.estimation.positivity import check_positivity
 from sklearn_causalrec.causal.estimation.problem import ArmMeans
-from sklearn_causalrec.effects.cross_fitting import classify, regress
-
-NATURAL = "natural"
-
-
-class Program:
-    """A law in which each node follows its conditional at treatments of its own.
-
-    The target is the mean of the last node when every node follows its conditional
-    distribution given its past, read where the treatments before it have the values
-    that the node is assigned: those of an arm, or those of a copy that itself follows
-    the treatment's natural distribution.
-
-    Attributes
-    ----------
-    order : tuple of names
-        Treatments, other nodes and, last, the outcome; causes before effects.
-    treatments : tuple of names
-    natural : dict of name to frozenset of names
-        For each node, the treatments before it that it meets in their natural state.
-    apart : frozenset of names
-        Nodes that may be assigned other values than the rest.
-    """
-
-    def __init__(self, order, treatments, natural, apart=frozenset()):
-        self.order, self.treatments, self.natural = order, treatments, natural
-        self.apart = apart
-        met = frozenset().union(*natural.values()) if natural else frozenset()
-        self.copied = tuple(x for x in treatments if x in met)
-
-    @classmethod
-    def of(cls, estimand):
-        """The program of an estimand, or None where it has another form.
-
-        It has this form where the kernel of each district D is the product of the
-        conditionals of a whole district T of the graph summed over T without D: for a
-        single treatment, where it is primal fixable [1]_ [2]_. Kernels with the same T
-        are then one, summed over what is in none of them.
-        """
-        kernels = estimand.kernels
-        whole = [k.chain[0] for k in kernels]
-        if any(len(k.chain) > 1 or k.experiment for k in kernels):
-            return cls.frontdoor(estimand)
-        do = estimand.do
-        nodes = {v for t in whole for v in t} | set(do)
-        order = tuple(v for v in estimand.graph.topological_order if v in nodes)
-        natural = {v: frozenset(t) & set(do) for t in whole for v in t}
-        return cls(order, do, natural)
-
-    @classmethod
-    def frontdoor(cls, estimand):
-        if estimand.strategy != "frontdoor" or estimand.conditions:
-            return None
-        do, y = frozenset(estimand.do), estimand.outcome
-        nodes = do | estimand.mediators | set(y)
-        order = tuple(v for v in estimand.graph.topological_order if v in nodes)
-        natural = {v: frozenset() if v in estimand.mediators else do for v in order}
-        return cls(order, estimand.do, natural)
-
-    def before(self, name):
-        """Treatments and other nodes before a node."""
-        earlier = self.order[: self.order.index(name)]
-        x = tuple(v for v in earlier if v in self.treatments)
-        return x, tuple(v for v in earlier if v not in self.treatments)
-
-    def blocks(self):
-        """Runs of nodes with the same assignment, and treatments, in order.
-
-        A run can be integrated over at once: its nodes are read at the same treatments.
-        """
-        found = []
-        for v in self.order:
-            x, _ = self.before(v)
-            if v in self.treatments:
-                if v in self.copied:
-                    found.append((v,))
-                continue
-            key = x, self.natural[v] & set(x), v in self.apart
-            if found and found[-1][0] not in self.treatments:
-                first = found[-1][0]
-                fx, _ = self.before(first)
-                same = fx, self.natural[first] & set(fx), first in self.apart
-                if same == key:
-                    found[-1] = (*found[-1], v)
-                    continue
-            found.append((v,))
-        return found
-
-
-class _Arms:
-    """Cross-fitted probabilities of the treatments set before a point of the order."""
-
-    def __init__(self, problem, program, codes):
-        self.problem, self.program, self.codes = problem, program, codes
-        self._known = {}
-
-    def joint(self, x):
-        """Joint level of some treatments: codes of every row, and its levels."""
-        if not x:
-            return np.zeros(self.problem.variables.n, int), [()]
-        stacked = np.column_stack([self.codes[v] for v in x])
-        levels, code = np.unique(stacked, axis=0, return_inverse=True)
-        return code.ravel(), [tuple(level) for level in levels.tolist()]
-
-    def __call__(self, state, values):
-        """P(treatments = values | nodes), (n, n_folds); 1 where there is no treatment.
-
-        ``state`` is the number of nodes of the order that come before.
-        """
-        earlier = self.program.order[:state]
-        x = tuple(v for v in earlier if v in self.program.treatments)
-        n_folds = self.problem.fold.max() + 1
-        if not x:
-            return np.ones((self.problem.variables.n, n_folds))
-        nodes = tuple(v for v in earlier if v not in x)
-        if (x, nodes) not in self._known:
-            code, levels = self.joint(x)
-            X = self.problem.variables.matrix(nodes)
-            fit = classify(self.problem, X, code, len(levels), salt=state)
-            p = np.stack([fit.by(k, X) for k in range(n_folds)], 1)
-            p = np.maximum(p, self.problem.clip)
-            self._known[x, nodes] = p / p.sum(-1, keepdims=True), levels
-        p, levels = self._known[x, nodes]
-        wanted = tuple(values[v] for v in x)
-        return p[..., levels.index(wanted)]
-
-
-class SequentialMean:
-    """Mean outcome of one assignment, with its uncentred influence function.
-
-    Backward, every block of nodes is integrated by a regression of what follows it on
-    what comes before it, among the rows whose treatments are those assigned to it; a
-    copied treatment by its probabilities. Each step adds its residual, weighted by the
-    ratio of the target law to the observed law up to there. By Bayes' rule the ratio is
-    a product of treatment probabilities given more and more of the past, so that no
-    density of a mediator is ever estimated [2]_ [3]_.
-    """
-
-    def __init__(self, problem, program, codes, arms=None):
-        self.problem, self.program, self.codes = problem, program, codes
-        self.arms = arms or _Arms(problem, program, codes)
-        self.n_folds = problem.fold.max() + 1
-
-    def _copies(self):
-        levels = [np.unique(self.codes[v]).tolist() for v in self.program.copied]
-        return [dict(zip(self.program.copied, c)) for c in product(*levels)]
-
-    def _met(self, name, setting, copy):
-        """Values of the treatments before a node as it meets them."""
-        x, _ = self.program.before(name)
-        natural = self.program.natural.get(name, frozenset())
-        own = setting(name)
-        return {v: copy[v] if v in natural else own[v] for v in x}
-
-    def _weight(self, block, setting, copy):
-        """Target law over observed law of all that comes before a block, (n, folds)."""
-        program = self.program
-        power = Counter()
-        start = program.order.index(block[0])
-        for i, u in enumerate(program.order[:start]):
-            met = self._met(u, setting, copy)
-            if u in program.treatments:
-                if u not in program.copied:
-                    continue
-                after = met | {u: copy[u]}
-            else:
-                after = met
-            power[i + 1, tuple(sorted(after.items()))] += 1
-            power[i, tuple(sorted(met.items()))] -= 1
-        met = self._met(block[0], setting, copy)
-        power[start, tuple(sorted(met.items()))] -= 1
-        weight = np.ones((self.problem.variables.n, self.n_folds))
-        for (state, values), times in power.items():
-            if times and values:
-                weight = weight * self.arms(state, dict(values)) ** times
-        return weight
-
-    def __call__(self, setting):
-        """Scores (n,) of the assignment.
-
-        Parameters
-        ----------
-        setting : callable
-            From the name of a node to the codes, a dict, of the treatments set for it.
-        """
-        problem, program = self.problem, self.program
-        n, own = len(problem.y), (np.arange(len(problem.y)), problem.fold)
-        copies = self._copies()
-        key = lambda copy: tuple(sorted(copy.items()))  # noqa: E731
-        follow = {
-            key(c): np.repeat(problem.y[:, None], self.n_folds, 1) for c in copies
-        }
-        scores = np.zeros(n)
-        for number, block in enumerate(reversed(program.blocks())):
-            name = block[0]
-            _, nodes = program.before(name)
-            X = problem.variables.matrix(nodes)
-            ahead, follow = follow, {}
-            if name in program.treatments:
-                levels = np.unique(self.codes[name]).tolist()
-                state = program.order.index(name)
-                for copy in self._distinct(copies, name):
-                    met = self._met(name, setting, copy)
-                    bottom = self.arms(state, met)
-                    mean = sum(
-                        self.arms(state + 1, met | {name: level}) / bottom
-                        * ahead[key(copy | {name: level})]
-                        for level in levels
-                    )  # fmt: skip
-                    follow[key(copy)] = mean
-                    rows = self._rows(met)
-                    weight = self._weight(block, setting, copy)[own]
-                    for level in levels:
-                        mine = rows & (self.codes[name] == level)
-                        gap = (ahead[key(copy | {name: level})] - mean)[own]
-                        scores[mine] += (weight * gap)[mine]
-                copies = self._distinct(copies, name)
-                continue
-            for copy in copies:
-                met = self._met(name, setting, copy)
-                rows = self._rows(met)
-                target = ahead[key(copy)]
-                first = number == 0
-                if first:
-                    target = problem.y
-                fit = regress(
-                    problem, X, target, rows=rows, first=first, salt=10 + number
-                )
-                mean = np.stack([fit.by(k, X) for k in range(self.n_folds)], 1)
-                follow[key(copy)] = mean
-                weight = self._weight(block, setting, copy)[own]
-                scores[rows] += (weight * (ahead[key(copy)] - mean)[own])[rows]
-        (last,) = follow.values()
-        return scores + last[own]
-
-    def _distinct(self, copies, without):
-        rest = [{v: a for v, a in c.items() if v != without} for c in copies]
-        return [dict(t) for t in dict.fromkeys(tuple(sorted(c.items())) for c in rest)]
-
-    def _rows(self, met):
-        problem = self.problem
-        rows = np.ones(problem.variables.n, bool)
-        for v, code in met.items():
-            rows &= self.codes[v] == code
-        if len(np.unique(problem.fold[rows])) < 2:
-            levels = {v: problem.variables.codes(v)[0] for v in met}
-            text = ", ".join(f"{v} = {levels[v][code]}" for v, code in met.items())
-            raise ValueError(
-                f"positivity fails: {int(rows.sum())} rows have {text}, too few to "
-                "learn from."
-            )
-        return rows
+from sklearn_causalrec.causal.estimation.program import (
+    Program,
+    SequentialMean,
+    arm_codes,
+    treatment_codes,
+)
+from sklearn_causalrec.causal.estimation.strategies.base import ArmStrategy
 
 
 def sequential(problem, program=None):
@@ -302,21 +55,42 @@ def sequential(problem, program=None):
     )
 
 
-def treatment_codes(problem, treatments):
-    """Codes of the treatments that the program knows, of every row."""
-    return {x: problem.variables.codes(x)[1] for x in treatments}
+class Sequential(ArmStrategy):
+    """One-step estimates of any product of conditionals."""
+
+    def covers(self, query, problem):
+        """Whether the estimand is a product of conditionals."""
+        return bool(problem.arms) and query.program is not None
+
+    def program(self, query):
+        """The product of conditionals that is estimated."""
+        return query.program
+
+    def means(self, query, problem):
+        """Means under each arm, see `sequential`."""
+        program = self.program(query)
+        _, before = program.before(program.treatments[0])
+        check_positivity(problem, before, query.treatments)
+        return sequential(problem, program)
 
 
-def arm_codes(problem, treatments):
-    """For every arm, the code of each treatment that the program knows."""
-    names = problem.estimand.treatment
-    found = []
-    for arm in problem.arms:
-        values = dict(zip(names, arm if isinstance(arm, tuple) else (arm,)))
-        found.append(
-            {
-                x: int(np.flatnonzero(problem.variables.codes(x)[0] == values[x])[0])
-                for x in treatments
-            }
+class Frontdoor(Sequential):
+    """The same for the front door, through its mediators alone."""
+
+    def covers(self, query, problem):
+        """Whether the effect is identified by the front door."""
+        return super().covers(query, problem) and (
+            query.estimand.strategy == "frontdoor"
         )
-    return found
+
+    def program(self, query):
+        """The product of the front-door formula."""
+        return Program.frontdoor(query.estimand)
+
+
+class PrimalFixable(Sequential):
+    """The same for a single treatment."""
+
+    def covers(self, query, problem):
+        """Whether a single treatment's effect is a product of conditionals."""
+        return super().covers(query, problem) and len(query.treatments) == 1

@@ -2,8 +2,13 @@
 
 import numpy as np
 
+from sklearn_causalrec.causal.estimation.nuisances import arm_probabilities, regress
+from sklearn_causalrec.causal.estimation.positivity import (
+    check_positivity,
+    warn_of_poor_overlap,
+)
 from sklearn_causalrec.causal.estimation.problem import ArmMeans
-from sklearn_causalrec.effects.cross_fitting import arm_probabilities, regress
+from sklearn_causalrec.causal.estimation.strategies.base import ArmStrategy
 
 
 def aipw(problem, names):
@@ -47,3 +52,24 @@ def aipw(problem, names):
         outcomes=outcomes,
         fits=fits,
     )
+
+
+class Adjustment(ArmStrategy):
+    """Arms of a discrete treatment, by adjustment for a valid set."""
+
+    def covers(self, query, problem):
+        """Whether the graph has a valid adjustment set."""
+        return bool(problem.arms) and query.adjustment is not None
+
+    def identified_by(self, query):
+        """By adjustment, even where the formula shown is another."""
+        return "adjustment"
+
+    def means(self, query, problem):
+        """Means under each arm, see `aipw`."""
+        # what the effect is to be conditioned on must be in the nuisances too
+        names = query.ordered({*query.adjustment, *query.modifiers()})
+        check_positivity(problem, names, query.treatments)
+        means = aipw(problem, names)
+        warn_of_poor_overlap(problem, names, means.nuisances.raw_propensity)
+        return means

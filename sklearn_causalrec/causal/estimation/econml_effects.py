@@ -192,7 +192,7 @@ class EconMLEffect:
             vary, or a forest without effect modifiers.
         """
         y, t = np.ravel(y), np.ravel(t)
-        X, W = _table("X", X, len(y)), _table("W", W, len(y))
+        X, W = as_table("X", X, len(y)), as_table("W", W, len(y))
         if len(t) != len(y):
             raise ValueError(f"y has {len(y)} rows and the treatment {len(t)}.")
         self.arms_ = np.unique(t)
@@ -221,7 +221,7 @@ class EconMLEffect:
                 )
             del given["W"]
         if Z is not None:
-            given["Z"] = _table("Z", Z, len(y))
+            given["Z"] = as_table("Z", Z, len(y))
         if self.inference != "auto":
             given["inference"] = self.inference
         if fold is not None and hasattr(estimator, "cv"):
@@ -339,7 +339,7 @@ def _fitted(estimator, y, t, given):
         return estimator.fit(y, t, **given)
 
 
-def _table(name, value, n):
+def as_table(name, value, n):
     """(n, width) numbers without gaps, None where there are no columns."""
     if value is None:
         return None

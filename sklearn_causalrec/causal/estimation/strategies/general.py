@@ -1,15 +1,12 @@
 """Any identified effect: regressions in reweighted samples, one for each kernel."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
-from joblib import Parallel, delayed
 
 from sklearn_causalrec.causal.estimation.problem import ArmMeans
-from sklearn_causalrec.causal.estimation.strategies.ratios import (
-    Sample,
-    light_classifiers,
-)
+from sklearn_causalrec.causal.estimation.ratios import Sample, light_classifiers
+from sklearn_causalrec.causal.estimation.strategies.base import ArmStrategy
 from sklearn_causalrec.causal.graphs.bitsets import (
     closure,
     components,
@@ -17,7 +14,10 @@ from sklearn_causalrec.causal.graphs.bitsets import (
     members,
     separated,
 )
-from sklearn_causalrec.causal.identification.identify import _chain, blankets_of
+from sklearn_causalrec.causal.identification.districts import (
+    blankets_of,
+    chain_down,
+)
 
 GUARANTEE = "one-step, root-n where products of nuisance errors are small"
 
@@ -63,13 +63,13 @@ def backward_steps(estimand):
     list of Step
     """
     graph = estimand.graph
-    index, named = graph._index, graph._listed
+    index, named = graph.number, graph.listed
     if not estimand.do:
         return [Step(estimand.outcome, (), (), (), False)]
-    do = graph._mask(estimand.do)
+    do = graph.mask(estimand.do)
     inner = mask_of(index[v] for v in (*estimand.outcome, *estimand.summed))
-    districts = components(graph._sib, inner)
-    left, arguments = members(inner), graph._mask(estimand.outcome)
+    districts = components(graph.siblings_of, inner)
+    left, arguments = members(inner), graph.mask(estimand.outcome)
     steps = []
     while left and arguments:
         last = left.pop()
@@ -91,7 +91,7 @@ def backward_steps(estimand):
                 features = (features | blanket[i]) & ~(1 << i)
             left.pop()
         arguments = features & ~do
-        core = closure(graph._sib, mask_of(block), mask_of(district))
+        core = closure(graph.siblings_of, mask_of(block), mask_of(district))
         steps.append(
             Step(
                 named(mask_of(block)),
@@ -106,8 +106,8 @@ def backward_steps(estimand):
 
 def _around(graph, district, features):
     """The district around a district in the graph of its causes and the features'."""
-    held = closure(graph._pa, mask_of(district) | features, graph._all)
-    return closure(graph._sib, mask_of(district), held)
+    held = closure(graph.parents_of, mask_of(district) | features, graph.everything)
+    return closure(graph.siblings_of, mask_of(district), held)
 
 
 def _needs_weights(graph, district, features):
@@ -156,11 +156,11 @@ class KernelWeights:
 
     def _build(self, step):
         graph = self.graph
-        features = graph._mask((*step.features, *step.treatments))
+        features = graph.mask((*step.features, *step.treatments))
         district = list(step.district)
         around = _around(graph, district, features)
-        chain, holders, _ = _chain(graph, district, members(around))
-        causes = mask_of(p for i in members(around) for p in graph._pa[i])
+        chain, holders, _ = chain_down(graph, district, members(around))
+        causes = mask_of(p for i in members(around) for p in graph.parents_of[i])
         free = (causes | features) & ~around
         # outside the district: independent of it, given what else is outside
         terms = []
@@ -178,7 +178,7 @@ class KernelWeights:
             # fixed: independent of the inner district
             free |= held & ~inner
             terms = []
-            for part in components(graph._sib, held & ~inner):
+            for part in components(graph.siblings_of, held & ~inner):
                 for i, blanket in blankets_of(graph, part):
                     given = mask_of(blanket)
                     if given & ~free:
@@ -196,7 +196,7 @@ class KernelWeights:
     def _apply(self, terms):
         if not terms:
             return
-        named = self.graph._names.__getitem__
+        named = self.graph.topological_order.__getitem__
         layer = Layer(self.weight)
         for i, fewer, given in terms:
             fewer, given = ([named(j) for j in members(m)] for m in (fewer, given))
@@ -275,7 +275,7 @@ def _fit(sample, steps):
     return plain, np.column_stack([scores for _, scores in found]), kernels
 
 
-def weighted(problem, *, n_boot=0):
+def weighted(problem):
     """Means under each arm for any identified effect, by weights and regressions.
 
     The estimand is a product of kernels Q[D], one for each district D of Y*. Each is
@@ -289,9 +289,7 @@ def weighted(problem, *, n_boot=0):
     Parameters
     ----------
     problem : Problem
-    n_boot : int
-        Where positive, the covariance is that of so many bootstrap samples, in which
-        everything is fitted again.
+        One outcome, without conditions.
 
     Returns
     -------
@@ -308,7 +306,7 @@ def weighted(problem, *, n_boot=0):
     sample = Sample(problem)
     plain, scores, kernels = _fit(sample, steps)
     weights = [kernel.weight for kernel in kernels]
-    answer = ArmMeans.from_scores(
+    return ArmMeans.from_scores(
         scores,
         GUARANTEE,
         "regressions weighted by kernels, one-step",
@@ -317,29 +315,15 @@ def weighted(problem, *, n_boot=0):
         weights=weights,
         effective=[w.sum() ** 2 / (w**2).sum() for w in weights],
     )
-    if n_boot:
-        drawn = Parallel(problem.n_jobs)(
-            delayed(_resampled)(problem, sample.discrete, steps, b)
-            for b in range(n_boot)
-        )
-        answer.covariance = np.atleast_2d(np.cov(np.transpose(drawn)))
-        answer.guarantee = "one-step, bootstrap interval"
-    return answer
 
 
-def _resampled(problem, discrete, steps, salt):
-    """The means in a bootstrap sample that has all arms."""
-    rng = np.random.default_rng([problem.seed, 31, salt])
-    while True:
-        rows = rng.integers(len(problem.y), size=len(problem.y))
-        if len(np.unique(problem.arm[rows])) == len(problem.arms):
-            break
-    # copies of a row share its fold
-    drawn = replace(
-        problem,
-        variables=problem.variables.rows(rows),
-        y=problem.y[rows],
-        arm=problem.arm[rows],
-        fold=problem.fold[rows],
-    )
-    return _fit(Sample(drawn, discrete), steps)[1].mean(0)
+class General(ArmStrategy):
+    """Regressions weighted by kernels, for whatever form the estimand has."""
+
+    def covers(self, query, problem):
+        """Whether the treatment has arms."""
+        return bool(problem.arms)
+
+    def means(self, query, problem):
+        """Means under each arm, see `weighted`."""
+        return weighted(problem)

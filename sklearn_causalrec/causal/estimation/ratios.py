@@ -10,8 +10,9 @@ from sklearn.preprocessing import (
     StandardScaler,
 )
 
+from sklearn_causalrec.causal.estimation.nuisances import clipped
 from sklearn_causalrec.causal.estimation.problem import MAX_LEVELS
-from sklearn_causalrec.effects.cross_fitting import CrossFit, as_models, clipped
+from sklearn_causalrec.effects.cross_fitting import CrossFit, as_models
 
 _DRAWS = 10  # partners of each row in means over a product of two laws
 
@@ -26,12 +27,12 @@ def _terms():
 
 
 def light_regressors():
-    """Cheap enough to be fitted again in every bootstrap sample."""
+    """Cheap enough to be fitted once for every ratio and level."""
     return [make_pipeline(_terms(), RidgeCV(np.logspace(-2, 4, 7)))]
 
 
 def light_classifiers():
-    """Cheap enough to be fitted again in every bootstrap sample."""
+    """Cheap enough to be fitted once for every ratio and level."""
     return [make_pipeline(_terms(), LogisticRegression(C=1.0, max_iter=1000))]
 
 
@@ -50,13 +51,11 @@ def pair_classifiers():
 class Sample:
     """Columns of a problem by name, the outcome included, and models of them."""
 
-    def __init__(self, problem, discrete=None):
+    def __init__(self, problem):
         self.problem, self.n = problem, len(problem.y)
         (self.outcome,) = problem.estimand.outcome
-        if discrete is None:
-            names = problem.estimand.variables
-            discrete = {v for v in names if self._is_discrete(v)}
-        self.discrete = discrete
+        names = problem.estimand.variables
+        self.discrete = {v for v in names if self._is_discrete(v)}
 
     def _is_discrete(self, name):
         if name == self.outcome:

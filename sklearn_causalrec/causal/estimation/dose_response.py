@@ -1,7 +1,5 @@
 """Adjustment for a continuous treatment: dose-response curve, contrast, derivative."""
 
-import warnings
-
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 from scipy.sparse import csr_matrix
@@ -12,6 +10,7 @@ from sklearn.linear_model import RidgeCV
 from sklearn.pipeline import FeatureUnion, make_pipeline
 from sklearn.preprocessing import SplineTransformer, StandardScaler
 
+from sklearn_causalrec._utils.warn import warn_user
 from sklearn_causalrec.effects.cross_fitting import (
     CrossFit,
     _smooth,
@@ -128,10 +127,6 @@ class DoseResponse:
         Regression of y on the columns (t, Z); several are stacked.
     treatment_model : estimator, list of estimators, or None
         Regression of t, and of its squared residual, on Z.
-    n_knots : int, optional
-        Knots of the curve at quantiles of t; default 1.6 n^(1/5), at least 4: more than
-        the rate that is best for the curve itself, so that bias is small beside the
-        standard error.
     clip : float
         Densities are kept above this share of the marginal density of the dose.
     seed : int
@@ -169,12 +164,11 @@ class DoseResponse:
     """
 
     def __init__(
-        self, outcome_model=None, treatment_model=None, *, n_knots=None, clip=0.02,
+        self, outcome_model=None, treatment_model=None, *, clip=0.02,
         seed=0, n_jobs=None,
     ):  # fmt: skip
         self.outcome_model = outcome_model
         self.treatment_model = treatment_model
-        self.n_knots = n_knots
         self.clip = clip
         self.seed = seed
         self.n_jobs = n_jobs
@@ -214,7 +208,9 @@ class DoseResponse:
         self.support_ = float(t.min()), float(t.max())
         self._sd = t.std()
 
-        knots = self.n_knots or max(4, round(1.6 * n**0.2))
+        # knots of the curve: more than the rate that is best for the curve itself, so
+        # that bias is small beside the standard error
+        knots = max(4, round(1.6 * n**0.2))
         self._spline = SplineTransformer(knots, knots="quantile").fit(t[:, None])
         basis = self._spline.transform(t[:, None])
         at = np.linspace(*self.support_, GRID)
@@ -243,18 +239,18 @@ class DoseResponse:
         # average outcome and weighted residuals on splines, each by least squares: the
         # weights have mean one at every dose, and dividing by it tames large ones
         flat = np.linalg.pinv(basis.T @ basis / n)
-        tilted = np.linalg.pinv((basis * w[:, None]).T @ basis / n)
+        weighted = np.linalg.pinv((basis * w[:, None]).T @ basis / n)
         plug_in = flat @ (basis.T @ average / n)
-        correction = tilted @ (basis.T @ (w * residual) / n)
+        correction = weighted @ (basis.T @ (w * residual) / n)
         self.coef_ = plug_in + correction
 
         left = residual - basis @ correction
         ratio = np.where(thin, 0.0, left / own)[:, None] * basis
         for held, pi in zip(folds, densities):
             by_pi[held] = pi.T @ (spread[held].T @ ratio[held]) / len(held)
-        leverage = w * np.sum(basis @ tilted * basis, 1) / n
+        leverage = w * np.sum(basis @ weighted * basis, 1) / n
         left = left / np.maximum(1 - leverage, 0.1)  # HC3
-        self.influence_ = (basis * (w * left)[:, None] + by_pi) @ tilted
+        self.influence_ = (basis * (w * left)[:, None] + by_pi) @ weighted
         self.influence_ += (basis * (average - basis @ plug_in)[:, None] + by_mu) @ flat
         self.covariance_ = self.influence_.T @ self.influence_ / n**2
         return self
@@ -284,11 +280,10 @@ class DoseResponse:
         rows = self.effective_rows(points)
         if (rows < FEW_ROWS).any():
             few = ", ".join(f"{p:.4g}" for p in points[rows < FEW_ROWS][:5])
-            warnings.warn(
+            warn_user(
                 f"Positivity: next to no rows near the doses {few} "
                 f"({rows.min():.1f} effective rows): the curve is an extrapolation of "
-                "splines there.",
-                stacklevel=3,
+                "splines there."
             )
         return self._spline.transform(points[:, None])
 

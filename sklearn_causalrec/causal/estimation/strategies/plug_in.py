@@ -1,10 +1,9 @@
 """Plug-in: the program of the estimand on the joint table of discrete data."""
 
-from itertools import product
-
 import numpy as np
 
 from sklearn_causalrec.causal.estimation.problem import MAX_LEVELS, ArmMeans
+from sklearn_causalrec.causal.estimation.strategies.base import ArmStrategy
 from sklearn_causalrec.causal.identification.expression import (
     AnyValue,
     Evaluator,
@@ -224,7 +223,7 @@ class SmoothTable(Table):
         return sum(np.broadcast_to(b, self.shape) for b in marginals.values())
 
 
-class _PlugIn:
+class _JointProgram:
     """The program on the data of a problem, ready to be read at any values."""
 
     def __init__(self, problem, smoothing):
@@ -279,16 +278,16 @@ class _PlugIn:
             f"effect."
         )
 
-    def arm_means(self, where=(), scores=True):
-        """`ArmMeans` at fixed values of conditions."""
+    def arm_means(self):
+        """`ArmMeans` of the program."""
         count, n = self.cells.count.ravel(), self.cells.count.sum()
         arms = range(len(self.problem.arms))
-        found = [self.mean(self.position(a) | dict(where)) for a in arms]
+        found = [self.mean(self.position(a)) for a in arms]
         mean = np.array([m for m, _ in found])
         influence = np.column_stack([g.ravel() for _, g in found])
         influence -= count @ influence / n
         covariance = (influence * count[:, None]).T @ influence / n**2
-        rows = mean + influence[self.cells.cell] if scores else None
+        rows = mean + influence[self.cells.cell]
         return ArmMeans(mean, covariance, rows, GUARANTEE, "plug-in of the joint table")
 
 
@@ -331,42 +330,20 @@ def plugin(problem, *, smoothing=1.0):
     .. [1] R. Bhattacharya, R. Nabi, I. Shpitser (2022). Semiparametric inference for
        causal effects in graphical models with hidden variables. JMLR 23.
     """
-    return _PlugIn(problem, smoothing).arm_means()
+    return _JointProgram(problem, smoothing).arm_means()
 
 
-def plugin_conditional(problem, given, *, smoothing=1.0):
-    """Means under each arm at every combination of the conditions.
+class PlugIn(ArmStrategy):
+    """Counts instead of models, where few discrete variables are read."""
 
-    Parameters
-    ----------
-    problem : Problem
-        Its estimand is of P(outcome | do(treatment), given).
-    given : sequence of names
-        The conditions, all of the estimand's, in the order wanted.
-    smoothing : float
-        See `plugin`.
+    cross_fits = False
 
-    Returns
-    -------
-    dict of tuple of levels to ArmMeans
-        Without scores. Combinations without rows are left out.
+    def covers(self, query, problem):
+        """Whether counts can carry the estimate; a user may insist on thin ones."""
+        if not problem.arms:
+            return False
+        return query.options.strategy == self.name or fits_plugin(problem)
 
-    Raises
-    ------
-    ValueError
-        As `plugin`, for any combination that has rows.
-    """
-    if set(given) != set(problem.estimand.given):
-        raise ValueError(
-            f"the query {problem.estimand.query} has the conditions "
-            f"{list(problem.estimand.given)}, not {list(given)}."
-        )
-    state = _PlugIn(problem, smoothing)
-    cells, answer = state.cells, {}
-    axes = [cells.names.index(v) for v in given]
-    for at in product(*(range(cells.shape[k]) for k in axes)):
-        where = dict(zip(given, at))
-        if cells.rows(where):
-            key = tuple(_plain(cells.levels[k][i]) for k, i in zip(axes, at))
-            answer[key] = state.arm_means(where, scores=False)
-    return answer
+    def means(self, query, problem):
+        """Means under each arm, see `plugin`."""
+        return plugin(problem)
