@@ -1,4 +1,4 @@
-"""Bias, error and coverage of `DoCalculusEffect` where each rung is needed.
+"""Bias, error and coverage of `DoCalculusEffect` where each strategy is needed.
 
     python benchmarks/bench_coverage_effects.py [--seeds 200] [--jobs 2] [--only NAME]
 

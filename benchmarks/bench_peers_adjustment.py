@@ -30,9 +30,9 @@ from sklearn_causalrec.causal.estimation.problem import (
     normal_interval,
 )
 from sklearn_causalrec.causal.estimation.strategies.adjustment import aipw
-from sklearn_causalrec.effects.cross_fitting import (
-    default_classifiers,
-    default_regressors,
+from sklearn_causalrec.effects.default_learners import (
+    nuisance_classifiers,
+    nuisance_regressors,
 )
 
 try:
@@ -104,7 +104,7 @@ if __name__ == "__main__":
     if doubleml is None:
         print("DoubleML is not installed: left out.")
         del ESTIMATORS["DoubleML IRM"]
-    outcome, exposure = default_regressors()[0], default_classifiers()[0]
+    outcome, exposure = nuisance_regressors()[0], nuisance_classifiers()[0]
     found = np.empty((len(ESTIMATORS), options.logs, 3))
     for i in range(options.logs):
         data = log(options.first_seed + i)

@@ -99,16 +99,16 @@ def same_network(model, X):
     """Largest difference of the outputs once the raw network has the weights."""
     import torch
 
-    net, encoder = model.nets_[0].module_.eval(), model.encoder_
+    net, encoder = model.nets_[0].module_.eval(), model.log_encoder_
     raw = raw_network(encoder.mean, encoder.scale)
     with torch.inference_mode():
         for mine, theirs in (
-            (raw.shared[0].weight, net.dense[0].weight),
-            (raw.shared[0].bias, net.dense[0].bias),
-            (raw.heads.weight, net.heads.hidden.weight),
-            (raw.heads.bias, net.heads.hidden.bias),
-            (raw.weight, net.heads.weight),
-            (raw.bias, net.heads.bias),
+            (raw.shared[0].weight, net.encoder.dense[0].weight),
+            (raw.shared[0].bias, net.encoder.dense[0].bias),
+            (raw.heads.weight, net.encoder.heads.hidden.weight),
+            (raw.heads.bias, net.encoder.heads.hidden.bias),
+            (raw.weight, net.encoder.heads.weight),
+            (raw.bias, net.encoder.heads.bias),
             (raw.wide.weight, net.wide.weight),
             (raw.wide.bias, net.wide.bias),
             (raw.exposure.weight, net.exposure.deep.weight),
@@ -213,7 +213,9 @@ def bench_predict(n=1_000_000, rounds=7, block=8192):
             if name == "predict":
                 predicted = result
             else:
-                expected = result * model.encoder_.y_scale + model.encoder_.y_mean
+                expected = (
+                    result * model.log_encoder_.y_scale + model.log_encoder_.y_mean
+                )
                 np.testing.assert_allclose(predicted, expected, atol=1e-4)
     best = {name: min(times) for name, times in seconds.items()}
     print(f"predict of {n:,} rows, seconds (best of {rounds})")

@@ -7,7 +7,31 @@ torch, skorch and econml load on first use: every public name below is imported 
 its module when it is first asked for.
 """
 
+from typing import TYPE_CHECKING
+
 from sklearn_causalrec._utils.lazy import lazily
+
+if TYPE_CHECKING:  # what type checkers see: the names below
+    from sklearn_causalrec import baselines as baselines
+    from sklearn_causalrec import causal as causal
+    from sklearn_causalrec import datasets as datasets
+    from sklearn_causalrec import explaining as explaining
+    from sklearn_causalrec import interactions as interactions
+    from sklearn_causalrec import metrics as metrics
+    from sklearn_causalrec import networks as networks
+    from sklearn_causalrec import plot as plot
+    from sklearn_causalrec import ranking as ranking
+    from sklearn_causalrec.causal import CausalGraph as CausalGraph
+    from sklearn_causalrec.causal import Estimand as Estimand
+    from sklearn_causalrec.causal import NotIdentifiableError as NotIdentifiableError
+    from sklearn_causalrec.do_effect import DoCalculusEffect as DoCalculusEffect
+    from sklearn_causalrec.effects.effect import effect as effect
+    from sklearn_causalrec.policy import CounterfactualPolicy as CounterfactualPolicy
+    from sklearn_causalrec.ranking.recommend import explain as explain
+    from sklearn_causalrec.ranking.recommend import recommend as recommend
+    from sklearn_causalrec.recommender import (
+        CausalDNNRecommender as CausalDNNRecommender,
+    )
 
 __version__ = "0.1.0"
 

@@ -1,8 +1,14 @@
-"""Baselines with the same column roles, so that nobody compares with a straw man."""
+"""Baselines with the same column roles as the recommender.
+
+They predict outcomes and no effects. They are simple models that a deep model has to
+beat.
+"""
 
 from numbers import Integral, Real
+from typing import Literal, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.sparse import csr_array, csr_matrix, hstack
 from sklearn.base import BaseEstimator
 from sklearn.dummy import DummyRegressor
@@ -14,10 +20,13 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_causalrec._utils.typing import Arm, Column, Task
 from sklearn_causalrec.encoding.checks import unchanged_on_failure
 from sklearn_causalrec.encoding.log_encoder import LogEncoder
 from sklearn_causalrec.encoding.roles import ColumnRoles
 from sklearn_causalrec.ranking.catalogue import Catalogue, PairScores
+
+__all__ = ["GlobalMean", "NeighborhoodRecommender", "Popularity", "UserItemBias"]
 
 
 def _is_classifier(estimator):
@@ -25,14 +34,14 @@ def _is_classifier(estimator):
 
 
 def _one_hot(codes, n_codes):
-    """Indicators, (n, n_codes); a code not below n_codes has none."""
+    """Return indicators, (n, n_codes). A code of at least n_codes has none."""
     rows = np.flatnonzero(codes < n_codes)
     ones = np.ones(len(rows))
     return csr_array((ones, (rows, codes[rows])), shape=(len(codes), n_codes))
 
 
 class _Baseline(BaseEstimator):
-    """A linear model of the inputs that ``_inputs`` makes of the rows."""
+    """A linear model of the inputs that ``_inputs`` makes from the rows."""
 
     _parameter_constraints = {
         "task": [StrOptions({"regression", "classification"})],
@@ -41,7 +50,13 @@ class _Baseline(BaseEstimator):
     }
     verbose = 0  # recommend looks for it
 
-    def __init__(self, *, task="regression", user=None, item=None):
+    def __init__(
+        self,
+        *,
+        task: Task = "regression",
+        user: Column | None = None,
+        item: Column | None = None,
+    ) -> None:
         self.task = task
         self.user = user
         self.item = item
@@ -63,29 +78,44 @@ class _Baseline(BaseEstimator):
             return LogisticRegression(C=1 / alpha, tol=1e-6, max_iter=1000)
         return Ridge(alpha, solver="auto")
 
-    def fit(self, X, y, sample_weight=None):
+    def fit(
+        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> Self:
         """Fit to a log in which every row was shown.
 
         Parameters
         ----------
         X : array-like or pandas or polars frame of shape (n, p)
+            The log, with one row per decision.
         y : array-like of shape (n,)
-        sample_weight : array-like of shape (n,), optional
+            The outcome of each row.
+        sample_weight : array-like of shape (n,), default=None
+            The weight of each row. With None, all rows have the weight 1.
 
         Returns
         -------
-        self
+        estimator
+            The fitted estimator itself.
+
+        Raises
+        ------
+        ValueError
+            If a value cannot be used. The message names it. An estimator that was
+            fitted before stays as it was.
         """
         with unchanged_on_failure(self):
             self._validate_params()
             roles = ColumnRoles(user=self.user, item=self.item)
-            self.encoder_ = LogEncoder(roles, _is_classifier(self))
-            rows = self.encoder_.fit_rows(self, X, y, None, None, sample_weight)
+            self.log_encoder_ = LogEncoder(roles, _is_classifier(self))
+            rows = self.log_encoder_.fit_rows(self, X, y, None, None, sample_weight)
             if _is_classifier(self):
-                self.classes_ = self.encoder_.classes
+                self.classes_ = self.log_encoder_.classes
             self.catalogue_ = None
             if rows.user is not None and rows.item is not None:
-                n_users, n_items = len(self.encoder_.users), len(self.encoder_.items)
+                n_users, n_items = (
+                    len(self.log_encoder_.users),
+                    len(self.log_encoder_.items),
+                )
                 self.catalogue_ = Catalogue(rows, n_users, n_items)
             self._learn(rows)
             weight = rows.weight * rows.total / rows.weight.sum()
@@ -100,10 +130,10 @@ class _Baseline(BaseEstimator):
         return self
 
     def _learn(self, rows):
-        """What ``_inputs`` needs to know of the log."""
+        """Learn from the log what ``_inputs`` needs."""
 
     def _finish(self, rows):
-        """What follows the linear model."""
+        """Fit what follows the linear model."""
 
     def _inputs(self, rows):
         return np.empty((len(rows), 0))
@@ -116,33 +146,96 @@ class _Baseline(BaseEstimator):
 
     def _mean_outcome(self, X):
         check_is_fitted(self, "model_")
-        return self._mean_rows(self.encoder_.rows(self, X))
+        return self._mean_rows(self.log_encoder_.rows(self, X))
 
-    def predict(self, X):
-        """Mean outcome of each row; the class where the outcome is binary. (n,)"""
+    def predict(self, X: ArrayLike) -> np.ndarray:
+        """Predict the mean outcome, or the class with ``task="classification"``.
+
+        Parameters
+        ----------
+        X : array-like or pandas or polars frame of shape (n, p)
+            The rows.
+
+        Returns
+        -------
+        ndarray of shape (n,)
+            The prediction for each row, in units of y.
+        """
         mean = self._mean_outcome(X)
         if _is_classifier(self):
             return self.classes_[(mean > 0.5).astype(int)]
         return mean
 
     @available_if(_is_classifier)
-    def predict_proba(self, X):
-        """Probability of both classes; (n, 2)."""
+    def predict_proba(self, X: ArrayLike) -> np.ndarray:
+        """Predict the probability of both classes.
+
+        It exists with ``task="classification"`` only.
+
+        Parameters
+        ----------
+        X : array-like or pandas or polars frame of shape (n, p)
+            The rows.
+
+        Returns
+        -------
+        ndarray of shape (n, 2)
+            The probability of each class, in the order of ``classes_``.
+        """
         p = self._mean_outcome(X)
         return np.column_stack([1 - p, p])
 
-    def score(self, X, y, sample_weight=None):
-        """R^2, or the accuracy of a classifier."""
+    def score(
+        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> float:
+        """Return R² of the predictions, or the accuracy of a classifier.
+
+        Parameters
+        ----------
+        X : array-like or pandas or polars frame of shape (n, p)
+            The rows.
+        y : array-like of shape (n,)
+            The outcome of each row.
+        sample_weight : array-like of shape (n,), default=None
+            The weight of each row. With None, all rows have the weight 1.
+
+        Returns
+        -------
+        float
+            The score. Higher is better.
+        """
         score = accuracy_score if _is_classifier(self) else r2_score
         return score(y, self.predict(X), sample_weight=sample_weight)
 
-    def pair_scores(self, by="outcome", min_effect=None, T0=0, T1=1):
-        """What ranks the pairs in :func:`sklearn_causalrec.recommend`.
+    def pair_scores(
+        self,
+        by: str = "outcome",
+        min_effect: float | None = None,
+        T0: Arm = 0,
+        T1: Arm = 1,
+    ) -> PairScores:
+        """Return how pairs are scored for :func:`~sklearn_causalrec.recommend`.
+
+        Parameters
+        ----------
+        by : {"outcome", "effect"}, default="outcome"
+            What pairs are ranked by. Only "outcome" is possible.
+        min_effect : float, default=None
+            The effect above which a pair is a candidate. Only None is possible.
+        T0 : scalar, default=0
+            Ignored, because there are no effects.
+        T1 : scalar, default=1
+            Ignored, because there are no effects.
+
+        Returns
+        -------
+        PairScores
+            The predictions of the model as scores.
 
         Raises
         ------
         ValueError
-            If effects are asked for: a baseline has none.
+            If effects are asked for. A baseline has none.
         """
         check_is_fitted(self, "model_")
         if by == "effect" or min_effect is not None:
@@ -154,13 +247,37 @@ class _Baseline(BaseEstimator):
 
 
 class GlobalMean(_Baseline):
-    """The mean outcome, whatever the row.
+    """Predict the mean outcome for every row.
 
     Parameters
     ----------
     task : {"regression", "classification"}, default="regression"
-    user, item : str or int, default=None
-        Columns of X, by name or position.
+        The kind of outcome. "classification" means a binary outcome.
+    user : str or int, default=None
+        The column of X with the user ids, by name or position. It is needed for
+        :func:`~sklearn_causalrec.recommend` only.
+    item : str or int, default=None
+        The column of X with the item ids, by name or position. It is needed for
+        :func:`~sklearn_causalrec.recommend` only.
+
+    Attributes
+    ----------
+    model_ : estimator
+        The fitted model of the outcome.
+    classes_ : ndarray of shape (2,)
+        The classes with ``task="classification"``.
+    catalogue_ : Catalogue or None
+        The users and items of the log, if both columns are named.
+    n_features_in_ : int
+        The number of columns seen during ``fit``.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        The names of the columns seen during ``fit``, if there are names.
+
+    See Also
+    --------
+    Popularity : Predict from the number of rows of the item.
+    UserItemBias : Predict from a bias of every user and item.
+    NeighborhoodRecommender : Predict from similar items or users.
 
     Examples
     --------
@@ -179,15 +296,43 @@ class GlobalMean(_Baseline):
 
 
 class Popularity(GlobalMean):
-    """The outcome as a linear function of log(1 + rows of the item): more of the same.
+    """Predict the outcome from the popularity of the item.
 
-    The link is logistic where the outcome is binary. Items not seen have no rows.
+    The outcome is a linear function of log(1 + number of rows of the item). With
+    ``task="classification"`` the link is logistic. Unknown items have no rows.
 
     Parameters
     ----------
     task : {"regression", "classification"}, default="regression"
-    user, item : str or int, default=None
-        Columns of X, by name or position. Without item, the mean outcome.
+        The kind of outcome. "classification" means a binary outcome.
+    user : str or int, default=None
+        The column of X with the user ids, by name or position. It is needed for
+        :func:`~sklearn_causalrec.recommend` only.
+    item : str or int, default=None
+        The column of X with the item ids, by name or position. With None, the mean
+        outcome is predicted.
+
+    Attributes
+    ----------
+    log_counts_ : ndarray of shape (n_items + 1,)
+        The logarithm of 1 + the rows of each item. The last one, 0, stands for unknown
+        items.
+    model_ : estimator
+        The fitted model of the outcome.
+    classes_ : ndarray of shape (2,)
+        The classes with ``task="classification"``.
+    catalogue_ : Catalogue or None
+        The users and items of the log, if both columns are named.
+    n_features_in_ : int
+        The number of columns seen during ``fit``.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        The names of the columns seen during ``fit``, if there are names.
+
+    See Also
+    --------
+    GlobalMean : Predict the mean outcome for every row.
+    UserItemBias : Predict from a bias of every user and item.
+    NeighborhoodRecommender : Predict from similar items or users.
 
     Examples
     --------
@@ -211,18 +356,43 @@ class Popularity(GlobalMean):
 
 
 class UserItemBias(_Baseline):
-    """A bias for every user and item and a linear term in the features: ridge or
-    logistic regression.
+    """Predict from a bias of every user and item, and a linear term in the features.
+
+    The model is a ridge regression, or a logistic regression with
+    ``task="classification"``.
 
     Parameters
     ----------
     task : {"regression", "classification"}, default="regression"
-    user, item : str or int, default=None
-        Columns of X, by name or position; all others are features. Ids not seen have
-        no bias.
+        The kind of outcome. "classification" means a binary outcome.
+    user : str or int, default=None
+        The column of X with the user ids, by name or position. Unknown users have no
+        bias. All columns without a role are features.
+    item : str or int, default=None
+        The column of X with the item ids, by name or position. Unknown items have no
+        bias.
     alpha : float, default=2.0
-        Penalty on the squared biases and on the squared coefficients of the
-        standardised features: counts as much as so many rows.
+        The penalty on the squared biases and on the squared coefficients of the
+        standardised features. It counts as much as `alpha` rows of data.
+
+    Attributes
+    ----------
+    model_ : estimator
+        The fitted model of the outcome.
+    classes_ : ndarray of shape (2,)
+        The classes with ``task="classification"``.
+    catalogue_ : Catalogue or None
+        The users and items of the log, if both columns are named.
+    n_features_in_ : int
+        The number of columns seen during ``fit``.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        The names of the columns seen during ``fit``, if there are names.
+
+    See Also
+    --------
+    NeighborhoodRecommender : Correct the biases by similar items or users.
+    Popularity : Predict from the number of rows of the item.
+    GlobalMean : Predict the mean outcome for every row.
 
     Examples
     --------
@@ -239,12 +409,19 @@ class UserItemBias(_Baseline):
         "alpha": [Interval(Real, 0, None, closed="neither")],
     }
 
-    def __init__(self, *, task="regression", user=None, item=None, alpha=2.0):
+    def __init__(
+        self,
+        *,
+        task: Task = "regression",
+        user: Column | None = None,
+        item: Column | None = None,
+        alpha: float = 2.0,
+    ) -> None:
         super().__init__(task=task, user=user, item=item)
         self.alpha = alpha
 
     def _inputs(self, rows):
-        encoder = self.encoder_
+        encoder = self.log_encoder_
         features = (rows.features - encoder.mean) / encoder.scale
         if rows.user is None and rows.item is None:
             return features
@@ -258,7 +435,7 @@ class UserItemBias(_Baseline):
 def _cosine_neighbors(vectors, n_neighbors):
     """Cosine similarities of each row with its nearest others; csr (n, n).
 
-    Rows of zeros have none, and similarities below zero are left out.
+    Rows of zeros have no neighbours. Similarities below zero are left out.
     """
     vectors = csr_matrix(vectors)
     n = vectors.shape[0]
@@ -268,7 +445,7 @@ def _cosine_neighbors(vectors, n_neighbors):
     distance, other = search.kneighbors(vectors)
     row = np.repeat(np.arange(n), other.shape[1])
     other, similarity = other.ravel(), 1 - distance.ravel()
-    # A double may come before the row itself, which is then among the nearest or not.
+    # An equal row may come before the row itself, which may then not be among these.
     keep = (other != row) & (similarity > 1e-12)
     row, other, similarity = row[keep], other[keep], similarity[keep]
     first = np.flatnonzero(np.diff(row, prepend=-1))
@@ -279,45 +456,77 @@ def _cosine_neighbors(vectors, n_neighbors):
 
 
 class NeighborhoodRecommender(UserItemBias):
-    """Biases, corrected by what the user did with similar items, or similar users did.
+    r"""Correct the biases of users and items by similar items, or by similar users.
 
-    The outcome of user u with item i is that of :class:`UserItemBias`, b, plus
+    The predicted outcome of user u with item i is the prediction :math:`b_{ui}` of
+    :class:`~sklearn_causalrec.baselines.UserItemBias`, plus
 
     .. math::
-        \\frac{\\sum_j s_{ij}\\,(y_{uj} - b_{uj})}{\\lambda + \\sum_j s_{ij}}
+        \frac{\sum_j s_{ij}\,(y_{uj} - b_{uj})}{\lambda + \sum_j s_{ij}}
 
-    over the items j that u has rows of among the nearest neighbours of i, where
-    :math:`s_{ij}` is the cosine of the two items' residuals over users, 0 where there
-    is no row [1]_. With ``kind="user"`` over the users that have rows of i, likewise.
+    The sums are over those of the nearest neighbours j of item i that user u has rows
+    of. The similarity :math:`s_{ij}` is the cosine of the residuals of the two items
+    over users, where a residual without a row is 0 [1]_. With ``kind="user"`` the roles
+    are swapped: the sums are over the similar users that have rows of item i.
 
     Parameters
     ----------
     kind : {"item", "user"}, default="item"
+        Whether the neighbours are items or users.
     task : {"regression", "classification"}, default="regression"
-        With "classification" b is a probability, and so is the sum: it is clipped.
-    user, item : str or int, default=None
-        Columns of X, by name or position; all others are features. Ids not seen have
-        no neighbours. Without both there is no correction.
+        The kind of outcome. With "classification", b is a probability, and the sum is
+        clipped to the range from 0 to 1.
+    user : str or int, default=None
+        The column of X with the user ids, by name or position. Unknown users have no
+        neighbours. All columns without a role are features. Without `user` and `item`
+        there is no correction.
+    item : str or int, default=None
+        The column of X with the item ids, by name or position. Unknown items have no
+        neighbours.
     n_neighbors : int, default=40
+        The number of nearest neighbours of each item (or user).
     shrinkage : float, default=1.0
-        The :math:`\\lambda` above: the correction is small where neighbours are few
-        and far.
+        The :math:`\lambda` in the formula. It keeps the correction small if neighbours
+        are few and not similar.
     alpha : float, default=2.0
-        Penalty of the biases.
+        The penalty on the squared biases and coefficients, as in
+        :class:`~sklearn_causalrec.baselines.UserItemBias`.
 
     Attributes
     ----------
-    similarity_ : csr_array of shape (n_items, n_items) or (n_users, n_users)
-        Row i: the neighbours of i.
+    similarity_ : csr_array of shape (n_items + 1, n_items + 1), or None
+        The similarities of the nearest neighbours: row i contains the neighbours of
+        item i. The last row and column stand for unknown items. With ``kind="user"``
+        there are users in place of items. It is None if `user` or `item` is not named.
+    residual_ : csr_array of shape (n_users + 1, n_items + 1)
+        The mean residual of the logged rows of each pair.
+    logged_ : csr_array of shape (n_users + 1, n_items + 1)
+        1 for each pair that was logged.
+    model_ : estimator
+        The fitted model of the biases.
+    classes_ : ndarray of shape (2,)
+        The classes with ``task="classification"``.
+    catalogue_ : Catalogue or None
+        The users and items of the log, if both columns are named.
+    n_features_in_ : int
+        The number of columns seen during ``fit``.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        The names of the columns seen during ``fit``, if there are names.
+
+    See Also
+    --------
+    UserItemBias : The model of the biases that are corrected.
+    Popularity : Predict from the number of rows of the item.
 
     References
     ----------
-    .. [1] Y. Koren: Factorization Meets the Neighborhood: a Multifaceted Collaborative
-           Filtering Model. KDD 2008, section 2.2.
+    .. [1] Koren, Y. (2008). "Factorization meets the neighborhood: a multifaceted
+       collaborative filtering model." KDD, section 2.2.
 
     Examples
     --------
-    Even users like even items, odd users odd ones; of user 5 two answers are known.
+    Even users like even items, and odd users like odd items. Two outcomes of user 5 are
+    known.
 
     >>> import pandas as pd
     >>> from sklearn_causalrec.baselines import NeighborhoodRecommender
@@ -339,15 +548,15 @@ class NeighborhoodRecommender(UserItemBias):
 
     def __init__(
         self,
-        kind="item",
+        kind: Literal["user", "item"] = "item",
         *,
-        task="regression",
-        user=None,
-        item=None,
-        n_neighbors=40,
-        shrinkage=1.0,
-        alpha=2.0,
-    ):
+        task: Task = "regression",
+        user: Column | None = None,
+        item: Column | None = None,
+        n_neighbors: int = 40,
+        shrinkage: float = 1.0,
+        alpha: float = 2.0,
+    ) -> None:
         super().__init__(task=task, user=user, item=item, alpha=alpha)
         self.kind = kind
         self.n_neighbors = n_neighbors
@@ -357,14 +566,14 @@ class NeighborhoodRecommender(UserItemBias):
         self.similarity_ = None
         if rows.user is None or rows.item is None:
             return
-        shape = len(self.encoder_.users) + 1, len(self.encoder_.items) + 1
+        shape = len(self.log_encoder_.users) + 1, len(self.log_encoder_.items) + 1
         cells = rows.user, rows.item
         weight = csr_array((rows.weight, cells), shape=shape)
         residual = rows.y - super()._mean_rows(rows)
         total = csr_array((rows.weight * residual, cells), shape=shape)
         total.sum_duplicates()
         weight.sum_duplicates()
-        # Of several rows of a pair the mean counts. Both have the same cells.
+        # The mean of a pair's rows counts. Both matrices have the same cells.
         self.residual_ = csr_array(
             (total.data / weight.data, total.indices, total.indptr), shape=shape
         )

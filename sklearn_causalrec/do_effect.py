@@ -7,16 +7,13 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_causalrec.causal.estimation.answers import OneArm
-from sklearn_causalrec.causal.estimation.problem import (
-    Problem,
-    Variables,
-    normal_interval,
-)
+from sklearn_causalrec.causal.estimation.problem import Problem, Variables
 from sklearn_causalrec.causal.estimation.program import path_effects
 from sklearn_causalrec.causal.estimation.query import Options, Query
 from sklearn_causalrec.causal.estimation.reader import Reader, joint_arms
 from sklearn_causalrec.causal.estimation.registry import check_strategy, choose
-from sklearn_causalrec.effects.arms import stratified_folds
+from sklearn_causalrec.effects.cross_fitting import stratified_folds
+from sklearn_causalrec.effects.intervals import normal_interval
 from sklearn_causalrec.encoding.checks import unchanged_on_failure
 
 MAX_SEED = 2**30

@@ -1,30 +1,28 @@
-"""CounterfactualPolicy: which arm to choose, learned from logged bandit feedback."""
+"""Policies that choose an arm, learned from logged bandit feedback."""
 
 from numbers import Real
 
 import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_causalrec._utils.progress import Progress
 from sklearn_causalrec.effects.second_stage import MAX_SEED
+from sklearn_causalrec.encoding.arms import arm_codes, check_arms
 from sklearn_causalrec.encoding.checks import (
-    arm_codes,
-    check_arms,
     check_weight,
+    column,
+    probability,
     unchanged_on_failure,
 )
 from sklearn_causalrec.encoding.log_encoder import LogEncoder
-from sklearn_causalrec.encoding.metric_checks import column, probability
 from sklearn_causalrec.encoding.roles import ROLES, ColumnRoles
 from sklearn_causalrec.metrics.off_policy.estimators import round_values
 from sklearn_causalrec.networks.net import resolve_device
-from sklearn_causalrec.networks.policy_net import (
-    POLICY_OBJECTIVES,
-    PolicyTraining,
-)
+from sklearn_causalrec.networks.policy_net import PolicySettings, PolicyTraining
+from sklearn_causalrec.networks.policy_objectives import POLICY_OBJECTIVES
 from sklearn_causalrec.networks.settings import SHARED_CONSTRAINTS
 
 
@@ -33,91 +31,136 @@ class CounterfactualPolicy(BaseEstimator):
 
     Each row of X is a decision that a system logged: a context, the arm taken, the
     probability with which it was taken, and its reward. The network *is* a policy
-    :math:`\pi(a|x)`: it is trained to earn the most by what the log tells of it,
-    where :class:`CausalDNNRecommender` learns outcomes, from which a policy follows.
-    No model of outcomes can be wrong, as there is none; the price is variance. Where a
-    regressor can fit the outcomes, the arm that it predicts to be best is the better
-    choice (``benchmarks/RESULTS_policies.md``): compare both by
-    :func:`~sklearn_causalrec.metrics.policy_value` on rows held out.
+    :math:`\pi(a|x)`. It is trained to earn the largest reward, as estimated from the
+    log. :class:`~sklearn_causalrec.CausalDNNRecommender`, in contrast, learns outcomes,
+    and a policy follows from them. No outcome model can be wrong here, because there is
+    none. The price is variance. If a regressor can fit the outcomes, the arm with the
+    best predicted outcome is the better choice (``benchmarks/RESULTS_policies.md``).
+    Compare both by :func:`~sklearn_causalrec.metrics.policy_value` on held-out rows.
 
     Parameters
     ----------
     objective : {"banditnet", "offset_ips", "ips", "poem"}, default="banditnet"
-        "ips": clipped inverse propensity scoring, a baseline: what it learns depends
-        on where the rewards have their zero. "offset_ips": of rewards less their
-        mean. "banditnet": the self-normalised value by Lagrange multipliers [2]_.
-        "poem": penalises the variance, near a good logging policy [1]_. What each
-        assumes, and where it is wrong:
-        :class:`~sklearn_causalrec.networks.policy_net.PolicyObjective`.
-    multipliers : sequence of float, default=(-1, -0.5, 0, 0.5, 1)
-        Of "banditnet": what is taken from the reward, in its standard deviations from
-        its mean. That with the best self-normalised value on the validation rows
-        stays (on all rows where none are held out). 0 is "offset_ips".
+        What is estimated from the log and maximised. "ips" is clipped inverse
+        propensity scoring. It is a baseline: what it learns depends on where the
+        rewards have their zero. "offset_ips" is the same for rewards minus their mean.
+        "banditnet" maximises the self-normalised value by Lagrange multipliers [2]_.
+        "poem" penalises the variance and stays near the logging policy [1]_, so it
+        needs a good logging policy.
+        :class:`~sklearn_causalrec.networks.PolicyObjective` states what each one
+        assumes and where it is wrong.
+    multipliers : sequence of float, default=(-1.0, -0.5, 0.0, 0.5, 1.0)
+        The multipliers that "banditnet" tries. For each one, the mean of the reward
+        plus so many of its standard deviations is subtracted from the reward, and a
+        policy is trained. The policy with the best self-normalised value on the
+        validation rows is kept; if no rows are held out, all rows decide. 0 is the same
+        as "offset_ips".
     variance_penalty : float, default=1.0
-        Of "poem": weight of the standard error of the value.
+        The weight of the standard error of the value in the objective "poem".
     clip : float or None, default=None
-        Largest importance weight of a row with a reward above 0.
-    user, item, time, treatment, propensity : str or int, default=None
-        Columns of X, by name or position, with a role; all others are features.
-        User and item are keys with embeddings; ids not seen share one. The last rows
-        in time are held out for validation. Treatment and propensity can be arguments
+        The largest importance weight of a row with a reward above 0. With None, weights
+        are not clipped.
+    user : str or int, default=None
+        The column of X with the user ids, by name or position. Users have embeddings,
+        and all unknown users share one. All columns without a role are features.
+    item : str or int, default=None
+        The column of X with the item ids, by name or position. Items have embeddings,
+        and all unknown items share one.
+    time : str or int, default=None
+        The column of X with the times, by name or position. The last rows in time are
+        held out for validation.
+    treatment : str or int, default=None
+        The column of X with the arm taken, by name or position. It can be an argument
         of ``fit`` instead.
+    propensity : str or int, default=None
+        The column of X with the probability of the arm taken, by name or position. It
+        can be an argument of ``fit`` instead.
     hidden_layer_sizes : sequence of int, default=(128, 64)
-        The last layer belongs to the arm, those before are shared. (): a linear
-        policy.
+        The widths of the hidden layers. Each arm has a last layer of its own; the
+        layers before are shared. An empty sequence makes a linear policy.
     embedding_dim : int, default=16
+        The length of the embedding of a user or an item.
     dropout : float, default=0.0
+        The share of hidden units that are set to zero at each training step.
     activation : {"relu", "elu", "gelu", "tanh"}, default="relu"
+        The activation function of the hidden layers.
     optimizer : {"adam", "sgd"}, default="adam"
+        The optimiser.
     learning_rate : float, default=2e-3
-        Id tables learn ten times as fast.
+        The learning rate at the start. The embeddings learn at ten times this rate.
     learning_rate_schedule : {"constant", "cosine", "plateau"}, default="constant"
+        How the learning rate changes. "cosine" lowers it over the epochs along a
+        cosine. "plateau" lowers it when the validation loss does not improve, or the
+        training loss if no rows are held out.
     momentum : float, default=0.9
-        Of "sgd".
-    l1, l2 : float, default=0.0 and 2.0
-        Penalties ``(l1 sum |w| + l2 / 2 sum w^2) / n`` on the weights: a prior that
-        counts as much as so many rows.
+        The momentum of the optimiser "sgd".
+    l1 : float, default=0.0
+        The strength of the penalty ``l1 sum |w| / n`` on the weights w, where n is the
+        number of rows.
+    l2 : float, default=2.0
+        The strength of the penalty ``l2 / 2 sum w^2 / n`` on the weights w. This prior
+        counts as much as `l2` rows.
     batch_size : int or "auto", default="auto"
-        "auto": a 64th of the rows, between 128 and 1024.
+        The number of rows per batch. "auto" is the power of 2 at or below a 64th of the
+        rows, between 128 and 1024.
     max_epochs : int, default=100
+        The largest number of epochs.
     early_stopping : bool or "auto", default="auto"
-        Stop when the validation loss is not better for ``n_iter_no_change`` epochs, and
-        return to the best; "auto": from 400 rows on.
+        Whether rows are held out, and training stops when the validation loss has not
+        improved for `n_iter_no_change` epochs. The best state is then restored. "auto"
+        stops early with 400 rows or more.
     validation_fraction : float, default=0.1
+        The share of the rows that are held out for validation with early stopping.
     n_iter_no_change : int, default=5
+        The number of epochs without improvement after which training stops.
     tol : float, default=1e-4
-        Improvement that counts, in standard deviations of the reward ("poem": in its
-        range).
+        The decrease of the validation loss that counts as an improvement. Its unit is
+        the standard deviation of the reward, or the range of the reward with "poem".
     device : str, default="auto"
-        "auto": a GPU where there is one; ``device_`` says which.
+        The device that the network is trained on, such as "cpu" or "cuda". "auto" is a
+        GPU if there is one, else the CPU. ``device_`` states which.
     verbose : int, default=0
-        1: a progress bar.
-    random_state : int, RandomState or None, default=None
-        An int makes fits on CPU bit-identical.
+        The verbosity. With 0, nothing is shown. With 1, there is a progress bar.
+    random_state : int, RandomState instance or None, default=None
+        The seed of the training. An int makes fits on a CPU bit-identical.
 
     Attributes
     ----------
     arms_ : ndarray of shape (n_arms,)
-        Treatment values, sorted.
+        The treatment values, sorted.
     net_ : skorch.NeuralNet
+        The fitted network.
+    log_encoder_ : LogEncoder
+        Column roles, ids, arms and scales of the log.
     offset_ : float
-        What was taken from y.
+        The number that was subtracted from the reward.
     history_ : list of dict
-        A record an epoch: member (position in ``multipliers``), epoch, train_loss,
-        valid_loss, valid_score (self-normalised value, in units of y), seconds.
+        One record per epoch with the keys member (the position in ``multipliers``),
+        epoch, train_loss, valid_loss, valid_score (the self-normalised value in units
+        of y) and seconds.
     device_ : str
+        The device that the network was trained on.
     n_iter_ : int
+        The number of epochs that the network was trained for.
     n_features_in_ : int
-    feature_names_in_ : ndarray of str
+        The number of columns seen during ``fit``.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        The names of the columns seen during ``fit``, if there are names.
+
+    See Also
+    --------
+    CausalDNNRecommender : Learn outcomes and effects instead of a policy.
+    sklearn_causalrec.metrics.policy_value : Estimate what a policy would earn.
+    sklearn_causalrec.plot.PolicyValueDisplay : Draw the value by every estimator.
 
     Notes
     -----
-    ``fit`` needs treatment and propensity, and raises without: a log that does not say
-    which arm it took, and how likely, says nothing of another policy.
-    ``set_config(enable_metadata_routing=True)`` is all it takes for both to travel
-    through Pipeline, ``cross_validate`` and GridSearchCV; named as columns they need
-    no routing. Scikit-learn's ``check_estimator``, which fits X and y alone, applies
-    once they come from X.
+    ``fit`` needs treatment and propensity, and raises an error without them. A log that
+    does not state which arm was taken, and with which probability, says nothing about
+    another policy. After ``set_config(enable_metadata_routing=True)`` both are routed
+    through Pipeline, ``cross_validate`` and GridSearchCV. As columns of X they need no
+    routing. The function ``check_estimator`` of scikit-learn fits X and y alone. So it
+    applies only if both are columns of X.
 
     References
     ----------
@@ -140,7 +183,7 @@ class CounterfactualPolicy(BaseEstimator):
     >>> policy.predict([[-2.0, 0.0], [2.0, 0.0]])
     array([0, 1])
 
-    What it would earn on rows that it has not seen, beside the log's 0.33:
+    On rows that it has not seen, it would earn more than the 0.33 of the log:
 
     >>> rest = slice(1000, None)
     >>> value = policy_value(
@@ -151,14 +194,14 @@ class CounterfactualPolicy(BaseEstimator):
 
     _parameter_constraints = {
         **SHARED_CONSTRAINTS,
-        "objective": [StrOptions(set(POLICY_OBJECTIVES))],
+        "objective": [POLICY_OBJECTIVES.constraint],
         "multipliers": ["array-like"],
         "variance_penalty": [Interval(Real, 0, None, closed="left")],
         "clip": [Interval(Real, 0, None, closed="neither"), None],
     }
 
-    # Both travel through Pipeline and cross-validation as soon as metadata routing is
-    # on, without a set_fit_request on the user's side.
+    # Both are routed through Pipeline and cross-validation once metadata routing is on.
+    # The user needs no set_fit_request.
     __metadata_request__fit = {"treatment": True, "propensity": True}
     __metadata_request__score = {"treatment": True, "propensity": True}
 
@@ -238,24 +281,26 @@ class CounterfactualPolicy(BaseEstimator):
         Parameters
         ----------
         X : array-like or pandas or polars frame of shape (n, p)
-            One logged decision a row.
+            The log, with one decision per row.
         y : array-like of shape (n,)
-            Reward of the arm taken; more is better.
-        treatment : array-like of shape (n,), optional
-            Arm taken. Needed, unless a column of X is named as treatment.
-        propensity : array-like of shape (n,), optional
-            Probability with which that arm was chosen. Needed, unless a column of X is
-            named as propensity.
-        sample_weight : array-like of shape (n,), optional
+            The reward of the arm taken. More is better.
+        treatment : array-like of shape (n,), default=None
+            The arm taken. It is needed, unless a column of X is named as treatment.
+        propensity : array-like of shape (n,), default=None
+            The probability with which that arm was chosen. It is needed, unless a
+            column of X is named as propensity.
+        sample_weight : array-like of shape (n,), default=None
+            The weight of each row. With None, all rows have the weight 1.
 
         Returns
         -------
-        self
+        CounterfactualPolicy
+            The fitted policy itself.
 
         Raises
         ------
         ValueError
-            If treatment or propensity is missing, or a value cannot be used; the
+            If treatment or propensity is missing, or a value cannot be used. The
             message names it. An estimator that was fitted before stays as it was.
         """
         with unchanged_on_failure(self):
@@ -273,9 +318,11 @@ class CounterfactualPolicy(BaseEstimator):
             )
         self.device_ = resolve_device(self.device)
         roles = {name: getattr(self, name, None) for name in ROLES}
-        self.encoder_ = LogEncoder(ColumnRoles(**roles), binary=False)
-        rows = self.encoder_.fit_rows(self, X, y, treatment, propensity, sample_weight)
-        self.arms_ = self.encoder_.arms
+        self.log_encoder_ = LogEncoder(ColumnRoles(**roles), binary=False)
+        rows = self.log_encoder_.fit_rows(
+            self, X, y, treatment, propensity, sample_weight
+        )
+        self.arms_ = self.log_encoder_.arms
         if treatment is None and self.treatment is None:
             raise ValueError(
                 "treatment is missing: the arm of every row is what a policy chooses. "
@@ -302,7 +349,8 @@ class CounterfactualPolicy(BaseEstimator):
 
     def _train(self, rows, progress):
         seed = check_random_state(self.random_state).randint(MAX_SEED)
-        training = PolicyTraining(self.get_params(), self.encoder_, self.device_)
+        settings = PolicySettings.of(self, self.device_)
+        training = PolicyTraining(settings, self.log_encoder_)
         steps = self.max_epochs * len(training.translations(rows))
         progress.stage("fit", steps)
         self.net_, self.offset_, self.history_ = training.run(rows, seed, progress.step)
@@ -311,55 +359,63 @@ class CounterfactualPolicy(BaseEstimator):
     # -- the policy ------------------------------------------------------------
 
     def predict_proba(self, X):
-        """The policy: probability of every arm, in the order of ``arms_``.
+        """Return the policy: the probability of every arm.
 
         Parameters
         ----------
-        X : array-like of shape (n, p)
+        X : array-like or pandas or polars frame of shape (n, p)
+            The contexts.
 
         Returns
         -------
         ndarray of shape (n, n_arms)
+            The probability of every arm, in the order of ``arms_``.
         """
         check_is_fitted(self, "net_")
-        return self.net_.policy(self.encoder_.rows(self, X))
+        return self.net_.policy(self.log_encoder_.rows(self, X))
 
     def predict(self, X):
-        """The most probable arm.
+        """Return the most probable arm.
 
         Parameters
         ----------
-        X : array-like of shape (n, p)
+        X : array-like or pandas or polars frame of shape (n, p)
+            The contexts.
 
         Returns
         -------
         ndarray of shape (n,)
-            Values of ``arms_``.
+            The arm for each row, a value of ``arms_``.
         """
         policy = self.predict_proba(X)
         return self.arms_[policy.argmax(axis=1)]
 
     def score(self, X, y, treatment=None, propensity=None, sample_weight=None):
-        """What the policy ``predict_proba`` would earn a row.
+        """Estimate what the policy of ``predict_proba`` would earn per row.
 
-        The self-normalised value, the "snips" of
-        :func:`~sklearn_causalrec.metrics.policy_value`, which has other estimators,
-        and intervals, too.
+        This is the self-normalised value, "snips" in
+        :func:`~sklearn_causalrec.metrics.policy_value`. That function also has other
+        estimators, and intervals.
 
         Parameters
         ----------
-        X : array-like of shape (n, p)
+        X : array-like or pandas or polars frame of shape (n, p)
+            The logged decisions.
         y : array-like of shape (n,)
-            Reward of the arm taken.
-        treatment, propensity : array-like of shape (n,), optional
-            Arm taken and its probability. Needed, unless columns of X are named. An
-            arm that ``fit`` has not seen is one that the policy never takes.
-        sample_weight : array-like of shape (n,), optional
+            The reward of the arm taken.
+        treatment : array-like of shape (n,), default=None
+            The arm taken. It is needed, unless a column of X is named as treatment. The
+            policy never takes an arm that ``fit`` has not seen.
+        propensity : array-like of shape (n,), default=None
+            The probability with which that arm was chosen. It is needed, unless a
+            column of X is named as propensity.
+        sample_weight : array-like of shape (n,), default=None
+            The weight of each row. With None, all rows have the weight 1.
 
         Returns
         -------
         float
-            In units of y.
+            The value of the policy, in units of y.
 
         Raises
         ------
@@ -368,10 +424,10 @@ class CounterfactualPolicy(BaseEstimator):
         """
         policy = self.predict_proba(X)
         y = column(y, "y", len(policy))
-        log = self.encoder_.roles.split(self, X, reset=False)
+        log = self.log_encoder_.roles.split(self, X, reset=False)
         given = dict(treatment=treatment, propensity=propensity)
         for name, value in given.items():
-            value = self.encoder_._one_source(name, value, getattr(log, name))
+            value = self.log_encoder_.one_source(name, value, getattr(log, name))
             if value is None:
                 raise ValueError(
                     f"{name} is missing: a reward says something of a policy through "
@@ -388,7 +444,7 @@ class CounterfactualPolicy(BaseEstimator):
         return round_values("snips", y, weight, None, None, np.inf).estimate()
 
     def _columns(self, policy, arms):
-        """The policy's columns for these arms, 0 where fit has not seen the arm."""
+        """Return the policy's columns for these arms, 0 for an arm unknown to fit."""
         columns = np.zeros((len(policy), len(arms)))
         for position, arm in enumerate(arms):
             try:

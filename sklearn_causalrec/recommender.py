@@ -15,22 +15,24 @@ from sklearn.utils.validation import check_is_fitted
 from sklearn_causalrec._utils.progress import Progress
 from sklearn_causalrec.causal.graph import CausalGraph
 from sklearn_causalrec.causal.identification.inputs import check_inputs, name_roles
+from sklearn_causalrec.effects.intervals import summarize_overlap
 from sklearn_causalrec.effects.second_stage import MAX_SEED, EffectMixin
-from sklearn_causalrec.encoding.checks import (
-    arm_codes,
-    unchanged_on_failure,
-)
+from sklearn_causalrec.encoding.arms import arm_codes
+from sklearn_causalrec.encoding.checks import unchanged_on_failure
 from sklearn_causalrec.encoding.exposure import (
+    add_facts,
+    factual_exposure,
     make_exposure,
-    summarise_overlap,
 )
 from sklearn_causalrec.encoding.log_encoder import LogEncoder
 from sklearn_causalrec.encoding.roles import ROLES, ColumnRoles
+from sklearn_causalrec.networks.encoders import ENCODERS
+from sklearn_causalrec.networks.encoders.base import check_encoder
 from sklearn_causalrec.networks.ensemble import Ensemble
 from sklearn_causalrec.networks.net import resolve_device
-from sklearn_causalrec.networks.objectives import OBJECTIVES, check_objective
-from sklearn_causalrec.networks.sequences import SEQUENCE_ENCODERS
-from sklearn_causalrec.networks.settings import SHARED_CONSTRAINTS
+from sklearn_causalrec.networks.objectives import OBJECTIVES
+from sklearn_causalrec.networks.objectives.base import check_objective
+from sklearn_causalrec.networks.settings import SHARED_CONSTRAINTS, RecommenderSettings
 from sklearn_causalrec.ranking.catalogue import Catalogue, PairScores
 from sklearn_causalrec.ranking.recommend import recommend
 
@@ -44,126 +46,187 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
 
     Each row of X is a decision that a system logged: a user, an item, a context.
     Networks with an outcome head for every treatment arm (TARNet [1]_, with an exposure
-    head DragonNet [2]_) answer ``predict``; a cross-fitted, orthogonal second stage (an
+    head DragonNet [2]_) answer ``predict``. A cross-fitted, orthogonal second stage (an
     R-stack [3]_ of boosted trees, additive models and the networks) answers ``effect``.
 
-    With one arm every row counts as shown: ``predict`` works and ``effect`` raises.
-    With user and item named, the logged pairs against all pairs then tell how selective
-    the exposure was, and rows shown at random (of known propensity, beside rows of an
-    unknown one) undo selection on the outcome itself.
+    With one arm every row counts as shown: ``predict`` works and ``effect`` raises an
+    error. If user and item are named, the comparison of logged pairs with all pairs
+    then tells how selective the exposure was. Rows shown at random (of known
+    propensity, beside rows of an unknown one) undo selection on the outcome itself.
 
     Parameters
     ----------
     task : {"regression", "classification"}, default="regression"
-        "classification": a binary outcome; effects are risk differences.
-    user, item, time, treatment, propensity : str or int, default=None
-        Columns of X, by name or position, with a role; all others are features.
-        User and item are keys with embeddings; ids not seen share one. The last rows
-        in time are held out for validation. Treatment and propensity can be arguments
-        of ``fit`` instead.
+        The kind of outcome. "classification" is a binary outcome: effects are then
+        risk differences.
+    user : str or int, default=None
+        The column of X with the user ids, by name or position. Users have embeddings,
+        and all unknown users share one. All columns without a role are features.
+    item : str or int, default=None
+        The column of X with the item ids, by name or position. Items have embeddings,
+        and all unknown items share one.
+    time : str or int, default=None
+        The column of X with the times, by name or position. The last rows in time are
+        held out for validation.
+    treatment : str or int, default=None
+        The column of X with the arm of each row, by name or position. It can be an
+        argument of ``fit`` instead.
+    propensity : str or int, default=None
+        The column of X with the probability of the arm of each row, by name or
+        position. It can be an argument of ``fit`` instead.
     history : str, int or sequence of them, default=None
-        Column of lists of past items, oldest first, as
-        :class:`~sklearn_causalrec.interactions.HistorySequence` makes it; further
-        columns hold as many numbers, such as the time since. Items share the vectors of
-        the item column, and what no row was about still has one.
+        The column of lists of past items, oldest first, as
+        :class:`~sklearn_causalrec.interactions.HistorySequence` makes it. Further
+        columns hold as many numbers, such as the time since. The items share the
+        vectors of the item column. An item that no row is about has a vector, too.
     history_length : int, default=50
-        The last so many items of a history count.
+        The number of items of a history that count, the last ones.
     towers : {"prefix"} or dict of str to prefix or list of columns, default=None
         Groups of features (user, item, context, text, image) with a first layer each,
-        joined after it. "prefix": what stands before "__" in a column's name, as
-        ColumnTransformer writes it. In a row that lacks a whole group (all NaN) a
-        learned vector stands for it.
+        whose outputs are joined. "prefix" groups by what stands before "__" in a
+        column's name, as ColumnTransformer writes it. A row may lack a whole group
+        (all NaN): a learned vector then stands for it.
     encoder : {"dnn", "mf", "lstm", "gru", "transformer"}, default="dnn"
-        Perceptron over features and embeddings, or matrix factorisation with biases,
-        plus a perceptron over the features if any. Both have linear terms. "lstm",
-        "gru" and "transformer" are "dnn" that reads the history in its order; "dnn"
-        reads the mean of its items.
+        What the networks make of a row. "dnn" is a perceptron over features and
+        embeddings. "mf" is matrix factorisation, with a perceptron over the features
+        if there are any. "lstm", "gru" and "transformer" are "dnn" that reads the
+        history in its order; "dnn" itself reads the mean of its items. All have
+        linear terms and a bias for each id. The names are those of
+        ``sklearn_causalrec.networks.ENCODERS``:
+        :class:`~sklearn_causalrec.networks.Encoder` says how to add one.
     hidden_layer_sizes : sequence of int, default=(128, 64)
-        The last layer belongs to the arm, those before are shared.
+        The widths of the hidden layers. Each arm has a last layer of its own; the
+        layers before are shared.
     embedding_dim : int, default=16
+        The length of the embedding of a user or an item.
     dropout : float, default=0.0
+        The share of hidden units that are set to zero at each training step.
     activation : {"relu", "elu", "gelu", "tanh"}, default="relu"
+        The activation function of the hidden layers.
     input_noise : float, default=0.0
-        Standard deviation of noise on standardised features while training.
+        The standard deviation of the noise on standardised features while training.
     objective : str, default="targeted"
-        "naive" weighs rows equally. "ips", "snips", "dr", "mrdr" and "stable_dr" weigh
-        by the inverse exposure probability: right where exposure depends on what is in
-        X, at a price in variance, which with one arm costs ranking. "targeted" fits as
-        "naive", with targeted regularisation [2]_; with one arm it then moves the
-        average, not the ranking. "uplift_rank" (several arms) ranks by effect, "escm2"
-        is for a conversion after a click, "relmf" for implicit feedback, "pda" for
-        popularity that drives both. What each assumes, and where it is wrong:
-        :class:`~sklearn_causalrec.networks.objectives.Objective`.
+        What the networks minimise. "naive" weighs rows equally. "ips", "snips", "dr",
+        "mrdr" and "stable_dr" weigh rows by the inverse of their exposure. This is
+        right if the exposure depends on what is in X. It costs variance and, with one
+        arm, quality of the ranking. "targeted" fits as "naive" with targeted
+        regularisation [2]_; with one arm it then moves the average and not the
+        ranking. "uplift_rank" ranks by effect and needs several arms. "escm2" is for
+        a conversion after a click, "relmf" for implicit feedback, "pda" for
+        popularity that drives exposure and outcome. The names are those of
+        ``sklearn_causalrec.networks.OBJECTIVES``.
+        :class:`~sklearn_causalrec.networks.Objective` says what they share and how to
+        add one. The class of each says what it assumes and where it is wrong.
     exposure_model : {"auto", "head", "popularity", "naive_bayes"} or classifier, \
             default="auto"
-        With one arm, how likely a pair is logged: a head of the networks, the item's
-        popularity, the outcome's marginal among rows shown at random, or a classifier
-        of logged against all pairs that sees the features and how often user and item
-        were logged. "auto": the popularity for "relmf", else the head. A given
-        propensity always wins.
+        What tells, with one arm, how likely a pair is logged. "head" is a head of the
+        networks. "popularity" is the popularity of the item. "naive_bayes" is the
+        outcome, whose distribution is known from rows shown at random. A classifier
+        tells logged pairs from all pairs: it sees the features, and how often user
+        and item were logged. "auto" is "popularity" for the objective "relmf", and
+        "head" for others. A known propensity is used in any case.
     clip : float, default=0.05
-        Exposure probabilities count as at least this.
+        The least exposure probability: smaller ones count as this.
     effect_learner : {"stacked", "t"}, default="stacked"
-        "t": no second stage; effects are differences of the outcome heads. The second
-        stage is the larger part of a fit and ``predict`` and ``score`` do not use it:
-        search by them, as in GridSearchCV, with "t", and refit the best parameters with
-        "stacked".
+        What estimates the effect. "stacked" is the second stage. "t" is the
+        difference of the outcome heads, without intervals. The second stage takes the
+        larger part of the time of a fit, and ``predict`` and ``score`` do not use it:
+        for a search by them, as in GridSearchCV, use "t", and refit the best
+        parameters with "stacked".
     n_folds : int, default=5
-        Of the cross-fitting; at most 3 from 10,000 rows on.
+        The number of folds of the cross-fitting. From 10,000 rows on it is at most 3.
     optimizer : {"adam", "sgd"}, default="adam"
+        The optimiser.
     learning_rate : float, default=2e-3
-        Id tables learn ten times as fast.
+        The learning rate at the start. The embeddings learn at ten times this rate.
     learning_rate_schedule : {"constant", "cosine", "plateau"}, default="constant"
+        How the learning rate changes. "cosine" lowers it over the epochs along a
+        cosine. "plateau" lowers it when the validation loss does not improve, or the
+        training loss if no rows are held out.
     momentum : float, default=0.9
-        Of "sgd".
-    l1, l2 : float, default=0.0 and 2.0
-        Penalties ``(l1 sum |w| + l2 / 2 sum w^2) / n`` on the weights: a prior that
-        counts as much as so many rows.
+        The momentum of the optimiser "sgd".
+    l1 : float, default=0.0
+        The strength of the penalty ``l1 sum |w| / n`` on the weights w, where n is the
+        number of rows.
+    l2 : float, default=2.0
+        The strength of the penalty ``l2 / 2 sum w^2 / n`` on the weights w. This prior
+        counts as much as `l2` rows.
     batch_size : int or "auto", default="auto"
-        "auto": a 64th of the rows, between 128 and 1024.
+        The number of rows per batch. "auto" is the power of 2 at or below a 64th of the
+        rows, between 128 and 1024.
     max_epochs : int, default=100
+        The largest number of epochs.
     early_stopping : bool or "auto", default="auto"
-        Stop when the validation loss is not better for ``n_iter_no_change`` epochs, and
-        return to the best; "auto": from 400 rows on. With users named, every user keeps
-        rows to train on.
+        Whether rows are held out, and training stops when the validation loss has not
+        improved for `n_iter_no_change` epochs. The best state is then restored. "auto"
+        stops early with 400 rows or more. With a user column, every user keeps rows to
+        train on.
     validation_fraction : float, default=0.1
+        The share of the rows that are held out for validation with early stopping.
     n_iter_no_change : int, default=5
+        The number of epochs without improvement after which training stops.
     tol : float, default=1e-4
-        Relative improvement that counts.
+        The relative decrease of the validation loss that counts as an improvement.
     n_estimators : int, default=1
-        Networks, from different seeds, whose mean predicts.
+        The number of networks, from different seeds. Their mean predicts.
     device : str, default="auto"
-        "auto": a GPU where there is one; ``device_`` says which.
+        The device that the networks are trained on, such as "cpu" or "cuda". "auto" is
+        a GPU if there is one, else the CPU. ``device_`` states which.
     warm_start : bool, default=False
-        ``fit`` goes on from the networks there are.
+        Whether ``fit`` continues from the networks that were fitted before.
     graph : CausalGraph, default=None
-        Whose nodes are the columns of X, the treatment and y. ``fit`` refuses inputs
-        that the treatment causes, colliders, and inputs that do not suffice, by name;
-        where the graph says that the effect is not identified, ``predict`` works and
-        ``effect`` raises. None: every input is a confounder measured before.
+        A graph whose nodes are the columns of X, the treatment and y. ``fit`` then
+        refuses, by name, inputs that the treatment causes, colliders, and inputs that
+        do not suffice. If the graph says that the effect is not identified,
+        ``predict`` works and ``effect`` raises an error. With None, every input counts
+        as a confounder that was measured before the treatment.
     verbose : int, default=0
-        1: a progress bar that names the stage: fit, fold, effects.
-    random_state : int, RandomState or None, default=None
-        An int makes fits on CPU bit-identical.
+        The verbosity. With 0, nothing is shown. With 1, there is a progress bar that
+        names the stage: fit, fold, effects.
+    random_state : int, RandomState instance or None, default=None
+        The seed of the training. An int makes fits on a CPU bit-identical.
 
     Attributes
     ----------
     arms_ : ndarray of shape (n_arms,)
-        Treatment values, sorted.
+        The treatment values, sorted.
     classes_ : ndarray of shape (2,)
-        With ``task="classification"``.
+        The values of y, sorted; with ``task="classification"`` only.
     nets_ : list of skorch.NeuralNet
+        The fitted networks.
+    log_encoder_ : LogEncoder
+        What encodes a log: column roles, ids, arms and scales.
+    catalogue_ : Catalogue or None
+        The users and items of the log, their features and the pairs seen. None if user
+        or item is not named.
+    exposure_model_ : object or None
+        The fitted exposure model. None if a head of the networks stands for it.
+    effects_ : ArmEffects or None
+        The fitted second stage. None if effects are differences of outcome heads.
     history_ : list of dict
-        A record an epoch: member, epoch, train_loss, valid_loss, valid_score (R^2 or
-        area under the ROC curve), seconds.
+        One record per epoch with the keys member (the position in ``nets_``), epoch,
+        train_loss, valid_loss, valid_score (R^2, or the area under the ROC curve) and
+        seconds.
     overlap_ : dict or None
-        ``clipped``, the share of rows clipped; by arm the ``effective_sample_size`` and
-        the ``calibration``, the mean of the inverse probability before clipping, which
-        is 1 where probabilities are right. With one arm, of density ratios.
+        How well the arms overlap: ``clipped``, the share of rows whose exposure was
+        clipped, and by arm the ``effective_sample_size`` and the ``calibration``. The
+        latter is the mean of the inverse exposure before clipping, which is 1 if the
+        exposure is right. With one arm the exposure is a density ratio.
     device_ : str
+        The device that the networks were trained on.
     n_iter_ : int
+        The largest number of epochs that a network was trained for.
     n_features_in_ : int
+        The number of columns seen during ``fit``.
     feature_names_in_ : ndarray of str
+        The names of the columns seen during ``fit``, if there are names.
+
+    See Also
+    --------
+    DoCalculusEffect : Effects that a graph identifies, by any regressors.
+    CounterfactualPolicy : Learn a policy instead of outcomes and effects.
+    recommend : Lists through any Pipeline or search.
+    sklearn_causalrec.baselines : Simple recommenders to compare with.
 
     Notes
     -----
@@ -201,9 +264,9 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         "history": [str, Integral, "array-like", None],
         "history_length": [Interval(Integral, 1, None, closed="left")],
         "towers": [StrOptions({"prefix"}), dict, None],
-        "encoder": [StrOptions({"dnn", "mf", *SEQUENCE_ENCODERS})],
+        "encoder": [ENCODERS.constraint],
         "input_noise": [Interval(Real, 0, None, closed="left")],
-        "objective": [StrOptions(set(OBJECTIVES))],
+        "objective": [OBJECTIVES.constraint],
         "exposure_model": [
             StrOptions({"auto", "head", "popularity", "naive_bayes"}),
             HasMethods(["fit", "predict_proba"]),
@@ -328,19 +391,22 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like or pandas or polars frame of shape (n, p)
-            One logged decision a row.
+            The log, with one logged decision per row.
         y : array-like of shape (n,)
-            Outcome.
-        treatment : array-like of shape (n,), optional
-            What the system did. None, with no column named either: every row was
-            exposed.
-        propensity : array-like of shape (n,), optional
-            Probability with which the arm taken was chosen, NaN where unknown.
-        sample_weight : array-like of shape (n,), optional
+            The outcome of each row.
+        treatment : array-like of shape (n,), default=None
+            The arm of each row: what the system did. With None, and no column named
+            either, every row was exposed.
+        propensity : array-like of shape (n,), default=None
+            The probability with which the arm of the row was chosen; NaN where it is
+            unknown.
+        sample_weight : array-like of shape (n,), default=None
+            The weight of each row. With None, all rows count equally.
 
         Returns
         -------
-        self
+        CausalDNNRecommender
+            The fitted estimator itself.
 
         Raises
         ------
@@ -353,7 +419,7 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
             rows = self._read(X, y, treatment, propensity, sample_weight, again)
             with Progress(self.verbose) as progress:
                 self._train(rows, again, self.max_epochs, progress)
-                self._fit_effects(rows, progress)
+                self._fit_effects(rows, OBJECTIVES[self.objective], progress)
         return self
 
     def partial_fit(
@@ -367,23 +433,39 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         classes=None,
         arms=None,
     ):
-        """One epoch on these rows, going on from where the networks stand.
+        """Train for one epoch on these rows, from where the networks stand.
 
-        Scales come from the first call, and so do the arms and classes unless they
-        are given; users and items may be new at any call. ``effect`` is then the
-        difference of the outcome heads: the effect learner needs all rows at once.
+        Scales come from the first call. So do the arms and classes, unless they are
+        given. Users and items may be new at any call. ``effect`` is the difference of
+        the outcome heads afterwards: the effect learner needs all rows at once.
 
         Parameters
         ----------
-        X, y, treatment, propensity, sample_weight
-            As in ``fit``.
-        classes, arms : array-like, optional
-            All classes of y, and all treatment values, that will ever come; for the
-            first call.
+        X : array-like or pandas or polars frame of shape (n, p)
+            The rows, with one logged decision each.
+        y : array-like of shape (n,)
+            The outcome of each row.
+        treatment : array-like of shape (n,), default=None
+            The arm of each row, as in ``fit``.
+        propensity : array-like of shape (n,), default=None
+            The probability of the arm of each row, as in ``fit``.
+        sample_weight : array-like of shape (n,), default=None
+            The weight of each row, as in ``fit``.
+        classes : array-like, default=None
+            All classes of y that will ever come. It counts at the first call.
+        arms : array-like, default=None
+            All treatment values that will ever come. It counts at the first call.
 
         Returns
         -------
-        self
+        CausalDNNRecommender
+            The fitted estimator itself.
+
+        Raises
+        ------
+        ValueError
+            If a value cannot be used; the message names it. An estimator that was
+            fitted before stays as it was.
         """
         with unchanged_on_failure(self):
             again = hasattr(self, "nets_")
@@ -395,7 +477,7 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         return self
 
     def _check_graph(self, X, y, treatment):
-        self.unidentified_ = None
+        self._unidentified = None
         if self.graph is None:
             return
         if not hasattr(X, "columns"):
@@ -413,80 +495,66 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
             self.graph, columns, getattr(y, "name", None), named
         )
         inputs = [c for c in columns if c not in (named, self.time)]
-        self.unidentified_ = check_inputs(self.graph, inputs, outcome, named)
-
-    def _check_encoder(self):
-        if self.encoder == "mf" and (self.user is None or self.item is None):
-            raise ValueError(
-                'encoder="mf" factorises users and items: name their columns, '
-                'user="…" and item="…".'
-            )
-        histories = ColumnRoles(history=self.history).histories
-        if self.encoder in SEQUENCE_ENCODERS and not histories:
-            raise ValueError(
-                f"encoder={self.encoder!r} reads histories: name the column of them, "
-                'history="…", with a list of past items in each row (HistorySequence '
-                "makes it from a log)."
-            )
-        if self.encoder == "mf" and histories:
-            raise ValueError(
-                'encoder="mf" reads no history. Choose "dnn" (the mean of the items), '
-                f"or one of {SEQUENCE_ENCODERS}."
-            )
+        self._unidentified = check_inputs(self.graph, inputs, outcome, named)
 
     def _read(self, X, y, treatment, propensity, sample_weight, again, *known):
+        """Check the parameters against each other, and encode the log."""
         self._validate_params()
-        self._check_encoder()
+        roles = {name: getattr(self, name) for name in ROLES}
+        roles = ColumnRoles(self.towers, **roles)
+        check_encoder(self.encoder, roles.given)
         self._check_graph(X, y, treatment)
         self.device_ = resolve_device(self.device)
+        binary = _is_classifier(self)
         if again:
-            self.encoder_ = copy.deepcopy(self.encoder_)
+            encoder = copy.deepcopy(self.log_encoder_)
         else:
-            roles = {name: getattr(self, name) for name in ROLES}
-            self.encoder_ = LogEncoder(
-                ColumnRoles(self.towers, **roles),
-                _is_classifier(self),
-                *known,
-                history_length=self.history_length,
-            )
+            length = self.history_length
+            encoder = LogEncoder(roles, binary, *known, history_length=length)
         given = (X, y, treatment, propensity, sample_weight)
-        rows = self.encoder_.fit_rows(self, *given, first=not again)
-        self.arms_ = self.encoder_.arms
-        given = self.encoder_.roles.named
-        check_objective(self.objective, len(self.arms_), _is_classifier(self), given)
-        if _is_classifier(self):
-            self.classes_ = self.encoder_.classes
+        rows = encoder.fit_rows(self, *given, first=not again)
+        check_objective(self.objective, encoder.n_arms, binary, encoder.roles.given)
+        self.log_encoder_, self.arms_ = encoder, encoder.arms
+        if binary:
+            self.classes_ = encoder.classes
         return rows
 
     def _train(self, rows, again, epochs, progress):
         rng = check_random_state(self.random_state)
         seeds = rng.randint(MAX_SEED, size=self.n_estimators)
-        before = self.catalogue_ if again else None
-        self.catalogue_ = None
-        if self.user is not None and self.item is not None:
-            n_users, n_items = len(self.encoder_.users), len(self.encoder_.items)
-            self.catalogue_ = Catalogue(rows, n_users, n_items, before)
-        self.exposure_ = self._fit_exposure(rows)
-        ensemble = Ensemble(self.get_params(), self.encoder_, self.device_)
+        self._find_facts(rows, again)
+        settings = RecommenderSettings.of(self, self.device_)
+        ensemble = Ensemble(settings, self.log_encoder_)
         if again:
             ensemble.nets = self.nets_
         progress.stage("fit", epochs * self.n_estimators)
-        history = ensemble.train(
-            rows,
-            seeds,
-            epochs=epochs,
-            catalogue=self.catalogue_,
-            progress=progress.step,
-        )
+        history = ensemble.train(rows, seeds, epochs=epochs, progress=progress.step)
         self.history_ = [*self.history_, *history] if again else history
-        self.ensemble_, self.nets_ = ensemble, ensemble.nets
+        self._ensemble, self.nets_ = ensemble, ensemble.nets
         self.n_iter_ = max(record["epoch"] for record in history)
+        is_ratio = ensemble.objective.is_ratio(len(self.arms_))
+        exposure = factual_exposure(rows, ensemble.predict(rows).exposure, is_ratio)
         clip = self.nets_[0].criterion_.clip
-        taken = self._taken_propensity(rows)
-        self.overlap_ = summarise_overlap(rows, taken, self.arms_, clip)
+        self.overlap_ = summarize_overlap(rows, exposure, self.arms_, clip)
 
-    def _fit_exposure(self, rows):
-        """The exposure model where it is not a head; rows learn their ratio."""
+    def _find_facts(self, rows, again):
+        """Catalogue, exposure and what else the log says, once; they travel in rows."""
+        before = self.catalogue_ if again else None
+        self.catalogue_ = None
+        if self.user is not None and self.item is not None:
+            encoder = self.log_encoder_
+            size = len(encoder.users), len(encoder.items)
+            self.catalogue_ = Catalogue(rows, *size, before)
+        objective, n_arms = OBJECTIVES[self.objective], len(self.arms_)
+        self.exposure_model_ = self._make_exposure(objective)
+        if self.exposure_model_ is not None:
+            rng = check_random_state(self.random_state)
+            self.exposure_model_.fit(rows, self.catalogue_, rng)
+        facts = (self.catalogue_, self.exposure_model_)
+        add_facts(rows, *facts, objective=objective, n_arms=n_arms)
+
+    def _make_exposure(self, objective):
+        """The exposure model, where it is not a head of the networks."""
         several = len(self.arms_) > 1
         if several and not (
             isinstance(self.exposure_model, str)
@@ -497,32 +565,17 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
                 f"where every row was shown. Here are the arms {self.arms_.tolist()}: "
                 'leave it "auto", or pass propensity= to fit.'
             )
-        exposure = make_exposure(self.exposure_model, self.objective)
-        if exposure is not None:
-            rng = check_random_state(self.random_state)
-            rows.exposure = exposure.fit(rows, self.catalogue_, rng).logged_ratio(rows)
-        return exposure
-
-    def _taken_propensity(self, rows):
-        exposure, known = self.ensemble_.predict(rows)[1], rows.propensity
-        if known is not None and len(self.arms_) == 1 and self.objective != "relmf":
-            known = known / np.nanmean(known)  # as a density ratio
-        taken = rows.exposure
-        if exposure is not None:
-            taken = exposure[np.arange(len(rows)), rows.arm].astype(np.float64)
-        if taken is None or known is None:
-            return known if taken is None else taken
-        return np.where(np.isnan(known), taken, known)
+        return make_exposure(self.exposure_model, objective)
 
     # -- what happens if it is shown -------------------------------------------
 
     def _outcomes(self, X):
         check_is_fitted(self, "nets_")
-        rows = self.encoder_.rows(self, X)
-        return rows, self.ensemble_.predict(rows)[0]
+        rows = self.log_encoder_.rows(self, X)
+        return rows, self._ensemble.predict(rows).outcome
 
-    def _shown(self, rows, treatment, factual=False):
-        """Arm code of every row: given, of its column, or the one arm that is shown."""
+    def _arms_of(self, rows, treatment, factual=False):
+        """Code of each row's arm: as given, of its column, or of the one shown."""
         if treatment is not None:
             treatment = np.asarray(treatment)
             if treatment.ndim == 0:
@@ -551,23 +604,30 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
 
     def _mean_outcome(self, X, treatment, factual=False):
         rows, outcomes = self._outcomes(X)
-        arm = self._shown(rows, treatment, factual)
+        arm = self._arms_of(rows, treatment, factual)
         return outcomes[np.arange(len(rows)), arm]
 
     def predict(self, X, treatment=None):
-        """Outcome if shown, or under the given arm.
+        """Predict the outcome if shown, or under the given arm.
 
         Parameters
         ----------
         X : array-like of shape (n, p)
-        treatment : scalar or array-like of shape (n,), optional
-            Arm. By default the arm of the treatment column where one is named, else
-            the second of two arms: the item is shown.
+            The rows, with the columns of ``fit``.
+        treatment : scalar or array-like of shape (n,), default=None
+            The arm. With None it is the arm of the treatment column if one is named,
+            else the second of two arms: the item is shown.
 
         Returns
         -------
         ndarray of shape (n,)
-            Mean outcome; the class where the outcome is binary.
+            The mean outcome; with ``task="classification"``, the class.
+
+        Raises
+        ------
+        ValueError
+            If there are more than two arms and none is given, or it is not an arm of
+            ``fit``.
         """
         mean = self._mean_outcome(X, treatment)
         if _is_classifier(self):
@@ -576,12 +636,42 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
 
     @available_if(_is_classifier)
     def predict_proba(self, X, treatment=None):
-        """Probability of both classes if shown, or under the given arm; (n, 2)."""
+        """Predict the probability of both classes, if shown or under the given arm.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, p)
+            The rows, with the columns of ``fit``.
+        treatment : scalar or array-like of shape (n,), default=None
+            The arm, as in ``predict``.
+
+        Returns
+        -------
+        ndarray of shape (n, 2)
+            The probabilities, in the order of ``classes_``.
+        """
         p = self._mean_outcome(X, treatment)
         return np.column_stack([1 - p, p])
 
     def score(self, X, y, treatment=None, sample_weight=None):
-        """R^2, or the accuracy of a classifier, under the arm every row had.
+        """Return R^2, or the accuracy of a classifier, under the arm that each row had.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, p)
+            The rows, with the columns of ``fit``.
+        y : array-like of shape (n,)
+            The outcome of each row.
+        treatment : array-like of shape (n,), default=None
+            The arm of each row. It is needed with several arms, unless a column of X
+            is named as treatment.
+        sample_weight : array-like of shape (n,), default=None
+            The weight of each row. With None, all rows count equally.
+
+        Returns
+        -------
+        float
+            The score; more is better.
 
         Raises
         ------
@@ -595,36 +685,73 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         return r2_score(y, mean, sample_weight=sample_weight)
 
     def propensity_scores(self, X):
-        """Probability of every arm, (n, n_arms), as the exposure model estimates it.
+        """Return the exposure of every arm, as the exposure model estimates it.
 
-        With one arm, the density of logged over that of all pairs.
+        Parameters
+        ----------
+        X : array-like of shape (n, p)
+            The rows, with the columns of ``fit``.
+
+        Returns
+        -------
+        ndarray of shape (n, n_arms) or None
+            The probability of every arm, in the order of ``arms_``. With one arm, the
+            density of logged pairs over that of all pairs; None if it was not
+            estimated.
         """
         check_is_fitted(self, "nets_")
-        rows = self.encoder_.rows(self, X)
-        if self.exposure_ is not None:
-            return self.exposure_.ratio(rows)[:, None]
-        return self.ensemble_.predict(rows)[1]
+        rows = self.log_encoder_.rows(self, X)
+        if self.exposure_model_ is not None:
+            return self.exposure_model_.ratio(rows)[:, None]
+        return self._ensemble.predict(rows).exposure
 
     # -- lists -----------------------------------------------------------------
 
     def recommend(self, users=None, k=10, **options):
-        """The k best items of every user; see :func:`sklearn_causalrec.recommend`.
+        """Return the k best items of every user.
 
         Parameters
         ----------
-        users : array-like of ids, frame, or None
-        k : int
+        users : array-like of ids, frame, or None, default=None
+            The users. None stands for all users of the log.
+        k : int, default=10
+            The number of items per user.
         **options
-            items, by, cold_start, explore and all others of the function.
+            All other options of :func:`sklearn_causalrec.recommend`, such as items,
+            by, cold_start and explore.
+
+        Returns
+        -------
+        DataFrame
+            The lists, as :func:`sklearn_causalrec.recommend` returns them.
+
+        See Also
+        --------
+        sklearn_causalrec.recommend : Lists through any Pipeline or search.
         """
         return recommend(self, users, k=k, **options)
 
     def pair_scores(self, by="effect", min_effect=None, T0=0, T1=1):
-        """What ranks the pairs in ``recommend``.
+        """Return what ranks the pairs in ``recommend``.
+
+        Parameters
+        ----------
+        by : {"effect", "outcome"}, default="effect"
+            What to rank by.
+        min_effect : float, default=None
+            The effect that a pair has to exceed. With None there is no such limit.
+        T0, T1 : scalar, default=0 and 1
+            The arms of the effect. T1 is the arm of the outcome.
 
         Returns
         -------
         PairScores
+            Functions that score encoded rows, and blocks of pairs if that is faster.
+
+        Raises
+        ------
+        ValueError
+            If the effect is asked for and not identified.
         """
         check_is_fitted(self, "nets_")
         t0, t1 = (0, 0)
@@ -635,7 +762,7 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
 
         def score(rows):
             if by == "outcome":
-                scores = self.ensemble_.predict(rows)[0][:, t1]
+                scores = self._ensemble.predict(rows).outcome[:, t1]
             else:
                 scores = self._effect_rows(rows, t0, t1)
             if min_effect is None:
@@ -643,7 +770,12 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
             effect = scores if by == "effect" else self._effect_rows(rows, t0, t1)
             return np.where(effect > min_effect, scores, -np.inf)
 
-        ids_alone = self.encoder == "mf" and self.catalogue_.user_table.shape[1] == 0
-        if by == "outcome" and min_effect is None and ids_alone:
-            return PairScores(score, partial(self.ensemble_.matrix, arm=t1))
+        if by == "outcome" and min_effect is None and self._ranks_by_products():
+            return PairScores(score, partial(self._ensemble.matrix, arm=t1))
         return PairScores(score, None)
+
+    def _ranks_by_products(self):
+        """Whether ids are all there is, and the encoder has a matrix of all pairs."""
+        log = self.catalogue_
+        ids_alone = log is not None and log.history is None and log.context.size == 0
+        return ids_alone and ENCODERS[self.encoder].matrix is not None

@@ -8,20 +8,12 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
-from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from sklearn_causalrec import recommend
 from sklearn_causalrec.baselines import GlobalMean, Popularity, UserItemBias
 
 TASKS = ("regression", "classification")
 ROLES = dict(user="user", item="item")
-
-
-@parametrize_with_checks(
-    [cls(task=task) for cls in (GlobalMean, Popularity, UserItemBias) for task in TASKS]
-)
-def test_sklearn_compatible(estimator, check):
-    check(estimator)
 
 
 @pytest.fixture

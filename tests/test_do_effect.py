@@ -21,6 +21,7 @@ from sklearn_causalrec import (
     NotIdentifiableError,
     effect,
 )
+from sklearn_causalrec.causal.estimation.instruments import InstrumentEffect
 
 FAST = dict(
     outcome_model=LinearRegression(),
@@ -333,6 +334,78 @@ def test_instrument_only_by_request(rng):
         DoCalculusEffect(
             treatment="click", strategy="instrument"
         ).fit(X, buy)  # fmt: skip
+
+
+WEAK = CausalGraph("coupon -> click -> buy; click <-> buy")
+
+
+def weak_log(strength=0.28, n=800):
+    rng = np.random.default_rng(1)
+    coupon, u = rng.binomial(1, 0.5, n), rng.normal(size=n)
+    click = strength * coupon + u + rng.normal(size=n)
+    y = pd.Series(2 * click + 3 * u + rng.normal(size=n), name="buy")
+    return pd.DataFrame({"coupon": coupon, "click": click}), y
+
+
+@pytest.mark.parametrize("alpha", [0.05, 0.3])
+def test_a_weak_instrument_keeps_its_asymmetric_interval(alpha):
+    X, y = weak_log()
+    model = DoCalculusEffect(WEAK, treatment="click", strategy="instrument")
+    with pytest.warns(UserWarning, match="Weak instruments"):
+        model.fit(X, y)
+    with pytest.warns(UserWarning, match="Weak instruments"):
+        plain = InstrumentEffect().fit(y, X["click"], X["coupon"])
+    low, high = plain.anderson_rubin_interval(alpha)
+    np.testing.assert_allclose(
+        model.ate_interval(alpha=alpha), (low, high), rtol=0, atol=1e-12
+    )
+    np.testing.assert_allclose(
+        model.ate_interval(alpha=alpha, T0=2, T1=0), (-2 * high, -2 * low), atol=1e-12
+    )
+    for bound, row in zip((low, high), model.effect_interval(X[:3], alpha=alpha)):
+        np.testing.assert_allclose(row, bound, atol=1e-12)
+    down, up = model.ate() - low, high - model.ate()
+    assert min(down, up) > 0 and max(down, up) > 1.2 * min(down, up)
+    assert f"{model.ate_interval()[1]:.3f}"[:4] in str(model.summary())
+
+
+def test_a_strong_instrument_has_the_interval_of_its_method():
+    X, y = weak_log(strength=2)
+    plain = InstrumentEffect().fit(y, X["click"], X["coupon"])
+    model = DoCalculusEffect(WEAK, treatment="click", strategy="instrument").fit(X, y)
+    for alpha in (0.05, 0.3):
+        np.testing.assert_allclose(
+            model.ate_interval(alpha=alpha), plain.ate_interval(alpha=alpha), rtol=1e-12
+        )
+    np.testing.assert_allclose(
+        model.ate_interval(X[:50]), plain.ate_interval(np.zeros((50, 1))), rtol=1e-12
+    )
+    boot = DoCalculusEffect(
+        WEAK, treatment="click", strategy="instrument", effect_model="dmliv", cv=2,
+        **FAST | {"treatment_model": LinearRegression()},
+    ).fit(X, y)  # fmt: skip
+    low, high = boot.ate_interval()
+    own = boot._answer.model.ate_interval()
+    assert (low, high) == own and low < boot.ate() < high
+
+
+def test_warnings_point_at_the_call():
+    X, y = weak_log()
+    with pytest.warns(UserWarning, match="Weak instruments") as caught:
+        DoCalculusEffect(WEAK, treatment="click", strategy="instrument").fit(X, y)
+    assert [w.filename for w in caught] == [__file__]
+    rng = np.random.default_rng(0)
+    X, y = shop(rng, 1000)
+    X["north"], X["new"] = (X["z"] > 0).astype(int), rng.integers(0, 2, len(X))
+    X.loc[(X["north"] == 1) & (X["new"] == 1), "shown"] = 1
+    X["visits"] = np.where(X["shown"] == 1, 5, rng.integers(0, 5, len(X)))
+    model = DoCalculusEffect(treatment="shown", **AVERAGE)
+    for fit in (model.fit, make_pipeline(clone(model)).fit):
+        with pytest.warns(UserWarning) as caught:
+            fit(X, y)
+        text = " ".join(str(w.message) for w in caught)
+        assert "positivity is in doubt" in text and "poor overlap" in text
+        assert {w.filename for w in caught} == {__file__}
 
 
 # -- choices of the user ------------------------------------------------------------

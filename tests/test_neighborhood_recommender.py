@@ -4,24 +4,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.metrics import r2_score
-from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from sklearn_causalrec import explain, recommend
 from sklearn_causalrec.baselines import NeighborhoodRecommender, UserItemBias
 
 ROLES = dict(user="user", item="item")
 N_USERS, N_ITEMS = 14, 9
-
-
-@parametrize_with_checks(
-    [
-        NeighborhoodRecommender(kind, task=task)
-        for kind in ("item", "user")
-        for task in ("regression", "classification")
-    ]
-)
-def test_sklearn_compatible(estimator, check):
-    check(estimator)
 
 
 @pytest.fixture

@@ -16,7 +16,6 @@ from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from sklearn_causalrec import CounterfactualPolicy
 from sklearn_causalrec.metrics import (
@@ -24,8 +23,8 @@ from sklearn_causalrec.metrics import (
     policy_value,
     recommender_policy,
 )
+from sklearn_causalrec.networks import PolicyObjective
 from sklearn_causalrec.networks.network import Output
-from sklearn_causalrec.networks.policy_net import PolicyObjective
 
 # Long enough for a softmax to come close to the best policy of a few contexts.
 EXACT = dict(
@@ -145,7 +144,7 @@ def batch_of(seed, n=40, n_arms=4):
     generator = torch.Generator().manual_seed(seed)
     draw = dict(generator=generator, dtype=torch.float64)
     batch = {
-        "treatment": torch.randint(n_arms, (n,), generator=generator),
+        "arm": torch.randint(n_arms, (n,), generator=generator),
         "propensity": torch.rand(n, **draw) * 0.9 + 0.1,
     }
     weight = torch.rand(n, **draw)
@@ -164,7 +163,7 @@ def test_gradient_is_the_formula(clip):
     loss = loss_of(PolicyObjective(clip=clip), logits, r, batch)
     loss.backward()
     pi = torch.softmax(logits.detach(), 1).numpy()
-    arm, p, r = batch["treatment"].numpy(), batch["propensity"].numpy(), r.numpy()
+    arm, p, r = batch["arm"].numpy(), batch["propensity"].numpy(), r.numpy()
     w = pi[np.arange(40), arm] / p
     moves = np.ones(40) if clip is None else (r <= 0) | (w < clip)
     gains = r * w if clip is None else np.where(r > 0, r * np.minimum(w, clip), r * w)
@@ -187,7 +186,7 @@ def test_the_batch_loss_bounds_the_penalised_risk(seed, step, weighted):
     objective = PolicyObjective(clip=3.0, variance_penalty=2.0, n_rows=40.0)
 
     def risk(logits):
-        arm = batch["treatment"].unsqueeze(1)
+        arm = batch["arm"].unsqueeze(1)
         w = logits.softmax(1).gather(1, arm)[:, 0] / batch["propensity"]
         return w, objective.risk(r, w, batch.get("weight"))
 
@@ -429,30 +428,6 @@ def test_bad_logs_are_refused_and_leave_the_estimator_alone(log, change, message
 def test_bad_parameters_are_named(log, params, message):
     with pytest.raises(ValueError, match=message):
         fast(**params).fit(*log)
-
-
-class ArmsFromX(CounterfactualPolicy):
-    """X and y alone: the arm is a function of the row, as check_estimator needs."""
-
-    def fit(self, X, y=None, sample_weight=None):
-        rows = np.asarray(X)
-        n = len(rows) if rows.ndim else 0
-        arm = np.zeros(n, bool)
-        if rows.ndim == 2 and rows.dtype.kind in "iuf" and rows.shape[1]:
-            with np.errstate(invalid="ignore"):
-                arm = np.sin(1e3 * rows[:, 0].astype(float)) > 0
-        if n > 1 and len(np.unique(arm)) < 2:
-            arm[0] = not arm[0]
-        return super().fit(X, y, arm, np.full(n, 0.5), sample_weight=sample_weight)
-
-    def score(self, X, y):
-        arm = np.resize(self.arms_, len(X))
-        return super().score(X, y, arm, np.full(len(X), 0.5))
-
-
-@parametrize_with_checks([ArmsFromX(objective="offset_ips", max_epochs=5)])
-def test_sklearn_compatible(estimator, check):
-    check(estimator)
 
 
 def test_metadata_requests_survive_clone():

@@ -200,7 +200,7 @@ def test_ids_near_a_billion_stay_apart():
     y = level[item - 10**9]
     X = np.column_stack([np.tile(np.arange(20), 60), item]).astype(float)
     model = fast(user=0, item=1, encoder="mf", l2=0.0, max_epochs=80).fit(X, y)
-    assert len(model.encoder_.items) == 300
+    assert len(model.log_encoder_.items) == 300
     assert np.corrcoef(model.predict(X), y)[0, 1] > 0.9
 
 
@@ -278,7 +278,7 @@ def test_penalties_shrink_and_noise_changes():
 
     def size(**params):
         net = fast(max_epochs=20, **params).fit(X, y, treatment=t).nets_[0].module_
-        return sum(p.abs().sum().item() for p in net.dense.parameters())
+        return sum(p.abs().sum().item() for p in net.encoder.dense.parameters())
 
     plain = size(l2=0.0)
     assert size(l2=0.1) < plain and size(l1=1e-3, l2=0.0) < plain
@@ -295,11 +295,14 @@ def test_l2_is_the_penalty_it_says():
     with_l2, without = (
         fast(l2=l2, **sgd).fit(X, y).nets_[0].module_ for l2 in (300.0, 0.0)
     )
-    w = dict(without.named_parameters())["dense.0.weight"].data
+    name = "encoder.dense.0.weight"
+    w = dict(without.named_parameters())[name].data
     # One step of 0.1 with n = 600: the penalty takes away 0.1 * 300 / 600 of w.
-    w0 = (w - dict(with_l2.named_parameters())["dense.0.weight"].data) / (0.1 * 0.5)
+    w0 = (w - dict(with_l2.named_parameters())["encoder.dense.0.weight"].data) / (
+        0.1 * 0.5
+    )
     start = fast(l2=0.0, **sgd | {"learning_rate": 1e-12}).fit(X, y).nets_[0].module_
-    expected = dict(start.named_parameters())["dense.0.weight"].data
+    expected = dict(start.named_parameters())[name].data
     torch.testing.assert_close(w0, expected, atol=1e-4, rtol=1e-3)
 
 
@@ -311,7 +314,7 @@ def test_partial_fit_learns_batch_by_batch_and_takes_new_ids():
         model.partial_fit(frame[first], y[first])
     for _ in range(10):
         model.partial_fit(frame, y)
-    assert len(model.encoder_.items) == 25
+    assert len(model.log_encoder_.items) == 25
     assert len(model.history_) == 20
     assert model.score(frame, y) > 0.8
     known = model.recommend(["nobody"], k=25, by="outcome")

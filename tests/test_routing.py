@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 from sklearn import config_context
 from sklearn.base import clone
-from sklearn.compose import ColumnTransformer, TransformedTargetRegressor
+from sklearn.compose import TransformedTargetRegressor
 from sklearn.model_selection import (
     GridSearchCV,
     RandomizedSearchCV,
@@ -132,17 +132,13 @@ def test_effect_is_not_a_method_of_pipeline_or_search(log):
 
 
 @pytest.mark.parametrize("routing", [False, True])
-def test_treatment_as_a_column_needs_no_routing(log, routing):
+def test_treatment_as_a_column_needs_no_routing(
+    log, routing, quick_recommender, scale_columns
+):
     X, y, t = log
     frame = pd.DataFrame(X, columns=["a", "b", "c"]).assign(shown=t)
-    scale = ColumnTransformer(
-        [("num", StandardScaler(), ["a", "b", "c"])],
-        remainder="passthrough",
-        verbose_feature_names_out=False,
-    ).set_output(transform="pandas")
-    rec = CausalDNNRecommender(
-        treatment="shown", max_epochs=30, effect_learner="t", random_state=0
-    )
+    scale = scale_columns(["a", "b", "c"])
+    rec = quick_recommender(treatment="shown", max_epochs=30)
     pipe = Pipeline([("scaler", scale), ("rec", rec)])
     with config_context(enable_metadata_routing=routing):
         assert cross_val_score(pipe, frame, y, cv=2).min() > 0.7

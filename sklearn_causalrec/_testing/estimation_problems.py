@@ -6,7 +6,7 @@ import pandas as pd
 from sklearn_causalrec import NotIdentifiableError
 from sklearn_causalrec._testing.discrete_scm import random_admg
 from sklearn_causalrec.causal.estimation.problem import Problem, Variables
-from sklearn_causalrec.effects.arms import stratified_folds
+from sklearn_causalrec.effects.cross_fitting import stratified_folds
 
 
 def sample(scm, n, rng):

@@ -1,10 +1,14 @@
 """Public names that load their module when they are first asked for."""
 
 import sys
+from collections.abc import Callable
 from importlib import import_module
+from typing import Any
 
 
-def lazily(package, homes):
+def lazily(
+    package: str, homes: dict[str, str]
+) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
     """``__getattr__``, ``__dir__`` and ``__all__`` of a package (PEP 562).
 
     Parameters
@@ -16,7 +20,7 @@ def lazily(package, homes):
         the name is that of a module itself.
     """
 
-    def __getattr__(name):
+    def __getattr__(name: str) -> Any:
         if name not in homes:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
         if homes[name]:
@@ -26,7 +30,7 @@ def lazily(package, homes):
         setattr(sys.modules[package], name, value)
         return value
 
-    def __dir__():
+    def __dir__() -> list[str]:
         return sorted(homes)
 
     return __getattr__, __dir__, list(homes)

@@ -1,6 +1,7 @@
 """Frames as text and as HTML, numbers as one would write them."""
 
 import textwrap
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -8,7 +9,7 @@ import pandas as pd
 WIDTH = 88
 
 
-def number(value, digits=4):
+def number(value: Any, digits: int = 4) -> str:
     """A number as one would write it: few digits, no rounding noise, no padding.
 
     Examples
@@ -30,7 +31,7 @@ def number(value, digits=4):
     return "" if value is None else str(value)
 
 
-def column_text(column):
+def column_text(column: pd.Series) -> list[str]:
     """The cells of a column: numbers of a like size with as many decimals each."""
     cells = [number(v) for v in column]
     if not pd.api.types.is_float_dtype(column):
@@ -47,7 +48,7 @@ def column_text(column):
     ]
 
 
-def text_table(frame, width=WIDTH, indent=0):
+def text_table(frame: pd.DataFrame, width: int = WIDTH, indent: int = 0) -> str:
     """A frame as lines of text, long texts wrapped, numbers to the right.
 
     Examples
@@ -127,7 +128,7 @@ def _is_numeric(column):
     return pd.api.types.is_numeric_dtype(column) and column.dtype != bool
 
 
-def html_table(frame):
+def html_table(frame: pd.DataFrame) -> str:
     """A frame as an HTML table, its numbers as in text."""
     shown = pd.DataFrame(
         {c: column_text(frame[c]) for c in frame.columns},

@@ -1,7 +1,10 @@
 """What is inside a Pipeline or a search."""
 
+from collections.abc import Callable
+from typing import Any
 
-def unwrap(fitted):
+
+def unwrap(fitted: Any) -> tuple[Callable[[Any], Any], Any]:
     """The transformers in front of an estimator, and the estimator itself.
 
     Parameters
@@ -41,7 +44,7 @@ def unwrap(fitted):
         else:
             break
 
-    def transform(X):
+    def transform(X: Any) -> Any:
         for step in transforms:
             X = step(X)
         return X
@@ -49,7 +52,7 @@ def unwrap(fitted):
     return transform, fitted
 
 
-def is_policy(estimator):
+def is_policy(estimator: Any) -> bool:
     """Whether an estimator's ``predict_proba`` is a policy over its ``arms_``."""
     tags = getattr(estimator, "__sklearn_tags__", None)
     return tags is not None and tags().estimator_type == "policy"

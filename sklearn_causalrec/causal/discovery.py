@@ -1,12 +1,12 @@
 """Graphs from data, by causal-learn, with what the data leave open left open."""
 
-import warnings
 from contextlib import redirect_stdout
 from io import StringIO
 
 import numpy as np
 import pandas as pd
 
+from sklearn_causalrec._utils.warn import warn_user
 from sklearn_causalrec.causal._causal_learn import (
     DISCRETE_TESTS,
     as_matrix,
@@ -269,11 +269,9 @@ def _assemble(method, names, marks, draws):
     )
     if undirected:
         listed = ", ".join(f"{a} {mark} {b}" for a, mark, b in undirected)
-        warnings.warn(
+        warn_user(
             f"the data leave the direction of {len(undirected)} edges open: {listed}. "
-            f"Decide them with orient().",
-            UserWarning,
-            stacklevel=3,
+            f"Decide them with orient()."
         )
     return graph
 

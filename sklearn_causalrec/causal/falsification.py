@@ -40,7 +40,7 @@ def testable_implications(graph):
                 yield names[i], names[j], graph.named(given)
 
 
-testable_implications.__test__ = False  # pytest: not a test
+testable_implications.__test__ = False  # type: ignore[attr-defined]  # pytest
 
 
 def adjust_p_values(p, correction):

@@ -1,4 +1,4 @@
-"""Loaders of shipped real data, and simulators of logs with known effects."""
+"""Real data that comes with the package, and simulated logs with known effects."""
 
 from ._events import make_event_log
 from ._loaders import load_acic2016, load_kuairec_slice

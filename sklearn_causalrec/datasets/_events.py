@@ -6,6 +6,8 @@ import numpy as np
 import pandas as pd
 from sklearn.utils import Bunch, check_random_state, check_scalar
 
+from sklearn_causalrec._utils.typing import Seed
+
 from ._simulators import ExposureWorld, _draw_pairs
 
 _START = pd.Timestamp("2024-01-01", tz="UTC")
@@ -89,7 +91,7 @@ def _seconds(values):
 
 
 def _tidy_events(rng, impressions, would_buy, window_days, late):
-    """Clicks, purchases and ratings as they happened, and the outcome in the window."""
+    """Return clicks, purchases and ratings, and the outcome within the window."""
     n, day = len(impressions), 86400.0
     bought = would_buy & (rng.uniform(size=n) < _PURCHASE_RATE)
     in_time = rng.uniform(size=n) >= late
@@ -120,7 +122,7 @@ def _clicks(user, items, times):
 
 
 def _dirty_rows(rng, events, impressions, items, bots, dirt):
-    """Rows to add to the tidy events, each with the rule it breaks."""
+    """Return rows to add to the tidy events, each with the rule that it breaks."""
 
     def pick(frame, share):
         n = min(len(frame), round(share * len(events)))
@@ -189,7 +191,7 @@ def _respell(rng, events, share):
 
 
 def _in_local_zones(rng, times):
-    """Times as text in ISO 8601, each with the offset of one of three zones."""
+    """Return times as text in ISO 8601, each with the offset of one of three zones."""
     zone = rng.randint(len(_ZONES), size=len(times))
     out = np.full(len(times), None, dtype=object)
     for i, name in enumerate(_ZONES):
@@ -200,76 +202,109 @@ def _in_local_zones(rng, times):
 
 
 def make_event_log(
-    n_decisions=20_000,
+    n_decisions: int = 20_000,
     *,
-    n_users=500,
-    n_items=200,
-    days=60,
-    window_days=7,
-    late=0.1,
-    confounding=1.0,
-    overlap=1.0,
-    revealed=0.5,
-    dirt=1.0,
-    random_state=None,
-):
-    """Simulate the raw tables of a shop, untidy as they come, with the truth kept.
+    n_users: int = 500,
+    n_items: int = 200,
+    days: int = 60,
+    window_days: int = 7,
+    late: float = 0.1,
+    confounding: float = 1.0,
+    overlap: float = 1.0,
+    revealed: float = 0.5,
+    dirt: float | dict[str, float] = 1.0,
+    random_state: Seed = None,
+) -> Bunch:
+    """Simulate the raw tables of a shop, with all their errors and with the truth.
 
-    Decisions (was the item shown to the user?) follow :func:`make_exposure_log` with a
-    binary outcome: what would be bought anyway is shown more often. Shown items are
-    clicked, some items are bought within the window, some late, some bought ones rated.
-    Then dirt is added.
+    Each decision says whether an item was shown to a user. Decisions follow
+    :func:`~sklearn_causalrec.datasets.make_exposure_log` with a binary outcome: items
+    that would be bought anyway are shown more often. Some shown items are clicked. Some
+    items are bought, most of them within the window. Some bought items are rated. At
+    last, errors are added to the events.
 
     Parameters
     ----------
     n_decisions : int, default=20000
-        Rows of `impressions`: distinct pairs of user and item at random times.
-    n_users, n_items : int, default=500 and 200
+        The number of rows of `impressions`: distinct pairs of user and item at random
+        times.
+    n_users : int, default=500
+        The number of users.
+    n_items : int, default=200
+        The number of items.
     days : int, default=60
-        Length of the log.
+        The length of the log in days.
     window_days : int, default=7
-        A purchase counts as the outcome until so many days after the decision.
-    late : float, default=0.1
-        Share of purchases that come after the window.
-    confounding, overlap, revealed : float
-        As in :func:`make_exposure_log`.
+        The number of days after the decision during which a purchase counts as the
+        outcome.
+    late : float in [0, 1], default=0.1
+        The share of purchases that come after the window.
+    confounding : float, default=1.0
+        The strength of confounding, as in
+        :func:`~sklearn_causalrec.datasets.make_exposure_log`.
+    overlap : float, default=1.0
+        How close the arms are to equal probability, as in
+        :func:`~sklearn_causalrec.datasets.make_exposure_log`.
+    revealed : float in [0, 1], default=0.5
+        The share of the latent states that the features explain, as in
+        :func:`~sklearn_causalrec.datasets.make_exposure_log`.
     dirt : float or dict, default=1.0
-        Multiplies the default dirt; 0 leaves the events tidy. A dict replaces some of
-        the defaults: shares of the events ``exact_duplicates`` (0.02),
-        ``near_duplicates`` (0.02, up to 2 seconds apart), ``impossible_times`` (0.005),
-        ``impossible_values`` (0.002), ``missing`` (0.005, no user or no item),
-        ``before_exposure`` (0.005, purchases before the showing), ``id_spelling``
-        (0.02, case or spaces), and numbers of ``bots`` (3 users) and ``bursts`` (5).
+        The amount of errors. A float multiplies the default amounts, and 0 leaves the
+        events tidy. A dict replaces some of the default amounts. These are shares of
+        the events for ``exact_duplicates`` (0.02), ``near_duplicates`` (0.02, up to 2
+        seconds apart), ``impossible_times`` (0.005), ``impossible_values`` (0.002),
+        ``missing`` (0.005, no user or no item), ``before_exposure`` (0.005, purchases
+        before the exposure) and ``id_spelling`` (0.02, case or spaces). They are
+        numbers of users for ``bots`` (3) and ``bursts`` (5).
     random_state : int, RandomState instance or None, default=None
+        The seed of all draws. Pass an int for reproducible logs.
 
     Returns
     -------
     log : :class:`~sklearn.utils.Bunch`
-        With the following attributes.
+        A dictionary-like object with the following attributes.
 
         user_table : DataFrame
-            ``user``, ``age``, ``country``, ``loyalty``, ``income``; some missing.
+            The columns ``user``, ``age``, ``country``, ``loyalty`` and ``income``. Some
+            values are missing.
         item_table : DataFrame
-            ``item``, ``category``, ``price``, ``title`` (text, some None), ``image`` (a
-            vector of 6 numbers a row).
+            The columns ``item``, ``category``, ``price``, ``title`` (text, sometimes
+            None) and ``image`` (a vector of 6 numbers per row).
         impressions : DataFrame of shape (n_decisions, 6)
-            ``user``, ``item``, ``time`` (UTC), ``shown`` (0 or 1), ``propensity`` (of
-            what was done) and ``device``.
+            The columns ``user``, ``item``, ``time`` (UTC), ``shown`` (0 or 1),
+            ``propensity`` (the probability of what was done) and ``device``.
         events : DataFrame
-            ``user``, ``item``, ``time`` (ISO 8601 text in three time zones), ``event``
-            ("click", "purchase" or "rating") and ``value``, in no order.
-        reason : Series of str, index of `events`
-            The rule that a row breaks, named as in `dirt`; "" for tidy rows.
+            The columns ``user``, ``item``, ``time`` (ISO 8601 text in three time
+            zones), ``event`` ("click", "purchase" or "rating") and ``value``. The rows
+            are in random order.
+        reason : Series of str
+            The rule that each row of `events` breaks, named as in `dirt`. It is "" for
+            a tidy row.
         tidy_events : DataFrame
-            The events before any dirt.
+            The events before errors were added.
         outcome : ndarray of shape (n_decisions,)
-            Whether a purchase followed within the window.
-        mu0, mu1, effect : ndarray of shape (n_decisions,)
-            Probability of the outcome without and with showing, and the difference.
+            Whether a purchase followed within the window: 1 or 0.
+        mu0, mu1 : ndarray of shape (n_decisions,)
+            The probability of the outcome if the item is not shown, and if it is shown.
+        effect : ndarray of shape (n_decisions,)
+            The effect ``mu1 - mu0``.
         world : ExposureWorld
-            Users and items by number: ``u00007`` is 7. Its probabilities times `rate`
-            are those of the outcome.
+            The users and items by number: the user ``u00007`` is 7. Its probabilities
+            times `rate` are the probabilities of the outcome.
         rate : float
+            The probability that someone who would buy at all does so within the window.
+
+    Raises
+    ------
+    ValueError
+        If an argument is out of range, `dirt` names an unknown rule, or there are fewer
+        pairs of user and item than decisions.
+
+    See Also
+    --------
+    sklearn_causalrec.interactions.clean_log : Clean the events.
+    sklearn_causalrec.interactions.build_examples : Make one row per decision.
+    make_exposure_log : Simulate a tidy log.
 
     Examples
     --------

@@ -1,7 +1,8 @@
-"""Real data that comes with the package."""
+"""Loaders of the real data that comes with the package."""
 
 from importlib import resources
 from numbers import Integral
+from os import PathLike
 from pathlib import Path
 
 import numpy as np
@@ -22,46 +23,55 @@ def _read_csv(path):
         )
 
 
-def load_kuairec_slice(*, as_frame=True):
+def load_kuairec_slice(*, as_frame: bool = True) -> Bunch:
     """Load watch ratios of short videos that were shown at random.
 
-    A slice of KuaiRec [1]_: 700 users, each with 83 of 2,391 videos drawn uniformly at
-    random. As nothing was selected, exposure can be simulated on top of it by a stated
-    mechanism, and a model trained on the selected rows be judged on all of them.
+    This is a slice of KuaiRec [1]_: 700 users, each with 83 of 2,391 videos. The videos
+    were drawn uniformly at random, so no pair was selected. One can therefore simulate
+    exposure by a known mechanism, train a model on the exposed rows, and judge it on
+    all rows.
 
     The data are licensed under CC BY-SA 4.0, which covers derived data files too.
 
     Parameters
     ----------
     as_frame : bool, default=True
-        Whether `data` and `target` are pandas objects or numpy arrays.
+        Whether `data` and `target` are pandas objects. With False, they are numpy
+        arrays.
 
     Returns
     -------
     data : :class:`~sklearn.utils.Bunch`
-        Dictionary-like object, with the following attributes.
+        A dictionary-like object with the following attributes.
 
         data : DataFrame or ndarray of shape (58100, 2)
-            Columns `user_id` and `item_id`, integers.
+            The columns `user_id` and `item_id`, which are integers.
         target : Series or ndarray of shape (58100,)
-            Watch ratio: seconds watched divided by the video's duration, from 0 to
-            144. At least 1 ("watched to the end") in 33.8 % of the rows.
+            The watch ratio: the seconds watched divided by the duration of the video.
+            It ranges from 0 to 144. It is at least 1 ("watched to the end") in 33.8 %
+            of the rows.
         frame : DataFrame of shape (58100, 3) or None
-            `data` and `target` side by side; None with ``as_frame=False``.
+            The columns of `data` and `target` side by side. It is None with
+            ``as_frame=False``.
         feature_names : list of str
-            Names of the columns of `data`.
+            The names of the columns of `data`.
         target_names : list of str
-            Name of the target.
+            The name of the target.
         DESCR : str
-            Description, attribution and licence.
+            The description of the data, with attribution and licence.
         filename : str
-            Name of the file inside the package.
+            The name of the file inside the package.
+
+    See Also
+    --------
+    load_acic2016 : Load real covariates with a simulated treatment and outcome.
+    make_exposure_log : Simulate a log of exposures with known effects.
 
     References
     ----------
-    .. [1] C. Gao, S. Li, W. Lei, J. Chen, B. Li, P. Jiang, X. He, J. Mao, T.-S. Chua:
-           KuaiRec: A Fully-observed Dataset and Insights for Evaluating Recommender
-           Systems. CIKM 2022.
+    .. [1] Gao, C., Li, S., Lei, W., Chen, J., Li, B., Jiang, P., He, X., Mao, J. and
+       Chua, T.-S. (2022). "KuaiRec: A fully-observed dataset and insights for
+       evaluating recommender systems." CIKM, pages 540-550.
 
     Examples
     --------
@@ -107,66 +117,73 @@ def _acic2016_outcomes(i, data_home):
     )
 
 
-def load_acic2016(i=1, *, data_home=None, as_frame=True):
+def load_acic2016(
+    i: int = 1, *, data_home: str | PathLike | None = None, as_frame: bool = True
+) -> Bunch:
     """Load one file of the causal inference challenge ACIC 2016.
 
-    58 real covariates of 4,802 rows with a simulated treatment and outcome [1]_, so
-    that the effect of every row is known. File 1 comes with the package; the covariates
-    are the same for all files.
+    The 4,802 rows have 58 real covariates. Treatment and outcome are simulated [1]_, so
+    the effect of every row is known. File 1 comes with the package. The covariates are
+    the same for all files.
 
     The data are licensed under the Community Data License Agreement - Sharing 1.0.
 
     Parameters
     ----------
     i : int, default=1
-        Number of the file. For others than 1 see `data_home`.
-
+        The number of the file. Files other than 1 are read from `data_home`.
     data_home : path-like, default=None
-        Folder with the files ``zymu_<i>.csv`` (or ``.csv.gz``) of causallib, wanted for
-        ``i > 1``.
-
+        The folder with the files ``zymu_<i>.csv`` (or ``.csv.gz``) of the package
+        causallib. It is needed for `i` above 1.
     as_frame : bool, default=True
-        Whether arrays are pandas objects or numpy arrays.
+        Whether the data are pandas objects. With False, they are numpy arrays.
 
     Returns
     -------
     data : :class:`~sklearn.utils.Bunch`
-        Dictionary-like object, with the following attributes.
+        A dictionary-like object with the following attributes.
 
         data : DataFrame or ndarray of shape (4802, 82)
-            Covariates, all numeric: the three columns of letters (`x_2`, `x_21`,
-            `x_24`) are one-hot encoded in place, one column a letter. The letters
-            themselves are in `frame`.
+            The covariates, all numeric. The three columns of letters (`x_2`, `x_21` and
+            `x_24`) are one-hot encoded in place, with one column per letter. The
+            letters themselves are in `frame`.
         target : Series or ndarray of shape (4802,)
-            Observed outcome: `y1` where treated, `y0` elsewhere.
+            The observed outcome: `y1` in treated rows, `y0` in the others.
         treatment : Series or ndarray of shape (4802,)
-            0 or 1.
+            The treatment, 0 or 1.
         mu0, mu1 : Series or ndarray of shape (4802,)
-            Expected outcome without and with treatment.
+            The expected outcome without and with treatment.
         effect : Series or ndarray of shape (4802,)
-            ``mu1 - mu0``, in units of the outcome.
+            The effect ``mu1 - mu0``, in units of the outcome.
         frame : DataFrame of shape (4802, 64) or None
             The covariates as published, then `z`, `y0`, `y1`, `mu0`, `mu1` and the
-            observed outcome `y`; None with ``as_frame=False``.
+            observed outcome `y`. It is None with ``as_frame=False``.
         feature_names : list of str
-            Names of the columns of `data`.
+            The names of the columns of `data`.
         target_names : list of str
-            Name of the target.
+            The name of the target.
         DESCR : str
-            Description, attribution and licence.
+            The description of the data, with attribution and licence.
         filename : str
-            Name of the file of outcomes.
+            The name of the file of outcomes.
 
     Raises
     ------
     FileNotFoundError
         If `i` is not 1 and the file is not in `data_home`.
+    ValueError
+        If `i` is not a positive integer, or the file is not a file of the challenge.
+
+    See Also
+    --------
+    load_kuairec_slice : Load real outcomes of videos that were shown at random.
+    make_exposure_log : Simulate a log of exposures with known effects.
 
     References
     ----------
-    .. [1] V. Dorie, J. Hill, U. Shalit, M. Scott, D. Cervone: Automated versus
-           Do-It-Yourself Methods for Causal Inference: Lessons Learned from a Data
-           Analysis Competition. Statistical Science 34(1), 2019.
+    .. [1] Dorie, V., Hill, J., Shalit, U., Scott, M. and Cervone, D. (2019). "Automated
+       versus do-it-yourself methods for causal inference: lessons learned from a data
+       analysis competition." Statistical Science 34(1).
 
     Examples
     --------

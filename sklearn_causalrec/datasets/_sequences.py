@@ -7,63 +7,81 @@ import pandas as pd
 from scipy.special import expit
 from sklearn.utils import Bunch, check_random_state, check_scalar
 
+from sklearn_causalrec._utils.typing import Seed
+
 
 def _unit(values):
     return (values - values.mean()) / values.std()
 
 
 def make_sequence_log(
-    n_samples=6000,
+    n_samples: int = 6000,
     *,
-    n_users=400,
-    n_items=60,
-    n_kinds=4,
-    length=12,
-    order=1.0,
-    confounding=1.0,
-    noise=0.5,
-    random_state=None,
-):
+    n_users: int = 400,
+    n_items: int = 60,
+    n_kinds: int = 4,
+    length: int = 12,
+    order: float = 1.0,
+    confounding: float = 1.0,
+    noise: float = 0.5,
+    random_state: Seed = None,
+) -> Bunch:
     """Simulate decisions about users with a history of items, and their true effects.
 
-    Items are of hidden kinds, and each user prefers some. What a history says of an
-    item is a match between kinds: of the last item and the candidate where `order` is
-    1; of the average over the history, whatever its order, where it is 0. The match
-    drives the outcome, the effect, and which items are shown.
+    Every item has a hidden kind, and every user prefers some kinds. The history of a
+    user matches an item more or less. With ``order=1``, the match depends on the kinds
+    of the last item in the history and of the item. With ``order=0``, it depends on the
+    kinds of all items in the history, whatever their order. One match drives the
+    outcome and which items are shown. Another match drives the effect.
 
     Parameters
     ----------
     n_samples : int, default=6000
-        Decisions, at random times.
-    n_users, n_items, n_kinds : int, default=400, 60 and 4
+        The number of rows. Each row is one decision, at a random time.
+    n_users : int, default=400
+        The number of users.
+    n_items : int, default=60
+        The number of items.
+    n_kinds : int, default=4
+        The number of kinds that items are of.
     length : int, default=12
-        Of the longest history; lengths are even from 0 on.
+        The largest length of a history. The lengths are uniform from 0 to it.
     order : float in [0, 1], default=1.0
-        Share of the match that depends on the order.
+        The share of the match that depends on the order of the history.
     confounding : float, default=1.0
-        How much the match drives the exposure; 0: shown at random.
+        The strength with which the expected outcome drives the exposure. With 0, items
+        are shown at random.
     noise : float, default=0.5
-        Standard deviation of the outcome given everything else.
+        The standard deviation of the outcome, given everything else.
     random_state : int, RandomState instance or None, default=None
+        The seed of all draws. Pass an int for reproducible logs.
 
     Returns
     -------
     log : :class:`~sklearn.utils.Bunch`
-        With the following attributes.
+        A dictionary-like object with the following attributes.
 
         X : DataFrame of shape (n_samples, 6)
-            ``user``, ``item``, ``x1`` (a feature of the context), ``time`` in days,
-            ``history``, a list of items a row, oldest first, and ``history_gaps``, days
-            from each of them to the row.
+            The columns ``user``, ``item``, ``x1`` (a feature of the context), ``time``
+            (in days), ``history`` (a list of items per row, oldest first) and
+            ``history_gaps`` (the days from each of these items to the row).
         y : ndarray of shape (n_samples,)
+            The observed outcome.
         treatment : ndarray of shape (n_samples,)
-            Shown (1) or not (0).
+            Whether the item was shown: 1 or 0.
         propensity : ndarray of shape (n_samples,)
-            Probability of the treatment taken.
-        mu0, mu1, effect : ndarray of shape (n_samples,)
-            Mean outcome without and with showing, and the difference.
+            The probability of the treatment taken.
+        mu0, mu1 : ndarray of shape (n_samples,)
+            The expected outcome if the item is not shown, and if it is shown.
+        effect : ndarray of shape (n_samples,)
+            The effect ``mu1 - mu0``, in units of the outcome.
         kind : ndarray of shape (n_items,)
-            Of the items.
+            The kind of each item.
+
+    See Also
+    --------
+    make_exposure_log : Simulate a log of exposures without histories.
+    make_event_log : Simulate the raw tables of a log.
 
     Examples
     --------

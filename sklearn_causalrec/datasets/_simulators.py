@@ -1,23 +1,28 @@
-"""A simulated exposure log, with the truth about every pair of user and item."""
+"""A simulated log of exposures, with the truth about every pair of user and item."""
 
+from collections.abc import Callable
 from numbers import Integral, Real
+from typing import Literal
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 from scipy.special import ndtr, softmax
 from sklearn.utils import Bunch, check_random_state, check_scalar
 from sklearn.utils.random import sample_without_replacement
+
+from sklearn_causalrec._utils.typing import Seed
 
 _EFFECT_MEAN, _EFFECT_SD = 0.25, 0.5
 _SURE_THINGS = 0.5  # how far the effect falls with the appeal: a correlation
 
 
 def _hump(score):
-    """exp(-z²), moved and scaled to mean 0 and variance 1 for standard normal z."""
+    """Return exp(-z²), with mean 0 and variance 1 for standard normal z."""
     return (np.exp(-(score**2)) - 3**-0.5) / np.sqrt(5**-0.5 - 1 / 3)
 
 
-_EFFECT_SHAPES = {
+_EFFECT_SHAPES: dict[str, Callable] = {
     "linear": lambda score: score,
     "nonlinear": _hump,
     "constant": np.zeros_like,
@@ -29,7 +34,7 @@ def _orthonormal(rng, n_rows, n_columns):
 
 
 def _draw_side(rng, name, n, n_features, n_latent, revealed):
-    """Ids and features of users (or items), and the states the features reveal."""
+    """Draw ids, features and latent states of the users, or of the items."""
     features = rng.standard_normal((n, n_features))
     states = np.sqrt(1 - revealed) * rng.standard_normal((n, n_latent))
     if revealed:
@@ -43,38 +48,84 @@ def _draw_side(rng, name, n, n_features, n_latent, revealed):
 
 
 class ExposureWorld:
-    """The users, items and mechanism behind a log of :func:`make_exposure_log`.
+    """The users, items and mechanism behind a simulated log of exposures.
 
-    It answers for any pair of user and item, logged or not, which is what a list of
-    recommendations has to be judged by. :func:`make_exposure_log` makes the worlds, and
-    its documentation states the mechanism and the parameters.
+    :func:`~sklearn_causalrec.datasets.make_exposure_log` makes it. It knows the truth
+    about any pair of user and item, whether it was logged or not. A list of
+    recommendations can be judged by that. The notes of
+    :func:`~sklearn_causalrec.datasets.make_exposure_log` state the mechanism.
+
+    Parameters
+    ----------
+    n_users : int
+        The number of users.
+    n_items : int
+        The number of items.
+    n_features : int
+        The number of features. The first half (rounded up) describes the user, the rest
+        the item.
+    outcome : {"continuous", "binary"}
+        The kind of outcome.
+    effect : {"linear", "nonlinear", "constant"}
+        How the effect on the latent outcome depends on the states of user and item.
+    n_arms : int
+        The number of arms, including arm 0, "not shown". It is at most `n_latent`.
+    confounding : float
+        The weight of the pair's appeal in the choice of the arm.
+    overlap : float
+        How close the arms are to equal probability. Larger values are closer.
+    noise : float
+        The standard deviation of the noise in the latent outcome.
+    revealed : float in [0, 1]
+        The share of the variance of the latent states that the features explain.
+    n_latent : int
+        The number of latent dimensions of users and of items.
+    random_state : int, RandomState instance or None, default=None
+        The seed of all draws. Pass an int for reproducible worlds.
 
     Attributes
     ----------
     users : DataFrame of shape (n_users, 1 + n_user_features)
-        Column `user` (ids 0, 1, …) and the users' features.
+        The column `user` (the ids 0, 1, and so on) and the features of the users.
     items : DataFrame of shape (n_items, 1 + n_item_features)
-        Column `item` (ids 0, 1, …) and the items' features.
+        The column `item` (the ids 0, 1, and so on) and the features of the items.
     n_arms : int
-        Number of treatment arms; arm 0 is "not shown".
+        The number of arms. Arm 0 is "not shown".
+
+    Raises
+    ------
+    ValueError
+        If an argument is out of range, there are more arms than latent dimensions, or
+        the features are too few to reveal the latent states.
+
+    See Also
+    --------
+    make_exposure_log : Make such a world and draw a log from it.
+
+    Examples
+    --------
+    >>> from sklearn_causalrec.datasets import make_exposure_log
+    >>> world = make_exposure_log(100, n_users=20, n_items=10, random_state=0).world
+    >>> world.counterfactual(users=[3, 3], items=[4, 5]).mu.shape
+    (2, 2)
     """
 
     def __init__(
         self,
         *,
-        n_users,
-        n_items,
-        n_features,
-        outcome,
-        effect,
-        n_arms,
-        confounding,
-        overlap,
-        noise,
-        revealed,
-        n_latent,
-        random_state=None,
-    ):
+        n_users: int | None,
+        n_items: int | None,
+        n_features: int,
+        outcome: Literal["continuous", "binary"],
+        effect: Literal["linear", "nonlinear", "constant"],
+        n_arms: int,
+        confounding: float,
+        overlap: float,
+        noise: float,
+        revealed: float,
+        n_latent: int,
+        random_state: Seed = None,
+    ) -> None:
         for name, value in ("n_users", n_users), ("n_items", n_items):
             check_scalar(value, name, Integral, min_val=1)
         check_scalar(n_features, "n_features", Integral, min_val=0)
@@ -146,20 +197,29 @@ class ExposureWorld:
             )
         return users, items
 
-    def features(self, users, items, *, ids=True):
-        """Build the rows of X that stand for pairs of user and item.
+    def features(
+        self, users: ArrayLike, items: ArrayLike, *, ids: bool = True
+    ) -> pd.DataFrame:
+        """Build the rows of X that describe pairs of user and item.
 
         Parameters
         ----------
-        users, items : array-like of int, shape (n_pairs,)
-            Ids of the two halves of each pair.
+        users : array-like of int of shape (n_pairs,)
+            The user id of each pair.
+        items : array-like of int of shape (n_pairs,)
+            The item id of each pair.
         ids : bool, default=True
             Whether the columns `user` and `item` are included.
 
         Returns
         -------
         X : DataFrame of shape (n_pairs, n_columns)
-            Ids, the user's features, the item's features.
+            The ids, then the features of the user, then the features of the item.
+
+        Raises
+        ------
+        ValueError
+            If an id is unknown, or users and items differ in length.
         """
         users, items = self._check_pairs(users, items)
         user_features, item_features = self.users.iloc[:, 1:], self.items.iloc[:, 1:]
@@ -175,26 +235,28 @@ class ExposureWorld:
             X.insert(1, "item", items)
         return X
 
-    def counterfactual(self, users, items):
-        """Tell the truth about pairs of user and item.
+    def counterfactual(self, users: ArrayLike, items: ArrayLike) -> Bunch:
+        """Return the true outcomes and effects of pairs of user and item.
 
         Parameters
         ----------
-        users, items : array-like of int, shape (n_pairs,)
-            Ids of the two halves of each pair.
+        users : array-like of int of shape (n_pairs,)
+            The user id of each pair.
+        items : array-like of int of shape (n_pairs,)
+            The item id of each pair.
 
         Returns
         -------
         truth : :class:`~sklearn.utils.Bunch`
-            With the following attributes.
+            A dictionary-like object with the following attributes.
 
             mu : ndarray of shape (n_pairs, n_arms)
-                Expected outcome under each arm.
+                The expected outcome under each arm.
             effect : ndarray of shape (n_pairs,) or (n_pairs, n_arms - 1)
-                ``mu[:, a] - mu[:, 0]``, in units of the outcome: one column an arm
-                other than 0 where there are more than two arms.
+                The effect ``mu[:, a] - mu[:, 0]`` of each arm a other than 0, in units
+                of the outcome. With two arms it is one-dimensional.
             exposure_probability : ndarray of shape (n_pairs, n_arms)
-                Probabilities with which the logging system chooses the arms.
+                The probability with which the logging system chooses each arm.
 
         Raises
         ------
@@ -230,7 +292,10 @@ class ExposureWorld:
 
 
 def _draw_pairs(rng, n_samples, n_users, n_items):
-    """Distinct pairs, uniformly; a side left open has a fresh member in every row."""
+    """Draw distinct pairs uniformly.
+
+    A side whose size is None has a new member in every row.
+    """
     rows = np.arange(n_samples)
     if n_users is None and n_items is None:
         return rows, rows
@@ -248,135 +313,140 @@ def _draw_pairs(rng, n_samples, n_users, n_items):
 
 
 def make_exposure_log(
-    n_samples=20_000,
+    n_samples: int = 20_000,
     *,
-    n_users=500,
-    n_items=200,
-    n_features=12,
-    outcome="continuous",
-    effect="linear",
-    n_arms=2,
-    confounding=1.0,
-    overlap=1.0,
-    noise=1.0,
-    ids=True,
-    revealed=None,
-    n_latent=4,
-    random_state=None,
-):
-    """Simulate the log of a system that shows items to users, with known effects.
+    n_users: int | None = 500,
+    n_items: int | None = 200,
+    n_features: int = 12,
+    outcome: Literal["continuous", "binary"] = "continuous",
+    effect: Literal["linear", "nonlinear", "constant"] = "linear",
+    n_arms: int = 2,
+    confounding: float = 1.0,
+    overlap: float = 1.0,
+    noise: float = 1.0,
+    ids: bool = True,
+    revealed: float | None = None,
+    n_latent: int = 4,
+    random_state: Seed = None,
+) -> Bunch:
+    r"""Simulate the log of a system that shows items to users, with known effects.
 
-    A row is one decision: a user, an item, the arm the system chose (0 is "not shown")
-    and the outcome. The system shows more often what would be liked anyway, so the log
-    is confounded; where something would be liked anyway, showing it gains less. The
-    mechanism is stated under Notes.
+    A row is one decision: a user, an item, the arm that the system chose (0 is "not
+    shown") and the outcome. The system shows items more often if they would be liked
+    anyway, so the log is confounded. Showing an item that would be liked anyway gains
+    less. The mechanism is stated under Notes.
 
     Parameters
     ----------
     n_samples : int, default=20000
-        Number of rows: distinct pairs of user and item, drawn uniformly.
-
-    n_users, n_items : int or None, default=500 and 200
-        Sizes of the two sides. None: every row has a user (an item) of its own, so that
-        rows are independent draws.
-
+        The number of rows: distinct pairs of user and item, drawn uniformly.
+    n_users : int or None, default=500
+        The number of users. With None, every row has a user of its own. If `n_items` is
+        None too, the rows are independent draws.
+    n_items : int or None, default=200
+        The number of items. With None, every row has an item of its own.
     n_features : int, default=12
-        Number of features, all standard normal; the first half (rounded up) describes
-        the user, the rest the item.
-
+        The number of features, all standard normal. The first half (rounded up)
+        describes the user, the rest the item.
     outcome : {"continuous", "binary"}, default="continuous"
-        Kind of outcome.
-
+        The kind of outcome.
     effect : {"linear", "nonlinear", "constant"}, default="linear"
         How the effect on the latent outcome depends on the states of user and item.
-
     n_arms : int, default=2
-        Number of arms, "not shown" included; at most `n_latent`.
-
+        The number of arms, including arm 0, "not shown". It is at most `n_latent`.
     confounding : float, default=1.0
-        Weight of the pair's appeal in the choice of the arm, against what does not
-        matter for the outcome. At 0 exposure and outcome have no common cause.
-
+        The weight of the pair's appeal in the choice of the arm, relative to what does
+        not matter for the outcome. With 0, exposure and outcome have no common cause.
     overlap : float, default=1.0
-        The larger, the closer all arms are to equal probability; ``float("inf")`` is a
-        randomised experiment. At 0.25 most rows are almost certain to get one arm.
-
+        How close the arms are to equal probability. Larger values are closer:
+        ``float("inf")`` is a randomised experiment, and at 0.25 most rows are almost
+        certain to get one arm.
     noise : float, default=1.0
-        Standard deviation of the noise in the latent outcome.
-
+        The standard deviation of the noise in the latent outcome.
     ids : bool, default=True
-        Whether X has the columns `user` and `item`; otherwise it has features only.
-
+        Whether X has the columns `user` and `item`. With False, it has features only.
     revealed : float in [0, 1] or None, default=None
-        Share of the variance of users' and items' latent states that their features
-        explain. None: 0.5 where the ids, which stand for the rest, are in X, and 1
-        otherwise. Below 1 without ids, confounding is partly hidden and no method can
-        remove it from the log.
-
+        The share of the variance of users' and items' latent states that their features
+        explain. With None, it is 0.5 with ``ids=True``, because the ids stand for the
+        rest, and 1 otherwise; without features it is 0. Below 1 and without ids, a part
+        of the confounding is hidden, and no method can remove it from the log.
     n_latent : int, default=4
-        Number of latent dimensions of users and of items.
-
+        The number of latent dimensions of users and of items.
     random_state : int, RandomState instance or None, default=None
-        Seed of all draws.
+        The seed of all draws. Pass an int for reproducible logs.
 
     Returns
     -------
     log : :class:`~sklearn.utils.Bunch`
-        Dictionary-like object, with the following attributes.
+        A dictionary-like object with the following attributes.
 
         X : DataFrame of shape (n_samples, n_features) or (n_samples, n_features + 2)
-            Ids (with ``ids=True``) and features.
+            The ids (with ``ids=True``) and the features.
         y : ndarray of shape (n_samples,)
-            Observed outcome.
-        treatment : ndarray of int, shape (n_samples,)
+            The observed outcome.
+        treatment : ndarray of int of shape (n_samples,)
             The arm that was chosen.
         propensity : ndarray of shape (n_samples,)
-            Probability with which the chosen arm was chosen.
+            The probability with which the chosen arm was chosen.
         exposure_probability : ndarray of shape (n_samples, n_arms)
-            Probabilities of all arms.
+            The probabilities of all arms.
         mu : ndarray of shape (n_samples, n_arms)
-            Expected outcome under each arm.
+            The expected outcome under each arm.
         effect : ndarray of shape (n_samples,) or (n_samples, n_arms - 1)
-            ``mu[:, a] - mu[:, 0]`` in units of y, a risk difference for binary
-            outcomes: one column an arm other than 0 where there are more than two.
-        user, item : ndarray of int, shape (n_samples,)
-            Ids of the rows' users and items, whatever `ids` is.
+            The effect ``mu[:, a] - mu[:, 0]`` of each arm a other than 0, in units of
+            y. It is a risk difference for binary outcomes. With two arms it is
+            one-dimensional.
+        user, item : ndarray of int of shape (n_samples,)
+            The ids of the rows' users and items, whatever `ids` is.
         counterfactual : callable
             ``counterfactual(users, items)`` gives `mu`, `effect` and
-            `exposure_probability` of any pairs: what a top-k list is worth in truth.
+            `exposure_probability` of any pairs. It tells what a list is truly worth.
         world : ExposureWorld
-            The world that was drawn: ``world.users`` and ``world.items`` are tables of
-            ids and features, ``world.features(users, items)`` gives the rows of X for
+            The world that was drawn. ``world.users`` and ``world.items`` are tables of
+            ids and features. ``world.features(users, items)`` gives the rows of X for
             any pairs.
+
+    Raises
+    ------
+    ValueError
+        If an argument is out of range, X would have no column, or there are fewer pairs
+        of user and item than rows.
+
+    See Also
+    --------
+    ExposureWorld : The users, items and mechanism behind the log.
+    make_event_log : Simulate the raw tables that such a log is made from.
+    make_sequence_log : Simulate decisions about users with a history.
 
     Notes
     -----
-    Every user has a taste :math:`h` and every item a quality :math:`g`, standard normal
-    in `n_latent` dimensions :math:`k`. Features :math:`x` reveal them:
-    :math:`h = \\sqrt{r}\\,x^\\top L + \\sqrt{1-r}\\,\\varepsilon` with orthonormal
-    loadings :math:`L` and :math:`r` = `revealed`, and alike for :math:`g`. With random
-    orthonormal directions :math:`p_a` (zero on items), :math:`b` and :math:`e_a` on
-    :math:`s = (h, g)`, for the arms :math:`a = 1, 2, …`:
+    Every user has a taste :math:`h` and every item a quality :math:`g`. Both are
+    standard normal in :math:`k` = `n_latent` dimensions. The features :math:`x` reveal
+    them: :math:`h = \sqrt{r}\,x^\top L + \sqrt{1-r}\,\varepsilon` with orthonormal
+    loadings :math:`L` and :math:`r` = `revealed`; :math:`g` is made in the same way.
+    Let :math:`s = (h, g)` be the state of a pair, with random orthonormal directions
+    :math:`p_a` (zero on items), :math:`b` and :math:`e_a` for the arms :math:`a = 1, 2,
+    …`:
 
     .. math::
-        \\text{appeal} &= (2\\,b^\\top s + h^\\top g / \\sqrt{k}) / \\sqrt{5} \\\\
-        z_a &= -\\tfrac12 b^\\top s + \\sqrt{\\tfrac34}\\, e_a^\\top s \\\\
-        \\eta_0 &= \\text{appeal}, \\quad
-        \\eta_a = \\text{appeal} + 0.25 + 0.5\\, f(z_a) \\\\
-        \\Pr(t = a) &\\propto \\exp\\Big(\\frac{\\text{confounding}\\cdot\\text{appeal}
-        + p_a^\\top s}{\\text{overlap}\\,\\sqrt{1 + \\text{confounding}^2}}\\Big),
-        \\quad \\Pr(t = 0) \\propto 1
+        \text{appeal} &= (2\,b^\top s + h^\top g / \sqrt{k}) / \sqrt{5} \\
+        z_a &= -\tfrac12 b^\top s + \sqrt{\tfrac34}\, e_a^\top s \\
+        \eta_0 &= \text{appeal}, \quad
+        \eta_a = \text{appeal} + 0.25 + 0.5\, f(z_a) \\
+        \Pr(t = a) &\propto \exp\Big(\frac{\text{confounding}\cdot\text{appeal}
+        + p_a^\top s}{\text{overlap}\,\sqrt{1 + \text{confounding}^2}}\Big),
+        \quad \Pr(t = 0) \propto 1
 
-    where :math:`f(z)` is :math:`z` (linear), :math:`\\exp(-z^2)` brought to mean 0 and
-    variance 1 (nonlinear: who is in the middle can be persuaded), or 0 (constant). The
-    latent outcome is :math:`\\eta_t` plus normal noise; a continuous outcome is the
-    latent one and :math:`\\mu_a = \\eta_a`, a binary outcome is whether it is above
-    zero and :math:`\\mu_a = \\Phi(\\eta_a / \\text{noise})`. Over the population the
-    users and items are drawn from, appeal, :math:`z_a` and the logit times `overlap`
-    have mean 0 and variance 1.
+    Here :math:`f(z)` is :math:`z` for "linear". For "nonlinear" it is
+    :math:`\exp(-z^2)` with mean 0 and variance 1: pairs in the middle can be persuaded.
+    For "constant" it is 0. The latent outcome is :math:`\eta_t` plus normal noise. A
+    continuous outcome is the latent one, with :math:`\mu_a = \eta_a`. A binary outcome
+    is whether the latent one is above zero, with :math:`\mu_a = \Phi(\eta_a /
+    \text{noise})`. Over the population of users and items, the appeal, :math:`z_a` and
+    the logit times `overlap` have mean 0 and variance 1.
 
-    Given the ids, or the features at ``revealed=1``, nothing that confounds is hidden.
-    The linear effect is linear in the features at ``revealed=1``.
+    Given the ids, or given the features at ``revealed=1``, no confounder is hidden. The
+    linear effect is linear in the features at ``revealed=1``.
 
     Examples
     --------

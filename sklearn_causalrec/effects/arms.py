@@ -1,17 +1,8 @@
 """Effects between any two arms, from a stacked effect of each arm against the first."""
 
 import numpy as np
-from scipy.stats import norm
 
 from sklearn_causalrec.effects.stacked import StackedEffect
-
-
-def stratified_folds(arm, n_folds, rng):
-    """Fold of every row, every arm spread evenly; (n,) int."""
-    order = rng.permutation(len(arm))
-    fold = np.empty(len(arm), int)
-    fold[order[np.argsort(arm[order], kind="stable")]] = np.arange(len(arm)) % n_folds
-    return fold
 
 
 class ArmEffects:
@@ -70,14 +61,14 @@ class ArmEffects:
         for t in range(1, self.n_arms):
             pair = np.flatnonzero((arm == 0) | (arm == t))
             both = exposure[pair][:, [0, t]]
-            shown = (arm[pair] == t).astype(int)
+            treatment = (arm[pair] == t).astype(int)
             known = None
             if propensity is not None and self.n_arms == 2:
-                known = np.where(shown == 1, propensity, 1 - propensity)
+                known = np.where(treatment == 1, propensity, 1 - propensity)
             stage = StackedEffect(clip=self.clip, random_state=self.seed + t).fit(
                 X[pair] if len(pair) < len(X) else X,
                 y[pair],
-                shown,
+                treatment,
                 outcome_oof=outcome[pair][:, [0, t]],
                 exposure_oof=both[:, 1] / both.sum(1),
                 propensity=known,
@@ -121,15 +112,15 @@ class ArmEffects:
 
     def effect_interval(self, X, outcome, t0, t1, alpha, groups=None):
         """Bounds of the effect of each row, two arrays of shape (n,)."""
-        centre, variance = np.zeros(len(X)), np.zeros(len(X))
+        center, variance = np.zeros(len(X)), np.zeros(len(X))
         for sign, t in ((1, t1), (-1, t0)):
             if t:
                 low, high = self.stages[t].effect_interval(
                     X, alpha, outcome[..., [0, t]], groups
                 )
-                centre += sign * (low + high) / 2
+                center += sign * (low + high) / 2
                 variance += ((high - low) / 2) ** 2
-        return centre - np.sqrt(variance), centre + np.sqrt(variance)
+        return center - np.sqrt(variance), center + np.sqrt(variance)
 
     def ate(self, t0, t1, effect=None):
         """Average effect and its standard error.
@@ -148,9 +139,3 @@ class ArmEffects:
         error = np.std(influence - (fitted - fitted.mean())) / np.sqrt(n)
         variance = error**2 + np.var(effect) / len(effect)
         return effect.mean() + correction, np.sqrt(variance)
-
-
-def interval(mean, error, alpha):
-    """Normal interval, (low, high)."""
-    half = norm.ppf(1 - alpha / 2) * error
-    return mean - half, mean + half

@@ -3,6 +3,7 @@
 import numpy as np
 from sklearn.isotonic import IsotonicRegression
 
+from sklearn_causalrec.effects.cross_fitting import out_of_fold
 from sklearn_causalrec.effects.learners import CHUNK
 
 
@@ -46,8 +47,8 @@ def residual_regression(X, rest, weight, pull, fold):
     """
     n, p = X.shape
     blocks = [slice(i, i + CHUNK // 8) for i in range(0, n, CHUNK // 8)]
-    centre = X.mean(0, dtype=float)  # np.std would copy X
-    spread = np.sqrt(sum(((X[b] - centre) ** 2).sum(0) for b in blocks) / n)
+    center = X.mean(0, dtype=float)  # np.std would copy X
+    spread = np.sqrt(sum(((X[b] - center) ** 2).sum(0) for b in blocks) / n)
     spread[spread < 1e-9] = 1.0
     n_products = p * (p + 1) // 2
     with_products = n_products <= min(n / 20, 400)
@@ -57,7 +58,7 @@ def residual_regression(X, rest, weight, pull, fold):
         """Of the rows ``b``, one a column: contiguous products."""
         Z = np.empty((size, len(X[b])))
         Z[0] = 1
-        Z[1 : p + 1] = np.clip((X[b].T - centre[:, None]) / spread[:, None], -4, 4)
+        Z[1 : p + 1] = np.clip((X[b].T - center[:, None]) / spread[:, None], -4, 4)
         if with_products:
             first = p + 1
             for j in range(1, p + 1):
@@ -90,7 +91,7 @@ def residual_regression(X, rest, weight, pull, fold):
     return fitted, representer
 
 
-def average_effect(X, y, t, outcome, propensity, weight, fold, *, known, clip):
+def average_effect(X, y, treatment, outcome, propensity, weight, fold, *, known, clip):
     r"""AIPW scores from calibrated nuisances [1]_, and their influence.
 
     The outcomes are calibrated and then corrected by a regression of their
@@ -113,7 +114,7 @@ def average_effect(X, y, t, outcome, propensity, weight, fold, *, known, clip):
     ----------
     X : ndarray of shape (n, p)
     y, weight : ndarray of shape (n,)
-    t, fold : ndarray of int of shape (n,)
+    treatment, fold : ndarray of int of shape (n,)
         Treatment, 0 or 1; folds 0 to k - 1.
     outcome : ndarray of shape (n, 2)
         Cross-fitted outcomes under each arm.
@@ -140,18 +141,20 @@ def average_effect(X, y, t, outcome, propensity, weight, fold, *, known, clip):
     """
     e = propensity
     if not known:
-        e = isotonic(e, t, weight, e)
+        e = isotonic(e, treatment, weight, e)
     e = np.clip(e, clip, 1 - clip)
     score, correction = 0.0, 0.0
     for arm, sign in ((0, -1), (1, 1)):
-        mine = t == arm
+        mine = treatment == arm
         g = e if arm == 1 else 1 - e
-        q = np.empty(len(y))
-        for k in range(fold.max() + 1):
-            others, held = mine & (fold != k), fold == k
-            q[held] = isotonic(
-                outcome[others, arm], y[others], weight[others], outcome[held, arm]
+
+        def calibrated(k, train, held, arm=arm, mine=mine):
+            rows = train[mine[train]]
+            return isotonic(
+                outcome[rows, arm], y[rows], weight[rows], outcome[held, arm]
             )
+
+        q = out_of_fold(fold, calibrated)
         odds, wrong = np.where(mine, (1 - g) / g, 0), (mine - g) / g
         fitted, alpha = residual_regression(
             X, y - q, weight * odds, weight * wrong, fold

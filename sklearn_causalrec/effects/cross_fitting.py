@@ -1,20 +1,16 @@
-"""Cross-fitted regressions and probabilities from any scikit-learn models."""
+"""Cross-fitting: every row is predicted by models that did not see its fold."""
 
 from functools import cache
 
 import numpy as np
 from joblib import Parallel, delayed
 from sklearn.base import clone, is_classifier
-from sklearn.ensemble import (
-    HistGradientBoostingClassifier,
-    HistGradientBoostingRegressor,
-)
-from sklearn.linear_model import LogisticRegression, RidgeCV
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import SplineTransformer, StandardScaler
 from threadpoolctl import ThreadpoolController
 
 from sklearn_causalrec.effects.learners import convex_weights
+
+# From so many rows on, three folds leave enough to train on, and fewer learners do.
+MANY_ROWS = 10_000
 
 
 @cache
@@ -23,29 +19,87 @@ def _pools():
     return ThreadpoolController()
 
 
-def _smooth():
-    """Additive cubic splines, linear beyond the data."""
-    return make_pipeline(
-        StandardScaler(),
-        SplineTransformer(n_knots=5, knots="quantile", extrapolation="linear"),
-        StandardScaler(),
-    )
+def stratified_folds(arm, n_folds, rng):
+    """Fold of every row, every arm spread evenly; (n,) int."""
+    order = rng.permutation(len(arm))
+    fold = np.empty(len(arm), int)
+    fold[order[np.argsort(arm[order], kind="stable")]] = np.arange(len(arm)) % n_folds
+    return fold
 
 
-def default_regressors():
-    """Ridge regression on additive splines, and boosted trees."""
-    return [
-        make_pipeline(_smooth(), RidgeCV(np.logspace(-2, 4, 13))),
-        HistGradientBoostingRegressor(max_iter=80, max_leaf_nodes=15),
-    ]
+def folds_of(splitter, X, y=None):
+    """Fold of every row by a splitter of scikit-learn; (n,) int."""
+    fold = np.empty(len(X), int)
+    for k, (_, held) in enumerate(splitter.split(X, y)):
+        fold[held] = k
+    return fold
 
 
-def default_classifiers():
-    """Logistic regression on additive splines, and boosted trees."""
-    return [
-        make_pipeline(_smooth(), LogisticRegression(C=0.1, max_iter=1000)),
-        HistGradientBoostingClassifier(max_iter=60, max_leaf_nodes=6),
-    ]
+def _split(fold):
+    """Fold, and positions of the rows outside of it and in it."""
+    for k in range(fold.max() + 1):
+        yield k, np.flatnonzero(fold != k), np.flatnonzero(fold == k)
+
+
+def each_fold(fold, job, parts=(None,), *, n_jobs=None, prefer=None):
+    """Do a job without each fold: the one loop over folds of the package.
+
+    Parameters
+    ----------
+    fold : ndarray of int of shape (n,)
+        Fold of every row, 0 to k - 1.
+    job : callable
+        Called as ``job(part, k, train, held)``: ``train`` and ``held`` are the
+        positions of the rows outside of fold k and in it.
+    parts : sequence, default=(None,)
+        What is done for every fold, for instance the models to fit.
+    n_jobs : int, default=None
+        Jobs done at once, see joblib. The result does not depend on it.
+    prefer : {"threads", "processes"}, default=None
+        How joblib is to do them.
+
+    Returns
+    -------
+    list of list
+        What the jobs returned: a list a fold, one entry a part.
+    """
+    tasks = [(part, *rows) for rows in _split(fold) for part in parts]
+    done = Parallel(n_jobs, prefer=prefer)(delayed(job)(*task) for task in tasks)
+    return [done[i : i + len(parts)] for i in range(0, len(done), len(parts))]
+
+
+def out_of_fold(fold, fit_predict):
+    """Predictions of every row by a model that did not see its fold.
+
+    Parameters
+    ----------
+    fold : ndarray of int of shape (n,)
+        Fold of every row, 0 to k - 1.
+    fit_predict : callable
+        Called as ``fit_predict(k, train, held)`` with the positions of the rows
+        outside of fold k and in it; returns the predictions of the latter.
+
+    Returns
+    -------
+    ndarray of float64 of shape (n, ...)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_causalrec.effects.cross_fitting import out_of_fold
+    >>> y = np.array([1.0, 2.0, 3.0, 5.0])
+    >>> def mean(k, train, held):
+    ...     return np.full(len(held), y[train].mean())
+    >>> out_of_fold(np.array([0, 1, 0, 1]), mean)
+    array([3.5, 2. , 3.5, 2. ])
+    """
+    out = None
+    for k, train, held in _split(fold):
+        predicted = np.asarray(fit_predict(k, train, held))
+        if out is None:
+            out = np.empty((len(fold), *predicted.shape[1:]))
+        out[held] = predicted
+    return out
 
 
 def as_models(models, default):
@@ -119,7 +173,7 @@ class CrossFit:
     """Candidates fitted without each fold and stacked by convex weights.
 
     Every row is predicted by models that did not see its fold; the weights of the
-    candidates, nonnegative and summing to one, minimise the squared error of these
+    candidates, nonnegative and summing to one, minimize the squared error of these
     predictions ("short-stacking", Ahrens et al. 2024, "Model averaging and double
     machine learning").
 
@@ -147,18 +201,15 @@ class CrossFit:
         rows = np.ones(n, bool) if rows is None else rows
         own = np.ndim(target) == 2
         self.fold, self.n_classes = fold, n_classes
-        folds = range(fold.max() + 1)
 
-        def job(k, j):
-            learn = rows & (fold != k)
+        def job(model, k, train, held):
+            learn = train[rows[train]]
             y = target[learn, k] if own else target[learn]
             w = None if weight is None else weight[learn]
             with _pools().limit(limits=1):
-                return Fitted(models[j], X[learn], y, w, n_classes, seed + k)
+                return Fitted(model, X[learn], y, w, n_classes, seed + k)
 
-        tasks = [(k, j) for k in folds for j in range(len(models))]
-        fitted = iter(Parallel(n_jobs)(delayed(job)(*task) for task in tasks))
-        self.fitted = [[next(fitted) for _ in models] for _ in folds]
+        self.fitted = each_fold(fold, job, models, n_jobs=n_jobs)
         self.weights = np.ones(1)
         if len(models) > 1:
             P = np.stack([self._candidate(j, X) for j in range(len(models))], -1)
@@ -171,11 +222,7 @@ class CrossFit:
             )
 
     def _candidate(self, j, X):
-        out = np.empty((len(X), self.n_classes) if self.n_classes else len(X))
-        for k, models in enumerate(self.fitted):
-            held = self.fold == k
-            out[held] = models[j](X[held])
-        return out
+        return out_of_fold(self.fold, lambda k, _, held: self.fitted[k][j](X[held]))
 
     def __call__(self, X):
         """Predictions at the rows of fit, each by the models without its fold."""

@@ -1,23 +1,46 @@
-"""``effect``: through any Pipeline or search."""
+"""Predicted effects through any Pipeline or search."""
 
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from sklearn_causalrec._utils.typing import Arm
 from sklearn_causalrec._utils.unwrap import unwrap
 
 
-def effect(fitted, X, T0=0, T1=1):
-    """Effect of arm T1 against arm T0 on each row, through any Pipeline or search.
+def effect(fitted: Any, X: ArrayLike, T0: Arm = 0, T1: Arm = 1) -> np.ndarray:
+    """Predict the effect of arm T1 against arm T0 on each row.
+
+    It works through any Pipeline or search, which have no method ``effect`` of their
+    own.
 
     Parameters
     ----------
-    fitted : estimator, Pipeline or search, fitted
+    fitted : estimator, Pipeline or search
+        The fitted model. Its last step is an estimator with a method ``effect``.
     X : array-like or frame of shape (n, p)
-        As it enters the pipeline.
-    T0, T1 : scalar
-        Arms.
+        The rows, as they enter the pipeline.
+    T0 : scalar, default=0
+        The arm that `T1` is compared with.
+    T1 : scalar, default=1
+        The arm whose effect is predicted.
 
     Returns
     -------
     ndarray of shape (n,)
-        In the units of y.
+        The effect on each row, in units of y.
+
+    Raises
+    ------
+    ValueError
+        If the effect is not identified, or an arm is unknown.
+
+    See Also
+    --------
+    recommend : Recommend the items with the largest effects.
+    CausalDNNRecommender : An estimator of effects for logs of users and items.
+    DoCalculusEffect : An estimator of effects from a causal graph.
 
     Examples
     --------

@@ -29,20 +29,20 @@ def chunked_predict(model, X, rows=None):
 
 
 def convex_weights(P, target, weight):
-    """Nonnegative weights that sum to one and minimise the weighted squared error.
+    """Nonnegative weights that sum to one and minimize the weighted squared error.
 
     ``P`` is (n, candidates). Scaled by the spread of the target, the constraint
     is one heavily weighted extra row of a nonnegative least squares problem.
     """
-    centre = np.average(target, weights=weight)
-    spread = np.sqrt(np.average((target - centre) ** 2, weights=weight)) or 1.0
+    center = np.average(target, weights=weight)
+    spread = np.sqrt(np.average((target - center) ** 2, weights=weight)) or 1.0
     gram, cross, total = 1e4, 1e4, weight.sum()
     for i in range(0, len(P), CHUNK):
         b = slice(i, i + CHUNK)
-        A = (P[b].astype(float) - centre) / spread
+        A = (P[b].astype(float) - center) / spread
         weighted = A.T * (weight[b] / total)
         gram = gram + weighted @ A
-        cross = cross + weighted @ ((target[b] - centre) / spread)
+        cross = cross + weighted @ ((target[b] - center) / spread)
     values, vectors = np.linalg.eigh(gram)
     keep = values > values[-1] * 1e-14
     R = np.sqrt(values[keep])[:, None] * vectors[:, keep].T
@@ -125,11 +125,11 @@ class AdditiveLasso(RegressorMixin, BaseEstimator):
     def _path(G, whole, alphas):
         """Coefficients and intercepts along the path from a Gram matrix."""
 
-        def centred(M):
+        def centered(M):
             return M[:-1, :-1] - np.outer(M[:-1, -1], M[-1, :-1]) / M[-1, -1]
 
-        C = centred(G) / G[-1, -1]
-        sd = np.sqrt(np.maximum(np.diag(centred(whole))[:-1] / whole[-1, -1], 1e-12))
+        C = centered(G) / G[-1, -1]
+        sd = np.sqrt(np.maximum(np.diag(centered(whole))[:-1] / whole[-1, -1], 1e-12))
         C, c = C[:-1, :-1] / np.outer(sd, sd), C[:-1, -1] / sd
         if alphas is None:
             alphas = max(np.abs(c).max(), 1e-12) * np.logspace(0, -2.7, 24)
@@ -245,7 +245,7 @@ class MixedRidge:
               u_{k, g} \sim N(0, \sigma_k^2), \; \beta_j \sim N(0, \sigma_\beta^2),
               \; \varepsilon_i \sim N(0, \sigma^2 / w_i)
 
-    with standardised x. As R-learner it is an effect of features that users and items
+    with standardized x. As R-learner it is an effect of features that users and items
     differ from, each by as much as its rows can tell. Offsets and coefficients are
     posterior means given the variances, those empirical Bayes by an EM algorithm [1]_
     whose posterior takes the parts for independent, so that an iteration reads the
@@ -254,7 +254,7 @@ class MixedRidge:
     Attributes
     ----------
     coef_ : ndarray of shape (1 + p,)
-        Mean, and coefficients of standardised features.
+        Mean, and coefficients of standardized features.
     offsets_ : list of ndarray
         Of each kind, those of its groups; last, that of groups not seen.
     variances_ : ndarray of shape (n_kinds + 2,)

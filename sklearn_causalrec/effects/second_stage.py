@@ -7,13 +7,12 @@ import numpy as np
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_causalrec.effects.arms import (
-    ArmEffects,
-    interval,
-    stratified_folds,
-)
-from sklearn_causalrec.effects.stacked import MANY_ROWS
-from sklearn_causalrec.encoding.checks import arm_codes
+from sklearn_causalrec.effects.arms import ArmEffects
+from sklearn_causalrec.effects.cross_fitting import MANY_ROWS, stratified_folds
+from sklearn_causalrec.effects.intervals import normal_interval
+from sklearn_causalrec.effects.targeted import targeted_step
+from sklearn_causalrec.encoding.arms import arm_codes
+from sklearn_causalrec.encoding.exposure import factual_exposure
 
 MAX_SEED = np.iinfo(np.int32).max
 
@@ -30,24 +29,33 @@ class EffectMixin:
     each arm against the first.
     """
 
-    def _fit_effects(self, rows, progress):
-        """The second stage; or, with one arm, the targeted step."""
+    def _fit_effects(self, rows, objective, progress):
+        """The second stage; or, with one arm, the targeted step.
+
+        Parameters
+        ----------
+        rows : Rows
+            The log, with its facts.
+        objective : type
+            Class of the objective, which says whether it targets the average.
+        progress : Progress
+            Gets a stage for each fold.
+        """
         self.effects_ = None
         rng = check_random_state(self.random_state)
         seeds = rng.randint(MAX_SEED, size=self.n_folds + 1).tolist()
         n_folds = self.n_folds if len(rows) < MANY_ROWS else min(3, self.n_folds)
-        settings = dict(
-            epochs=self.max_epochs, catalogue=self.catalogue_, progress=progress
-        )
+        options = dict(epochs=self.max_epochs, progress=progress)
         if len(self.arms_) == 1:
+            knows_exposure = rows.catalogue is not None or rows.exposure is not None
             if (
-                self.objective == "targeted"
-                and (self.catalogue_ is not None or rows.exposure is not None)
-                and self.ensemble_.randomized(rows) is None
+                objective.targets_average
+                and knows_exposure
+                and rows.randomized is None
                 and len(rows) >= 2 * n_folds
             ):
                 fold = stratified_folds(rows.arm, n_folds, rng)
-                self.ensemble_.target(rows, fold, seeds[:n_folds], **settings)
+                self._target_average(rows, fold, seeds[:n_folds], objective, options)
             return
         if self.effect_learner == "t":
             return
@@ -63,33 +71,44 @@ class EffectMixin:
         fold = stratified_folds(rows.arm, n_folds, rng)
         if len(rows) >= MANY_ROWS:
             # One validation part speaks for the networks of all folds.
-            settings["epochs"] = self.ensemble_.best_epoch(self.max_epochs)
-            settings["early_stopping"] = False
-        outcome, exposure = self.ensemble_.cross_fit(
-            rows, fold, seeds[:n_folds], **settings
-        )
+            options["epochs"] = self._ensemble.best_epoch(self.max_epochs)
+            options["early_stopping"] = False
+        found = self._ensemble.cross_fit(rows, fold, seeds[:n_folds], **options)
         propensity = rows.propensity
         if propensity is not None and np.isnan(propensity).any():
             propensity = None
         effects = ArmEffects(len(self.arms_), self.clip, seeds[-1] % 2**30)
         progress.stage("effects", effects.n_steps(n_folds))
         self.effects_ = effects.fit(
-            self._effect_features(rows, outcome),
-            rows.y,
-            rows.arm,
-            rows.weight,
-            fold,
-            outcome,
-            exposure,
-            propensity,
-            self._groups(rows),
-            progress.step,
+            X=self._effect_features(rows, found.outcome),
+            y=rows.y,
+            arm=rows.arm,
+            weight=rows.weight,
+            fold=fold,
+            outcome=found.outcome,
+            exposure=found.exposure,
+            propensity=propensity,
+            groups=self._groups(rows),
+            progress=progress.step,
         )
+
+    def _target_average(self, rows, fold, seeds, objective, options):
+        """Move the intercept towards the average over all pairs."""
+        found = self._ensemble.cross_fit(rows, fold, seeds, **options)
+        step = targeted_step(
+            rows.y,
+            found.outcome[:, 0],
+            factual_exposure(rows, found.exposure, objective.is_ratio(1)),
+            rows.weight,
+            binary=self._ensemble.binary,
+            clip=objective.least_exposure(1, self.clip),
+        )
+        self._ensemble.move_intercept(step)
 
     def _effect_features(self, rows, outcome):
         """Features of the second stage: ids and histories enter by the outcomes
         predicted of them, a missing tower by its mean and by an indicator."""
-        features, encoder = rows.features, self.encoder_
+        features, encoder = rows.features, self.log_encoder_
         if encoder.roles.towers_ is not None:
             gaps = np.isnan(features)
             features = np.where(gaps, encoder.mean.astype(np.float32), features)
@@ -113,8 +132,8 @@ class EffectMixin:
                 "nothing says what happens otherwise. Fit with treatment=, including "
                 "rows that were not shown; predict and recommend(by='outcome') work."
             )
-        if self.unidentified_ is not None:
-            raise self.unidentified_
+        if self._unidentified is not None:
+            raise self._unidentified
         codes = []
         positions = not np.isin([0, 1], self.arms_).any() if _numeric(T0, T1) else False
         for name, arm in (("T0", T0), ("T1", T1)):
@@ -130,18 +149,19 @@ class EffectMixin:
         return codes
 
     def effect(self, X, T0=0, T1=1):
-        """Effect of arm T1 against arm T0 on each row.
+        """Estimate the effect of arm T1 against arm T0 on each row.
 
         Parameters
         ----------
         X : array-like of shape (n, p)
-        T0, T1 : scalar
-            Arms; 0 and 1 are positions where no arm is called so.
+            The rows, with the columns of ``fit``.
+        T0, T1 : scalar, default=0 and 1
+            The arms. 0 and 1 are positions if no arm has one of these values.
 
         Returns
         -------
         ndarray of shape (n,)
-            In the units of y; a difference of probabilities where it is binary.
+            The effects in units of y; differences of probabilities if y is binary.
 
         Raises
         ------
@@ -149,10 +169,10 @@ class EffectMixin:
             If fit saw one arm alone, or T0 or T1 is not an arm.
         """
         t0, t1 = self._contrast(T0, T1)
-        return self._effect_rows(self.encoder_.rows(self, X), t0, t1)
+        return self._effect_rows(self.log_encoder_.rows(self, X), t0, t1)
 
     def _effect_rows(self, rows, t0, t1):
-        outcomes = self.ensemble_.predict(rows)[0]
+        outcomes = self._ensemble.predict(rows).outcome
         if self.effects_ is None:
             return outcomes[:, t1] - outcomes[:, t0]
         features = self._effect_features(rows, outcomes)
@@ -167,10 +187,29 @@ class EffectMixin:
             )
 
     def effect_interval(self, X, alpha=0.05, T0=0, T1=1):
-        """Bounds of the effect of each row, two arrays of shape (n,).
+        """Return bounds of the effect of each row.
 
-        They hold on average over rows, not for each; ``benchmarks/RESULTS.md`` has
-        the coverage measured.
+        They hold on average over rows, not for each row. The coverage that was
+        measured is in ``benchmarks/RESULTS.md``.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, p)
+            The rows, with the columns of ``fit``.
+        alpha : float, default=0.05
+            One minus the coverage.
+        T0, T1 : scalar, default=0 and 1
+            The arms, as in ``effect``.
+
+        Returns
+        -------
+        low, high : ndarray of shape (n,)
+            The bounds.
+
+        Raises
+        ------
+        ValueError
+            If the effect is not identified, or there is no second stage.
         """
         t0, t1 = self._contrast(T0, T1)
         self._need_effects("effect_interval")
@@ -181,16 +220,53 @@ class EffectMixin:
         )
 
     def ate(self, X=None, T0=0, T1=1):
-        """Average effect over the rows of X, or of the log.
+        """Estimate the average effect over the rows of X, or of the log.
 
-        The doubly robust estimate over the log; over other rows, the mean of
-        ``effect`` plus the mean residual of the log's doubly robust scores.
+        Over the log it is the doubly robust estimate. Over other rows it is the mean
+        of ``effect`` plus the mean residual of the log's doubly robust scores.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, p), default=None
+            The rows to average over. None stands for the log.
+        T0, T1 : scalar, default=0 and 1
+            The arms, as in ``effect``.
+
+        Returns
+        -------
+        float
+            The average effect, in units of y.
+
+        Raises
+        ------
+        ValueError
+            If the effect is not identified, or there is no second stage.
         """
         return self._average(X, T0, T1, "ate")[0]
 
     def ate_interval(self, X=None, alpha=0.05, T0=0, T1=1):
-        """Bounds of the average effect, from the cross-fitted influence function."""
-        return interval(*self._average(X, T0, T1, "ate_interval"), alpha)
+        """Return bounds of the average effect, by its influence function.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, p), default=None
+            The rows to average over. None stands for the log.
+        alpha : float, default=0.05
+            One minus the coverage.
+        T0, T1 : scalar, default=0 and 1
+            The arms, as in ``effect``.
+
+        Returns
+        -------
+        low, high : float
+            The bounds.
+
+        Raises
+        ------
+        ValueError
+            If the effect is not identified, or there is no second stage.
+        """
+        return normal_interval(*self._average(X, T0, T1, "ate_interval"), alpha)
 
     def _average(self, X, T0, T1, what):
         t0, t1 = self._contrast(T0, T1)

@@ -3,8 +3,6 @@
 import warnings
 
 import numpy as np
-from joblib import Parallel, delayed
-from scipy.stats import norm
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
@@ -12,9 +10,18 @@ from sklearn.utils.validation import check_is_fitted
 from threadpoolctl import threadpool_limits
 
 from sklearn_causalrec.effects.average import average_effect
+from sklearn_causalrec.effects.cross_fitting import (
+    MANY_ROWS,
+    each_fold,
+    stratified_folds,
+)
+from sklearn_causalrec.effects.default_learners import (
+    stacked_exposure_learners,
+    stacked_outcome_learners,
+)
+from sklearn_causalrec.effects.intervals import normal_interval
 from sklearn_causalrec.effects.learners import (
     AdditiveLasso,
-    AdditiveLogit,
     Bins,
     Boost,
     Grouped,
@@ -23,23 +30,7 @@ from sklearn_causalrec.effects.learners import (
     convex_weights,
 )
 
-# From so many rows on, three folds leave enough to train on, and fewer learners do.
-MANY_ROWS = 10_000
-HALF = dict(learning_rate=0.1, max_features=0.5)
-
-
-def _outcome_learners(n):
-    """Two kinds of boosting; a shorter one alone where many rows make up for it."""
-
-    def boost(additive, **options):
-        return lambda bins, seed: Boost(bins, seed, additive, **options)
-
-    if n >= MANY_ROWS:
-        return (boost(True, max_iter=60, learning_rate=0.15, max_features=0.5),)
-    return (
-        boost(False, max_iter=100, learning_rate=0.15),
-        boost(True, max_iter=100, **HALF),
-    )
+_HALF = dict(learning_rate=0.1, max_features=0.5)
 
 
 def _inputs(model, X, groups):
@@ -54,7 +45,7 @@ class StackedEffect(BaseEstimator):
     learners trained on them (R-learner [1]_, X-learner [2]_, difference of
     outcomes, a constant, and, given ``groups``, an R-learner with an offset for
     each of them) are combined by the nonnegative weights, summing to
-    one, that minimise the cross-fitted R-loss (Section 4.2 of [1]_)
+    one, that minimize the cross-fitted R-loss (Section 4.2 of [1]_)
 
     .. math:: \sum_i w_i (t_i - e_i)^2
               \Bigl(\frac{y_i - m_i}{t_i - e_i} - \tau(x_i)\Bigr)^2 .
@@ -77,8 +68,6 @@ class StackedEffect(BaseEstimator):
         ``fit(X, target, sample_weight)`` and ``predict``. None: two kinds of
         boosting, from 10,000 rows on one; boosting and an additive logistic
         regression.
-    network_learners : sequence of callables, default=()
-        Each returns such a regressor; it joins the stack as an R-learner.
     n_jobs : int, default=2
         Folds fitted at once, in threads. The result does not depend on it.
     random_state : int, RandomState instance or None, default=None
@@ -131,7 +120,6 @@ class StackedEffect(BaseEstimator):
         max_rows=100_000,
         outcome_learners=None,
         exposure_learners=None,
-        network_learners=(),
         n_jobs=2,
         random_state=None,
     ):
@@ -140,7 +128,6 @@ class StackedEffect(BaseEstimator):
         self.max_rows = max_rows
         self.outcome_learners = outcome_learners
         self.exposure_learners = exposure_learners
-        self.network_learners = network_learners
         self.n_jobs = n_jobs
         self.random_state = random_state
 
@@ -148,7 +135,7 @@ class StackedEffect(BaseEstimator):
         self,
         X,
         y,
-        t,
+        treatment,
         *,
         outcome_oof=None,
         exposure_oof=None,
@@ -166,7 +153,7 @@ class StackedEffect(BaseEstimator):
             Finite numbers; ids encoded beforehand.
         y : ndarray of shape (n_samples,)
             Outcome; for 0 and 1 the effect is a difference of risks.
-        t : ndarray of shape (n_samples,)
+        treatment : ndarray of shape (n_samples,)
             Treatment, 0 or 1.
         outcome_oof : ndarray of shape (n_samples, 2), default=None
             Outcomes under each arm predicted by a network that did not see the
@@ -174,7 +161,7 @@ class StackedEffect(BaseEstimator):
         exposure_oof : ndarray of shape (n_samples,), default=None
             The network's cross-fitted propensities: one more learner.
         propensity : ndarray of shape (n_samples,), default=None
-            Known probabilities of ``t = 1``; nothing is estimated then.
+            Known probabilities of ``treatment = 1``; nothing is estimated then.
         sample_weight : ndarray of shape (n_samples,), default=None
         fold : ndarray of shape (n_samples,), default=None
             Fold label of each row, the same as for the network's predictions.
@@ -188,31 +175,30 @@ class StackedEffect(BaseEstimator):
         Raises
         ------
         ValueError
-            If ``t`` is not 0 and 1, or a fold leaves out all rows of an arm.
+            If ``treatment`` is not 0 and 1, or a fold leaves out all rows of an arm.
         """
-        X, t, y = np.asarray(X), np.asarray(t), np.asarray(y, float)
-        if not np.isin(t, (0, 1)).all() or len(np.unique(t)) < 2:
+        X, y, treatment = np.asarray(X), np.asarray(y, float), np.asarray(treatment)
+        if not np.isin(treatment, (0, 1)).all() or len(np.unique(treatment)) < 2:
             raise ValueError(
-                f"t must hold both 0 and 1 and nothing else, got {np.unique(t)[:5]}"
+                "treatment must hold both 0 and 1 and nothing else, got "
+                f"{np.unique(treatment)[:5]}"
             )
-        n, t = len(t), t.astype(int)
+        n, treatment = len(treatment), treatment.astype(int)
         w = np.ones(n) if sample_weight is None else np.asarray(sample_weight, float)
         rng = check_random_state(self.random_state)
         if fold is None:
             k = self.n_folds if n < MANY_ROWS else min(3, self.n_folds)
-            order = rng.permutation(n)
-            fold = np.empty(n, int)
-            fold[order[np.argsort(t[order], kind="stable")]] = np.arange(n) % k
+            fold = stratified_folds(treatment, k, rng)
         names, fold = np.unique(fold, return_inverse=True)
         for k, name in enumerate(names):
             left = (
-                w[fold != k] * (t[fold != k] == 1),
-                w[fold != k] * (t[fold != k] == 0),
+                w[fold != k] * (treatment[fold != k] == 1),
+                w[fold != k] * (treatment[fold != k] == 0),
             )
             if min((a > 0).sum() for a in left) < 2:
                 raise ValueError(
                     f"without fold {name} an arm has fewer than two rows of "
-                    "positive weight; use fewer folds or stratify them by t"
+                    "positive weight; use fewer folds or stratify them by treatment"
                 )
         self._n_folds, self._fold, self._w = len(names), fold, w
         self._seeds = rng.randint(2**31 - 1, size=len(names))
@@ -224,9 +210,9 @@ class StackedEffect(BaseEstimator):
         few = np.sort(rng.permutation(n)[: self.max_rows])
         self._bins = Bins(X[few])
         self._done = progress or (lambda: None)
-        self._fit_nuisances(X, y, t, outcome_oof, exposure_oof, propensity)
-        self._fit_candidates(X, y, t, outcome_oof, groups)
-        self._fit_average(X, y, t)
+        self._fit_nuisances(X, y, treatment, outcome_oof, exposure_oof, propensity)
+        self._fit_candidates(X, y, treatment, outcome_oof, groups)
+        self._fit_average(X, y, treatment)
         self.outcome_oof_ = self._mu * self._scale + self._shift
         del self._fold, self._mu, self._done
         return self
@@ -234,7 +220,7 @@ class StackedEffect(BaseEstimator):
     def _each_fold(self, job, parts):
         """Results of ``job(part, k, rows, held, train)``, a list a fold."""
 
-        def run(k, i):
+        def run(i, k, rows, held):
             rng = np.random.RandomState([self._seeds[k], i])
 
             def train(model, rows, X, target, weight):
@@ -243,35 +229,30 @@ class StackedEffect(BaseEstimator):
                     rows = np.sort(rng.choice(rows, self.max_rows, replace=False))
                 return model.fit(X[rows], target[rows], weight[rows])
 
-            held = np.flatnonzero(self._fold == k)
             # one thread a task: sums in another order would change the last bits
             with threadpool_limits(1, user_api="openmp"):
-                done = job(parts[i], k, np.flatnonzero(self._fold != k), held, train)
+                done = job(parts[i], k, rows, held, train)
             self._done()
             return done
 
-        tasks = [(k, i) for k in range(self._n_folds) for i in range(len(parts))]
         # Small matrices: BLAS threads cost more than they give, many times so where
         # other processes want the same cores.
         with warnings.catch_warnings(), threadpool_limits(1, user_api="blas"):
             # The path is searched coarsely: its penalty is chosen by validation.
             warnings.simplefilter("ignore", ConvergenceWarning)
-            workers = Parallel(self.n_jobs, prefer="threads")
-            done = workers(delayed(run)(*task) for task in tasks)
-        return [done[i : i + len(parts)] for i in range(0, len(done), len(parts))]
+            return each_fold(
+                self._fold, run, range(len(parts)), n_jobs=self.n_jobs, prefer="threads"
+            )
 
-    def _fit_nuisances(self, X, y, t, net, net_exposure, known):
+    def _fit_nuisances(self, X, y, treatment, net, net_exposure, known):
         w, fold = self._w, self._fold
-        outcome = self.outcome_learners or _outcome_learners(len(y))
-        exposure = self.exposure_learners or (
-            lambda bins, seed: Boost(bins, seed, classify=True, max_iter=60),
-            lambda bins, seed: AdditiveLogit(),
-        )
+        outcome = self.outcome_learners or stacked_outcome_learners(len(y))
+        exposure = self.exposure_learners or stacked_exposure_learners()
 
         def job(part, k, rows, held, train):
             makers = exposure if part == "exposure" else outcome
-            target = t if part == "exposure" else y
-            mine = rows if part == "exposure" else rows[t[rows] == part]
+            target = treatment if part == "exposure" else y
+            mine = rows if part == "exposure" else rows[treatment[rows] == part]
             models = [make(self._bins, self._seeds[k]) for make in makers]
             models = [train(m, mine, X, target, w) for m in models]
             return models, np.transpose([chunked_predict(m, X, held) for m in models])
@@ -293,14 +274,14 @@ class StackedEffect(BaseEstimator):
         for arm in (0, 1):
             P, mine = (
                 stack(arm, outcome, None if net is None else net[:, arm]),
-                t == arm,
+                treatment == arm,
             )
             c = convex_weights(P[mine], y[mine], w[mine])
             self._outcome_weights.append(c)
             self._mu[:, arm] = P @ c
         if not self._known:
             P = stack(2, exposure, net_exposure)
-            known = P @ convex_weights(P, t.astype(float), w)
+            known = P @ convex_weights(P, treatment.astype(float), w)
         self.propensity_ = np.clip(known, self.clip, 1 - self.clip)
 
     def _outcome(self, k, arm, X, net=None, rows=None):
@@ -312,20 +293,18 @@ class StackedEffect(BaseEstimator):
         c = c[: len(parts)]
         return np.transpose(parts) @ (c / c.sum() if c.sum() > 0 else c + 1 / len(c))
 
-    def _fit_candidates(self, X, y, t, net, groups):
+    def _fit_candidates(self, X, y, treatment, net, groups):
         w, e, mu = self._w, self.propensity_, self._mu
-        rt = t - e
+        rt = treatment - e
         target = (y - mu[:, 0] * (1 - e) - mu[:, 1] * e) / rt
         weight, even = w * rt**2, w * np.abs(rt)
 
         def job(part, k, rows, held, train):
             seed = self._seeds[k]
             if part == "R":
-                r = Boost(self._bins, seed, True, max_iter=30, **HALF)
+                r = Boost(self._bins, seed, True, max_iter=30, **_HALF)
                 train(r, rows, X, target, weight)
-                nets = [make() for make in self.network_learners]
-                nets = [train(m, rows, X, target, weight) for m in nets]
-                models = [r.additive, r, *nets]
+                models = [r.additive, r]
                 if groups is not None:
                     grouped = Grouped(X, groups)
                     mixed = train(MixedRidge(), rows, grouped, target, weight)
@@ -335,7 +314,7 @@ class StackedEffect(BaseEstimator):
                 # with cross-fitted outcomes would leak fold k into its prediction.
                 imputed = np.empty(len(y))
                 for arm in (0, 1):
-                    mine = rows[t[rows] == arm]
+                    mine = rows[treatment[rows] == arm]
                     other = self._outcome(k, 1 - arm, X, rows=mine)
                     imputed[mine] = (y[mine] - other) * (2 * arm - 1)
                 x = Boost(self._bins, seed, max_iter=60, learning_rate=0.15)
@@ -348,7 +327,6 @@ class StackedEffect(BaseEstimator):
         done = self._each_fold(job, ("X", "R"))
         self._effect_models = [row[0][0] + row[1][0] for row in done]
         names = ["constant", "T", "X-additive", "X-boost", "R-additive", "R-boost"]
-        names += [f"R-network-{i}" for i in range(len(self.network_learners))]
         names += ["R-mixed"] if groups is not None else []
         P = np.empty((len(y), len(names)), np.float32)
         P[:, 1] = mu[:, 1] - mu[:, 0]
@@ -416,20 +394,19 @@ class StackedEffect(BaseEstimator):
         c = np.array(list(self.weights_.values()))
         parts = self._by_fold(X, outcome, groups)
         folds = parts @ c
-        centre = folds.mean(0)
+        center = folds.mean(0)
         variance = (len(folds) - 1) * folds.var(0)
-        variance += (parts.mean(0) - centre[:, None]) ** 2 @ c
+        variance += (parts.mean(0) - center[:, None]) ** 2 @ c
         variance = 0.25 * variance + 0.75 * variance.mean()
-        half = np.sqrt(np.maximum(variance, self.ate_stderr_**2))
-        half *= norm.ppf(1 - alpha / 2)
-        return centre - half, centre + half
+        error = np.sqrt(np.maximum(variance, self.ate_stderr_**2))
+        return normal_interval(center, error, alpha)
 
     # ------------------------------------------------------ the average effect
-    def _fit_average(self, X, y, t):
+    def _fit_average(self, X, y, treatment):
         score, influence = average_effect(
             X,
             y,
-            t,
+            treatment,
             self._mu,
             self.propensity_,
             self._w,
@@ -445,5 +422,4 @@ class StackedEffect(BaseEstimator):
     def ate_interval(self, alpha=0.05):
         """Interval for the average effect over the rows of ``fit``."""
         check_is_fitted(self, "ate_")
-        half = norm.ppf(1 - alpha / 2) * self.ate_stderr_
-        return self.ate_ - half, self.ate_ + half
+        return normal_interval(self.ate_, self.ate_stderr_, alpha)

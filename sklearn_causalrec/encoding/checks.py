@@ -1,17 +1,14 @@
-"""Checks of outcome, treatment, propensity and weights, before any training."""
+"""Checks of outcomes, probabilities and weights, before any work is done with them."""
 
 from contextlib import contextmanager
 
 import numpy as np
-import pandas as pd
 from sklearn.utils import column_or_1d
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import (
     _check_sample_weight,
     assert_all_finite,
 )
-
-MAX_ARMS = 50
 
 
 @contextmanager
@@ -26,14 +23,10 @@ def unchanged_on_failure(estimator):
         raise
 
 
-def check_outcome(estimator, y, n, binary, classes=None):
-    """Outcome as float64, and its classes where it is binary.
+# -- what estimators ask of y and of weights -------------------------------------------
 
-    Returns
-    -------
-    y : ndarray of shape (n,), float64; 0 and 1 where binary
-    classes : ndarray of shape (2,) or None
-    """
+
+def _one_outcome_a_row(estimator, y, n):
     if y is None:
         raise ValueError(
             f"This {type(estimator).__name__} estimator requires y to be passed, but "
@@ -41,12 +34,64 @@ def check_outcome(estimator, y, n, binary, classes=None):
         )
     y = column_or_1d(y, warn=True)
     if len(y) != n:
-        raise ValueError(f"X has {n} rows and y has {len(y)}: one outcome a row.")
-    if not binary:
-        if y.dtype.kind not in "fiub":
+        raise ValueError(
+            f"Found input variables with inconsistent numbers of samples: X has {n} "
+            f"rows and y has {len(y)}."
+        )
+    return y
+
+
+def as_outcome(estimator, y, n):
+    """Outcome as finite float64.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Named in the message where y is missing.
+    y : array-like of shape (n,)
+        The outcome.
+    n : int
+        Number of rows of X.
+
+    Returns
+    -------
+    ndarray of shape (n,), float64
+    """
+    y = _one_outcome_a_row(estimator, y, n)
+    if y.dtype.kind not in "fiub":
+        try:
             y = y.astype(np.float64)
-        assert_all_finite(y, input_name="y")
-        return y.astype(np.float64), None
+        except (TypeError, ValueError):
+            raise ValueError(
+                f"y holds {y[0]!r}: the outcome is a number, or 0 and 1. Encode a "
+                "binary one, y = (label == 'yes').astype(int)."
+            ) from None
+    assert_all_finite(y, input_name="y")
+    return y.astype(np.float64)
+
+
+def check_outcome(estimator, y, n, binary, classes=None):
+    """Outcome as float64, and its classes where it is binary.
+
+    Parameters
+    ----------
+    estimator, y, n
+        As in :func:`as_outcome`.
+    binary : bool
+        Whether y has two classes, numbers or not.
+    classes : array-like, optional
+        The classes, where they are known before. None: those of y.
+
+    Returns
+    -------
+    y : ndarray of shape (n,), float64
+        Where binary 0 and 1, the latter in rows of the second class.
+    classes : ndarray of shape (2,) or None
+        The sorted classes.
+    """
+    if not binary:
+        return as_outcome(estimator, y, n), None
+    y = _one_outcome_a_row(estimator, y, n)
     if y.dtype.kind == "f":
         assert_all_finite(y, input_name="y")
     check_classification_targets(y)
@@ -78,71 +123,45 @@ def check_weight(sample_weight, X_like):
     )
 
 
-def check_arms(treatment, n, arms=None):
-    """Arm of every row as a code, and the arms, sorted.
+# -- what everybody asks of columns ----------------------------------------------------
 
-    Parameters
-    ----------
-    treatment : array-like of shape (n,) or None
-        None: every row was exposed, a single arm.
-    arms : array, optional
-        The arms known already; others raise.
 
-    Returns
-    -------
-    codes : ndarray of shape (n,), int64
-    arms : ndarray of shape (n_arms,)
+def column(values, name, n=None, *, allow_nan=False):
+    """One finite float a row.
+
+    Raises
+    ------
+    ValueError
+        If there are not `n` of them, or one is NaN or infinite.
     """
-    if treatment is None:
-        return np.zeros(n, np.int64), np.array([1]) if arms is None else arms
-    treatment = np.asarray(treatment)
-    if treatment.ndim == 2 and treatment.shape[1] == 1:
-        treatment = treatment[:, 0]
-    if treatment.ndim != 1 or len(treatment) != n:
-        raise ValueError(
-            f"treatment has shape {treatment.shape} and X has {n} rows: pass one arm "
-            "a row."
-        )
-    missing = pd.isna(treatment)
-    if treatment.dtype.kind == "f":
-        missing |= ~np.isfinite(treatment)
-    if missing.any():
-        row = int(missing.argmax())
-        raise ValueError(
-            f"treatment is {treatment.tolist()[row]!r} in row {row}: NaN or infinity "
-            "is no arm. Drop those rows, or give them an arm of their own."
-        )
-    if treatment.dtype.kind not in "fiub":
-        treatment = treatment.astype(object)
-    if arms is None:
-        arms = np.array(sorted(pd.unique(treatment)), dtype=treatment.dtype)
-        if len(arms) > MAX_ARMS:
-            raise ValueError(
-                f"treatment takes {len(arms)} different values: a continuous treatment "
-                "has no arms. Bin it into at most "
-                f"{MAX_ARMS} values, for instance with KBinsDiscretizer."
-            )
-    return arm_codes(treatment, arms), arms
+    values = column_or_1d(np.asarray(values, dtype=np.float64))
+    if n is not None and len(values) != n:
+        raise ValueError(f"{name} has {len(values)} values, and there are {n} rows.")
+    if len(values) == 0:
+        raise ValueError(f"{name} is empty: there is nothing to average over.")
+    wrong = ~np.isfinite(values)
+    if allow_nan:
+        wrong &= ~np.isnan(values)
+    if wrong.any():
+        row = int(wrong.argmax())
+        raise ValueError(f"{name} is {values[row]} in row {row}: numbers are needed.")
+    return values
 
 
-def arm_codes(treatment, arms):
-    """Position of each treatment among the arms; numbers match up to rounding."""
-    treatment = np.atleast_1d(np.asarray(treatment))
-    if arms.dtype.kind in "fiub" and treatment.dtype.kind in "fiub":
-        nearest = np.abs(
-            treatment.astype(float)[:, None] - arms.astype(float)[None, :]
-        ).argmin(1)
-        known = np.isclose(treatment.astype(float), arms[nearest].astype(float))
-    else:
-        index = pd.Index(arms.astype(object))
-        nearest = index.get_indexer(pd.Index(treatment.astype(object)))
-        known = nearest >= 0
-    if not known.all():
+def probability(values, name, n, *, default=None, allow_nan=False):
+    """One probability in (0, 1] a row; `default` where none are given."""
+    if values is None:
+        return default
+    values = column(values, name, n, allow_nan=allow_nan)
+    wrong = (values <= 0) | (values > 1)
+    if wrong.any():
+        row = int(wrong.argmax())
+        unknown = ", or NaN where it is unknown" if allow_nan else ""
         raise ValueError(
-            f"treatment holds {treatment[~known].tolist()[0]!r}, an arm unseen in fit; "
-            f"the arms are {arms.tolist()}."
+            f"{name} is {values[row]} in row {row}: a probability in (0, 1] is "
+            f"needed, that of what happened in the row{unknown}."
         )
-    return nearest.astype(np.int64)
+    return values
 
 
 def check_propensity(propensity, n):
@@ -152,32 +171,18 @@ def check_propensity(propensity, n):
     -------
     ndarray of shape (n,), float64, or None
     """
-    if propensity is None:
-        return None
-    propensity = np.asarray(propensity, dtype=np.float64)
-    if propensity.ndim == 2 and propensity.shape[1] == 1:
-        propensity = propensity[:, 0]
-    if propensity.ndim != 1 or len(propensity) != n:
-        raise ValueError(
-            f"propensity has shape {propensity.shape} and X has {n} rows: pass the "
-            "probability of the arm taken, one a row."
-        )
-    wrong = ~np.isnan(propensity) & ~((propensity > 0) & (propensity <= 1))
-    if wrong.any():
-        row = int(wrong.argmax())
-        raise ValueError(
-            f"propensity is {propensity.tolist()[row]!r} in row {row}: it is the "
-            "probability with which the arm taken was chosen, in (0, 1], or NaN where "
-            "unknown."
-        )
-    return None if np.isnan(propensity).all() else propensity
+    known = probability(propensity, "propensity", n, allow_nan=True)
+    return None if known is None or np.isnan(known).all() else known
 
 
-__all__ = [
-    "arm_codes",
-    "check_arms",
-    "check_outcome",
-    "check_propensity",
-    "check_weight",
-    "unchanged_on_failure",
-]
+def choice(value, name, known):
+    """One of the known values.
+
+    Raises
+    ------
+    ValueError
+        If it is none of them; they are listed.
+    """
+    if value not in known:
+        raise ValueError(f"{name} is {value!r}: choose one of {sorted(known)}.")
+    return value

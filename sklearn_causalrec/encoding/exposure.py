@@ -1,7 +1,9 @@
-"""Exposure models of a log in which every row was shown: how likely is a pair logged?
+"""What a log says of exposure: exposure models, overlap, rows shown at random, shifts.
 
-Each answers with the density of the logged pair over that of all pairs: 1 where rows
-are logged evenly, above it where the system favours them.
+An exposure model is of a log in which every row was shown: how likely is a pair logged?
+It answers with the density of the logged pair over that of all pairs: 1 where rows are
+logged evenly, above it where the system favours them. ``by_outcome`` says whether it
+knows of selection on the outcome.
 """
 
 import numpy as np
@@ -13,13 +15,6 @@ TINY = 1e-6
 MAX_CLASSES = 10
 
 
-def randomized_rows(rows):
-    """Rows shown at random (of known propensity) beside others; None: no such."""
-    if rows.propensity is None or not np.isnan(rows.propensity).any():
-        return None
-    return ~np.isnan(rows.propensity)
-
-
 class PopularityExposure:
     """By the popularity of the item alone.
 
@@ -28,11 +23,15 @@ class PopularityExposure:
 
     Parameters
     ----------
-    implicit : bool
-        Rows are all pairs, y = 1 where one was clicked: the probability of exposure is
-        (clicks of the item / most clicks of an item) ** power (Saito et al. 2020).
-    power : float
+    implicit : bool, default=False
+        Whether the rows are all pairs, with y = 1 where one was clicked. The answer is
+        then the probability of exposure, (clicks of the item / most clicks of an
+        item) ** power (Saito et al. 2020).
+    power : float, default=0.5
+        The exponent of the share of clicks.
     """
+
+    by_outcome = False
 
     def __init__(self, implicit=False, power=0.5):
         self.implicit = implicit
@@ -69,6 +68,8 @@ class NaiveBayesExposure:
     the item, the user or anything else as well. Outcomes of more than ten values count
     by their tenths.
     """
+
+    by_outcome = True
 
     def fit(self, rows, catalogue, rng):
         random = randomized_rows(rows)
@@ -116,7 +117,10 @@ class ClassifierExposure:
     Parameters
     ----------
     classifier : estimator with predict_proba
+        The classifier, which is cloned.
     """
+
+    by_outcome = False
 
     def __init__(self, classifier):
         self.classifier = classifier
@@ -169,15 +173,27 @@ def make_exposure(model, objective):
 
     Parameters
     ----------
-    model : "auto", "head", "popularity", "naive_bayes" or classifier
-    objective : str
+    model : {"auto", "head", "popularity", "naive_bayes"} or classifier
+        The parameter of the estimator.
+    objective : type
+        Class of the objective, of which ``name`` and ``exposure`` are read.
+
+    Returns
+    -------
+    PopularityExposure, NaiveBayesExposure, ClassifierExposure or None
+        Not fitted.
+
+    Raises
+    ------
+    ValueError
+        If the model has nothing to learn from under this objective.
     """
-    implicit = objective == "relmf"
+    implicit = objective.exposure == "probability"
     if isinstance(model, str) and model == "auto":
         model = "popularity" if implicit else "head"
     if implicit and model != "popularity":
         raise ValueError(
-            'objective="relmf" does not know which rows were exposed, so '
+            f'objective="{objective.name}" does not know which rows were exposed, so '
             f'exposure_model={model!r} has nothing to learn from: use "popularity", '
             "or pass propensity= to fit, the exposure probability of every row."
         )
@@ -188,37 +204,47 @@ def make_exposure(model, objective):
     return NaiveBayesExposure() if model == "naive_bayes" else None
 
 
-def summarise_overlap(rows, taken, arms, clip):
-    """How well the arms overlap, and how well the probabilities are calibrated.
+def factual_exposure(rows, estimated, is_ratio):
+    """The exposure of each row: as known, else by a head, else by an exposure model.
 
     Parameters
     ----------
     rows : Rows
-    taken : ndarray of shape (n,) or None
-        Probability of the arm that each row had; with one arm, density ratio.
-    arms : ndarray of shape (n_arms,)
-    clip : float
+        The log, with its facts.
+    estimated : ndarray of shape (n, n_arms) or None
+        Exposure of every arm, by a head of the networks.
+    is_ratio : bool
+        Whether the exposure is a density ratio: known probabilities then count in
+        proportion to their mean.
 
     Returns
     -------
-    dict or None
-        ``clipped``, ``effective_sample_size`` and ``calibration``, the latter by arm.
+    ndarray of shape (n,) or None
+        Probability of the arm that each row had, or density ratio; None where nothing
+        says it.
     """
-    if taken is None:
+    exposure, known = rows.exposure, rows.propensity
+    if estimated is not None:
+        exposure = estimated[np.arange(len(rows)), rows.arm].astype(np.float64)
+    if known is None:
+        return exposure
+    if is_ratio:
+        known = known / np.nanmean(known)
+    return known if exposure is None else np.where(np.isnan(known), exposure, known)
+
+
+def randomized_rows(rows):
+    """Rows shown at random (of known propensity) beside others; None: no such."""
+    if rows.propensity is None or not np.isnan(rows.propensity).any():
         return None
-    w = rows.weight / np.maximum(taken, clip)
-    ess, calibration = {}, {}
-    for code, arm in enumerate(arms.tolist()):
-        mine = rows.arm == code
-        square = max((w[mine] ** 2).sum(), 1e-300)
-        ess[arm] = float(w[mine].sum() ** 2 / square)
-        inverse = rows.weight[mine] / taken[mine]
-        calibration[arm] = float(inverse.sum() / rows.weight.sum())
-    return {
-        "clipped": float((taken < clip).mean()),
-        "effective_sample_size": ess,
-        "calibration": calibration,
-    }
+    return ~np.isnan(rows.propensity)
+
+
+def system_choice(rows):
+    """1 for a row that the system chose, 0 for one shown at random; (n,)."""
+    if rows.propensity is None:
+        return np.ones(len(rows))
+    return np.isnan(rows.propensity)
 
 
 def popularity_shift(rows, n_stages=10):
@@ -227,9 +253,17 @@ def popularity_shift(rows, n_stages=10):
     Time is cut in stages of as many rows each; popularity is the share of the stage's
     rows that the item has, with one row more for every item.
 
+    Parameters
+    ----------
+    rows : Rows
+        The log, with times and items.
+    n_stages : int, default=10
+        The number of stages.
+
     Returns
     -------
     ndarray of shape (n,)
+        The popularity of each row.
     """
     rank = np.argsort(np.argsort(rows.time, kind="stable"), kind="stable")
     stage = rank * n_stages // len(rows)
@@ -241,3 +275,33 @@ def popularity_shift(rows, n_stages=10):
     centred = shares - np.average(shares, weights=rows.weight)
     scale = np.sqrt(np.average(centred**2, weights=rows.weight))
     return centred / scale if scale > 0 else centred
+
+
+SHIFTS = {None: system_choice, "popularity": popularity_shift}
+
+
+def add_facts(rows, catalogue, model, *, objective, n_arms):
+    """Put the facts of the log into its rows, once for all that read them.
+
+    Parameters
+    ----------
+    rows : Rows
+        Get ``catalogue``, ``exposure``, ``randomized`` and ``shift``.
+    catalogue : Catalogue or None
+        Of the log so far.
+    model : exposure model or None
+        Fitted; None: a head of the networks estimates the exposure.
+    objective : type
+        Class of the objective, of which ``exposure`` and ``shift`` are read.
+    n_arms : int
+        Number of arms.
+    """
+    rows.catalogue = catalogue
+    if model is not None:
+        rows.exposure = model.logged_ratio(rows)
+    # The contrast of random rows with the others says how far the outcome moves
+    # selection, unless the exposure model knows of it already.
+    by_outcome = model is not None and model.by_outcome
+    if n_arms == 1 and objective.exposure == "ratio" and not by_outcome:
+        rows.randomized = randomized_rows(rows)
+    rows.shift = SHIFTS[objective.shift](rows)

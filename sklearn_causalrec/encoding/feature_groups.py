@@ -9,14 +9,21 @@ def tower_columns(towers, features):
     Parameters
     ----------
     towers : None, "prefix" or dict
-        "prefix": what stands before a column's first "__", as ColumnTransformer names
-        its columns. A dict gives each group a prefix or a list of columns.
+        How columns are grouped. "prefix" is what stands before a column's first "__",
+        as ColumnTransformer names its columns. A dict gives each group a prefix or a
+        list of columns. None: there are no groups.
     features : list
         Names or positions of the columns.
 
     Returns
     -------
     dict of str to list of int, or None
+        The positions of each group's columns.
+
+    Raises
+    ------
+    ValueError
+        If a group has no columns, or a column is in two groups.
 
     Examples
     --------

@@ -57,15 +57,17 @@ def read_histories(columns, names, length):
     Parameters
     ----------
     columns : list of ndarray of shape (n,)
-        The first holds ids of items, oldest first; the others as many numbers a row.
+        The first holds ids of items, oldest first. The others hold as many numbers
+        in each row.
     names : list
-        Named in error messages.
+        The names of the columns, for error messages.
     length : int
-        The most recent so many are kept.
+        The number of items that are kept, the most recent ones.
 
     Returns
     -------
     Histories
+        Codes of the items, the numbers, and the ids behind the codes.
 
     Raises
     ------

@@ -4,8 +4,8 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
+from sklearn_causalrec.encoding.arms import check_arms
 from sklearn_causalrec.encoding.checks import (
-    check_arms,
     check_outcome,
     check_propensity,
     check_weight,
@@ -18,7 +18,12 @@ BLOCK_ROWS = 65536
 
 @dataclass
 class Rows:
-    """An encoded log of n rows; a role that is not there is None."""
+    """An encoded log of n rows; what is not there is None.
+
+    The facts of the log that networks and effect learners read are made once, before
+    training: ``exposure``, ``randomized``, ``shift`` and ``catalogue``, by
+    :func:`~sklearn_causalrec.encoding.exposure.add_facts`.
+    """
 
     features: np.ndarray  # (n, p) float32, as they came
     user: np.ndarray | None = None  # (n,) codes
@@ -29,18 +34,22 @@ class Rows:
     arm: np.ndarray | None = None  # (n,) codes
     propensity: np.ndarray | None = None  # (n,) of the arm taken, NaN where unknown
     exposure: np.ndarray | None = None  # (n,) density ratio of an exposure model
+    randomized: np.ndarray | None = None  # (n,) bool, shown at random beside others
+    shift: np.ndarray | None = None  # (n,) what the tilt of an objective multiplies
     weight: np.ndarray | None = None  # (n,) mean 1
     y: np.ndarray | None = None  # (n,) in the units of y; 0 and 1 where binary
     total: float = 0.0  # the weight of all rows, as it came
+    catalogue: object = None  # of the users and items of the log
 
     def __len__(self):
         return len(self.features)
 
     def take(self, rows):
+        """The rows at these positions, or of this mask; of the same log."""
         parts = {f.name: getattr(self, f.name) for f in fields(self)}
-        total = parts.pop("total")
+        whole = {name: parts.pop(name) for name in ("total", "catalogue")}
         parts = {k: v if v is None else v[rows] for k, v in parts.items()}
-        return Rows(**parts, total=total)
+        return Rows(**parts, **whole)
 
 
 def weighted_moments(X, weight):
@@ -77,28 +86,30 @@ class LogEncoder:
     Parameters
     ----------
     roles : ColumnRoles
+        The columns that have a role.
     binary : bool
         Whether the outcome is binary.
-    history_length : int
-        Of the items in a history, the last so many count.
-    classes, arms : array, optional
-        All there will be, where the first rows may lack some.
+    classes, arms : array-like, default=None
+        All classes and arms that will ever come. None: those of the first rows.
+    history_length : int, default=50
+        The number of items of a history that count, the last ones.
 
     Attributes
     ----------
     users, items : IdIndex
-        Items as well those that are in histories alone.
+        The ids seen. Items that are in histories alone are among them.
     arms : ndarray of shape (n_arms,) or None
-        Sorted treatment values; ``array([1])`` where none was given.
+        The treatment values, sorted; ``array([1])`` where none was given.
     classes : ndarray of shape (2,) or None
+        The values of a binary outcome, sorted.
     mean, scale : ndarray of shape (p,)
-        Of the features.
+        Mean and standard deviation of the features.
     value_moments : tuple of two ndarrays of shape (q,)
         Mean and scale of log(1 + v) of the numbers beside the items of a history.
     gaps : list of int
         The first feature of each tower that some row lacks.
     y_mean, y_scale : float
-        0 and 1 where the outcome is binary.
+        Mean and standard deviation of the outcome; 0 and 1 where it is binary.
     """
 
     def __init__(self, roles, binary, classes=None, arms=None, *, history_length=50):
@@ -116,20 +127,25 @@ class LogEncoder:
 
         Parameters
         ----------
-        first : bool
-            False keeps arms, classes and scales, and adds ids not seen before.
+        estimator : estimator
+            Gets ``n_features_in_`` and ``feature_names_in_``.
+        X, y, treatment, propensity, sample_weight
+            As in the estimator's ``fit``.
+        first : bool, default=True
+            Whether to learn everything. False keeps arms, classes and scales, and adds
+            ids not seen before.
 
         Returns
         -------
         Rows
-            Those of positive weight.
+            The rows of positive weight.
         """
         log = self.roles.split(estimator, X, reset=first)
         y, self.classes = check_outcome(
             estimator, y, len(log), self.binary, self.classes
         )
-        treatment = self._one_source("treatment", treatment, log.treatment)
-        propensity = self._one_source("propensity", propensity, log.propensity)
+        treatment = self.one_source("treatment", treatment, log.treatment)
+        propensity = self.one_source("propensity", propensity, log.propensity)
         arm, self.arms = check_arms(treatment, len(log), self.arms)
         propensity = check_propensity(propensity, len(log))
         weight = check_weight(sample_weight, log.features)
@@ -178,6 +194,11 @@ class LogEncoder:
     def histories(self, columns):
         """Codes and values of histories, columns of lists; ids not seen share a code.
 
+        Parameters
+        ----------
+        columns : list of ndarray of shape (n,)
+            The columns named as history: items, and numbers beside them.
+
         Returns
         -------
         codes : ndarray of shape (n, history_length), int32
@@ -219,7 +240,8 @@ class LogEncoder:
             rows.history, rows.history_values = self.histories(log.history)
         return rows
 
-    def _one_source(self, name, given, in_column):
+    def one_source(self, name, given, in_column):
+        """The argument of fit or the column of X, whichever there is; or None."""
         if given is not None and in_column is not None:
             raise ValueError(
                 f"{name} came twice: as an argument and as the column "

@@ -1,5 +1,7 @@
-"""Column roles: which columns of a log are ids, treatment or propensity, and which
-are features."""
+"""Column roles: which columns of a log are ids, times, treatment or propensity.
+
+All other columns are features.
+"""
 
 from dataclasses import dataclass
 
@@ -13,29 +15,31 @@ ROLES = ("user", "item", "time", "treatment", "propensity", "history")
 
 
 def column(X, key):
-    """One column of an array or of a pandas or polars frame, as a 1-d array."""
+    """Return one column of an array or of a pandas or polars frame, as a 1-d array."""
     if isinstance(key, str):
         return np.asarray(X[key])
     return np.asarray(X[:, key] if isinstance(X, np.ndarray) else X.iloc[:, key])
 
 
 def as_ids(values, role):
-    """Ids in one comparable form: integers where they are numbers, else objects.
+    """Bring ids to one comparable form: integers where they are numbers, else objects.
 
     Parameters
     ----------
     values : array-like of shape (n,)
+        The ids.
     role : str
-        Named in the error message.
+        The role that is named in the error message.
 
     Returns
     -------
-    ndarray of shape (n,), int64 or object
+    ndarray of shape (n,)
+        The ids as int64 or as objects.
 
     Raises
     ------
     ValueError
-        If an id is missing or a fraction, as after scaling the column.
+        If an id is missing, or is a fraction because the column was scaled.
 
     Examples
     --------
@@ -65,10 +69,24 @@ def as_ids(values, role):
 
 
 class IdIndex:
-    """Ids to consecutive codes; every id not seen shares the code ``len(index)``.
+    """A mapping of ids to consecutive codes.
+
+    The codes of known ids are 0, 1 and so on. Every unknown id has the code
+    ``len(index)``.
+
+    Attributes
+    ----------
+    ids : Index
+        The known ids. The position of an id is its code.
+
+    See Also
+    --------
+    ColumnRoles : Split X into features and role columns.
 
     Examples
     --------
+    >>> import numpy as np
+    >>> from sklearn_causalrec.interactions import IdIndex
     >>> index = IdIndex().extend(np.array(["ann", "bo"], dtype=object))
     >>> index.codes(np.array(["bo", "cy"], dtype=object))
     array([1, 2])
@@ -81,7 +99,21 @@ class IdIndex:
         return len(self.ids)
 
     def extend(self, ids):
-        """Append the ids not seen so far, sorted within the call."""
+        """Append the ids that are not known so far.
+
+        The new ids are sorted, and follow the known ones. Ids of mixed types that
+        cannot be sorted keep their order of appearance.
+
+        Parameters
+        ----------
+        ids : array-like of shape (n,)
+            The ids. They may repeat.
+
+        Returns
+        -------
+        IdIndex
+            The index itself.
+        """
         ids = pd.Index(pd.unique(ids))
         new = ids[~ids.isin(self.ids)]
         try:
@@ -92,13 +124,55 @@ class IdIndex:
         return self
 
     def codes(self, ids):
+        """Look up the codes of ids.
+
+        Parameters
+        ----------
+        ids : array-like of shape (n,)
+            The ids. They may be unknown.
+
+        Returns
+        -------
+        ndarray of shape (n,)
+            The codes, which are ``len(index)`` for unknown ids.
+        """
         codes = self.ids.get_indexer(pd.Index(ids))
         return np.where(codes < 0, len(self.ids), codes)
 
 
 @dataclass
 class Log:
-    """The rows of a log, column by role; a role that is not there is None."""
+    """The rows of a log, split by role. A role without a column is None.
+
+    Parameters
+    ----------
+    features : ndarray of shape (n, p)
+        The feature columns as float32.
+    user : ndarray of shape (n,), default=None
+        The user ids.
+    item : ndarray of shape (n,), default=None
+        The item ids.
+    time : ndarray of shape (n,), default=None
+        The times, of any type that can be sorted.
+    treatment : ndarray of shape (n,), default=None
+        The treatment values as they came.
+    propensity : ndarray of shape (n,), default=None
+        The probability of the treatment taken. It is NaN where it is unknown.
+    history : list of ndarray of shape (n,), default=None
+        The columns of sequences, of which the first contains items.
+
+    See Also
+    --------
+    ColumnRoles : Split X into such a log.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_causalrec.interactions import Log
+    >>> log = Log(np.zeros((2, 3), np.float32), user=np.array([7, 8]))
+    >>> len(log), log.item is None
+    (2, True)
+    """
 
     features: np.ndarray  # (n, p) float32
     user: np.ndarray | None = None  # (n,) ids
@@ -117,18 +191,42 @@ class ColumnRoles:
 
     Parameters
     ----------
-    user, item, time, treatment, propensity : str, int or None
-        Column of X that plays the role: a name, or a position.
-    history : str, int, sequence of them, or None
-    towers : None, "prefix", or dict of str to prefix or list of columns
-        Groups of features; see :func:`tower_columns`.
+    towers : None, "prefix", or dict of str to str or list, default=None
+        Groups of features that the networks read separately. With "prefix", the group
+        of a column is what stands before the first "__" in its name. A dict gives each
+        group a prefix or a list of columns. With None, there are no groups.
+    **roles
+        The columns of X that play a role, by name or position: `user`, `item`, `time`,
+        `treatment`, `propensity` and `history`. `history` can be a sequence of columns.
+        A role that is None or not given has no column.
 
     Attributes
     ----------
-    feature_columns_ : list
-        Names (positions for an array) of the columns that are features, in order.
+    roles : dict of str to str, int, sequence or None
+        The column of each role.
+    named : dict of str to str, int or sequence
+        The roles that have a column.
+    histories : list of str or int
+        The columns named as history.
+    feature_columns_ : list of str or int
+        The columns that are features, in order: names, or positions for an array.
     towers_ : dict of str to list of int, or None
-        Positions among the features.
+        The positions of each group among the features.
+
+    See Also
+    --------
+    Log : The rows, split by role.
+    IdIndex : Map ids to consecutive codes.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from sklearn.base import BaseEstimator
+    >>> from sklearn_causalrec.interactions import ColumnRoles
+    >>> X = pd.DataFrame({"who": ["ann", "bo"], "age": [30.0, 40.0]})
+    >>> log = ColumnRoles(user="who").split(BaseEstimator(), X, reset=True)
+    >>> log.user.tolist(), log.features.tolist()
+    (['ann', 'bo'], [[30.0], [40.0]])
     """
 
     def __init__(self, towers=None, **roles):
@@ -137,8 +235,14 @@ class ColumnRoles:
         self.named = {k: v for k, v in self.roles.items() if v is not None}
 
     @property
+    def given(self):
+        """Names of the roles that have a column; a set."""
+        without = set() if self.histories else {"history"}
+        return set(self.named) - without
+
+    @property
     def histories(self):
-        """The columns named as history; the first holds items."""
+        """The columns named as history, of which the first contains items."""
         named = self.roles["history"]
         if named is None or isinstance(named, (str, int, np.integer)):
             return [] if named is None else [named]
@@ -182,18 +286,31 @@ class ColumnRoles:
         return keys, resolved
 
     def split(self, estimator, X, *, reset, y="no_validation"):
-        """Validate X for `estimator` and split it into a :class:`Log`.
+        """Validate X for an estimator, and split it into features and role columns.
 
         Parameters
         ----------
         estimator : estimator
-            Gets ``n_features_in_`` and ``feature_names_in_`` where ``reset``.
+            The estimator that X is validated for. With ``reset=True`` it gets
+            ``n_features_in_`` and ``feature_names_in_``.
         X : array-like or frame of shape (n, p)
+            The log.
         reset : bool
+            Whether X is the X of ``fit``, from which the columns are learned. With
+            False, X is checked against the columns learned before.
+        y : array-like of shape (n,), default="no_validation"
+            Ignored.
 
         Returns
         -------
         Log
+            The rows of X, split by role.
+
+        Raises
+        ------
+        ValueError
+            If X is empty, a role names no column, two roles name the same column, an id
+            is missing, or a feature is not a number.
         """
         checks = dict(dtype=[np.float32, np.float64], force_writeable=True)
         if not self.named and self.towers is None:

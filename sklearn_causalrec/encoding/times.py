@@ -8,43 +8,6 @@ import pandas as pd
 _ZONE = re.compile(r"(?:Z|[+-]\d{2}:?\d{2})\s*$", re.IGNORECASE)
 
 
-def as_frame(X, name="X"):
-    """A pandas frame from a pandas or polars one.
-
-    Raises
-    ------
-    TypeError
-        For anything without named columns.
-    """
-    if isinstance(X, pd.DataFrame):
-        return X
-    if hasattr(X, "collect") and not hasattr(X, "to_pandas"):  # polars LazyFrame
-        X = X.collect()
-    if hasattr(X, "to_pandas"):
-        return X.to_pandas()
-    raise TypeError(
-        f"{name} must be a pandas or polars DataFrame, with named columns; got "
-        f"{type(X).__name__}."
-    )
-
-
-def check_columns(frame, **columns):
-    """Refuse names that are no columns of the frame."""
-    for role, names in columns.items():
-        for key in names if isinstance(names, (list, tuple)) else [names]:
-            if key is not None and key not in frame.columns:
-                raise ValueError(
-                    f"{role}={key!r} is not a column. The columns are "
-                    f"{list(frame.columns)}."
-                )
-
-
-def plain_ids(frame, keys):
-    """The frame with its ids in the one dtype pandas infers, so that tables join."""
-    fuzzy = [k for k in keys if frame[k].dtype.kind == "O"]  # categories too
-    return frame.assign(**{k: frame[k].astype(object).infer_objects() for k in fuzzy})
-
-
 def _zoned(values):
     """Which of the values, text or datetimes, carry a time zone."""
 

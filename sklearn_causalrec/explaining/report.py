@@ -1,4 +1,4 @@
-"""`Report`: sections of text and tables, readable in a terminal and in a notebook."""
+"""A report of text and tables that is readable in a terminal and in a notebook."""
 
 import textwrap
 from html import escape
@@ -9,20 +9,36 @@ from sklearn_causalrec._utils.tables import WIDTH, html_table, text_table
 
 
 class Report:
-    """Sections in order, each text or a table.
+    """A report: sections in order, each of which is text or a table.
+
+    ``print`` shows it in a terminal. A notebook shows it as HTML.
 
     Parameters
     ----------
     title : str
-    sections : iterable of (str, str or DataFrame or Series)
-        Title and content; a title may come more than once, its contents then follow
-        each other. Sections whose content is None, or a frame without rows, are left
-        out.
+        The title of the report.
+    sections : iterable of tuple, default=()
+        The sections, each a tuple (title, content). The content is a str, a DataFrame
+        or a Series. Contents with the same title that follow each other are shown under
+        one heading. Sections with the content None, an empty str or a frame without
+        rows are left out.
+
+    Attributes
+    ----------
+    title : str
+        The title of the report.
+    sections : list of tuple
+        The sections, each a tuple (title, content). The content is a str or a
+        DataFrame.
+
+    See Also
+    --------
+    sklearn_causalrec.DoCalculusEffect : Its ``summary`` returns such a report.
 
     Examples
     --------
     >>> import pandas as pd
-    >>> from sklearn_causalrec.explaining.report import Report
+    >>> from sklearn_causalrec.explaining import Report
     >>> table = pd.DataFrame({"estimate": [1.96]}, index=["effect"])
     >>> print(Report("Effect of x on y", [("Query", "P(y | do(x))"), ("Found", table)]))
     Effect of x on y
@@ -43,7 +59,21 @@ class Report:
             self.add(name, content)
 
     def add(self, title, content):
-        """Append a section; returns the report."""
+        """Append a section.
+
+        Parameters
+        ----------
+        title : str
+            The title of the section.
+        content : str, DataFrame, Series or None
+            The content of the section. None, an empty str and a frame without rows are
+            left out.
+
+        Returns
+        -------
+        Report
+            The report itself.
+        """
         if isinstance(content, pd.Series):
             content = content.to_frame(content.name or "value")
         if isinstance(content, pd.DataFrame):
@@ -54,12 +84,24 @@ class Report:
         return self
 
     def to_frame(self, section):
-        """The table of a section.
+        """Return the table of a section.
+
+        Parameters
+        ----------
+        section : str
+            The title of the section.
+
+        Returns
+        -------
+        DataFrame
+            The table. If several sections with this title have a table, it is the last
+            one.
 
         Raises
         ------
         KeyError
-            Where no section of that title has a table; names those that have.
+            If no section with this title has a table. The message names the sections
+            that have one.
         """
         tables = {t: c for t, c in self.sections if isinstance(c, pd.DataFrame)}
         if section not in tables:
@@ -103,7 +145,7 @@ class Report:
 
 
 def _paragraphs(text):
-    """Text wrapped to the page, its own line breaks and indents kept."""
+    """Wrap text to the page, and keep its own line breaks and indents."""
     lines = []
     for line in text.split("\n"):
         own = line[: len(line) - len(line.lstrip())]

@@ -1,4 +1,10 @@
-"""From a raw log to what the estimators read: cleaning, examples, features, folds."""
+"""From a raw log to the table that the estimators read.
+
+The functions of this room clean a log
+(:func:`~sklearn_causalrec.interactions.clean_log`), turn it into one row per decision
+(:func:`build_examples`) and propose a preprocessor (:func:`make_preprocessor`). The
+transformers compute features. The splitters cut a log into training and test rows.
+"""
 
 from sklearn_causalrec.encoding.roles import ColumnRoles, IdIndex, Log
 from sklearn_causalrec.interactions.cleaning import CleaningReport, clean_log

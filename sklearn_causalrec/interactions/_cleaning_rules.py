@@ -1,4 +1,4 @@
-"""What the rules of clean_log compute: spellings, outliers, bursts."""
+"""What the rules of ``clean_log`` compute: spellings, outliers and bursts."""
 
 import unicodedata
 
@@ -7,15 +7,18 @@ import pandas as pd
 
 from sklearn_causalrec.encoding.times import PastIndex
 
-# The least scale of log counts: where nearly all users are alike, 6 of them are still a
-# factor of 6, so that ordinary eager users stay.
+# The least scale of log counts. Where nearly all users are alike, 6 scales of 0.3 still
+# allow a factor of 6, exp(1.8), so that eager but ordinary users stay.
 _MIN_SCALE = 0.3
 BOT_FROM = 30  # events of a user, below which nobody is a bot
 BURST_FROM = 10  # events in a window, below which there is no burst
 
 
 def spelling_key(values):
-    """What ids have in common that differ only by case or spaces; None where empty."""
+    """A key that ids share if they differ only by case, width or spaces.
+
+    The key is None where the id is missing or empty.
+    """
 
     def key(value):
         text = unicodedata.normalize("NFKC", str(value))
@@ -27,18 +30,19 @@ def spelling_key(values):
 
 
 def unify_spelling(values, reference=None):
-    """Ids in one spelling: the reference's, else the most frequent one.
+    """Give ids that have the same :func:`spelling_key` one spelling.
 
     Parameters
     ----------
     values : Series
-        Numbers stay as they are; empty text becomes missing.
-    reference : array-like, optional
-        Ids as they should be spelt.
+        The ids. Numbers are returned as they are. Empty text becomes missing.
+    reference : array-like, default=None
+        Ids in their right spelling. The most frequent spelling is right for all others.
 
     Returns
     -------
     Series
+        The ids in one spelling.
     """
     if values.dtype.kind in "fiub":
         return values
@@ -54,9 +58,11 @@ def unify_spelling(values, reference=None):
 
 
 def robust_limit(counts, n_mads, at_least):
-    """Counts above this are outliers: exp(median + n_mads * scale) of log counts.
+    """Limit above which a count is an outlier: exp(median + n_mads * scale).
 
-    The scale is 1.4826 times the median absolute deviation, and 0.3 at least.
+    Median and scale are those of the logarithms of the counts. The scale is 1.4826
+    times the median absolute deviation, and at least 0.3. The limit is never below
+    `at_least`.
     """
     if len(counts) == 0:
         return at_least
@@ -67,13 +73,14 @@ def robust_limit(counts, n_mads, at_least):
 
 
 def busy_windows(users, times, window):
-    """Events of the same user in the window that ends with each event.
+    """Count the events of the same user in the window that ends with each event.
 
     Returns
     -------
     found : callable
-        ``found(limit)``: which rows lie in any window of more than `limit` events.
+        ``found(limit)`` tells which rows lie in any window of more than `limit` events.
     counts : ndarray of shape (n,)
+        The number of events in each window.
     """
     groups, times = pd.factorize(users)[0], times.to_numpy()
     past = PastIndex(groups, times)
@@ -93,13 +100,14 @@ def busy_windows(users, times, window):
 
 
 def comparable(values):
-    """Vectors and other unhashable cells by their repr, so that rows compare."""
+    """Replace cells that cannot be hashed (vectors) by their repr."""
     if values.dtype != object:
         return values
     return values.map(lambda v: v if isinstance(v, str) or v is None else repr(v))
 
 
 def outside(values, low, high):
+    """Tell which values lie below `low` or above `high`; None is no bound."""
     found = np.zeros(len(values), dtype=bool)
     if low is not None:
         found |= (values < low).to_numpy()

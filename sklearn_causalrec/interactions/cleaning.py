@@ -1,19 +1,17 @@
-"""clean_log: an event table made fit for use, and a report of what was done to it."""
+"""Cleaning of an event table, with a report of what was found and removed."""
 
+from collections.abc import Mapping, Sequence
 from numbers import Real
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 from sklearn.utils import check_scalar
 
-from sklearn_causalrec.encoding.times import (
-    as_frame,
-    as_times,
-    as_window,
-    check_columns,
-    has_zone,
-    plain_ids,
-)
+from sklearn_causalrec._utils.typing import Frame
+from sklearn_causalrec.encoding.frames import as_frame, check_columns, plain_ids
+from sklearn_causalrec.encoding.times import as_times, as_window, has_zone
 from sklearn_causalrec.interactions._cleaning_rules import (
     BOT_FROM,
     BURST_FROM,
@@ -24,18 +22,42 @@ from sklearn_causalrec.interactions._cleaning_rules import (
     unify_spelling,
 )
 
+Action: TypeAlias = Literal["drop", "flag", "off"]
 _ACTIONS = ("drop", "flag", "off")
 
 
 class CleaningReport:
-    """What :func:`clean_log` found and removed, rule by rule.
+    """The rules that cleaned a log, with what each one found and removed.
+
+    Parameters
+    ----------
+    n_before : int
+        The number of rows before cleaning.
 
     Attributes
     ----------
-    n_before, n_after : int
-        Rows; their difference is the sum of ``removed`` over the rules.
+    n_before : int
+        The number of rows before cleaning.
+    n_after : int
+        The number of rows after cleaning. It is ``n_before`` minus the sum of the
+        column ``removed`` of :attr:`rules`.
     rules : DataFrame
-        As from :meth:`to_frame`.
+        The table that :meth:`to_frame` returns.
+
+    See Also
+    --------
+    clean_log : Clean an event table and return such a report.
+    clean_dataset : Clean a log on disk and return such a report.
+
+    Examples
+    --------
+    >>> from sklearn_causalrec.interactions import CleaningReport
+    >>> report = CleaningReport(100)
+    >>> report.add("bots", "drop", found=7, removed=7, note="1 user")
+    >>> report.n_after
+    93
+    >>> report.to_frame().loc["bots", "found"].item()
+    7
     """
 
     def __init__(self, n_before):
@@ -43,26 +65,51 @@ class CleaningReport:
         self._records = []
 
     def add(self, rule, action, found, removed=0, note=""):
+        """Append the record of one rule.
+
+        Parameters
+        ----------
+        rule : str
+            The name of the rule.
+        action : {"drop", "flag", "fix", "count", "off"}
+            What was done to the rows that the rule found.
+        found : int
+            The number of rows that the rule found.
+        removed : int, default=0
+            The number of rows that were removed. It is subtracted from ``n_after``.
+        note : str, default=""
+            A remark for the reader of the report.
+        """
         self._records.append((rule, action, int(found), int(removed), note))
         self.n_after -= int(removed)
 
     def forget(self, rules):
-        """Leave out rules that were not applied."""
+        """Delete the records of some rules.
+
+        Use it for rules that were not applied: ``n_after`` does not change.
+
+        Parameters
+        ----------
+        rules : collection of str
+            The names of the rules to delete. Unknown names are ignored.
+        """
         self._records = [record for record in self._records if record[0] not in rules]
 
     @property
     def rules(self):
+        """The table that :meth:`to_frame` returns."""
         return self.to_frame()
 
-    def to_frame(self):
-        """One row a rule, in the order the rules were applied.
+    def to_frame(self) -> pd.DataFrame:
+        """Return the report as a table with one row per rule.
 
         Returns
         -------
         DataFrame
-            Index ``rule``; ``action`` ("drop", "flag", "fix", "count" or "off"),
-            ``found`` (rows, among those left by the rules above), ``removed`` (rows)
-            and ``note``.
+            The rules in the order in which they were applied. The index is ``rule``.
+            The columns are ``action`` ("drop", "flag", "fix", "count" or "off"),
+            ``found`` (the number of rows found among those that earlier rules left),
+            ``removed`` (the number of rows removed) and ``note``.
         """
         columns = ["rule", "action", "found", "removed", "note"]
         return pd.DataFrame(self._records, columns=columns).set_index("rule")
@@ -88,7 +135,7 @@ def check_actions(actions):
 
 
 class Cleaner:
-    """The rows still there, and the report so far; a method a rule."""
+    """The rows that are left and the report so far, with one method per rule."""
 
     def __init__(self, df, actions, user, item, time, event, timezone):
         self.user, self.item, self.time, self.event = user, item, time, event
@@ -112,7 +159,7 @@ class Cleaner:
         return False
 
     def apply(self, rule, found, note="", *, action=None, name=None):
-        """Drop or flag the rows found, as the rule's action says."""
+        """Drop or flag the rows that a rule found, as its action says."""
         action = action or self.actions[rule]
         found = np.asarray(found, dtype=bool)
         removed = 0
@@ -188,7 +235,7 @@ class Cleaner:
         self.apply("near_duplicates", gap <= window, f"within {near_window}")
 
     def user_counts(self):
-        """Events of each user. (Series)"""
+        """Return the number of events of each user, as a Series."""
         return self.frame[self.user].value_counts()
 
     def bots(self, n_mads, limit=None):
@@ -202,7 +249,7 @@ class Cleaner:
         self.apply("bots", self.frame[self.user].isin(outliers), note)
 
     def windows(self, burst_window):
-        """Which rows have user and time, and :func:`busy_windows` of those."""
+        """Return which rows have a user and a time, and their :func:`busy_windows`."""
         times = self.frame[self.time]
         window = as_window(burst_window, times, "burst_window")
         known = (self.frame[self.user].notna() & times.notna()).to_numpy()
@@ -238,103 +285,142 @@ class Cleaner:
 
 
 def clean_log(
-    df,
+    df: Frame,
     *,
-    user,
-    item,
-    time,
-    event=None,
-    required=(),
-    ranges=None,
-    exposures=None,
-    conversions=None,
-    users=None,
-    items=None,
-    timezone=None,
-    time_range=("1990-01-01", "now"),
-    near_window="5s",
-    burst_window="1min",
-    n_mads=6.0,
-    id_spelling="fix",
-    missing="drop",
-    impossible_times="drop",
-    impossible_values="drop",
-    exact_duplicates="drop",
-    near_duplicates="drop",
-    bots="drop",
-    bursts="drop",
-    before_exposure="flag",
-):
-    """Clean an event table, and say what was found and removed.
+    user: str,
+    item: str,
+    time: str,
+    event: str | None = None,
+    required: Sequence[str] = (),
+    ranges: Mapping[str, tuple[Any, Any]] | None = None,
+    exposures: Frame | None = None,
+    conversions: str | Sequence[str] | None = None,
+    users: ArrayLike | None = None,
+    items: ArrayLike | None = None,
+    timezone: str | None = None,
+    time_range: tuple[Any, Any] = ("1990-01-01", "now"),
+    near_window: str | float = "5s",
+    burst_window: str | float = "1min",
+    n_mads: float = 6.0,
+    id_spelling: Literal["fix", "drop", "flag", "off"] = "fix",
+    missing: Literal["drop", "flag"] = "drop",
+    impossible_times: Action = "drop",
+    impossible_values: Action = "drop",
+    exact_duplicates: Action = "drop",
+    near_duplicates: Action = "drop",
+    bots: Action = "drop",
+    bursts: Action = "drop",
+    before_exposure: Action = "flag",
+) -> tuple[pd.DataFrame, CleaningReport]:
+    """Clean an event table, and report what was found and removed.
 
-    The rules are applied in the order of the parameters that name them. Each is
-    "drop", "flag" (a column ``flag_<rule>`` marks the rows, which stay) or "off"; a row
-    counts for the first rule that drops it, so that the report adds up.
+    The rules are applied in the order of the parameters that carry their names. Most
+    rules have three actions. "drop" removes the rows that the rule finds. "flag" keeps
+    the rows and marks them in a column ``flag_<rule>``. "off" skips the rule. A row is
+    counted for the first rule that drops it, so the removals add up to the difference
+    in the number of rows.
 
     Parameters
     ----------
     df : pandas or polars DataFrame
-        One event a row, in any order. It is not changed.
-    user, item, time : str
-        Columns. Times may be numbers, datetimes or text in ISO 8601.
-    event : str, optional
-        Column of what happened; part of the key of near duplicates.
-    required : sequence of str
-        Columns that must not be missing, beside user, item and time.
-    ranges : dict, optional
-        Column to its (lowest, highest) possible value, None for no bound.
-    exposures : DataFrame, optional
-        When items were shown, in columns named as here; for `before_exposure`.
-    conversions : str or list of str, optional
-        Values of `event` that an exposure should precede; all by default.
-    users, items : array-like, optional
-        Ids as they should be spelt.
-    timezone : str, optional
-        The zone of times without one.
-    time_range : (lowest, highest)
-        Of possible datetimes, None for no bound.
-    near_window : str or number
-        Events of the same user, item and kind so close to the one before are near
-        duplicates; the first stays. In the units of numeric times.
-    burst_window : str or number
-        Length of the windows, ending at each event, in which bursts are counted.
+        The event table: one event per row, in any order. It is not changed.
+    user : str
+        The column of user ids.
+    item : str
+        The column of item ids.
+    time : str
+        The column of times. They can be numbers, datetimes or text in ISO 8601.
+    event : str, default=None
+        The column of the kind of event. It is part of the key of near duplicates. With
+        None, all events are of one kind.
+    required : str or sequence of str, default=()
+        Further columns in which a value must be present. User, item and time are always
+        required.
+    ranges : dict, default=None
+        For each column to check, a pair ``(lowest, highest)`` of possible values. None
+        in place of a bound means that there is no bound. With None, no ranges are
+        checked.
+    exposures : pandas or polars DataFrame, default=None
+        When items were shown: a table with the columns `user`, `item` and `time`. The
+        rule `before_exposure` needs it and is skipped with None.
+    conversions : str or list of str, default=None
+        The values of the column `event` that an exposure should precede. With None, all
+        events are conversions.
+    users : array-like, default=None
+        The user ids in their right spelling. With None, the most frequent spelling is
+        the right one.
+    items : array-like, default=None
+        The item ids in their right spelling. With None, the most frequent spelling is
+        the right one.
+    timezone : str, default=None
+        The time zone of times that come without one, for instance "Europe/Berlin". With
+        None, such times are read as UTC, and a column that mixes times with and without
+        a zone is refused.
+    time_range : tuple of two, default=("1990-01-01", "now")
+        The lowest and the highest possible datetime. None in place of a bound means
+        that there is no bound, and "now" is the current time. The range is not applied
+        to times that are numbers.
+    near_window : str or number, default="5s"
+        The window of near duplicates. It is a duration such as "5s" where times are
+        datetimes, and a number in the same units where times are numbers.
+    burst_window : str or number, default="1min"
+        The length of the windows in which bursts are counted. A window ends at each
+        event. It is a duration or a number, as `near_window` is.
     n_mads : float, default=6.0
-        An outlier lies above the median of log counts by so many scales, each 1.4826
-        times the median absolute deviation, and 0.3 at least.
-    id_spelling : {"fix", "drop", "flag", "off"}
-        Ids that differ only by case or spaces get one spelling: that of `users` or
-        `items`, else the most frequent one. Turn it off where case tells ids apart.
-    missing : {"drop", "flag"}
-        Rows without user, item, time or a `required` column. Gaps in other columns are
-        counted only.
-    impossible_times : {"drop", "flag", "off"}
-        Text that is no time, infinite numbers, and what is outside `time_range`. Where
-        such text is only flagged the time is missing.
-    impossible_values : {"drop", "flag", "off"}
-        Infinite numbers, and what is outside `ranges`.
-    exact_duplicates : {"drop", "flag", "off"}
-        Rows equal to an earlier one in all columns, once times and ids are unified.
-    near_duplicates : {"drop", "flag", "off"}
-    bots : {"drop", "flag", "off"}
-        Users whose number of events is an outlier among users (and above 30).
-    bursts : {"drop", "flag", "off"}
-        Events in a window whose number of events of one user is an outlier among such
-        windows (and above 10).
-    before_exposure : {"drop", "flag", "off"}
-        Conversions of a pair before its first exposure. Flagged by default: they may
-        have been bought unprompted. Pairs never exposed are left alone.
+        The limit of an outlier. A count is an outlier if its logarithm lies more than
+        `n_mads` scales above the median of the logarithms. The scale is 1.4826 times
+        the median absolute deviation, and at least 0.3.
+    id_spelling : {"fix", "drop", "flag", "off"}, default="fix"
+        What to do with ids that differ only by case, character width or spaces. "fix"
+        gives them one spelling: that of `users` or `items` where the id is in there,
+        else the most frequent one. Choose "off" where case tells ids apart. Numeric ids
+        are left alone.
+    missing : {"drop", "flag"}, default="drop"
+        What to do with rows without a user, an item, a time or a value in a `required`
+        column. Gaps in other columns are only counted.
+    impossible_times : {"drop", "flag", "off"}, default="drop"
+        What to do with text that is not a time, infinite numbers, and times outside
+        `time_range`. A time that cannot be read becomes missing if its row is kept.
+    impossible_values : {"drop", "flag", "off"}, default="drop"
+        What to do with infinite numbers and with values outside `ranges`. A value that
+        is not a number is outside its range.
+    exact_duplicates : {"drop", "flag", "off"}, default="drop"
+        What to do with rows that equal an earlier row in all columns. Times and ids are
+        compared after they were unified.
+    near_duplicates : {"drop", "flag", "off"}, default="drop"
+        What to do with an event that follows an event of the same user, item and kind
+        within `near_window`. The first event of such a series stays.
+    bots : {"drop", "flag", "off"}, default="drop"
+        What to do with the events of bots. A bot is a user whose number of events is an
+        outlier among all users and above 30.
+    bursts : {"drop", "flag", "off"}, default="drop"
+        What to do with the events of bursts. A burst is a window in which the number of
+        events of one user is an outlier among all such windows and above 10.
+    before_exposure : {"drop", "flag", "off"}, default="flag"
+        What to do with conversions of a user and an item before the first exposure of
+        that pair. They are only flagged by default, because the user may have bought
+        unprompted. Pairs that were never exposed are left alone.
 
     Returns
     -------
     frame : DataFrame
-        pandas, whatever came in; sorted by time, with index 0, 1, …; datetimes in UTC,
-        without a zone.
+        The cleaned log as a pandas frame, sorted by time, with the index 0, 1, and so
+        on. Datetimes are in UTC and carry no time zone.
     report : CleaningReport
+        What every rule found and removed.
 
     Raises
     ------
+    TypeError
+        If `df` or `exposures` is not a frame with named columns.
     ValueError
-        If a column or an option is unknown, or times with and without zone are mixed.
+        If `df` is empty, a column or an option is unknown, or times with and without a
+        time zone are mixed.
+
+    See Also
+    --------
+    clean_dataset : Clean a log on disk that does not fit into memory.
+    build_examples : Turn the cleaned log into one row per decision.
 
     Examples
     --------

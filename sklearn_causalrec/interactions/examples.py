@@ -1,19 +1,16 @@
-"""build_examples: from a stream of events to one row a decision."""
+"""From a stream of events to one row per decision."""
 
+from collections.abc import Mapping, Sequence
 from numbers import Integral, Real
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 from sklearn.utils import check_random_state, check_scalar
 
-from sklearn_causalrec.encoding.times import (
-    as_frame,
-    as_times,
-    as_window,
-    check_columns,
-    has_zone,
-    plain_ids,
-)
+from sklearn_causalrec._utils.typing import Frame, Seed
+from sklearn_causalrec.encoding.frames import as_frame, check_columns, plain_ids
+from sklearn_causalrec.encoding.times import as_times, as_window, has_zone
 from sklearn_causalrec.interactions.leaks import evaluate_feature, refuse_leaks
 from sklearn_causalrec.interactions.point_in_time import (
     catalogue_of,
@@ -27,7 +24,7 @@ _MADE = ("treatment", "outcome", "propensity", "sample_weight")
 
 
 def _table(frame, name, keys, time, timezone):
-    """A frame sorted by time, its ids checked and its times read."""
+    """Sort a frame by time, check its ids and read its times."""
     frame = as_frame(frame, name)
     if len(frame) == 0:
         raise ValueError(f"{name} is empty.")
@@ -64,7 +61,7 @@ def _same_clock(named, timezone):
 
 
 def _decisions(events, impressions, event, exposure, value, treatment, propensity):
-    """The decisions with `treatment` and `propensity`, and the showings among them."""
+    """Return the decisions with `treatment` and `propensity`, and which were shown."""
     if impressions is None:
         if event is None or exposure is None:
             raise ValueError(
@@ -74,7 +71,7 @@ def _decisions(events, impressions, event, exposure, value, treatment, propensit
         decisions = events[events[event].isin(_as_list(exposure))].copy()
         if decisions.empty:
             raise ValueError(f"No event is an exposure={exposure!r}.")
-        # The value of a showing, watch time for one, is what came of it.
+        # The value of an exposure, such as its watch time, is what came of it.
         decisions = decisions.drop(columns=[event] + ([value] if value else []))
     else:
         decisions = impressions.copy()
@@ -96,7 +93,7 @@ def _decisions(events, impressions, event, exposure, value, treatment, propensit
 
 
 def _check_decisions(decisions, events, keys, time):
-    """Refuse decisions that never meet the events, or are there twice."""
+    """Refuse decisions that never meet the events, or that occur twice."""
     for key in keys:
         if not decisions[key].isin(events[key].unique()).any():
             raise ValueError(
@@ -115,7 +112,7 @@ def _check_decisions(decisions, events, keys, time):
 
 
 def _thin(followed, over, fraction, rng):
-    """Which rows to keep, and by how much their weights rise."""
+    """Return which rows to keep, and the factor by which their weights rise."""
     negative = over & (np.nan_to_num(followed) == 0)
     left_out = negative & (rng.uniform(size=len(over)) >= fraction)
     return ~left_out, np.where(negative, 1 / fraction, 1.0)
@@ -126,113 +123,146 @@ def _as_list(values):
 
 
 def build_examples(
-    events,
-    impressions=None,
+    events: Frame,
+    impressions: Frame | None = None,
     *,
-    user,
-    item,
-    time,
-    event=None,
-    outcome=None,
-    window,
-    exposure=None,
-    treatment=None,
-    propensity=None,
-    value=None,
-    aggregate="any",
-    users=None,
-    items=None,
-    features=None,
-    n_unexposed=0,
-    negative_fraction=1.0,
-    incomplete="drop",
-    until=None,
-    timezone=None,
-    leak_checks=8,
-    random_state=None,
-):
-    """Turn a stream of events into one row a decision, for ``fit``.
+    user: str,
+    item: str,
+    time: str,
+    event: str | None = None,
+    outcome: str | Sequence[str] | None = None,
+    window: str | float,
+    exposure: str | Sequence[str] | None = None,
+    treatment: str | None = None,
+    propensity: str | None = None,
+    value: str | None = None,
+    aggregate: Literal["any", "count", "sum", "first"] = "any",
+    users: Frame | None = None,
+    items: Frame | None = None,
+    features: Mapping[str, Any] | None = None,
+    n_unexposed: int = 0,
+    negative_fraction: float = 1.0,
+    incomplete: Literal["drop", "keep"] = "drop",
+    until: Any = None,
+    timezone: str | None = None,
+    leak_checks: int = 8,
+    random_state: Seed = None,
+) -> pd.DataFrame:
+    """Turn a stream of events into one row per decision, ready for ``fit``.
 
-    A decision is a row of `impressions`, or, without them, an event that is a showing.
-    What is known at a decision is what happened strictly before it; its outcome is what
-    happened to the same user and item from then on, within the window.
+    A decision is a row of `impressions`. Without `impressions`, a decision is an event
+    that is an exposure. The features of a decision come from what happened strictly
+    before it. Its outcome comes from what happened to the same user and item from the
+    time of the decision to the end of the window, both ends included.
 
     Parameters
     ----------
     events : pandas or polars DataFrame
-        One event a row, in any order, clean (see :func:`clean_log`).
-    impressions : pandas or polars DataFrame, optional
-        One decision a row. Columns other than those named here are kept as features.
-    user, item, time : str
-        Columns, the same in all tables.
-    event : str, optional
-        Column of `events`: the kind.
-    outcome : str or list of str, optional
-        The kinds of event that count as the outcome; all by default, which needs
-        impressions.
+        The events: one event per row, in any order. Clean them first by
+        :func:`~sklearn_causalrec.interactions.clean_log`.
+    impressions : pandas or polars DataFrame, default=None
+        The decisions: one decision per row, in any order. Columns without a role are
+        kept as features. With None, the decisions are the events named by `exposure`.
+    user : str
+        The column of user ids. It has the same name in all tables.
+    item : str
+        The column of item ids. It has the same name in all tables.
+    time : str
+        The column of times. It has the same name in all tables.
+    event : str, default=None
+        The column of `events` with the kind of event.
+    outcome : str or list of str, default=None
+        The kinds of event that count as the outcome. With None, all events count; this
+        needs `impressions`.
     window : str or number
-        How long after the decision an event counts: ``"7D"``, or in the units of
-        numeric times.
-    exposure : str or list of str, optional
-        Without impressions: the kinds of event that are showings. Their columns are
-        kept but for `event` and `value`; drop others that say what came of it.
-    treatment, propensity : str, optional
-        Columns of the decisions: what was done (0: not shown), and the probability of
-        that. Without `treatment`, every decision is a showing.
-    value : str, optional
-        Column of `events`, for "sum" and "first".
+        How long after a decision an event counts: a duration such as ``"7D"``, or a
+        number in the units of numeric times.
+    exposure : str or list of str, default=None
+        The kinds of event that are exposures. It is needed without `impressions`. The
+        other columns of these events are kept as features, except `event` and `value`.
+        Drop columns that tell what came of the exposure.
+    treatment : str, default=None
+        The column of the decisions that says what was done; 0 means not shown. With
+        None, every decision is an exposure, and the treatment is 1.
+    propensity : str, default=None
+        The column of the decisions with the probability of what was done.
+    value : str, default=None
+        The column of `events` that `aggregate` reads. "sum" and "first" need it.
     aggregate : {"any", "count", "sum", "first"}, default="any"
-        The outcome: whether there was an event, how many, the sum of their values (0
-        without any), or the first one's value (NaN without any).
-    users, items : pandas or polars DataFrame, optional
-        Tables of features, joined by id. With a column `time` they say what became
-        known when, and the last row strictly before the decision counts.
-    features : dict of str to callable or transformer, optional
-        Further features. A callable gets ``(decisions, events)``, frames sorted by
-        time, the decisions without outcomes, and returns an array or frame of a row a
-        decision; a transformer (:class:`PastAggregates`) is fitted on the events.
-        Results are columns ``<name>``, or ``<name>_<column>`` where there are several.
+        How the events in the window become the outcome. "any" is 1 if there was an
+        event, else 0. "count" is the number of events. "sum" is the sum of their
+        values, which is 0 without an event. "first" is the value of the first event,
+        which is NaN without an event.
+    users : pandas or polars DataFrame, default=None
+        A table of user features, joined by user id. If it has the column `time`, each
+        row says what became known at that time, and the last row strictly before the
+        decision is joined.
+    items : pandas or polars DataFrame, default=None
+        A table of item features, joined by item id in the same way. It is also the
+        catalogue that `n_unexposed` draws from.
+    features : dict of str to callable or transformer, default=None
+        Further features by name. A callable gets ``(decisions, events)``, two frames
+        sorted by time. The decisions come without outcome, propensity and weight. The
+        callable returns an array or a frame with one row per decision. A transformer,
+        such as :class:`~sklearn_causalrec.interactions.PastAggregates`, is cloned,
+        fitted on the events and applied to the decisions. The result becomes the
+        column ``<name>``, or the columns ``<name>_<column>`` where it has several.
     n_unexposed : int, default=0
-        At each moment of a showing, so many items are drawn from the catalogue
-        (`items`, else those decided about) as not shown; those shown to the user within
-        a window of the moment are dropped. Their ``sample_weight``, items over draws,
-        makes them stand for all the items not shown then. The decision's own columns
-        are missing in such rows.
+        The number of items to draw from the catalogue at each moment of an exposure, as
+        rows that were not shown. Items that were shown to the user within one window
+        before or after that moment are dropped. The ``sample_weight`` of such a row is
+        the number of items divided by the number of draws, so that the rows stand for
+        all items that were not shown at that moment. The decisions' own columns are
+        missing in such rows.
     negative_fraction : float in (0, 1], default=1.0
-        Share of the rows of outcome 0 (or NaN) to keep, at random; their weight rises
-        by its inverse.
+        The share of the rows with an outcome of 0 (or NaN) to keep, drawn at random.
+        The weight of the kept rows rises by the inverse of this share.
     incomplete : {"drop", "keep"}, default="drop"
-        What to do with decisions whose window is not over when the log ends. If kept,
-        their outcome is NaN.
-    until : datetime or number, optional
-        The end of the log; by default the last time in it.
-    timezone : str, optional
-        The zone of times without one.
+        What to do with decisions whose window is not over when the log ends. If they
+        are kept, their outcome is NaN.
+    until : datetime or number, default=None
+        The end of the log. With None, it is the last time of the events and decisions.
+    timezone : str, default=None
+        The time zone of times that come without one. With None, such times are read as
+        UTC, and tables with and without a zone are not mixed.
     leak_checks : int, default=8
-        Each feature is computed again so many times from the events before some
-        decision only, and must not change for the decisions up to then.
+        The number of decisions at which each feature is checked. The feature is
+        computed again from the events before that decision alone. It must not change
+        for this decision and the earlier ones. With 0, features are not checked.
     random_state : int, RandomState instance or None, default=None
+        The seed of all random draws. Pass an int for reproducible results.
 
     Returns
     -------
     DataFrame
-        A row a decision, sorted by time: ids, time, the decision's own columns,
-        ``treatment``, ``outcome``, ``propensity`` (where logged, NaN for sampled rows)
-        and ``sample_weight``, then columns of `users`, `items` and `features`.
-        ``attrs["rows"]`` counts decisions, those incomplete, those sampled, and
-        negatives left out.
+        One row per decision, sorted by time. The columns are the ids, the time, the
+        decisions' own columns, the columns of `users` and `items`, ``treatment``,
+        ``outcome``, ``propensity`` (where it was logged; NaN for sampled rows),
+        ``sample_weight``, and the columns of `features`. ``attrs["rows"]`` counts the
+        decisions, those with an incomplete window, the sampled rows, the negatives left
+        out, and the examples.
 
     Raises
     ------
+    TypeError
+        If a table is not a frame with named columns, or a feature is neither a callable
+        nor a transformer.
     ValueError
-        If a feature looks past the decision, keys are duplicated, ids or times are
-        missing or not comparable, or a column or option is unknown.
+        If a feature looks past the decision, a key occurs twice, ids or times are
+        missing or cannot be compared, or a column or an option is unknown.
+
+    See Also
+    --------
+    clean_log : Clean the events first.
+    make_preprocessor : Propose a preprocessor for the examples.
+    PastAggregates : Features of what happened before each decision.
 
     Notes
     -----
-    The decisions' own columns, and tables without times, are taken to be known at the
-    decision: nothing in the data can tell. Unexposed rows are pairs without a showing
-    from a window before to a window after, so that no showing is in their outcome.
+    The decisions' own columns, and tables without times, count as known at the
+    decision. The data cannot tell whether they were. Pairs that are drawn as unexposed
+    have no exposure within one window before or after, so no exposure falls into the
+    window of their outcome.
 
     Examples
     --------

@@ -1,21 +1,30 @@
-"""Transformers of text, times and vectors that give named, dense columns."""
+"""Transformers of text, times and vectors that return dense columns with names."""
+
+from collections.abc import Sequence
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 from scipy import sparse
 from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.decomposition import TruncatedSVD
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_causalrec.encoding.times import as_frame, as_times, has_zone
+from sklearn_causalrec._utils.typing import Seed
+from sklearn_causalrec.encoding.frames import as_frame
+from sklearn_causalrec.encoding.times import as_times, has_zone
 
 _CYCLES = {"hour": 24, "weekday": 7, "month": 12}
 _PARTS = ("hour", "weekday", "month", "weekend", "elapsed")
 
 
 class _ByColumn(TransformerMixin, BaseEstimator):
-    """Fits something to each column of a frame; names follow the columns'."""
+    """Base of transformers that fit something to each column of a frame.
+
+    The names of the output columns begin with the name of the input column.
+    """
 
     def _columns(self, X, *, reset):
         if isinstance(X, pd.Series):
@@ -34,7 +43,21 @@ class _ByColumn(TransformerMixin, BaseEstimator):
             )
         return [(name, frame.iloc[:, j]) for j, name in enumerate(names)]
 
-    def get_feature_names_out(self, input_features=None):
+    def get_feature_names_out(
+        self, input_features: ArrayLike | None = None
+    ) -> np.ndarray:
+        """Get the names of the output columns.
+
+        Parameters
+        ----------
+        input_features : array-like of str, default=None
+            Ignored. It exists because scikit-learn passes it.
+
+        Returns
+        -------
+        ndarray of str
+            The names, each of which begins with the name of its input column.
+        """
         check_is_fitted(self, "feature_names_in_")
         return np.array(self._names_out, dtype=object)
 
@@ -47,7 +70,7 @@ class _ByColumn(TransformerMixin, BaseEstimator):
 
 
 def _texts(name, values):
-    """A column as text, what is missing as empty text."""
+    """Return a column as text, in which a missing value is an empty text."""
     missing = values.isna().to_numpy()
     texts = values.to_numpy(dtype=object)
     for row in np.flatnonzero(~missing):
@@ -61,27 +84,42 @@ def _texts(name, values):
 class TextBag(_ByColumn):
     """Bags of words of text columns, as dense columns.
 
-    :class:`~sklearn.feature_extraction.text.TfidfVectorizer` column by column, but for
-    frames: it takes any number of columns, reads a missing text as an empty one, and
-    its output is dense, so that ``set_output(transform="pandas")`` works.
+    It applies :class:`~sklearn.feature_extraction.text.TfidfVectorizer` to each column
+    of a frame. It differs in three ways: it takes any number of columns, it reads a
+    missing text as an empty one, and its output is dense. So
+    ``set_output(transform="pandas")`` works.
 
     Parameters
     ----------
     vectorizer : transformer of texts, default=None
-        Fitted to each column. None: ``TfidfVectorizer(max_features=max_features,
-        sublinear_tf=True, strip_accents="unicode")``.
+        The vectorizer that is cloned and fitted to each column. With None, it is
+        ``TfidfVectorizer(max_features=max_features, sublinear_tf=True,
+        strip_accents="unicode")``.
     max_features : int, default=200
-        Most frequent words of a column, with the default vectorizer.
+        The largest number of words per column. The most frequent words are kept. It
+        applies to the default vectorizer only.
     n_components : int, default=None
-        Reduces each column's bag to so many dimensions (or fewer, where it has fewer
-        words) by :class:`~sklearn.decomposition.TruncatedSVD`.
+        The number of dimensions that each column's bag is reduced to by
+        :class:`~sklearn.decomposition.TruncatedSVD`. A bag with no more words than that
+        stays as it is. With None, no bag is reduced.
     random_state : int, RandomState instance or None, default=None
-        Of the reduction.
+        The seed of the reduction. Pass an int for reproducible results.
 
     Attributes
     ----------
     vectorizers_ : dict of str to vectorizer
+        The fitted vectorizer of each column.
     reducers_ : dict of str to TruncatedSVD
+        The fitted reducer of each column that is reduced.
+    n_features_in_ : int
+        The number of columns seen during ``fit``.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        The names of the columns seen during ``fit``.
+
+    See Also
+    --------
+    TextEmbedding : Embed texts by a pretrained model.
+    make_preprocessor : Propose a preprocessor with a transformer for every column.
 
     Examples
     --------
@@ -96,29 +134,37 @@ class TextBag(_ByColumn):
     """
 
     def __init__(
-        self, vectorizer=None, *, max_features=200, n_components=None, random_state=None
-    ):
+        self,
+        vectorizer: Any = None,
+        *,
+        max_features: int = 200,
+        n_components: int | None = None,
+        random_state: Seed = None,
+    ) -> None:
         self.vectorizer = vectorizer
         self.max_features = max_features
         self.n_components = n_components
         self.random_state = random_state
 
-    def fit(self, X, y=None):
+    def fit(self, X: ArrayLike, y: None = None) -> Self:
         """Learn the words of each column.
 
         Parameters
         ----------
-        X : pandas or polars DataFrame of shape (n, p), or Series
+        X : pandas or polars DataFrame of shape (n, p), or Series of shape (n,)
+            The text columns. Missing values are allowed.
         y : None
+            Ignored.
 
         Returns
         -------
-        self
+        TextBag
+            The fitted transformer itself.
 
         Raises
         ------
         ValueError
-            If a column has no word at all, or something other than text.
+            If a column has no word at all, or contains something other than text.
         """
         self.vectorizers_, self.reducers_, self._names_out = {}, {}, []
         for name, values in self._columns(X, reset=True):
@@ -150,16 +196,25 @@ class TextBag(_ByColumn):
             self._names_out += [f"{name}_{word}" for word in words]
         return self
 
-    def transform(self, X):
-        """The words of each text.
+    def transform(self, X: ArrayLike) -> Any:
+        """Compute the bag of words of each text.
 
         Parameters
         ----------
-        X : pandas or polars DataFrame of shape (n, p), or Series
+        X : pandas or polars DataFrame of shape (n, p), or Series of shape (n,)
+            The text columns, the same as in ``fit``.
 
         Returns
         -------
         ndarray of shape (n, n_words)
+            The weights of the words, or the reduced dimensions, column by column. It is
+            a frame if ``set_output`` asks for one.
+
+        Raises
+        ------
+        ValueError
+            If the columns are not those of ``fit``, or contain something other than
+            text.
         """
         check_is_fitted(self, "vectorizers_")
         bags = []
@@ -177,38 +232,65 @@ class TextEmbedding(_ByColumn):
     Parameters
     ----------
     model : str or object, default="all-MiniLM-L6-v2"
-        Name or folder of a model of the package sentence-transformers, which has to be
-        installed for it; or any object with ``encode(list of str)`` that returns an
-        array of a row a text.
+        The name or the folder of a model of the package sentence-transformers, which
+        must then be installed. It can also be any object with a method
+        ``encode(list of str)`` that returns an array with one row per text.
 
     Attributes
     ----------
     model_ : object
+        The model that encodes the texts.
+    n_features_in_ : int
+        The number of columns seen during ``fit``.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        The names of the columns seen during ``fit``.
+
+    See Also
+    --------
+    TextBag : Bags of words, which need no pretrained model.
+    DenseVectors : Columns that already contain embeddings.
 
     Notes
     -----
-    Each different text is encoded once. A missing text is an empty one.
+    Every distinct text is encoded once. A missing text is read as an empty one.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> from sklearn_causalrec.interactions import TextEmbedding
+    >>> class LengthModel:
+    ...     def encode(self, texts):
+    ...         return np.array([[len(text), text.count(" ")] for text in texts])
+    >>> X = pd.DataFrame({"title": ["a golden story", None]})
+    >>> TextEmbedding(LengthModel()).set_output(transform="pandas").fit_transform(X)
+       title_0  title_1
+    0       14        2
+    1        0        0
     """
 
-    def __init__(self, model="all-MiniLM-L6-v2"):
+    def __init__(self, model: Any = "all-MiniLM-L6-v2") -> None:
         self.model = model
 
-    def fit(self, X, y=None):
+    def fit(self, X: ArrayLike, y: None = None) -> Self:
         """Load the model, and learn the size of its vectors.
 
         Parameters
         ----------
-        X : pandas or polars DataFrame of shape (n, p), or Series
+        X : pandas or polars DataFrame of shape (n, p), or Series of shape (n,)
+            The text columns. Only their names are used.
         y : None
+            Ignored.
 
         Returns
         -------
-        self
+        TextEmbedding
+            The fitted transformer itself.
 
         Raises
         ------
         ImportError
-            If the model is a name and sentence-transformers is not installed.
+            If `model` is a str and sentence-transformers is not installed.
         """
         columns = self._columns(X, reset=True)
         self.model_ = self.model
@@ -226,16 +308,25 @@ class TextEmbedding(_ByColumn):
         self._names_out = [f"{name}_{j}" for name, _ in columns for j in range(size)]
         return self
 
-    def transform(self, X):
+    def transform(self, X: ArrayLike) -> np.ndarray:
         """Encode the texts.
 
         Parameters
         ----------
-        X : pandas or polars DataFrame of shape (n, p), or Series
+        X : pandas or polars DataFrame of shape (n, p), or Series of shape (n,)
+            The text columns, the same as in ``fit``.
 
         Returns
         -------
         ndarray of shape (n, n_columns * size)
+            The vectors of all columns, side by side. It is a frame if ``set_output``
+            asks for one.
+
+        Raises
+        ------
+        ValueError
+            If the columns are not those of ``fit``, or contain something other than
+            text.
         """
         check_is_fitted(self, "model_")
         parts = []
@@ -250,12 +341,29 @@ class CalendarFeatures(_ByColumn):
 
     Parameters
     ----------
-    parts : tuple, default=("hour", "weekday", "month", "weekend", "elapsed")
-        Which. The first three are places on a circle, a sine and a cosine each;
-        "elapsed" is in days since the earliest time of ``fit``.
-    timezone : str, optional
-        Whose hours and days: times with a zone are brought there, those without are
-        taken to be there already. None: UTC.
+    parts : tuple of str, default=("hour", "weekday", "month", "weekend", "elapsed")
+        The features to compute. "hour", "weekday" and "month" are positions on a
+        circle; each gives two columns, a sine and a cosine. "weekend" is 1 on Saturdays
+        and Sundays, else 0. "elapsed" is the time in days since the earliest time that
+        ``fit`` saw.
+    timezone : str, default=None
+        The time zone in which hours and days are read, for instance "Europe/Berlin".
+        Times with a zone are converted to it. Times without a zone are taken to be in
+        it already. With None, it is UTC.
+
+    Attributes
+    ----------
+    start_ : dict of str to Timestamp
+        The earliest time of each column.
+    n_features_in_ : int
+        The number of columns seen during ``fit``.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        The names of the columns seen during ``fit``.
+
+    See Also
+    --------
+    PastAggregates : The time since the last event of a user or an item.
+    make_preprocessor : Propose a preprocessor with a transformer for every column.
 
     Examples
     --------
@@ -269,7 +377,9 @@ class CalendarFeatures(_ByColumn):
     1            0.0            1.0           0.0
     """
 
-    def __init__(self, parts=_PARTS, *, timezone=None):
+    def __init__(
+        self, parts: Sequence[str] = _PARTS, *, timezone: str | None = None
+    ) -> None:
         self.parts = parts
         self.timezone = timezone
 
@@ -286,17 +396,25 @@ class CalendarFeatures(_ByColumn):
             times = times.dt.tz_localize(None)
         return times
 
-    def fit(self, X, y=None):
-        """Learn where time begins.
+    def fit(self, X: ArrayLike, y: None = None) -> Self:
+        """Learn the earliest time of each column.
 
         Parameters
         ----------
-        X : pandas or polars DataFrame of shape (n, p), or Series
+        X : pandas or polars DataFrame of shape (n, p), or Series of shape (n,)
+            The columns of datetimes, or of text in ISO 8601.
         y : None
+            Ignored.
 
         Returns
         -------
-        self
+        CalendarFeatures
+            The fitted transformer itself.
+
+        Raises
+        ------
+        ValueError
+            If a part is unknown, a time is missing, or a column contains numbers.
         """
         if unknown := [part for part in self.parts if part not in _PARTS]:
             raise ValueError(f"parts must be some of {_PARTS}, got {unknown[0]!r}.")
@@ -308,16 +426,24 @@ class CalendarFeatures(_ByColumn):
                 self._names_out += [f"{name}_{part}{end}" for end in ends]
         return self
 
-    def transform(self, X):
-        """The calendar of each time.
+    def transform(self, X: ArrayLike) -> np.ndarray:
+        """Compute the calendar features of each time.
 
         Parameters
         ----------
-        X : pandas or polars DataFrame of shape (n, p), or Series
+        X : pandas or polars DataFrame of shape (n, p), or Series of shape (n,)
+            The columns of datetimes, the same as in ``fit``.
 
         Returns
         -------
         ndarray of shape (n, n_columns)
+            The features of all columns, side by side. It is a frame if ``set_output``
+            asks for one.
+
+        Raises
+        ------
+        ValueError
+            If the columns are not those of ``fit``, or a time is missing.
         """
         check_is_fitted(self, "start_")
         columns = []
@@ -342,9 +468,24 @@ class CalendarFeatures(_ByColumn):
 
 
 class DenseVectors(_ByColumn):
-    """Columns of vectors, of images or other embeddings, as columns of numbers.
+    """Split columns of vectors, such as image embeddings, into columns of numbers.
 
-    A missing vector is zeros, and the column ``<name>_missing`` says so.
+    A missing vector becomes zeros. The column ``<name>_missing`` is 1 in such a row,
+    else 0.
+
+    Attributes
+    ----------
+    sizes_ : dict of str to int
+        The length of the vectors of each column.
+    n_features_in_ : int
+        The number of columns seen during ``fit``.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        The names of the columns seen during ``fit``.
+
+    See Also
+    --------
+    TextEmbedding : Embed texts by a pretrained model.
+    make_preprocessor : Propose a preprocessor with a transformer for every column.
 
     Examples
     --------
@@ -357,17 +498,26 @@ class DenseVectors(_ByColumn):
     1      0.0      0.0            1.0
     """
 
-    def fit(self, X, y=None):
-        """Learn the vectors' sizes.
+    def fit(self, X: ArrayLike, y: None = None) -> Self:
+        """Learn the length of the vectors of each column.
 
         Parameters
         ----------
-        X : pandas or polars DataFrame of shape (n, p), or Series
+        X : pandas or polars DataFrame of shape (n, p), or Series of shape (n,)
+            The columns of vectors: each cell is a list, a tuple or an array, or
+            missing.
         y : None
+            Ignored.
 
         Returns
         -------
-        self
+        DenseVectors
+            The fitted transformer itself.
+
+        Raises
+        ------
+        ValueError
+            If a column has no vector.
         """
         self.sizes_, self._names_out = {}, []
         for name, values in self._columns(X, reset=True):
@@ -379,21 +529,24 @@ class DenseVectors(_ByColumn):
             self._names_out.append(f"{name}_missing")
         return self
 
-    def transform(self, X):
-        """The vectors, side by side.
+    def transform(self, X: ArrayLike) -> np.ndarray:
+        """Return the vectors of all columns, side by side.
 
         Parameters
         ----------
-        X : pandas or polars DataFrame of shape (n, p), or Series
+        X : pandas or polars DataFrame of shape (n, p), or Series of shape (n,)
+            The columns of vectors, the same as in ``fit``.
 
         Returns
         -------
-        ndarray of shape (n, n_columns), float64
+        ndarray of shape (n, n_columns)
+            The numbers of each vector, followed by the column that says whether it is
+            missing, as float64. It is a frame if ``set_output`` asks for one.
 
         Raises
         ------
         ValueError
-            If a vector is of another length, or not of finite numbers.
+            If a vector has another length than in ``fit``, or a number is not finite.
         """
         check_is_fitted(self, "sizes_")
         parts = []

@@ -1,19 +1,21 @@
-"""Transformers over what came before: aggregates and sequences of past events."""
+"""Transformers of past events: aggregates and sequences of what came before a time."""
 
+from collections.abc import Sequence
 from numbers import Integral, Real
+from typing import Self
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import check_scalar
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
+from sklearn_causalrec.encoding.frames import as_frame, check_columns
 from sklearn_causalrec.encoding.times import (
     PastIndex,
-    as_frame,
     as_times,
     as_window,
-    check_columns,
     has_zone,
     in_days,
 )
@@ -32,10 +34,10 @@ def _no_missing(frame, names):
 
 
 class _Past(TransformerMixin, BaseEstimator):
-    """What both transformers do: read times, and codes of ids."""
+    """What both transformers share: they read times, and ids as codes."""
 
     def _read(self, X, name, *, reset):
-        """The frame, its times, and user and item as codes (-1 for unknown ones)."""
+        """Return the frame, its times, and the codes of its ids (-1 if unknown)."""
         frame = as_frame(X, name)
         check_columns(frame, user=self.user, item=self.item, time=self.time)
         _no_missing(frame, [self.user, self.item])
@@ -45,6 +47,8 @@ class _Past(TransformerMixin, BaseEstimator):
         if reset:
             if len(frame) == 0:
                 raise ValueError(f"{name} is empty: there is no history.")
+            self.feature_names_in_ = np.array(frame.columns, dtype=object)
+            self.n_features_in_ = frame.shape[1]
             self.users_ = pd.Index(pd.unique(users))
             self.items_ = pd.Index(pd.unique(items))
             self._kind, self._zone = times.dtype.kind, zone
@@ -65,7 +69,7 @@ class _Past(TransformerMixin, BaseEstimator):
         return frame, times.to_numpy(), *codes
 
     def _known_at(self, times):
-        """The times at which what happened at the rows' times counts as known."""
+        """Return the latest times whose events are known at the times of the rows."""
         if self.delay is None:
             return times
         return times - as_window(self.delay, pd.Series(times), "delay")
@@ -78,42 +82,70 @@ class _Past(TransformerMixin, BaseEstimator):
 
 
 class PastAggregates(_Past):
-    """Counts, means and time since the last event, of users and items, before a time.
+    """Count, mean and time since the last event of users and items, before a time.
 
-    ``fit`` remembers a log; ``transform`` aggregates, for each row, the remembered rows
-    strictly before the row's own time. So the rows of ``fit`` themselves can be
-    transformed without a leak, and a test fold sees the training fold's past only.
+    ``fit`` stores a log. ``transform`` aggregates, for each row, the stored rows that
+    are strictly before the row's own time. So the rows of ``fit`` can themselves be
+    transformed without a leak, and the rows of a test fold are described by the past of
+    the training fold only.
 
     Parameters
     ----------
-    user, item, time : str
-        Columns.
-    event : str, optional
-        Column of the kind of event: everything is then aggregated by kind as well.
-    value : str, optional
-        Column to average. None: the `y` of ``fit``, if any.
-    by : tuple of {"user", "item", "pair"}, default=("user", "item")
-    delay : str or number, optional
-        What happened counts as known only so much later: with outcomes that take a
-        window of seven days, ``delay="7D"``.
+    user : str, default="user"
+        The column of user ids.
+    item : str, default="item"
+        The column of item ids.
+    time : str, default="time"
+        The column of times: numbers, datetimes or text in ISO 8601.
+    event : str, default=None
+        The column of the kind of event. If it is named, everything is aggregated for
+        all events and also for each kind of event.
+    value : str, default=None
+        The column that is averaged. With None, the `y` of ``fit`` is averaged; without
+        `y`, there are no means.
+    by : str or tuple of {"user", "item", "pair"}, default=("user", "item")
+        The groups whose past is aggregated: the past of the user, of the item, or of
+        the pair of user and item.
+    delay : str or number, default=None
+        How long after an event it becomes known: a duration such as ``"7D"``, or a
+        number in the units of numeric times. Set it to ``"7D"`` where outcomes are
+        collected over seven days. With None, an event is known at once.
     smoothing : float, default=1.0
-        Means count so many extra rows at the mean of all rows before.
-    timezone : str, optional
-        The zone of times without one.
+        The number of extra rows, at the mean of all earlier rows, that a mean is
+        computed with. It pulls the means of short histories towards the overall mean.
+    timezone : str, default=None
+        The time zone of times that come without one. With None, such times are read as
+        UTC, and times with and without a zone are not mixed.
 
     Attributes
     ----------
-    users_, items_ : Index
-        Ids in the history.
+    users_ : Index
+        The user ids in the history.
+    items_ : Index
+        The item ids in the history.
     kinds_ : list
-        Of events; empty without `event`.
+        The kinds of event, sorted. It is empty without `event`.
+
+    See Also
+    --------
+    HistorySequence : The past items themselves, in order.
+    build_examples : Compute such features for every decision of a log.
 
     Notes
     -----
-    Columns, for each of `by`: ``<by>_past_count``; ``<by>_past_mean``, which without
-    history is the mean of all rows before, and 0 if there are none;
-    ``<by>_since_last`` in days (in the units of numeric times), which without history
-    is the time since the log began. Nothing is missing.
+    The columns for each group in `by` are the following. Nothing in them is missing.
+
+    ``<by>_past_count``
+        The number of earlier rows.
+    ``<by>_past_mean``
+        The mean of their values. Without history it is the mean of all earlier rows,
+        or 0 if there are none. The column exists only if there are values.
+    ``<by>_since_last``
+        The time since the last of them, in days, or in the units of numeric times.
+        Without history it is the time since the log began.
+
+    With `event`, each of them comes once more for each kind of event, as in
+    ``user_past_count_click``.
 
     Examples
     --------
@@ -133,16 +165,16 @@ class PastAggregates(_Past):
     def __init__(
         self,
         *,
-        user="user",
-        item="item",
-        time="time",
-        event=None,
-        value=None,
-        by=("user", "item"),
-        delay=None,
-        smoothing=1.0,
-        timezone=None,
-    ):
+        user: str = "user",
+        item: str = "item",
+        time: str = "time",
+        event: str | None = None,
+        value: str | None = None,
+        by: Sequence[str] = ("user", "item"),
+        delay: str | float | None = None,
+        smoothing: float = 1.0,
+        timezone: str | None = None,
+    ) -> None:
         self.user = user
         self.item = item
         self.time = time
@@ -153,19 +185,27 @@ class PastAggregates(_Past):
         self.smoothing = smoothing
         self.timezone = timezone
 
-    def fit(self, X, y=None):
-        """Remember a log.
+    def fit(self, X: ArrayLike, y: ArrayLike | None = None) -> Self:
+        """Store a log.
 
         Parameters
         ----------
         X : pandas or polars DataFrame of shape (n, p)
-            In any order.
-        y : array-like of shape (n,), optional
-            Averaged where `value` is None.
+            The log, in any order, with the columns `user`, `item`, `time` and, where
+            they are named, `event` and `value`.
+        y : array-like of shape (n,), default=None
+            The values that are averaged where `value` is None.
 
         Returns
         -------
-        self
+        PastAggregates
+            The fitted transformer itself.
+
+        Raises
+        ------
+        ValueError
+            If the log is empty, a column is unknown, an id or a time is missing, or
+            `by` or `smoothing` is invalid.
         """
         check_scalar(self.smoothing, "smoothing", Real, min_val=0)
         by = (self.by,) if isinstance(self.by, str) else tuple(self.by)
@@ -203,17 +243,26 @@ class PastAggregates(_Past):
             return np.where((user < 0) | (item < 0), -1, pair)
         return user if group == "user" else item
 
-    def transform(self, X):
-        """Aggregate what lies before each row.
+    def transform(self, X: ArrayLike) -> np.ndarray:
+        """Aggregate the stored rows that lie before each row.
 
         Parameters
         ----------
         X : pandas or polars DataFrame of shape (m, p)
-            With the columns user, item and time.
+            The rows to describe, with the columns `user`, `item` and `time`. Users and
+            items that are not in the history have no past.
 
         Returns
         -------
-        ndarray of shape (m, n_columns), float64
+        ndarray of shape (m, n_columns)
+            The aggregates as float64, in the order of :meth:`get_feature_names_out`. It
+            is a frame if ``set_output`` asks for one.
+
+        Raises
+        ------
+        ValueError
+            If an id or a time is missing, or the times cannot be compared with those of
+            ``fit``.
         """
         check_is_fitted(self, "users_")
         _, times, user, item = self._read(X, "X", reset=False)
@@ -240,7 +289,21 @@ class PastAggregates(_Past):
             columns.append(since)
         return np.column_stack(columns)
 
-    def get_feature_names_out(self, input_features=None):
+    def get_feature_names_out(
+        self, input_features: ArrayLike | None = None
+    ) -> np.ndarray:
+        """Get the names of the output columns.
+
+        Parameters
+        ----------
+        input_features : array-like of str, default=None
+            Ignored. It exists because scikit-learn passes it.
+
+        Returns
+        -------
+        ndarray of str
+            The names, such as ``user_past_count`` and ``item_since_last``.
+        """
         check_is_fitted(self, "users_")
         kinds = ["past_count", *(["past_mean"] if self._has_mean else []), "since_last"]
         return np.array(
@@ -250,7 +313,7 @@ class PastAggregates(_Past):
 
 
 class _Running:
-    """Running sums over groups in time."""
+    """Running sums over time, within groups."""
 
     def __init__(self, groups, times, values):
         self.past = PastIndex(groups, times)
@@ -271,30 +334,46 @@ class _Running:
 class HistorySequence(_Past):
     """The last items of each user before a time, and how long ago they were.
 
+    ``fit`` stores a log. ``transform`` looks up, for each row, the stored items of the
+    row's user that are strictly before the row's own time.
+
     Parameters
     ----------
-    user, item, time : str
-        Columns.
+    user : str, default="user"
+        The column of user ids.
+    item : str, default="item"
+        The column of item ids.
+    time : str, default="time"
+        The column of times: numbers, datetimes or text in ISO 8601.
     length : int, default=20
-        The most recent so many items are kept.
+        The largest number of items per row. The most recent ones are kept.
     padded : bool, default=False
-        False: two columns of arrays of differing lengths, oldest item first. True:
-        `length` columns of item codes, ``history_1`` the most recent, 0 for none, and
-        as many of gaps.
-    delay : str or number, optional
-        What happened counts as known only so much later.
-    timezone : str, optional
-        The zone of times without one.
+        How the sequences are returned. With False, there are two columns of arrays of
+        different lengths, with the oldest item first. With True, there are `length`
+        columns of item codes and `length` columns of gaps, with the most recent item
+        first; the code 0 means that there is no item.
+    delay : str or number, default=None
+        How long after an event it becomes known: a duration such as ``"7D"``, or a
+        number in the units of numeric times. With None, an event is known at once.
+    timezone : str, default=None
+        The time zone of times that come without one. With None, such times are read as
+        UTC, and times with and without a zone are not mixed.
 
     Attributes
     ----------
-    users_, items_ : Index
-        Ids in the history. Code c stands for ``items_[c - 1]``.
+    users_ : Index
+        The user ids in the history.
+    items_ : Index
+        The item ids in the history. The code c stands for ``items_[c - 1]``.
+
+    See Also
+    --------
+    PastAggregates : Counts, means and times since the last event.
 
     Notes
     -----
-    Gaps are from the past event to the row's own time, in days, or in the units of
-    numeric times. A user without history has empty arrays.
+    A gap is the time from the past event to the row's own time, in days, or in the
+    units of numeric times. A user without history has empty arrays.
 
     Examples
     --------
@@ -313,14 +392,14 @@ class HistorySequence(_Past):
     def __init__(
         self,
         *,
-        user="user",
-        item="item",
-        time="time",
-        length=20,
-        padded=False,
-        delay=None,
-        timezone=None,
-    ):
+        user: str = "user",
+        item: str = "item",
+        time: str = "time",
+        length: int = 20,
+        padded: bool = False,
+        delay: str | float | None = None,
+        timezone: str | None = None,
+    ) -> None:
         self.user = user
         self.item = item
         self.time = time
@@ -329,18 +408,26 @@ class HistorySequence(_Past):
         self.delay = delay
         self.timezone = timezone
 
-    def fit(self, X, y=None):
-        """Remember a log.
+    def fit(self, X: ArrayLike, y: ArrayLike | None = None) -> Self:
+        """Store a log.
 
         Parameters
         ----------
         X : pandas or polars DataFrame of shape (n, p)
-            In any order.
+            The log, in any order, with the columns `user`, `item` and `time`.
         y : None
+            Ignored.
 
         Returns
         -------
-        self
+        HistorySequence
+            The fitted transformer itself.
+
+        Raises
+        ------
+        ValueError
+            If the log is empty, a column is unknown, an id or a time is missing, or
+            `length` is invalid.
         """
         check_scalar(self.length, "length", Integral, min_val=1)
         _, times, user, item = self._read(X, "X", reset=True)
@@ -349,17 +436,26 @@ class HistorySequence(_Past):
         self._times = times[self._past.order]
         return self
 
-    def transform(self, X):
-        """The items before each row.
+    def transform(self, X: ArrayLike) -> np.ndarray:
+        """Look up the items of each row's user before the row.
 
         Parameters
         ----------
         X : pandas or polars DataFrame of shape (m, p)
-            With the columns user, item and time.
+            The rows, with the columns `user`, `item` and `time`. Users that are not in
+            the history have no past.
 
         Returns
         -------
-        DataFrame of shape (m, 2), or of shape (m, 2 * length) where padded
+        DataFrame of shape (m, 2), or of shape (m, 2 * length) if padded
+            The columns ``history`` and ``history_gaps``. If padded, they are
+            ``history_1``, ``history_2`` and so on, then ``gap_1``, ``gap_2`` and so on.
+
+        Raises
+        ------
+        ValueError
+            If an id or a time is missing, or the times cannot be compared with those of
+            ``fit``.
         """
         check_is_fitted(self, "users_")
         frame, times, user, _ = self._read(X, "X", reset=False)
@@ -389,7 +485,21 @@ class HistorySequence(_Past):
             gaps[row] = flat[offsets[row] : offsets[row + 1]]
         return pd.DataFrame(columns, index=index)
 
-    def get_feature_names_out(self, input_features=None):
+    def get_feature_names_out(
+        self, input_features: ArrayLike | None = None
+    ) -> np.ndarray:
+        """Get the names of the output columns.
+
+        Parameters
+        ----------
+        input_features : array-like of str, default=None
+            Ignored. It exists because scikit-learn passes it.
+
+        Returns
+        -------
+        ndarray of str
+            The names: ``history`` and ``history_gaps``, or those of the padded columns.
+        """
         check_is_fitted(self, "users_")
         names = ["history", "history_gaps"]
         if self.padded:

@@ -1,4 +1,4 @@
-"""Features of decisions, and the proof that they don't look past them."""
+"""Features of decisions, and the check that they do not look past them."""
 
 import numpy as np
 import pandas as pd
@@ -13,13 +13,16 @@ def evaluate_feature(name, feature, decisions, events):
     Parameters
     ----------
     name : str
+        The name of the feature.
     feature : callable or transformer
+        What computes it, as in :func:`build_examples`.
     decisions, events : DataFrame
+        The decisions and the events.
 
     Returns
     -------
     DataFrame
-        Index as the decisions; columns named after the feature.
+        The columns are named after the feature, and the index is that of the decisions.
     """
     if hasattr(feature, "transform"):
         fitted = clone(feature).fit(events)
@@ -52,7 +55,7 @@ def evaluate_feature(name, feature, decisions, events):
 
 
 def _differ(a, b):
-    """Rows in which two columns differ, beyond rounding."""
+    """Tell in which rows two columns differ by more than rounding."""
     if a.dtype.kind in "fiub" and b.dtype.kind in "fiub":
         return ~np.isclose(a.astype(float), b.astype(float), 1e-6, 1e-8, equal_nan=True)
     return np.array([not _same(x, y) for x, y in zip(a, b)], dtype=bool)
@@ -67,7 +70,7 @@ def _same(x, y):
 
 
 def _where_to_look(decisions, events, time, user, positive, n, rng):
-    """Decisions at which a leak would show: an event or an outcome follows soon."""
+    """Choose decisions at which a leak would show: an event or outcome follows soon."""
     at = decisions[time].to_numpy()
     known = pd.Index(pd.unique(events[user]))
     past = PastIndex(known.get_indexer(events[user]), events[time].to_numpy())
@@ -89,26 +92,31 @@ def _where_to_look(decisions, events, time, user, positive, n, rng):
 def refuse_leaks(
     name, feature, result, decisions, events, time, user, positive, n_checks, rng
 ):
-    """Raise if the feature of a decision changes when what came after is unknown.
+    """Raise if the feature of a decision changes when the events after it are unknown.
 
     Parameters
     ----------
     name : str
+        The name of the feature.
     feature : callable or transformer
+        What computes it.
     result : DataFrame
         The feature as computed from all events.
-    decisions, events : DataFrame, sorted by time
+    decisions, events : DataFrame
+        The decisions and the events, sorted by time.
     time, user : str
+        The columns of times and of user ids.
     positive : ndarray of bool
-        Decisions of a positive outcome.
+        Which decisions have a positive outcome.
     n_checks : int
-        Decisions at which the log is cut.
+        The number of decisions at which the log is cut.
     rng : RandomState
+        The generator that draws some of these decisions.
 
     Raises
     ------
     ValueError
-        Naming the feature and the decision.
+        If the feature changes. The message names the feature and the decision.
     """
     if n_checks == 0 or len(events) == 0:
         return

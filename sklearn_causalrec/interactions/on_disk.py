@@ -3,14 +3,17 @@
 import inspect
 import shutil
 from collections import Counter
+from collections.abc import Sequence
 from numbers import Integral
+from os import PathLike
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from sklearn.utils import check_scalar
 
-from sklearn_causalrec.encoding.times import as_frame, check_columns
+from sklearn_causalrec.encoding.frames import as_frame, check_columns
 from sklearn_causalrec.interactions._cleaning_rules import (
     BOT_FROM,
     BURST_FROM,
@@ -42,7 +45,7 @@ def _arrow():
 
 
 def part_of(users, n_parts):
-    """The part each user belongs to, however the id is spelt. (int64)"""
+    """Return the part that each user belongs to, however the id is spelt, as int64."""
     keys = users
     if users.dtype.kind not in "fiu":
         keys = spelling_key(users).fillna("").astype(object)
@@ -53,7 +56,7 @@ def part_of(users, n_parts):
 
 
 def _batches(source, batch_rows):
-    """Batches of a dataset, read when asked for: readahead would hold whole files."""
+    """Read batches of a dataset on demand, because readahead would hold whole files."""
     options = dict(batch_readahead=0, fragment_readahead=0, use_threads=False)
     dataset = _arrow().dataset
     if isinstance(getattr(source, "format", None), dataset.ParquetFileFormat):
@@ -63,36 +66,78 @@ def _batches(source, batch_rows):
     return source.to_batches(batch_size=batch_rows, **options)
 
 
-def partition_log(source, folder, *, user, n_parts=16, batch_rows=100_000, count=()):
+def partition_log(
+    source: Any,
+    folder: str | PathLike,
+    *,
+    user: str,
+    n_parts: int = 16,
+    batch_rows: int = 100_000,
+    count: Sequence[str] = (),
+) -> tuple[list[Path], dict[str, Counter]]:
     """Split a log on disk into parts of whole users.
 
-    Events and impressions split into equally many parts have the same users in parts of
-    the same number, so that :func:`build_examples` can go part by part.
+    Split the events and the impressions into equally many parts: then the parts of the
+    same number contain the same users, and
+    :func:`~sklearn_causalrec.interactions.build_examples` can go part by part.
 
     Parameters
     ----------
     source : path, list of paths, or pyarrow.dataset.Dataset
-        Parquet, unless it is a Dataset.
+        The log. Paths are read as parquet files. Pass a Dataset for other formats.
     folder : path
-        Made, if need be; must hold no parquet file.
+        The folder for the parts. It is created if it does not exist. It must not
+        contain parquet files.
     user : str
-        Column. Ids that differ only by case or spaces go to the same part.
+        The column of user ids. Ids that differ only by case or spaces go to the same
+        part.
     n_parts : int, default=16
+        The number of parts.
     batch_rows : int, default=100000
-        Rows read at a time.
-    count : sequence of str
-        Columns whose values to count on the way.
+        The number of rows that are read at a time.
+    count : sequence of str, default=()
+        The columns whose values are counted while the log is read.
 
     Returns
     -------
     paths : list of Path
-        ``folder/part-00000.parquet`` and so on.
+        The parts ``folder/part-00000.parquet`` and so on. A part without users is a
+        file without rows.
     counts : dict of str to Counter
+        For each column in `count`, how often each of its values occurs. Missing values
+        are not counted.
 
     Raises
     ------
     FileExistsError
-        If the folder has parquet files already.
+        If the folder contains parquet files already.
+    ImportError
+        If pyarrow is not installed.
+    ValueError
+        If `user` is not a column of the log.
+
+    See Also
+    --------
+    clean_dataset : Clean a log on disk part by part.
+    build_examples : Turn the parts into one row per decision.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> import pandas as pd
+    >>> from sklearn_causalrec.interactions import partition_log
+    >>> log = pd.DataFrame({"user": ["Ann", "ann", "bo"], "item": ["x", "y", "x"]})
+    >>> with TemporaryDirectory() as folder:
+    ...     file = Path(folder, "log.parquet")
+    ...     log.to_parquet(file)
+    ...     paths, counts = partition_log(
+    ...         file, Path(folder, "parts"), user="user", n_parts=2, count=["item"]
+    ...     )
+    ...     sum(len(pd.read_parquet(path)) for path in paths)
+    3
+    >>> counts["item"]["x"]
+    2
     """
     arrow = _arrow()
     check_scalar(n_parts, "n_parts", Integral, min_val=1)
@@ -141,7 +186,10 @@ def partition_log(source, folder, *, user, n_parts=16, batch_rows=100_000, count
 
 
 def _most_frequent_spellings(counter):
-    """One spelling for all that differ only by case or spaces; None for numbers."""
+    """Return one spelling for all ids that differ only by case or spaces.
+
+    The result is None for numbers.
+    """
     if not counter or not all(isinstance(value, str) for value in counter):
         return None
     spellings = pd.Series([value for value, _ in counter.most_common()], dtype=object)
@@ -149,7 +197,7 @@ def _most_frequent_spellings(counter):
 
 
 def _sum_reports(reports):
-    """One report of many parts: counts add up, rule by rule."""
+    """Merge the reports of many parts into one, by adding the counts rule by rule."""
     total = CleaningReport(sum(report.n_before for report in reports))
     rules = pd.concat([report.to_frame() for report in reports])
     order = {rule: i for i, rule in enumerate(dict.fromkeys(rules.index))}
@@ -160,50 +208,91 @@ def _sum_reports(reports):
 
 
 def clean_dataset(
-    source,
-    folder,
+    source: Any,
+    folder: str | PathLike,
     *,
-    user,
-    item,
-    time,
-    event=None,
-    n_parts=16,
-    batch_rows=100_000,
-    **options,
-):
-    """:func:`clean_log` for a log on disk, in bounded memory.
+    user: str,
+    item: str,
+    time: str,
+    event: str | None = None,
+    n_parts: int = 16,
+    batch_rows: int = 100_000,
+    **options: Any,
+) -> tuple[list[Path], CleaningReport]:
+    """Clean a log on disk as ``clean_log`` does, in bounded memory.
 
-    The log is split into parts of whole users (:func:`partition_log`), which are
-    cleaned one at a time. What depends on all rows (spellings of items, and the limits
-    of bots and bursts) is counted over all parts first, so that the rows kept are those
-    that :func:`clean_log` would keep.
+    The log is split into parts of whole users by
+    :func:`~sklearn_causalrec.interactions.partition_log`, and the parts are cleaned one
+    at a time. The spellings of items and the limits of bots and bursts depend on all
+    rows. They are counted over all parts first, so that the rows kept are those that
+    :func:`~sklearn_causalrec.interactions.clean_log` would keep.
 
     Parameters
     ----------
     source : path, list of paths, or pyarrow.dataset.Dataset
-        Parquet, unless it is a Dataset.
+        The log. Paths are read as parquet files. Pass a Dataset for other formats.
     folder : path
-        Where the parts go; must hold no parquet file.
-    user, item, time, event : str
-        As in :func:`clean_log`.
+        The folder for the cleaned parts. It is created if it does not exist. Name an
+        empty one: parts of an earlier run are overwritten or stay beside the new ones.
+    user : str
+        The column of user ids.
+    item : str
+        The column of item ids.
+    time : str
+        The column of times.
+    event : str, default=None
+        The column of the kind of event.
     n_parts : int, default=16
-        Memory holds one part, and the items with their counts.
+        The number of parts. Memory holds one part, and the items with their counts.
     batch_rows : int, default=100000
-        Rows read at a time.
+        The number of rows that are read at a time.
     **options
-        Those of :func:`clean_log`. `exposures` is a frame in memory.
+        Further parameters of :func:`~sklearn_causalrec.interactions.clean_log`. The
+        table `exposures` is a frame in memory.
 
     Returns
     -------
     paths : list of Path
-        Parquet files, each with whole users, sorted by time; parts left without rows
-        are not there.
+        The cleaned parts as parquet files. Each contains whole users and is sorted by
+        time. A part that is left without rows has no file.
     report : CleaningReport
+        What every rule found and removed, summed over the parts.
 
     Raises
     ------
     FileExistsError
-        If the folder has parquet files already.
+        If ``folder/raw``, where the raw parts are kept meanwhile, contains parquet
+        files.
+    ImportError
+        If pyarrow is not installed.
+    TypeError
+        If an option is not a parameter of
+        :func:`~sklearn_causalrec.interactions.clean_log`.
+    ValueError
+        If :func:`~sklearn_causalrec.interactions.clean_log` refuses the log or an
+        option.
+
+    See Also
+    --------
+    clean_log : Clean a log in memory.
+    partition_log : Split a log into parts of whole users.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> import pandas as pd
+    >>> from sklearn_causalrec.interactions import clean_dataset
+    >>> log = pd.DataFrame({"user": ["Ann", "ann", "bo"], "item": ["x", "x", "y"]})
+    >>> log["time"] = pd.Timestamp("2024-01-01")
+    >>> with TemporaryDirectory() as folder:
+    ...     file = Path(folder, "log.parquet")
+    ...     log.to_parquet(file)
+    ...     paths, report = clean_dataset(
+    ...         file, Path(folder, "clean"), user="user", item="item", time="time"
+    ...     )
+    >>> report.n_before, report.n_after
+    (3, 2)
     """
     defaults = {
         name: parameter.default

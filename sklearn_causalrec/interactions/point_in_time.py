@@ -3,31 +3,34 @@
 import numpy as np
 import pandas as pd
 
-from sklearn_causalrec.encoding.times import (
-    PastIndex,
-    as_frame,
-    as_times,
-    check_columns,
-    plain_ids,
-)
+from sklearn_causalrec.encoding.frames import as_frame, check_columns, plain_ids
+from sklearn_causalrec.encoding.times import PastIndex, as_times
 
 
 def join_table(decisions, table, key, time, name, timezone=None):
-    """Add a table's columns to the decisions, as known strictly before each.
+    """Add a table's columns to the decisions, as they were known strictly before each.
 
     Parameters
     ----------
-    decisions : DataFrame, sorted by time
+    decisions : DataFrame
+        The decisions, sorted by time.
     table : DataFrame
-        One row a key; or, where it has the column `time`, what became known when.
-    key, time : str
+        One row per key. Where it has the column `time`, its rows say what became known
+        at that time.
+    key : str
+        The column of ids that the tables are joined by.
+    time : str
+        The column of times.
     name : str
-        Named in error messages.
+        The name of the table in error messages.
+    timezone : str, default=None
+        The time zone of times that come without one.
 
     Returns
     -------
     DataFrame
-        The decisions with further columns, missing where nothing was known.
+        The decisions with the further columns. They are missing where nothing was
+        known.
     """
     table = as_frame(table, name)
     check_columns(table, **{name: key})
@@ -65,13 +68,15 @@ def join_table(decisions, table, key, time, name, timezone=None):
 
 
 def outcomes_within(decisions, events, keys, time, window, aggregate, value):
-    """What followed each decision for the same user and item, from it to the window.
+    """Aggregate the events after each decision, up to the end of its window.
 
-    An event at the very time of the decision counts, one at the window's end does too.
+    Only events of the same user and item count. An event at the time of the decision
+    counts, and so does an event at the end of the window.
 
     Returns
     -------
-    ndarray of shape (n_decisions,), float64
+    ndarray of shape (n_decisions,)
+        The outcome of each decision, as float64.
     """
     both = pd.concat([decisions[keys], events[keys]], ignore_index=True)
     codes = both.groupby(keys, sort=False).ngroup().to_numpy()
@@ -94,27 +99,36 @@ def outcomes_within(decisions, events, keys, time, window, aggregate, value):
 
 
 def sample_unexposed(decisions, shown, catalogue, n, user, item, time, window, rng):
-    """Pairs that were not shown, at the moments of showings, with known weights.
+    """Draw pairs that were not shown, at the moments of exposures, with known weights.
 
-    For each moment (a user, a time) `n` items are drawn uniformly from the catalogue,
-    with replacement; those decided about at that moment, or shown to the user less than
-    a window before or after, are dropped. Each draw left stands for ``n_items / n`` of
-    its kind (Hansen and Hurwitz), so that nobody has to count them.
+    A moment is a user and a time. At each moment, `n` items are drawn uniformly from
+    the catalogue, with replacement. Items decided about at that moment are dropped. So
+    are items shown to the user within one window before or after. Each draw that is
+    left stands for ``n_items / n`` of its kind (the estimator of Hansen and Hurwitz),
+    so that the items not shown need not be counted.
 
     Parameters
     ----------
     decisions : DataFrame
-        Sorted by time.
+        The decisions, sorted by time.
     shown : ndarray of bool
-        Which of the decisions are showings.
+        Which of the decisions are exposures.
     catalogue : DataFrame
-        Items; a column `time`, if any, says since when.
+        The items. A column `time`, if there is one, says since when they exist.
     n : int
+        The number of draws per moment.
+    user, item, time : str
+        The columns of user ids, item ids and times.
+    window : Timedelta or float
+        The length of the window.
+    rng : RandomState
+        The generator of the draws.
 
     Returns
     -------
     DataFrame
-        user, item, time and ``sample_weight``, which sums over equal draws.
+        The columns user, item, time and ``sample_weight``. Equal draws are one row,
+        whose weight is the sum of theirs.
     """
     items = catalogue[item].to_numpy()
     moments = decisions.loc[shown, [user, time]].drop_duplicates()
@@ -138,7 +152,7 @@ def sample_unexposed(decisions, shown, catalogue, n, user, item, time, window, r
 
 
 def catalogue_of(items, item, time):
-    """The items there are, each with its first time where times are given."""
+    """Return the items that exist, each with its first time where times are given."""
     items = as_frame(items, "items")
     check_columns(items, items=item)
     if time not in items.columns:

@@ -1,7 +1,8 @@
-"""make_preprocessor: a ColumnTransformer for a frame, proposed as code."""
+"""A ColumnTransformer for a frame, proposed as code."""
 
 import inspect
 import re
+from collections.abc import Sequence
 from importlib import import_module
 from numbers import Integral
 
@@ -14,7 +15,8 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.utils import check_scalar
 
-from sklearn_causalrec.encoding.times import as_frame, check_columns
+from sklearn_causalrec._utils.typing import Frame
+from sklearn_causalrec.encoding.frames import as_frame, check_columns
 from sklearn_causalrec.interactions.features import (
     CalendarFeatures,
     DenseVectors,
@@ -36,19 +38,22 @@ _WHY = {
 
 
 def column_kind(values, max_categories):
-    """What a column holds.
+    """Decide what a column contains.
 
     Parameters
     ----------
     values : Series
+        The column.
     max_categories : int
+        The largest number of distinct values of a column of categories, unless half of
+        the rows is more.
 
     Returns
     -------
     kind : {"numbers", "categories", "texts", "dates", "vectors", None}
-        None: the column is better left out.
+        The kind of the column. None means that the column is better left out.
     why : str
-        Where it is left out.
+        The reason for leaving it out. It is empty for a column that is kept.
     """
     given = values.dropna()
     if given.empty:
@@ -82,7 +87,7 @@ def column_kind(values, max_categories):
 
 
 def _estimators(value):
-    """An estimator and those inside it."""
+    """Generate an estimator and those inside it."""
     if isinstance(value, BaseEstimator):
         yield value
         for inner in value.get_params(deep=False).values():
@@ -93,7 +98,7 @@ def _estimators(value):
 
 
 def _code(value):
-    """The expression that makes an estimator, without its defaults."""
+    """Return the expression that makes an estimator, without its defaults."""
     if not isinstance(value, BaseEstimator):
         return repr(value)
     if _is_made_pipeline(value):
@@ -115,7 +120,7 @@ def _is_made_pipeline(value):
 
 
 def _public_module(module, name):
-    """The outermost module that has the name, as users import it."""
+    """Return the outermost module that has the name, as users import it."""
     parts = module.split(".")
     for depth in range(2, len(parts)):
         outer = ".".join(parts[:depth])
@@ -125,7 +130,7 @@ def _public_module(module, name):
 
 
 def _imports(estimators):
-    """Lines that import the classes, from the modules that make them public."""
+    """Generate the lines that import the classes from their public modules."""
     found = {("sklearn.compose", "ColumnTransformer")}
     for estimator in estimators:
         name = type(estimator).__name__
@@ -139,8 +144,57 @@ def _imports(estimators):
 class Preprocessor(ColumnTransformer):
     """A :class:`~sklearn.compose.ColumnTransformer` that shows itself as code.
 
-    ``repr`` is the expression that makes it; ``print`` adds the imports, and why each
-    column is where it is. It is what :func:`make_preprocessor` returns.
+    ``repr`` is the expression that makes it. ``print`` adds the imports and the reason
+    why each column is where it is.
+    :func:`~sklearn_causalrec.interactions.make_preprocessor` returns it.
+
+    Parameters
+    ----------
+    transformers : list of tuple
+        The parts, each a tuple ``(name, transformer, columns)``.
+    remainder : {"drop", "passthrough"} or estimator, default="drop"
+        What happens to the columns that no part names.
+    sparse_threshold : float, default=0.3
+        The density below which sparse outputs are stacked into a sparse matrix.
+    n_jobs : int, default=None
+        The number of parts that are fitted in parallel. None means 1, unless a
+        ``joblib.parallel_config`` context is active. -1 means all processors.
+    transformer_weights : dict, default=None
+        Factors by name that the outputs of the parts are multiplied with.
+    verbose : bool, default=False
+        Whether the time that each part takes is printed.
+    verbose_feature_names_out : bool, str or callable, default=True
+        Whether the names of output columns begin with the name of their part. A str or
+        a callable states how the names are made.
+
+    Attributes
+    ----------
+    transformers_ : list of tuple
+        The fitted parts, each a tuple ``(name, transformer, columns)``.
+    named_transformers_ : Bunch
+        The fitted transformers by name.
+    output_indices_ : dict of str to slice
+        The output columns of each part.
+    n_features_in_ : int
+        The number of columns seen during ``fit``.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        The names of the columns seen during ``fit``.
+
+    See Also
+    --------
+    make_preprocessor : Propose such a preprocessor for a frame.
+    sklearn.compose.ColumnTransformer : The base class, with all details.
+
+    Examples
+    --------
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> from sklearn_causalrec.interactions import Preprocessor
+    >>> Preprocessor([("numbers", StandardScaler(), ["age"])])
+    ColumnTransformer(
+        [
+            ('numbers', StandardScaler(), ['age']),
+        ],
+    )
     """
 
     def _lines(self, comments):
@@ -182,43 +236,66 @@ class Preprocessor(ColumnTransformer):
 
 
 def make_preprocessor(
-    df,
+    df: Frame,
     *,
-    user=None,
-    item=None,
-    time=None,
-    treatment=None,
-    propensity=None,
-    outcome=None,
-    max_categories=30,
-    max_words=100,
-):
+    user: str | None = None,
+    item: str | None = None,
+    time: str | None = None,
+    treatment: str | None = None,
+    propensity: str | None = None,
+    outcome: str | Sequence[str] | None = None,
+    max_categories: int = 30,
+    max_words: int = 100,
+) -> Preprocessor:
     """Propose a ColumnTransformer for a frame, to be printed, edited and fitted.
 
-    Columns with a role pass through unchanged. Of the others numbers are imputed and
-    scaled, categories one-hot encoded, texts become tf-idf, dates calendar features,
-    and vectors columns. What looks like an id, is constant or empty is left out; the
+    Columns with a role pass through unchanged. The other columns are treated by what
+    they contain. Numbers are imputed and scaled. Categories are one-hot encoded. Texts
+    become tf-idf weights. Dates become calendar features. Vectors become columns of
+    numbers. Columns that look like ids, are constant or are empty are left out, and the
     printed code says so.
 
     Parameters
     ----------
     df : pandas or polars DataFrame
-        Only looked at; ``fit`` the result.
-    user, item, time, treatment, propensity : str, optional
-        Columns with a role, named again in the estimator. A `time` of datetimes also
-        gives calendar features.
-    outcome : str or list of str, optional
-        Columns that are no features: left out.
+        The frame. It is only looked at: call ``fit`` of the result.
+    user : str, default=None
+        The column of user ids. Name it again in the estimator, as the other roles.
+    item : str, default=None
+        The column of item ids.
+    time : str, default=None
+        The column of times. If it contains datetimes, it passes through and also gives
+        calendar features.
+    treatment : str, default=None
+        The column of the treatment.
+    propensity : str, default=None
+        The column of the propensity.
+    outcome : str or list of str, default=None
+        The columns that are not features, such as the outcome. They are left out.
     max_categories : int, default=30
-        Of a column; rarer ones are put together.
+        The largest number of categories per column. Rarer ones are put together. A text
+        column with more distinct values than this, and more than half its rows, looks
+        like an id.
     max_words : int, default=100
-        Of a text column.
+        The largest number of words per text column.
 
     Returns
     -------
     Preprocessor
-        Its output is a pandas frame whose column names are the input's where a column
-        is not split.
+        A transformer whose output is a pandas frame. A column that is not split keeps
+        its name.
+
+    Raises
+    ------
+    TypeError
+        If `df` is not a frame with named columns.
+    ValueError
+        If `df` is empty, a column is unknown, or two roles name the same column.
+
+    See Also
+    --------
+    Preprocessor : The class of the result.
+    build_examples : Make the frame from a log.
 
     Examples
     --------

@@ -1,16 +1,20 @@
-"""Splits of a log that ask what a recommender will be asked: later, or of the unknown.
+"""Splits of a log whose test rows are later, or of unknown users or items.
 
-A random split lets the future predict the past, and every user and item be known. These
-are scikit-learn splitters: ``cross_validate(model, X, y, cv=TimeSplit("time"))``.
+A random split lets the future predict the past, and it makes every user and every item
+known. A recommender does not have it so easy. The classes here are scikit-learn
+splitters: ``cross_validate(model, X, y, cv=TimeSplit("time"))``.
 """
 
 import itertools
+from collections.abc import Iterator
 from numbers import Integral
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 from sklearn.model_selection import BaseCrossValidator, GroupKFold
 
+from sklearn_causalrec._utils.typing import Column, Seed
 from sklearn_causalrec.encoding.roles import column
 
 
@@ -35,27 +39,34 @@ def _column(X, key, role):
 
 
 def _order(values):
-    """Positions of sorted distinct values, for any type that can be sorted."""
+    """Return the rank of each value among the distinct ones, for any sortable type."""
     return np.unique(values, return_inverse=True)[1].reshape(-1)
 
 
 class TimeSplit(BaseCrossValidator):
-    """Train before a moment, test from it on, for all users alike.
+    """Train on the rows before a moment, and test on the rows from it on.
+
+    The moment is the same for all users.
 
     Parameters
     ----------
     time : str or int
-        Column of X, of anything that can be sorted.
+        The column of X with the times, by name or position. Its values can be of any
+        type that can be sorted.
     test_size : int or float, default=0.2
-        Rows of one test set, or their share of all rows. Rows of equal time stay
-        together, so that sets may be larger or smaller.
+        The size of one test set: a number of rows if it is an int, or a share of all
+        rows if it is a float. Rows of equal time stay together, so a set may be larger
+        or smaller.
     n_splits : int, default=1
-        Test sets, one after the other up to the end, each after all of its training
-        rows.
+        The number of test sets. They follow one another up to the end of the log. The
+        training rows of each are all the rows before it.
 
     See Also
     --------
-    sklearn.model_selection.TimeSeriesSplit : For rows in order, without a time column.
+    LastOutSplit : Test on the last rows of every user.
+    ColdUserSplit : Test on users that the training rows do not contain.
+    ColdItemSplit : Test on items that the training rows do not contain.
+    sklearn.model_selection.TimeSeriesSplit : Split sorted rows without a time column.
 
     Examples
     --------
@@ -68,27 +79,38 @@ class TimeSplit(BaseCrossValidator):
     [0 1 2] [3]
     """
 
-    def __init__(self, time, *, test_size=0.2, n_splits=1):
+    def __init__(
+        self, time: Column, *, test_size: float = 0.2, n_splits: int = 1
+    ) -> None:
         self.time = time
         self.test_size = test_size
         self.n_splits = n_splits
 
-    def split(self, X, y=None, groups=None):
-        """Positions of training and test rows.
+    def split(
+        self, X: ArrayLike, y: ArrayLike | None = None, groups: ArrayLike | None = None
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Generate the positions of training and test rows.
 
         Parameters
         ----------
         X : array-like or frame of shape (n, p)
-        y, groups : ignored
+            The log. It contains the column `time`.
+        y : array-like of shape (n,), default=None
+            Ignored.
+        groups : array-like of shape (n,), default=None
+            Ignored.
 
         Yields
         ------
-        train, test : ndarray of int
+        train : ndarray of int
+            The positions of the training rows.
+        test : ndarray of int
+            The positions of the test rows.
 
         Raises
         ------
         ValueError
-            If nothing is left to train on, or to test on.
+            If a training set or a test set would be empty, or a time is missing.
         """
         time = _order(_column(X, self.time, "time"))
         n, size = len(time), self.test_size
@@ -112,22 +134,52 @@ class TimeSplit(BaseCrossValidator):
                 )
             yield train, test
 
-    def get_n_splits(self, X=None, y=None, groups=None):
+    def get_n_splits(
+        self,
+        X: ArrayLike | None = None,
+        y: ArrayLike | None = None,
+        groups: ArrayLike | None = None,
+    ) -> int:
+        """Return the number of splits.
+
+        Parameters
+        ----------
+        X : array-like or frame of shape (n, p), default=None
+            Ignored.
+        y : array-like of shape (n,), default=None
+            Ignored.
+        groups : array-like of shape (n,), default=None
+            Ignored.
+
+        Returns
+        -------
+        int
+            The parameter `n_splits`.
+        """
         return self.n_splits
 
 
 class LastOutSplit(BaseCrossValidator):
-    """Test on the last rows of every user, train on those before.
+    """Train on the earlier rows of every user, and test on the last ones.
 
-    Training rows of one user may be later than test rows of another: where trends
-    matter, :class:`TimeSplit` is the honest one.
+    Training rows of one user may be later than test rows of another. Use
+    :class:`~sklearn_causalrec.interactions.TimeSplit` where the log has a trend.
 
     Parameters
     ----------
-    user, time : str or int
-        Columns of X. Rows of equal time follow their order in X.
+    user : str or int
+        The column of X with the user ids, by name or position.
+    time : str or int
+        The column of X with the times, by name or position. Rows of equal time keep
+        their order in X.
     n_last : int, default=1
-        Test rows a user; users with no more rows than that are trained on.
+        The number of test rows per user. Users with no more rows than that are only
+        trained on.
+
+    See Also
+    --------
+    TimeSplit : Test on the rows after a moment that is the same for all users.
+    ColdUserSplit : Test on users that the training rows do not contain.
 
     Examples
     --------
@@ -139,7 +191,7 @@ class LastOutSplit(BaseCrossValidator):
     [1 2] [0]
     """
 
-    def __init__(self, user, time, *, n_last=1):
+    def __init__(self, user: Column, time: Column, *, n_last: int = 1) -> None:
         self.user = user
         self.time = time
         self.n_last = n_last
@@ -159,13 +211,58 @@ class LastOutSplit(BaseCrossValidator):
             )
         yield np.sort(test)
 
-    def get_n_splits(self, X=None, y=None, groups=None):
+    def get_n_splits(
+        self,
+        X: ArrayLike | None = None,
+        y: ArrayLike | None = None,
+        groups: ArrayLike | None = None,
+    ) -> int:
+        """Return the number of splits.
+
+        Parameters
+        ----------
+        X : array-like or frame of shape (n, p), default=None
+            Ignored.
+        y : array-like of shape (n,), default=None
+            Ignored.
+        groups : array-like of shape (n,), default=None
+            Ignored.
+
+        Returns
+        -------
+        int
+            The number 1.
+        """
         return 1
 
 
 class _ColdSplit(BaseCrossValidator):
-    def split(self, X, y=None, groups=None):
-        """Positions of training and test rows; `y` and `groups` are ignored."""
+    def split(
+        self, X: ArrayLike, y: ArrayLike | None = None, groups: ArrayLike | None = None
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Generate the positions of training and test rows.
+
+        Parameters
+        ----------
+        X : array-like or frame of shape (n, p)
+            The log. It contains the column of ids.
+        y : array-like of shape (n,), default=None
+            Ignored.
+        groups : array-like of shape (n,), default=None
+            Ignored.
+
+        Yields
+        ------
+        train : ndarray of int
+            The positions of the training rows.
+        test : ndarray of int
+            The positions of the test rows.
+
+        Raises
+        ------
+        ValueError
+            If an id is missing, or there are fewer ids than folds.
+        """
         (role,) = (name for name in ("user", "item") if hasattr(self, name))
         ids = _column(X, getattr(self, role), role)
         codes = pd.factorize(ids)[0]
@@ -174,21 +271,52 @@ class _ColdSplit(BaseCrossValidator):
         )
         yield from folds.split(codes, groups=codes)
 
-    def get_n_splits(self, X=None, y=None, groups=None):
+    def get_n_splits(
+        self,
+        X: ArrayLike | None = None,
+        y: ArrayLike | None = None,
+        groups: ArrayLike | None = None,
+    ) -> int:
+        """Return the number of folds.
+
+        Parameters
+        ----------
+        X : array-like or frame of shape (n, p), default=None
+            Ignored.
+        y : array-like of shape (n,), default=None
+            Ignored.
+        groups : array-like of shape (n,), default=None
+            Ignored.
+
+        Returns
+        -------
+        int
+            The parameter `n_splits`.
+        """
         return self.n_splits
 
 
 class ColdUserSplit(_ColdSplit):
-    """Folds of users: those of the test rows are unknown to the training rows.
+    """Folds of users: the users of the test rows are unknown to the training rows.
 
     Parameters
     ----------
     user : str or int
-        Column of X.
+        The column of X with the user ids, by name or position.
     n_splits : int, default=5
+        The number of folds. It must be at least 2.
     shuffle : bool, default=False
-        Draw the folds; otherwise they are balanced by rows.
-    random_state : int, RandomState or None, default=None
+        Whether users are assigned to folds at random. With False, they are assigned so
+        that the folds have about equally many rows.
+    random_state : int, RandomState instance or None, default=None
+        The seed of the assignment with ``shuffle=True``. Pass an int for reproducible
+        folds.
+
+    See Also
+    --------
+    ColdItemSplit : Test on items that the training rows do not contain.
+    TimeSplit : Test on later rows.
+    sklearn.model_selection.GroupKFold : The splitter that cuts the folds.
 
     Examples
     --------
@@ -201,7 +329,14 @@ class ColdUserSplit(_ColdSplit):
     [1 3] [0 2]
     """
 
-    def __init__(self, user, *, n_splits=5, shuffle=False, random_state=None):
+    def __init__(
+        self,
+        user: Column,
+        *,
+        n_splits: int = 5,
+        shuffle: bool = False,
+        random_state: Seed = None,
+    ) -> None:
         self.user = user
         self.n_splits = n_splits
         self.shuffle = shuffle
@@ -209,16 +344,26 @@ class ColdUserSplit(_ColdSplit):
 
 
 class ColdItemSplit(_ColdSplit):
-    """Folds of items: those of the test rows are unknown to the training rows.
+    """Folds of items: the items of the test rows are unknown to the training rows.
 
     Parameters
     ----------
     item : str or int
-        Column of X.
+        The column of X with the item ids, by name or position.
     n_splits : int, default=5
+        The number of folds. It must be at least 2.
     shuffle : bool, default=False
-        Draw the folds; otherwise they are balanced by rows.
-    random_state : int, RandomState or None, default=None
+        Whether items are assigned to folds at random. With False, they are assigned so
+        that the folds have about equally many rows.
+    random_state : int, RandomState instance or None, default=None
+        The seed of the assignment with ``shuffle=True``. Pass an int for reproducible
+        folds.
+
+    See Also
+    --------
+    ColdUserSplit : Test on users that the training rows do not contain.
+    TimeSplit : Test on later rows.
+    sklearn.model_selection.GroupKFold : The splitter that cuts the folds.
 
     Examples
     --------
@@ -231,7 +376,14 @@ class ColdItemSplit(_ColdSplit):
     [1 3] [0 2]
     """
 
-    def __init__(self, item, *, n_splits=5, shuffle=False, random_state=None):
+    def __init__(
+        self,
+        item: Column,
+        *,
+        n_splits: int = 5,
+        shuffle: bool = False,
+        random_state: Seed = None,
+    ) -> None:
         self.item = item
         self.n_splits = n_splits
         self.shuffle = shuffle

@@ -1,10 +1,9 @@
 """How good predicted effects are: against the truth, or from outcomes alone."""
 
 import numpy as np
-import pandas as pd
-from scipy.stats import norm
 
-from sklearn_causalrec.encoding.metric_checks import column, exposure, two_arms
+from sklearn_causalrec.encoding.arms import second_arm_probability, two_arms
+from sklearn_causalrec.encoding.checks import column
 
 
 def pehe(effect_true, effect_pred):
@@ -12,14 +11,20 @@ def pehe(effect_true, effect_pred):
 
     Parameters
     ----------
-    effect_true, effect_pred : array-like of shape (n,)
-        True effects are known in simulations alone; :func:`r_loss` and :func:`dr_loss`
-        rank models without them.
+    effect_true : array-like of shape (n,)
+        The true effects. They are known in simulations alone.
+    effect_pred : array-like of shape (n,)
+        The predicted effects.
 
     Returns
     -------
     float
-        In the units of the outcome.
+        The error, in the units of the outcome. Lower is better.
+
+    See Also
+    --------
+    ate_error : The error of the average effect.
+    r_loss : A loss of effects that needs no true effects.
 
     Examples
     --------
@@ -33,15 +38,23 @@ def pehe(effect_true, effect_pred):
 
 
 def ate_error(effect_true, effect_pred):
-    """Absolute error of the average effect, in the units of the outcome.
+    """Absolute error of the average effect.
 
     Parameters
     ----------
-    effect_true, effect_pred : array-like of shape (n,)
+    effect_true : array-like of shape (n,)
+        The true effects. They are known in simulations alone.
+    effect_pred : array-like of shape (n,)
+        The predicted effects.
 
     Returns
     -------
     float
+        The error, in the units of the outcome. Lower is better.
+
+    See Also
+    --------
+    pehe : The error of the effects of single rows.
 
     Examples
     --------
@@ -54,31 +67,51 @@ def ate_error(effect_true, effect_pred):
 
 
 def doubly_robust_scores(y, treatment, *, propensity=None, outcomes=None):
-    r"""An unbiased estimate of the effect of each row.
+    r"""Doubly robust scores: an unbiased estimate of the effect of each row.
 
     Parameters
     ----------
     y : array-like of shape (n,)
-        Outcome.
+        The outcome.
     treatment : array-like of shape (n,)
-        Arm of each row, of two; the effect is that of the larger value.
-    propensity : array-like of shape (n,), optional
-        Probability of the arm taken. None: the arms' shares, as in an experiment with
-        equal chances for every row.
-    outcomes : array-like of shape (n, 2), optional
-        Expected outcome under either arm, from a model that hasn't seen the row. None:
-        the arms' weighted means.
+        The arm of each row. There are two arms, and the effect is that of the larger
+        value.
+    propensity : array-like of shape (n,), default=None
+        The probability of the arm taken. None stands for the arms' shares, as in an
+        experiment with equal chances for every row.
+    outcomes : array-like of shape (n, 2), default=None
+        The expected outcomes under the smaller and the larger arm, from a model that
+        has not seen the row. None stands for the arms' weighted means.
 
     Returns
     -------
     ndarray of shape (n,)
+        The scores, in the units of the outcome.
+
+    Raises
+    ------
+    ValueError
+        If an array does not fit, the treatment does not take two values, or a
+        propensity is 1 or no probability.
+
+    See Also
+    --------
+    dr_loss : The squared distance of predicted effects to the scores.
+    effect_calibration : Predicted effects beside the means of the scores.
+    toc_curve : The scores of those who are targeted first.
 
     Notes
     -----
-    :math:`\Gamma = \mu_1 - \mu_0 + \frac{t}{e} (y - \mu_1) - \frac{1 - t}{1 - e}
-    (y - \mu_0)`; its mean given x is the effect if the propensities or the outcomes
-    are right (Robins, Rotnitzky and Zhao 1994). A single score is very noisy; means
-    over many rows are what it is for.
+    The score is :math:`\Gamma = \mu_1 - \mu_0 + \frac{t}{e} (y - \mu_1) -
+    \frac{1 - t}{1 - e} (y - \mu_0)`. Its mean given x is the effect if the
+    propensities or the outcomes are right [1]_. A single score is very noisy: use means
+    over many rows.
+
+    References
+    ----------
+    .. [1] Robins, J., Rotnitzky, A. and Zhao, L. (1994). "Estimation of regression
+       coefficients when some regressors are not always observed." Journal of the
+       American Statistical Association 89(427).
 
     Examples
     --------
@@ -87,11 +120,11 @@ def doubly_robust_scores(y, treatment, *, propensity=None, outcomes=None):
     array([2., 2.])
     """
     y = column(y, "y")
-    shown = two_arms(treatment, len(y))
-    chance = exposure(shown, propensity)
-    taken = np.where(shown, chance, 1 - chance)
+    treated = two_arms(treatment, len(y))
+    chance = second_arm_probability(treated, propensity)
+    taken = np.where(treated, chance, 1 - chance)
     if outcomes is None:
-        means = [np.average(y[s], weights=1 / taken[s]) for s in (~shown, shown)]
+        means = [np.average(y[s], weights=1 / taken[s]) for s in (~treated, treated)]
         outcomes = np.tile(means, (len(y), 1))
     outcomes = np.asarray(outcomes, float)
     if outcomes.shape != (len(y), 2):
@@ -99,33 +132,46 @@ def doubly_robust_scores(y, treatment, *, propensity=None, outcomes=None):
             f"outcomes has the shape {outcomes.shape}: one row a row of y and one "
             "column an arm are needed."
         )
-    factual = outcomes[np.arange(len(y)), shown.astype(int)]
-    signed = np.where(shown, 1, -1) / taken
+    factual = outcomes[np.arange(len(y)), treated.astype(int)]
+    signed = np.where(treated, 1, -1) / taken
     return outcomes[:, 1] - outcomes[:, 0] + signed * (y - factual)
 
 
 def r_loss(y, effect_pred, treatment, *, outcome, propensity=None):
-    r"""Squared error of what is left of the outcome, explained by the effect.
+    r"""R-loss: how well effects explain what is left of the outcome.
 
     Parameters
     ----------
     y : array-like of shape (n,)
+        The outcome.
     effect_pred : array-like of shape (n,)
-        Predicted effects of the larger arm against the smaller.
+        The predicted effects of the larger arm against the smaller.
     treatment : array-like of shape (n,)
-        Arm of each row, of two.
+        The arm of each row, of two.
     outcome : array-like of shape (n,)
-        Expected outcome of the row whatever its arm, E[y | x], from a model that has
-        not seen the row.
-    propensity : array-like of shape (n,), optional
-        Probability of the arm taken. None: the arms' shares.
+        The expected outcome of the row whatever its arm, E[y | x], from a model that
+        has not seen the row.
+    propensity : array-like of shape (n,), default=None
+        The probability of the arm taken. None stands for the arms' shares.
 
     Returns
     -------
     float
-        :math:`\frac1n \sum_i \left((y_i - m_i) - (t_i - e_i) \hat\tau_i\right)^2`
-        [1]_, in squared units of y. Up to a constant it is the squared error of the
-        effect, with weights e (1 - e). Lower is better.
+        The loss :math:`\frac1n \sum_i \left((y_i - m_i) - (t_i - e_i)
+        \hat\tau_i\right)^2` [1]_, in squared units of y. Up to a constant it is the
+        squared error of the effect, with weights e (1 - e). Lower is better.
+
+    Raises
+    ------
+    ValueError
+        If an array does not fit, the treatment does not take two values, or a
+        propensity is 1 or no probability.
+
+    See Also
+    --------
+    dr_loss : The squared distance of effects to doubly robust scores.
+    joint_loss : A loss of effects and of the outcomes that they belong to.
+    pehe : The error where the true effects are known.
 
     References
     ----------
@@ -139,10 +185,11 @@ def r_loss(y, effect_pred, treatment, *, outcome, propensity=None):
     0.0
     """
     y = column(y, "y")
-    shown = two_arms(treatment, len(y))
+    treated = two_arms(treatment, len(y))
     effect = column(effect_pred, "effect_pred", len(y))
     rest = y - column(outcome, "outcome", len(y))
-    return float(np.mean((rest - (shown - exposure(shown, propensity)) * effect) ** 2))
+    centered = treated - second_arm_probability(treated, propensity)
+    return float(np.mean((rest - centered * effect) ** 2))
 
 
 def joint_loss(y, effect_pred, treatment, outcome_pred, *, outcome, propensity=None):
@@ -150,33 +197,54 @@ def joint_loss(y, effect_pred, treatment, outcome_pred, *, outcome, propensity=N
 
     Parameters
     ----------
-    y, effect_pred, treatment, outcome, propensity
-        As in :func:`r_loss`.
+    y : array-like of shape (n,)
+        The outcome.
+    effect_pred : array-like of shape (n,)
+        The predicted effects of the larger arm against the smaller.
+    treatment : array-like of shape (n,)
+        The arm of each row, of two.
     outcome_pred : array-like of shape (n, 2)
         The judged model's own expected outcomes under the smaller and the larger arm.
+    outcome : array-like of shape (n,)
+        The expected outcome of the row whatever its arm, E[y | x], from a model that
+        has not seen the row.
+    propensity : array-like of shape (n,), default=None
+        The probability of the arm taken. None stands for the arms' shares.
 
     Returns
     -------
     float
-        Mean of two :func:`r_loss`, with the expected outcome m of a model that has not
-        seen the row, and with the judged model's own, :math:`\hat m = (1 - e)
-        \hat\mu_0 + e \hat\mu_1`. In squared units of y; lower is better.
+        The mean of two :func:`r_loss`: one with the expected outcome m of a model that
+        has not seen the row, and one with the judged model's own, :math:`\hat m = (1 -
+        e) \hat\mu_0 + e \hat\mu_1`. It is in squared units of y. Lower is better.
+
+    Raises
+    ------
+    ValueError
+        If an array does not fit, the treatment does not take two values, or a
+        propensity is 1 or no probability.
+
+    See Also
+    --------
+    r_loss : The loss of the effects alone.
+    dr_loss : The squared distance of effects to doubly robust scores.
 
     Notes
     -----
-    With right propensities the second one is, up to the noise of y,
+    With right propensities the second loss is, up to the noise of y,
 
     .. math:: E\left[(m - \hat m)^2\right]
               + E\left[e (1 - e) (\tau - \hat\tau)^2\right]
 
-    for no cross term is left (Robinson's decomposition [1]_): that of :func:`r_loss`,
-    and what it leaves out, how well outcomes are predicted. The first depends on the
-    noise of y far more than on differences between models; the second adds what is
-    better known. Where models err in outcomes as they err in effects, the mean picks
-    better effects than :func:`r_loss`. If effects are differences of predicted
-    outcomes, the second is the squared error of the outcome predicted, that of R².
-    Where outcomes and effects come from different models it can prefer good outcomes
-    to good effects: judge by :func:`r_loss` there.
+    because no cross term is left (Robinson's decomposition [1]_). The second term is
+    that of :func:`r_loss`. The first one adds what :func:`r_loss` leaves out, how well
+    outcomes are predicted. The first loss depends on the noise of y far more than on
+    differences between models, and the second loss adds what is better known. Where
+    models err in outcomes as they err in effects, the mean picks better effects than
+    :func:`r_loss`. If effects are differences of predicted outcomes, the second loss is
+    the squared error of the predicted outcome, which is that of R². Where outcomes and
+    effects come from different models, the mean can prefer good outcomes to good
+    effects: judge by :func:`r_loss` there.
 
     References
     ----------
@@ -197,27 +265,46 @@ def joint_loss(y, effect_pred, treatment, outcome_pred, *, outcome, propensity=N
             f"outcome_pred has the shape {arms.shape}: one row a row of y and one "
             "column an arm are needed."
         )
-    shown = two_arms(treatment, len(arms))
-    chance = exposure(shown, propensity)
+    treated = two_arms(treatment, len(arms))
+    chance = second_arm_probability(treated, propensity)
     own = arms[:, 0] + chance * (arms[:, 1] - arms[:, 0])
     return (judged + r_loss(y, effect_pred, treatment, outcome=own, **given)) / 2
 
 
 def dr_loss(y, effect_pred, treatment, *, propensity=None, outcomes=None):
-    """Squared distance of effects to :func:`doubly_robust_scores`.
+    """DR-loss: the squared distance of effects to doubly robust scores.
 
     Parameters
     ----------
-    y, treatment, propensity, outcomes
-        As in :func:`doubly_robust_scores`.
+    y : array-like of shape (n,)
+        The outcome.
     effect_pred : array-like of shape (n,)
-        Predicted effects.
+        The predicted effects of the larger arm against the smaller.
+    treatment : array-like of shape (n,)
+        The arm of each row, of two.
+    propensity : array-like of shape (n,), default=None
+        The probability of the arm taken. None stands for the arms' shares.
+    outcomes : array-like of shape (n, 2), default=None
+        The expected outcomes under the smaller and the larger arm, from a model that
+        has not seen the row. None stands for the arms' weighted means.
 
     Returns
     -------
     float
-        In squared units of y. Up to a constant it is the squared error of the effect
-        [1]_; the constant, the noise of the scores, is most of it. Lower is better.
+        The loss, in squared units of y. Up to a constant it is the squared error of the
+        effect [1]_. The constant is the noise of the scores, and most of the loss.
+        Lower is better.
+
+    Raises
+    ------
+    ValueError
+        If an array does not fit, the treatment does not take two values, or a
+        propensity is 1 or no probability.
+
+    See Also
+    --------
+    doubly_robust_scores : The scores.
+    r_loss : A loss that needs one outcome model for both arms.
 
     References
     ----------
@@ -235,125 +322,3 @@ def dr_loss(y, effect_pred, treatment, *, propensity=None, outcomes=None):
     )
     effect = column(effect_pred, "effect_pred", len(scores))
     return float(np.mean((scores - effect) ** 2))
-
-
-def effect_calibration(effect_pred, scores, *, n_bins=10, alpha=0.05):
-    """Predicted effects beside estimated ones, in bins of the predicted.
-
-    Parameters
-    ----------
-    effect_pred : array-like of shape (n,)
-        Predicted effects.
-    scores : array-like of shape (n,)
-        True effects, or :func:`doubly_robust_scores` of rows the model has not seen.
-    n_bins : int, default=10
-        Bins with equally many rows; fewer where predictions repeat.
-    alpha : float, default=0.05
-        1 - level of the intervals.
-
-    Returns
-    -------
-    DataFrame
-        A row a bin, of rising predictions: `predicted` and `estimated` means,
-        `stderr` of the latter, `low` and `high` of its interval, number of `rows`.
-
-    Examples
-    --------
-    >>> from sklearn_causalrec.metrics import effect_calibration
-    >>> table = effect_calibration([0, 0, 1, 1], [-1, 1, 0, 2], n_bins=2)
-    >>> table[["predicted", "estimated"]].values.tolist()
-    [[0.0, 0.0], [1.0, 1.0]]
-    """
-    effect = column(effect_pred, "effect_pred")
-    scores = column(scores, "scores", len(effect))
-    if n_bins < 1:
-        raise ValueError(f"n_bins is {n_bins!r}: at least 1.")
-    edges = np.unique(np.quantile(effect, np.linspace(0, 1, n_bins + 1)[1:-1]))
-    # A value at an edge belongs below it, so that repeated values share a bin.
-    bins = pd.DataFrame({"predicted": effect, "estimated": scores}).groupby(
-        np.searchsorted(edges, effect)
-    )
-    table = bins.mean().reset_index(drop=True)
-    table["stderr"] = bins["estimated"].sem().to_numpy()
-    half = norm.isf(alpha / 2) * table["stderr"]
-    table["low"], table["high"] = table["estimated"] - half, table["estimated"] + half
-    table["rows"] = bins.size().to_numpy()
-    return table
-
-
-def calibration_error(effect_pred, scores, *, n_bins=10):
-    """Root mean squared distance of predicted to estimated effects over bins.
-
-    Parameters
-    ----------
-    effect_pred, scores, n_bins
-        As in :func:`effect_calibration`.
-
-    Returns
-    -------
-    float
-        In the units of the outcome. The noise of the bins' means is subtracted (and
-        0 given where it is more than all there is), so that a calibrated model is
-        near 0 whatever the number of rows [1]_.
-
-    References
-    ----------
-    .. [1] Xu, Y. and Yadlowsky, S. (2022). "Calibration error for heterogeneous
-       treatment effects." AISTATS.
-
-    Examples
-    --------
-    >>> from sklearn_causalrec.metrics import calibration_error
-    >>> calibration_error([0, 0, 1, 1], [1, 1, 2, 2], n_bins=2)
-    1.0
-    """
-    table = effect_calibration(effect_pred, scores, n_bins=n_bins)
-    noise = table["stderr"].fillna(0) ** 2
-    squared = (table["predicted"] - table["estimated"]) ** 2 - noise
-    return float(np.sqrt(max(np.average(squared, weights=table["rows"]), 0)))
-
-
-def calibration_line(effect_pred, scores):
-    """Best linear predictor of the effect from what was predicted.
-
-    Parameters
-    ----------
-    effect_pred, scores : array-like of shape (n,)
-        As in :func:`effect_calibration`.
-
-    Returns
-    -------
-    DataFrame
-        Rows `mean` (the mean of the estimated effects; predicted ones should share
-        it) and `slope` (1 if predictions vary as much as effects do; below 1 they
-        vary too much; 0 if they say nothing of who gains more); columns `estimate`,
-        and `stderr` robust to unequal variances [1]_.
-
-    References
-    ----------
-    .. [1] Chernozhukov, V. et al. (2018). "Generic machine learning inference on
-       heterogeneous treatment effects in randomized experiments." NBER 24678.
-
-    Examples
-    --------
-    >>> from sklearn_causalrec.metrics import calibration_line
-    >>> calibration_line([0, 1, 2, 3], [0, 2, 4, 6])["estimate"].round(9).to_dict()
-    {'mean': 3.0, 'slope': 2.0}
-    """
-    effect = column(effect_pred, "effect_pred")
-    scores = column(scores, "scores", len(effect))
-    centred = effect - effect.mean()
-    if not centred.any():
-        raise ValueError(
-            f"All predicted effects are {effect[0]}: they say nothing of differences, "
-            "and there is no slope."
-        )
-    design = np.column_stack([np.ones(len(effect)), centred])
-    inverse = np.linalg.inv(design.T @ design)
-    estimate = inverse @ design.T @ scores
-    moments = design * (scores - design @ estimate)[:, None]
-    covariance = inverse @ moments.T @ moments @ inverse
-    return pd.DataFrame(
-        {"estimate": estimate, "stderr": np.sqrt(np.diag(covariance))},
-        index=["mean", "slope"],
-    )

@@ -5,7 +5,7 @@ import pandas as pd
 from scipy.special import softmax
 
 from sklearn_causalrec._utils.unwrap import is_policy, unwrap
-from sklearn_causalrec.encoding.checks import arm_codes
+from sklearn_causalrec.encoding.arms import arm_codes
 
 
 def _outcome(fitted, X, **arm):
@@ -35,27 +35,34 @@ def recommender_policy(fitted, X, actions, *, temperature=0.0):
     Parameters
     ----------
     fitted : estimator, Pipeline or search, fitted
-        Its prediction is the expected outcome. Actions are its treatment arms, or,
-        where it has a column `item` named and they are no arms, items. Or a
-        :class:`~sklearn_causalrec.CounterfactualPolicy`, which has probabilities of
-        its own; other actions than its arms have none.
+        The recommender, whose prediction is the expected outcome. Actions are its
+        treatment arms. They are items where it has a column `item` named and they are
+        no arms. A :class:`~sklearn_causalrec.CounterfactualPolicy` has probabilities of
+        its own, and takes no other actions than its arms.
     X : array-like or frame of shape (n, p)
-        Contexts, as they enter the pipeline. Where actions are items, their column is
-        overwritten, and features of items must not be in X.
+        The contexts, as they enter the pipeline. Where actions are items, their column
+        is overwritten, and features of items must not be in X.
     actions : array-like of shape (n_actions,)
+        The actions, in the order of the columns that are returned.
     temperature : float, default=0.0
-        0: the best action, ties shared equally; else the softmax of the predicted
-        outcomes divided by it. A policy has none.
+        How evenly the actions are taken. 0 takes the best action, and shares ties
+        equally. Other values take the softmax of the predicted outcomes divided by the
+        temperature. A policy has no temperature.
 
     Returns
     -------
     ndarray of shape (n, n_actions)
+        The probabilities. Each row sums to 1.
 
     Raises
     ------
     ValueError
-        If the actions are neither arms nor items of the estimator, or lack an arm of
-        a policy.
+        If the actions are neither arms nor items of the estimator, or lack an arm of a
+        policy.
+
+    See Also
+    --------
+    policy_value : What the policy would earn.
 
     Examples
     --------

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from sklearn_causalrec.encoding.metric_checks import choice, column, probability
+from sklearn_causalrec.encoding.checks import choice, column, probability
 
 _NO_POSITIVES = {"skip": np.nan, "zero": 0.0, "one": 1.0}
 
@@ -110,52 +110,60 @@ def ndcg_at_k(
     normalizer="user",
     no_positives="skip",
 ):
-    r"""Normalised discounted cumulative gain of every user's first k rows.
+    r"""Normalized discounted cumulative gain of every user's first k rows.
 
     Parameters
     ----------
     y_true : array-like of shape (n,)
-        Relevance of each row, 0 or more; NaN where it was not observed.
+        The relevance of each row, 0 or more. NaN marks rows where it was not observed.
     y_score : array-like of shape (n,)
-        Rows are ranked by it within a user, over observed and unobserved ones; the
+        The score that ranks the rows of a user, observed and unobserved ones. The
         discount of tied rows is averaged over their order.
-    users : array-like of shape (n,), optional
-        Whose list each row belongs to; None: one list.
+    users : array-like of shape (n,), default=None
+        The user whose list each row belongs to. None stands for one list.
     k : int or None, default=10
-        None: whole lists.
-    propensity : array-like of shape (n,), optional
-        Probability that the relevance of the row was observed, in (0, 1].
+        The length of the lists. None stands for whole lists.
+    propensity : array-like of shape (n,), default=None
+        The probability that the relevance of the row was observed, in (0, 1]. None
+        stands for 1.
     normalizer : {"user", "pooled", None}, default="user"
-        "user": every user's sum is divided by his own best, and users are averaged.
-        "pooled": the users' sums are added up, then divided by the sum of their best.
-        None: the sums themselves, averaged over users (DCG).
+        How sums become an average. "user" divides every user's sum by the best possible
+        one, and averages over users. "pooled" divides the sum over all users by the sum
+        of their best. None averages the sums themselves, which is the DCG.
     no_positives : {"skip", "zero", "one", "raise"}, default="skip"
         What a user counts who has no positive row, where the normalizer is "user".
 
     Returns
     -------
     float
+        The NDCG. Higher is better.
 
     Raises
     ------
     ValueError
-        If an array doesn't fit, a propensity is no probability, or nobody has a
-        positive.
+        If an array does not fit, a relevance or a propensity is out of range, or no
+        user has a positive.
+
+    See Also
+    --------
+    recall_at_k : The positives among the first rows.
+    mean_average_precision : The precision at the ranks of the positives.
+    cdcg : The same of effects in place of outcomes.
+    sklearn.metrics.ndcg_score : The same without propensities, for 2-d input.
 
     Notes
     -----
-    With :math:`o` whether a relevance was observed and :math:`p` the probability of
-    it, :math:`\sum_i o_i y_i / p_i \cdot c(\text{rank}_i)` is unbiased for the sum over
-    all rows [1]_: exactly so with ``normalizer=None``. The two others divide by sums
-    with the same weights, are self-normalised, and approach the truth as lists
-    ("user") or users ("pooled") grow.
-
-    Without propensities and for 2-d inputs see :func:`sklearn.metrics.ndcg_score`.
+    Let :math:`o` be whether a relevance was observed, and :math:`p` the probability of
+    it. Then :math:`\sum_i o_i y_i / p_i \cdot c(\text{rank}_i)` is unbiased for the sum
+    over all rows [1]_. This holds exactly with ``normalizer=None``. The two others
+    divide by sums with the same weights. They are self-normalized, and approach the
+    truth as lists ("user") or users ("pooled") grow.
 
     References
     ----------
-    .. [1] Yang, L. et al. (2018). "Unbiased offline recommender evaluation for
-       missing-not-at-random implicit feedback." RecSys.
+    .. [1] Yang, L., Cui, Y., Xuan, Y., Wang, C., Belongie, S. and Estrin, D. (2018).
+       "Unbiased offline recommender evaluation for missing-not-at-random implicit
+       feedback." RecSys.
 
     Examples
     --------
@@ -186,14 +194,46 @@ def recall_at_k(
     Parameters
     ----------
     y_true : array-like of shape (n,)
-        0 or 1; NaN where not observed.
-    y_score, users, propensity, normalizer, no_positives
-        As in :func:`ndcg_at_k`; ``normalizer=None`` gives hits a user.
-    k : int, default=10
+        The relevance of each row, 0 or 1. NaN marks rows where it was not observed.
+    y_score : array-like of shape (n,)
+        The score that ranks the rows of a user, observed and unobserved ones. Ties are
+        averaged over their order.
+    users : array-like of shape (n,), default=None
+        The user whose list each row belongs to. None stands for one list.
+    k : int or None, default=10
+        The length of the lists. None stands for whole lists.
+    propensity : array-like of shape (n,), default=None
+        The probability that the relevance of the row was observed, in (0, 1]. None
+        stands for 1.
+    normalizer : {"user", "pooled", None}, default="user"
+        How sums become an average. "user" divides every user's sum by the best possible
+        one, and averages over users. "pooled" divides the sum over all users by the sum
+        of their best. None averages the sums themselves, which are hits of a user.
+    no_positives : {"skip", "zero", "one", "raise"}, default="skip"
+        What a user counts who has no positive row, where the normalizer is "user".
 
     Returns
     -------
     float
+        The recall. Higher is better.
+
+    Raises
+    ------
+    ValueError
+        If an array does not fit, a relevance or a propensity is out of range, or no
+        user has a positive.
+
+    See Also
+    --------
+    ndcg_at_k : The positives discounted by rank.
+    mean_reciprocal_rank : The rank of the first positive.
+    causal_precision_at_k : The effects of the first rows.
+
+    References
+    ----------
+    .. [1] Yang, L., Cui, Y., Xuan, Y., Wang, C., Belongie, S. and Estrin, D. (2018).
+       "Unbiased offline recommender evaluation for missing-not-at-random implicit
+       feedback." RecSys.
 
     Examples
     --------
@@ -201,7 +241,7 @@ def recall_at_k(
     >>> recall_at_k([1, 0, 1, 0], [4, 3, 2, 1], k=2)
     0.5
 
-    A positive seen with probability 0.25 stands for four:
+    A positive seen with probability 0.25 stands for four [1]_:
 
     >>> recall_at_k([1, 0, 1, 0], [4, 3, 2, 1], k=2, propensity=[1, 1, 0.25, 1])
     0.2
@@ -221,26 +261,48 @@ def mean_reciprocal_rank(
     propensity=None,
     no_positives="skip",
 ):
-    r"""One over the rank of a user's first positive.
+    r"""Mean over users of one over the rank of the first positive.
 
     Parameters
     ----------
     y_true : array-like of shape (n,)
-        0 or 1; NaN where not observed.
-    y_score, users, k, propensity, no_positives
-        As in :func:`ndcg_at_k`; ties are broken in a fixed order blind to `y_true`.
-        A first positive below rank k counts 0.
+        The relevance of each row, 0 or 1. NaN marks rows where it was not observed.
+    y_score : array-like of shape (n,)
+        The score that ranks the rows of a user, observed and unobserved ones. Ties are
+        broken in a fixed order that is blind to `y_true`.
+    users : array-like of shape (n,), default=None
+        The user whose list each row belongs to. None stands for one list.
+    k : int or None, default=None
+        The length of the lists. A first positive below rank k counts 0. None stands for
+        whole lists.
+    propensity : array-like of shape (n,), default=None
+        The probability that the relevance of the row was observed, in (0, 1]. None
+        stands for 1.
+    no_positives : {"skip", "zero", "one", "raise"}, default="skip"
+        What a user counts who has no positive row.
 
     Returns
     -------
     float
+        The mean reciprocal rank. Higher is better.
+
+    Raises
+    ------
+    ValueError
+        If an array does not fit, a relevance or a propensity is out of range, or no
+        user has a positive.
+
+    See Also
+    --------
+    mean_average_precision : All positives in place of the first.
+    ndcg_at_k : The positives discounted by the logarithm of the rank.
 
     Notes
     -----
     The reciprocal rank is no sum over rows. With propensities it is estimated by
-    :math:`\sum_i \frac{o_i y_i}{p_i \text{rank}_i} \prod_{j<i} (1 - o_j y_j / p_j)`,
-    which is unbiased where rows are observed independently, and of large variance
-    where propensities are small.
+    :math:`\sum_i \frac{o_i y_i}{p_i \text{rank}_i} \prod_{j<i} (1 - o_j y_j / p_j)`.
+    The estimate is unbiased where rows are observed independently, and of large
+    variance where propensities are small.
 
     Examples
     --------
@@ -275,15 +337,40 @@ def mean_average_precision(
     Parameters
     ----------
     y_true : array-like of shape (n,)
-        0 or 1; NaN where not observed.
-    y_score, users, propensity, normalizer, no_positives
-        As in :func:`ndcg_at_k`; ties are broken in a fixed order blind to `y_true`.
-    k : int, optional
-        Sums run to rank k and are divided by min(k, number of positives).
+        The relevance of each row, 0 or 1. NaN marks rows where it was not observed.
+    y_score : array-like of shape (n,)
+        The score that ranks the rows of a user, observed and unobserved ones. Ties are
+        broken in a fixed order that is blind to `y_true`.
+    users : array-like of shape (n,), default=None
+        The user whose list each row belongs to. None stands for one list.
+    k : int or None, default=None
+        The length of the lists. Sums run to rank k and are divided by min(k, number of
+        positives). None stands for whole lists.
+    propensity : array-like of shape (n,), default=None
+        The probability that the relevance of the row was observed, in (0, 1]. None
+        stands for 1.
+    normalizer : {"user", "pooled", None}, default="user"
+        How sums become an average. "user" divides every user's sum by the best possible
+        one, and averages over users. "pooled" divides the sum over all users by the sum
+        of their best. None averages the sums themselves.
+    no_positives : {"skip", "zero", "one", "raise"}, default="skip"
+        What a user counts who has no positive row, where the normalizer is "user".
 
     Returns
     -------
     float
+        The mean average precision. Higher is better.
+
+    Raises
+    ------
+    ValueError
+        If an array does not fit, a relevance or a propensity is out of range, or no
+        user has a positive.
+
+    See Also
+    --------
+    mean_reciprocal_rank : The first positive in place of all.
+    ndcg_at_k : The positives discounted by the logarithm of the rank.
 
     Notes
     -----
@@ -301,137 +388,3 @@ def mean_average_precision(
     total = lists.sum(np.where(lists.rank <= _cut(k), precision, 0))
     best = np.minimum(lists.sum(lists.gain), _cut(k))
     return _average(total, best, normalizer, no_positives, lists.users)
-
-
-def coverage(items, catalogue, *, weight=None):
-    """Share of the catalogue that appears in lists.
-
-    Parameters
-    ----------
-    items : array-like of shape (n,)
-        Items of all lists, as in the column `item` of ``recommend``.
-    catalogue : array-like of shape (n_items,)
-        All items, each once.
-    weight : array-like of shape (n_items,), optional
-        What an item counts, for instance its popularity with log rows weighted by
-        1 / propensity.
-
-    Returns
-    -------
-    float
-
-    Examples
-    --------
-    >>> from sklearn_causalrec.metrics import coverage
-    >>> coverage([3, 3, 7], catalogue=[3, 5, 7, 9])
-    0.5
-    """
-    catalogue = pd.Index(np.asarray(catalogue))
-    if not catalogue.is_unique:
-        again = catalogue[catalogue.duplicated()].tolist()[0]
-        raise ValueError(f"catalogue holds {again!r} twice.")
-    n = len(catalogue)
-    weight = np.ones(n) if weight is None else column(weight, "weight", n)
-    return float(np.average(catalogue.isin(np.asarray(items)), weights=weight))
-
-
-def novelty(items, users, log_items, *, propensity=None):
-    """Mean self-information, in bits, of what lists hold: rare items are news.
-
-    Parameters
-    ----------
-    items, users : array-like of shape (n,)
-        The lists, an item and its user a row; users are averaged.
-    log_items : array-like of shape (m,)
-        Items of the log's interactions, whose shares are the popularity.
-    propensity : array-like of shape (m,), optional
-        Probability that the interaction could happen at all (the exposure):
-        popularity then counts 1 / propensity a row, and is what it would have been
-        had everything been shown alike.
-
-    Returns
-    -------
-    float
-        Items without an interaction count as if they had one.
-
-    Examples
-    --------
-    >>> from sklearn_causalrec.metrics import novelty
-    >>> novelty(["b"], ["ann"], log_items=["a", "a", "a", "b"])
-    2.0
-    """
-    log_items = np.asarray(log_items)
-    weight = 1 / probability(
-        propensity, "propensity", len(log_items), default=np.ones(len(log_items))
-    )
-    popularity = pd.Series(weight).groupby(log_items).sum()
-    share = popularity.reindex(np.asarray(items)).fillna(1).to_numpy() / weight.sum()
-    bits = pd.Series(-np.log2(np.minimum(share, 1)))
-    return float(bits.groupby(np.asarray(users)).mean().mean())
-
-
-def miscalibration(
-    items, users, log_items, log_users, categories, *, propensity=None, smoothing=0.01
-):
-    r"""How far the categories of a user's list are from those of his history.
-
-    Parameters
-    ----------
-    items, users : array-like of shape (n,)
-        The lists, an item and its user a row.
-    log_items, log_users : array-like of shape (m,)
-        The history; users without a list don't count, users without a history are
-        left out.
-    categories : mapping or Series
-        Category of every item.
-    propensity : array-like of shape (m,), optional
-        Exposure probability of the history's rows, which then count 1 / propensity:
-        tastes, not what was shown.
-    smoothing : float, default=0.01
-        Share of the history mixed into the list, which keeps the logarithm finite.
-
-    Returns
-    -------
-    float
-        Kullback-Leibler divergence [1]_ :math:`\sum_c p_c \log(p_c / \tilde q_c)` in
-        nats, averaged over users; 0 is perfectly calibrated.
-
-    References
-    ----------
-    .. [1] Steck, H. (2018). "Calibrated recommendations." RecSys.
-
-    Examples
-    --------
-    >>> from sklearn_causalrec.metrics import miscalibration
-    >>> genre = {1: "drama", 2: "comedy", 3: "drama"}
-    >>> history = dict(log_items=[1, 2], log_users=["ann", "ann"], categories=genre)
-    >>> miscalibration([1, 2], ["ann", "ann"], **history)
-    0.0
-    >>> miscalibration([1, 3], ["ann", "ann"], **history) > 1
-    True
-    """
-    categories = pd.Series(categories)
-
-    def shares(items, users, weight):
-        category = categories.reindex(np.asarray(items))
-        if category.isna().any():
-            unknown = category.index[category.isna()][0]
-            raise ValueError(f"Item {unknown!r} has no category.")
-        table = pd.crosstab(
-            np.asarray(users), category.to_numpy(), values=weight, aggfunc="sum"
-        )
-        table = table.reindex(columns=categories.unique()).fillna(0.0)
-        return table.div(table.sum(axis=1), axis=0)
-
-    m = len(np.asarray(log_items))
-    weight = 1 / probability(propensity, "propensity", m, default=np.ones(m))
-    history = shares(log_items, log_users, weight)
-    lists = shares(items, users, np.ones(len(np.asarray(items))))
-    both = history.index.intersection(lists.index)
-    if len(both) == 0:
-        raise ValueError("No user has both a list and a history.")
-    p = history.loc[both].to_numpy()
-    q = (1 - smoothing) * lists.loc[both].to_numpy() + smoothing * p
-    terms = np.log(p, out=np.zeros_like(p), where=p > 0)
-    terms -= np.log(q, out=np.zeros_like(q), where=p > 0)
-    return float(abs((p * terms).sum(axis=1).mean()))

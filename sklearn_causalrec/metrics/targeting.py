@@ -3,16 +3,38 @@
 from typing import NamedTuple
 
 import numpy as np
-from scipy.stats import norm
 from sklearn.utils import check_random_state
 
-from sklearn_causalrec.encoding.metric_checks import choice, column
+from sklearn_causalrec.effects.intervals import normal_interval
+from sklearn_causalrec.encoding.checks import choice, column
 from sklearn_causalrec.metrics.ranking import _cut, _Lists
 from sklearn_causalrec.metrics.uplift import Curve
 
 
 class Rate(NamedTuple):
-    """A rank-weighted average effect: estimate, standard error, interval."""
+    """A rank-weighted average effect with its interval.
+
+    Parameters
+    ----------
+    estimate : float
+        The rank-weighted average effect.
+    stderr : float
+        The standard error of the estimate.
+    low, high : float
+        The bounds of its normal interval.
+
+    See Also
+    --------
+    rate : The function that returns it.
+
+    Examples
+    --------
+    >>> from sklearn_causalrec.metrics import rate
+    >>> effects = [3.0, 2.0, 1.0, 0.0]
+    >>> found = rate(effects, effects)
+    >>> found.low < found.estimate < found.high
+    True
+    """
 
     estimate: float
     stderr: float
@@ -33,15 +55,27 @@ def toc_curve(priority, scores):
     Parameters
     ----------
     priority : array-like of shape (n,)
-        Rows are targeted by it, largest first; ties by the mean over their order.
+        The rule to judge: rows of larger values are targeted first. Ties are averaged
+        over their order.
     scores : array-like of shape (n,)
-        True effects, or :func:`doubly_robust_scores` of rows that the priority was not
-        learned from.
+        The true effects, or :func:`doubly_robust_scores` of rows that the priority was
+        not learned from.
 
     Returns
     -------
     Curve
-        :math:`\mathrm{TOC}(q) = E[\tau | \text{first share } q] - E[\tau]` [1]_.
+        The gain at share q is :math:`\mathrm{TOC}(q) = E[\tau | \text{first share } q]
+        - E[\tau]` [1]_.
+
+    Raises
+    ------
+    ValueError
+        If an array does not fit.
+
+    See Also
+    --------
+    rate : One number for the curve, with an interval.
+    uplift_curve : A curve for experiments, without scores.
 
     References
     ----------
@@ -70,30 +104,49 @@ def rate(
     n_bootstrap=200,
     random_state=0,
 ):
-    r"""Rank-weighted average effect: one number for a rule of whom to target.
+    r"""Rank-weighted average effect (RATE) of a rule of whom to target.
 
     Parameters
     ----------
-    priority, scores
-        As in :func:`toc_curve`.
+    priority : array-like of shape (n,)
+        The rule to judge: rows of larger values are targeted first. Ties are averaged
+        over their order.
+    scores : array-like of shape (n,)
+        The true effects, or :func:`doubly_robust_scores` of rows that the priority was
+        not learned from.
     weighting : {"autoc", "qini"}, default="autoc"
-        :math:`\int_0^1 \mathrm{TOC}(q)\,dq`, strongest where few gain; or
-        :math:`\int_0^1 q\,\mathrm{TOC}(q)\,dq`, strongest where many do.
+        The weights of the shares. "autoc" is :math:`\int_0^1 \mathrm{TOC}(q)\,dq`,
+        which is strongest where few gain. "qini" is :math:`\int_0^1
+        q\,\mathrm{TOC}(q)\,dq`, which is strongest where many gain.
     alpha : float, default=0.05
-        1 - level of the interval.
+        One minus the level of the interval.
     n_bootstrap : int, default=200
-        Half-samples, whose standard deviation is the standard error.
+        The number of half-samples, whose standard deviation is the standard error.
     random_state : int, RandomState or None, default=0
+        The seed of the half-samples. None draws others in every call.
 
     Returns
     -------
     Rate
-        `estimate`, `stderr`, and `low` and `high` of the normal interval. An interval
-        above 0 says that the rule finds those who gain more.
+        The `estimate`, its `stderr`, and the bounds `low` and `high` of its normal
+        interval [1]_. An interval above 0 says that the rule finds those who gain more.
+
+    Raises
+    ------
+    ValueError
+        If an array does not fit, there are fewer than 4 rows, or `n_bootstrap` is below
+        2.
+
+    See Also
+    --------
+    toc_curve : The curve that is averaged.
+    auuc_score : The area of the uplift curve, for experiments.
 
     References
     ----------
-    .. [1] Yadlowsky et al. (2021), arXiv:2111.07966, sections 2 and 3.
+    .. [1] Yadlowsky, S., Fleming, S., Shah, N., Brunskill, E. and Wager, S. (2021).
+       "Evaluating treatment prioritization rules via rank-weighted average treatment
+       effects." arXiv:2111.07966.
 
     Examples
     --------
@@ -127,24 +180,38 @@ def rate(
         half = np.sort(rng.permutation(n)[: n // 2])
         halves.append(estimate(priority[half], scores[half]))
     value, stderr = float(estimate(priority, scores)), float(np.std(halves, ddof=1))
-    reach = float(norm.isf(alpha / 2)) * stderr
-    return Rate(value, stderr, value - reach, value + reach)
+    return Rate(value, stderr, *normal_interval(value, stderr, alpha))
 
 
 def cdcg(effect, y_score, users=None, *, k=None):
-    r"""Effects of a list, discounted by rank: causal DCG.
+    r"""Causal DCG: the effects of a list, discounted by rank.
 
     Parameters
     ----------
     effect : array-like of shape (n,)
-        True effects, or :func:`doubly_robust_scores`, which keep the mean unbiased.
-    y_score, users, k
-        As in :func:`~sklearn_causalrec.metrics.ndcg_at_k`.
+        The true effects, or :func:`doubly_robust_scores`, which keep the mean unbiased.
+    y_score : array-like of shape (n,)
+        The score that ranks the rows of a user. Ties are averaged over their order.
+    users : array-like of shape (n,), default=None
+        The user whose list each row belongs to. None stands for one list.
+    k : int, default=None
+        The length of the lists. None stands for whole lists.
 
     Returns
     -------
     float
-        :math:`\sum_i \tau_i / \log_2(1 + \text{rank}_i)`, averaged over users [1]_.
+        The sum :math:`\sum_i \tau_i / \log_2(1 + \text{rank}_i)`, averaged over users
+        [1]_. Higher is better.
+
+    Raises
+    ------
+    ValueError
+        If an array does not fit, or `k` is below 1.
+
+    See Also
+    --------
+    causal_precision_at_k : The mean effect of the first rows, without a discount.
+    ndcg_at_k : The same of outcomes in place of effects.
 
     References
     ----------
@@ -161,18 +228,38 @@ def cdcg(effect, y_score, users=None, *, k=None):
 
 
 def causal_precision_at_k(effect, y_score, users=None, *, k=10):
-    """Mean effect of a user's first k rows, averaged over users (Sato et al. 2020).
+    """Mean effect of the first k rows of every user, averaged over users.
 
     Parameters
     ----------
-    effect, y_score, users
-        As in :func:`cdcg`.
+    effect : array-like of shape (n,)
+        The true effects, or :func:`doubly_robust_scores`, which keep the mean unbiased.
+    y_score : array-like of shape (n,)
+        The score that ranks the rows of a user. Ties are averaged over their order.
+    users : array-like of shape (n,), default=None
+        The user whose list each row belongs to. None stands for one list.
     k : int, default=10
-        Lists shorter than k are filled up with effects of 0.
+        The length of the lists. Shorter lists are filled up with effects of 0.
 
     Returns
     -------
     float
+        The mean effect, in units of the outcome [1]_. Higher is better.
+
+    Raises
+    ------
+    ValueError
+        If an array does not fit, or `k` is below 1.
+
+    See Also
+    --------
+    cdcg : The effects of a list, discounted by rank.
+    recall_at_k : The positives among the first rows.
+
+    References
+    ----------
+    .. [1] Sato, M., Takemori, S., Singh, J. and Ohkuma, T. (2020). "Unbiased learning
+       for the causal effect of recommendation." RecSys.
 
     Examples
     --------

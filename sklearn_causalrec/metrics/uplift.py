@@ -5,7 +5,8 @@ from typing import NamedTuple
 import numpy as np
 from sklearn.metrics import auc
 
-from sklearn_causalrec.encoding.metric_checks import choice, column, exposure, two_arms
+from sklearn_causalrec.encoding.arms import second_arm_probability, two_arms
+from sklearn_causalrec.encoding.checks import choice, column
 
 _CONVENTIONS = ("row", "scikit-uplift", "causalml")
 
@@ -13,12 +14,25 @@ _CONVENTIONS = ("row", "scikit-uplift", "causalml")
 class Curve(NamedTuple):
     """A curve over the share of rows targeted, best first.
 
-    Attributes
+    Parameters
     ----------
     share : ndarray of shape (m,)
-        From 0 to 1.
+        The shares of rows, from 0 to 1.
     gain : ndarray of shape (m,)
-        In units of the outcome, a row.
+        The gain at each share, in units of the outcome a row.
+
+    See Also
+    --------
+    uplift_curve : The cumulative gain by effect.
+    qini_curve : The Qini curve.
+    toc_curve : The targeting operator characteristic.
+
+    Examples
+    --------
+    >>> from sklearn_causalrec.metrics import uplift_curve
+    >>> share, gain = uplift_curve([1, 0, 1, 1], [2, 2, 1, 1], [1, 0, 1, 0])
+    >>> share.tolist()
+    [0.0, 0.5, 1.0]
     """
 
     share: np.ndarray
@@ -32,23 +46,23 @@ class _Ranked:
         y = column(y, "y")
         n = len(y)
         effect = column(effect_pred, "effect_pred", n)
-        shown = two_arms(treatment, n)
+        treated = two_arms(treatment, n)
         weight = np.ones(n)
         if propensity is not None:
-            chance = exposure(shown, propensity)
-            weight = 1 / np.where(shown, chance, 1 - chance)
+            chance = second_arm_probability(treated, propensity)
+            weight = 1 / np.where(treated, chance, 1 - chance)
         order = np.argsort(effect, kind="stable")[::-1]
-        y, shown, weight = y[order], shown[order], weight[order]
+        y, treated, weight = y[order], treated[order], weight[order]
         last = np.append(np.diff(effect[order]) != 0, True) | (not ties)
 
         def sums(values):
             return np.append(0.0, np.cumsum(values)[last])
 
         self.rows = np.append(0, np.flatnonzero(last) + 1)
-        self.shown = sums(weight * shown)  # weighted number of rows shown
-        self.hidden = sums(weight * ~shown)
-        self.y_shown = sums(weight * shown * y)
-        self.y_hidden = sums(weight * ~shown * y)
+        self.n_treated = sums(weight * treated)  # weighted number of rows treated
+        self.n_control = sums(weight * ~treated)
+        self.y_treated = sums(weight * treated * y)
+        self.y_control = sums(weight * ~treated * y)
 
     @property
     def share(self):
@@ -56,48 +70,64 @@ class _Ranked:
 
     def uplift(self, empty):
         """Difference of the arms' means, `empty` where an arm has no row yet."""
-        both = (self.shown > 0) & (self.hidden > 0)
+        both = (self.n_treated > 0) & (self.n_control > 0)
         filled = np.full(len(self.rows), float(empty))
-        filled[both] = (self.y_shown[both] / self.shown[both]) - (
-            self.y_hidden[both] / self.hidden[both]
+        filled[both] = (self.y_treated[both] / self.n_treated[both]) - (
+            self.y_control[both] / self.n_control[both]
         )
         return filled
 
     def uplift_gain(self):
         """Rows times the difference of means; an arm without rows counts 0."""
         zeros = np.zeros(len(self.rows))
-        shown = np.divide(self.y_shown, self.shown, out=zeros, where=self.shown > 0)
+        treated = np.divide(
+            self.y_treated, self.n_treated, out=zeros, where=self.n_treated > 0
+        )
         zeros = np.zeros(len(self.rows))
-        hidden = np.divide(self.y_hidden, self.hidden, out=zeros, where=self.hidden > 0)
-        return self.rows * (shown - hidden)
+        control = np.divide(
+            self.y_control, self.n_control, out=zeros, where=self.n_control > 0
+        )
+        return self.rows * (treated - control)
 
     def qini_gain(self):
-        """Extra outcome among those shown: y_1 - y_0 n_1 / n_0."""
+        """Extra outcome among those treated: y_1 - y_0 n_1 / n_0."""
         ratio = np.zeros(len(self.rows))
-        np.divide(self.shown, self.hidden, out=ratio, where=self.hidden > 0)
-        return self.y_shown - self.y_hidden * ratio
+        np.divide(self.n_treated, self.n_control, out=ratio, where=self.n_control > 0)
+        return self.y_treated - self.y_control * ratio
 
 
 def uplift_curve(y, effect_pred, treatment, *, propensity=None):
-    """Cumulative gain by effect: what showing it to the first share of rows gains.
+    """Uplift curve: the cumulative gain of treating the first share of rows.
 
     Parameters
     ----------
     y : array-like of shape (n,)
-        Outcome.
+        The outcome.
     effect_pred : array-like of shape (n,)
-        Predicted effects, or any score to rank rows by; ties are targeted together.
+        The predicted effects, or any score to rank rows by. Ties are targeted together.
     treatment : array-like of shape (n,)
-        Arm of each row, of two.
-    propensity : array-like of shape (n,), optional
-        Probability of the arm taken, with which rows are weighted inversely. None:
-        every row had the same chances, as in an experiment.
+        The arm of each row, of two.
+    propensity : array-like of shape (n,), default=None
+        The probability of the arm taken, by which rows are weighted inversely. None
+        says that every row had the same chances, as in an experiment.
 
     Returns
     -------
     Curve
         The gain at share q is q times the difference of the arms' means among the
-        first rows: over all rows the average effect.
+        first rows. Over all rows it is the average effect.
+
+    Raises
+    ------
+    ValueError
+        If an array does not fit, the treatment does not take two values, or a
+        propensity is 1 or no probability.
+
+    See Also
+    --------
+    qini_curve : The extra outcome of the treated among the first rows.
+    auuc_score : The area under the curve.
+    sklearn_causalrec.plot.UpliftCurveDisplay : The same as a plot.
 
     Examples
     --------
@@ -110,18 +140,43 @@ def uplift_curve(y, effect_pred, treatment, *, propensity=None):
 
 
 def qini_curve(y, effect_pred, treatment, *, propensity=None):
-    """Radcliffe's Qini curve: extra outcome of those shown among the first rows.
+    """Qini curve: the extra outcome of the treated among the first rows.
 
     Parameters
     ----------
-    y, effect_pred, treatment, propensity
-        As in :func:`uplift_curve`.
+    y : array-like of shape (n,)
+        The outcome.
+    effect_pred : array-like of shape (n,)
+        The predicted effects, or any score to rank rows by. Ties are targeted together.
+    treatment : array-like of shape (n,)
+        The arm of each row, of two.
+    propensity : array-like of shape (n,), default=None
+        The probability of the arm taken, by which rows are weighted inversely. None
+        says that every row had the same chances, as in an experiment.
 
     Returns
     -------
     Curve
-        The gain is :math:`(Y_1 - Y_0 N_1 / N_0) / N`: sums over the first rows of
-        either arm, divided by the number of all rows shown.
+        The gain is :math:`(Y_1 - Y_0 N_1 / N_0) / N` [1]_. Y and N are sums and numbers
+        over the first rows of either arm, and the N that divides is the number of all
+        treated rows.
+
+    Raises
+    ------
+    ValueError
+        If an array does not fit, the treatment does not take two values, or a
+        propensity is 1 or no probability.
+
+    See Also
+    --------
+    uplift_curve : The cumulative gain by differences of means.
+    qini_score : The area under the curve.
+    sklearn_causalrec.plot.UpliftCurveDisplay : The same as a plot.
+
+    References
+    ----------
+    .. [1] Radcliffe, N. (2007). "Using control groups to target on predicted lift."
+       Direct Marketing Analytics Journal 1(3).
 
     Examples
     --------
@@ -130,7 +185,7 @@ def qini_curve(y, effect_pred, treatment, *, propensity=None):
     [0.0, 0.5, 0.5]
     """
     ranked = _Ranked(y, effect_pred, treatment, propensity)
-    return Curve(ranked.share, ranked.qini_gain() / ranked.shown[-1])
+    return Curve(ranked.share, ranked.qini_gain() / ranked.n_treated[-1])
 
 
 def _area(curve):
@@ -172,7 +227,7 @@ def _scikit_uplift(y, treatment, ranked, qini):
 
 def _causalml(ranked, qini):
     """Mean over rows of a curve that is interpolated where an arm has no row yet."""
-    known = (ranked.hidden > 0) & ((ranked.shown > 0) | qini)
+    known = (ranked.n_control > 0) & ((ranked.n_treated > 0) | qini)
     known[0] = True
     curve = ranked.qini_gain() if qini else ranked.uplift(0)
     gain = np.interp(ranked.rows, ranked.rows[known], curve[known])
@@ -205,20 +260,42 @@ def auuc_score(y, effect_pred, treatment, *, propensity=None, convention="row"):
 
     Parameters
     ----------
-    y, effect_pred, treatment, propensity
-        As in :func:`uplift_curve`.
+    y : array-like of shape (n,)
+        The outcome.
+    effect_pred : array-like of shape (n,)
+        The predicted effects, or any score to rank rows by. Ties are targeted together.
+    treatment : array-like of shape (n,)
+        The arm of each row, of two.
+    propensity : array-like of shape (n,), default=None
+        The probability of the arm taken, by which rows are weighted inversely. None
+        says that every row had the same chances, as in an experiment.
     convention : {"row", "scikit-uplift", "causalml"}, default="row"
-        "row": the area over shares of rows between 0 and 1, in units of the outcome
-        a row; 0 for a random order, and the estimate of
-        :math:`\int_0^1 q (E[\tau | \text{top } q] - E[\tau])\,dq`, which is the RATE
-        with Qini weights. "scikit-uplift": the same area divided by that of a perfect
-        order (a 0/1 outcome is needed). "causalml": the mean of the curve divided by
-        its last value, random order not subtracted, so that it scores about 0.5.
+        How the area is measured. The options are:
+
+        - "row" takes the area over shares of rows between 0 and 1, in units of the
+          outcome a row. It is 0 for a random order, and estimates :math:`\int_0^1 q
+          (E[\tau | \text{top } q] - E[\tau])\,dq`, which is the RATE with Qini weights.
+        - "scikit-uplift" divides this area by that of a perfect order. It needs a 0/1
+          outcome.
+        - "causalml" takes the mean of the curve divided by its last value. The random
+          order is not subtracted, and scores about 0.5.
 
     Returns
     -------
     float
-        Higher is better.
+        The area. Higher is better.
+
+    Raises
+    ------
+    ValueError
+        If an array does not fit, the treatment does not take two values, or a
+        propensity is 1 or no probability.
+
+    See Also
+    --------
+    qini_score : The area of the Qini curve.
+    uplift_curve : The curve.
+    rate : A score with an interval, and for estimated nuisances.
 
     Examples
     --------
@@ -234,18 +311,41 @@ def qini_score(y, effect_pred, treatment, *, propensity=None, convention="row"):
 
     Parameters
     ----------
-    y, effect_pred, treatment, propensity
-        As in :func:`uplift_curve`.
+    y : array-like of shape (n,)
+        The outcome.
+    effect_pred : array-like of shape (n,)
+        The predicted effects, or any score to rank rows by. Ties are targeted together.
+    treatment : array-like of shape (n,)
+        The arm of each row, of two.
+    propensity : array-like of shape (n,), default=None
+        The probability of the arm taken, by which rows are weighted inversely. None
+        says that every row had the same chances, as in an experiment.
     convention : {"row", "scikit-uplift", "causalml"}, default="row"
-        "row": the area over shares of rows between 0 and 1, in units of the outcome
-        a row shown; 0 for a random order. "scikit-uplift": divided by the area of a
-        perfect order (a 0/1 outcome is needed). "causalml": divided by the number of
-        rows and the last value of the curve.
+        How the area is measured. The options are:
+
+        - "row" takes the area over shares of rows between 0 and 1, in units of the
+          outcome a treated row. It is 0 for a random order.
+        - "scikit-uplift" divides this area by that of a perfect order. It needs a 0/1
+          outcome.
+        - "causalml" divides the area by the number of rows and the last value of the
+          curve.
 
     Returns
     -------
     float
-        Higher is better.
+        The area, known as the Qini coefficient [1]_. Higher is better.
+
+    Raises
+    ------
+    ValueError
+        If an array does not fit, the treatment does not take two values, or a
+        propensity is 1 or no probability.
+
+    See Also
+    --------
+    auuc_score : The area of the uplift curve.
+    qini_curve : The curve.
+    rate : A score with an interval, and for estimated nuisances.
 
     References
     ----------
@@ -266,20 +366,34 @@ def uplift_at_k(y, effect_pred, treatment, *, k=0.3, propensity=None):
 
     Parameters
     ----------
-    y, effect_pred, treatment, propensity
-        As in :func:`uplift_curve`; rows tied at the border are in together.
+    y : array-like of shape (n,)
+        The outcome.
+    effect_pred : array-like of shape (n,)
+        The predicted effects, or any score to rank rows by. Ties are targeted together.
+    treatment : array-like of shape (n,)
+        The arm of each row, of two.
     k : int or float, default=0.3
-        Number of rows, or share of them between 0 and 1.
+        The number of first rows, or their share between 0 and 1. Rows tied at the
+        border are all among them.
+    propensity : array-like of shape (n,), default=None
+        The probability of the arm taken, by which rows are weighted inversely. None
+        says that every row had the same chances, as in an experiment.
 
     Returns
     -------
     float
-        In units of the outcome.
+        The difference, in units of the outcome. Higher is better.
 
     Raises
     ------
     ValueError
-        If one of the arms is missing among the first rows.
+        If one of the arms is missing among the first rows, `k` is no number or share of
+        rows, or an array does not fit.
+
+    See Also
+    --------
+    uplift_curve : The gain at every share.
+    causal_precision_at_k : The mean effect of the first rows of every user.
 
     Examples
     --------

@@ -1,7 +1,36 @@
-"""Torch networks, their objectives, and the skorch net that trains them."""
+"""Torch networks, their objectives, and the skorch net that trains them.
+
+What a network minimises is an :class:`Objective`, and what it makes of a row is an
+:class:`Encoder`. Each one is a class that declares what it requires. It is registered
+by name in ``OBJECTIVES`` or ``ENCODERS``, and estimators take the name.
+"""
+
+from typing import TYPE_CHECKING
 
 from sklearn_causalrec._utils.lazy import lazily
 
+if TYPE_CHECKING:  # what type checkers see: the names below
+    from sklearn_causalrec.networks.encoders import ENCODERS as ENCODERS
+    from sklearn_causalrec.networks.encoders import Encoder as Encoder
+    from sklearn_causalrec.networks.objectives import OBJECTIVES as OBJECTIVES
+    from sklearn_causalrec.networks.objectives import Objective as Objective
+    from sklearn_causalrec.networks.policy_objectives import (
+        POLICY_OBJECTIVES as POLICY_OBJECTIVES,
+    )
+    from sklearn_causalrec.networks.policy_objectives import (
+        PolicyObjective as PolicyObjective,
+    )
+    from sklearn_causalrec.networks.requires import Requires as Requires
+
 __getattr__, __dir__, __all__ = lazily(
-    __name__, {"Objective": "objectives", "PolicyObjective": "policy_net"}
+    __name__,
+    {
+        "ENCODERS": "encoders",
+        "Encoder": "encoders",
+        "OBJECTIVES": "objectives",
+        "Objective": "objectives",
+        "POLICY_OBJECTIVES": "policy_objectives",
+        "PolicyObjective": "policy_objectives",
+        "Requires": "requires",
+    },
 )

@@ -1,4 +1,4 @@
-"""Training: a skorch net with a loader that slices, seeding, validation, device."""
+"""The skorch net that trains a network: steps, penalties, seeding, device."""
 
 import time
 from contextlib import contextmanager
@@ -14,8 +14,8 @@ from skorch.dataset import Dataset
 from skorch.utils import noop
 from torch.utils.data import Subset
 
+from sklearn_causalrec.networks.batches import SliceLoader, rows_a_batch
 from sklearn_causalrec.networks.network import CausalNetwork
-from sklearn_causalrec.networks.objectives import Objective
 
 INFERENCE_ROWS = 8192
 # An id's vector has a gradient in its own rows alone, so id tables learn faster.
@@ -38,109 +38,12 @@ def seeded(seed, device):
         yield
 
 
-class SliceLoader:
-    """Batches by slicing tensors: no per-row fetch, no collation, no worker.
-
-    Parameters
-    ----------
-    dataset : skorch Dataset of (dict of tensors, tensor), or a Subset of one
-    batch_size : int
-    shuffle : bool
-    draw_pairs : callable or None
-        ``draw_pairs(batch, generator)`` returns as many pairs drawn from all pairs.
-    """
-
-    def __init__(self, dataset, batch_size, shuffle=False, draw_pairs=None):
-        self.rows = None
-        if isinstance(dataset, Subset):
-            self.rows = torch.as_tensor(dataset.indices)
-            dataset = dataset.dataset
-        self.X, self.y = dataset.X, dataset.y
-        self.n = len(self.y) if self.rows is None else len(self.rows)
-        self.batch_size = batch_size
-        self.shuffle = shuffle
-        self.draw_pairs = draw_pairs
-        # A stream of its own: drawing pairs leaves the order of the batches alone.
-        self.generator = torch.Generator().manual_seed(torch.initial_seed())
-
-    def __len__(self):
-        return -(-self.n // self.batch_size)
-
-    def __iter__(self):
-        rows = self.rows
-        if self.shuffle and self.n > self.batch_size:
-            order = torch.randperm(self.n)
-            rows = order if rows is None else rows[order]
-        if not self.shuffle:  # the same pairs at every validation
-            self.generator.manual_seed(0)
-        for start in range(0, self.n, self.batch_size):
-            stop = min(start + self.batch_size, self.n)
-            part = slice(start, stop) if rows is None else rows[start:stop]
-            batch = {key: value[part] for key, value in self.X.items()}
-            if self.draw_pairs is not None:
-                batch["pairs"] = self.draw_pairs(batch, self.generator)
-            yield batch, self.y[part]
-
-
-def validation_rows(n, fraction, rng, groups=None, order=None):
-    """Rows held out for validation, sorted.
-
-    Parameters
-    ----------
-    n : int
-    fraction : float
-    rng : RandomState
-    groups : array of shape (n,), optional
-        That share of the rows of every group (rounded down, so that no group loses
-        its only row).
-    order : array of shape (n,), optional
-        Take the last rows in this order, instead of random ones.
-    """
-    key = rng.permutation(n) if order is None else np.argsort(np.argsort(order))
-    if groups is None:
-        return np.flatnonzero(key >= n - max(int(fraction * n), 1))
-    by_group = np.lexsort((key, groups))
-    _, first, count = np.unique(groups[by_group], return_index=True, return_counts=True)
-    rank = np.arange(n) - np.repeat(first, count)
-    size = np.repeat(count, count)
-    held_out = rank >= size - np.floor(fraction * size + rng.random_sample())
-    held_out &= rank > 0
-    return np.sort(by_group[held_out])
-
-
-def held_out_rows(rows, kept, fraction, seed):
-    """Of the kept rows, those for validation: the last in time, of every user.
-
-    Parameters
-    ----------
-    rows : Rows
-    kept : array of int
-    fraction : float
-    seed : int
-    """
-    user = None if rows.user is None else rows.user[kept]
-    time = None if rows.time is None else rows.time[kept]
-    rng = np.random.RandomState(seed % 2**32)
-    held_out = validation_rows(len(kept), fraction, rng, user, time)
-    if user is not None and len(held_out) < 0.2 * fraction * len(kept):
-        # Most users have a row or two: one of theirs has to do.
-        held_out = validation_rows(len(kept), fraction, rng, None, time)
-    return kept[held_out]
-
-
-def rows_a_batch(batch_size, n):
-    """ "auto" is a 64th of the n rows, as a power of 2 between 128 and 1024."""
-    if batch_size != "auto":
-        return batch_size
-    return int(np.clip(2 ** int(np.log2(max(n / 64, 1))), 128, 1024))
-
-
 class CausalNet(NeuralNet):
-    """skorch net of a :class:`CausalNetwork` under an :class:`Objective`.
+    """skorch net of a :class:`CausalNetwork` under an objective.
 
     Parameters
     ----------
-    l1, l2 : float
+    l1, l2 : float, default=0.0
         Penalties (l1 sum |w| + l2 / 2 sum w^2) / n on all weights but intercepts, next
         to the mean loss of n rows: a prior that counts as much as l2 rows, which
         shrinks ids with few rows more than those with many.
@@ -186,7 +89,7 @@ class CausalNet(NeuralNet):
             ("tilt", fast),
         ]
         if self.l2:
-            groups += [("*weight*", decay), ("arm_scale", decay)]
+            groups += [("*weight*", decay), ("*arm_scale", decay)]
         names = [name for name, _ in self.get_all_learnable_params()]
         self.optimizer__param_groups = [g for g in groups if matching(names, g[0])]
         return super().initialize_optimizer(*args, **kwargs)
@@ -221,15 +124,15 @@ class CausalNet(NeuralNet):
             losses.append(self.criterion_.outcome_loss)
             sizes.append(len(batch[1]))
             if not training:
-                outcome, arm = step["y_pred"].outcome, batch[0]["treatment"]
-                taken = outcome.cpu().gather(1, arm.unsqueeze(1))[:, 0]
-                weight = batch[0].get("weight", torch.ones_like(taken))
-                seen.append((batch[1], taken, weight))
+                outcome, arm = step["y_pred"].outcome, batch[0]["arm"]
+                factual = outcome.cpu().gather(1, arm.unsqueeze(1))[:, 0]
+                weight = batch[0].get("weight", torch.ones_like(factual))
+                seen.append((batch[1], factual, weight))
         losses = torch.stack(losses).double().cpu().numpy()
         self.history.record(f"{prefix}_loss", float(np.average(losses, weights=sizes)))
         if seen:
-            y, taken, weight = (torch.cat(part).numpy() for part in zip(*seen))
-            self.history.record("valid_score", self.score_of(y, taken, weight))
+            y, factual, weight = (torch.cat(part).numpy() for part in zip(*seen))
+            self.history.record("valid_score", self.score_of(y, factual, weight))
 
     def score_of(self, y, predicted, weight):
         """R^2, or the area under the ROC curve, of the factual outcome."""
@@ -352,82 +255,97 @@ class CausalNet(NeuralNet):
         return outcome, exposure
 
 
-def training_callbacks(schedule, epochs, patience, tol, threshold_mode="rel"):
-    """skorch callbacks: early stopping at the best weights, learning-rate schedule.
+def training_callbacks(settings, epochs, early, threshold_mode="rel"):
+    """Callbacks of skorch: early stopping at the best weights, learning-rate schedule.
 
-    ``threshold_mode="abs"`` is for losses that may be below 0.
+    Parameters
+    ----------
+    settings : Settings
+        Says schedule, patience and tolerance.
+    epochs : int
+        Largest number of epochs.
+    early : bool
+        Whether training may stop early.
+    threshold_mode : {"rel", "abs"}, default="rel"
+        Whether the tolerance is relative; "abs" is for losses that may be below 0.
+
+    Returns
+    -------
+    list of (str, Callback)
+        By name.
     """
     callbacks = []
-    if patience is not None:
+    patience = settings.n_iter_no_change
+    if early:
         stopper = EarlyStopping(
             patience=patience,
-            threshold=tol,
+            threshold=settings.tol,
             threshold_mode=threshold_mode,
             load_best=True,
             sink=noop,
         )
         callbacks.append(("early_stopping", stopper))
+    schedule = settings.learning_rate_schedule
     if schedule == "cosine":
         scheduler = LRScheduler(policy="CosineAnnealingLR", T_max=epochs)
         callbacks.append(("schedule", scheduler))
     elif schedule == "plateau":
         scheduler = LRScheduler(
             policy="ReduceLROnPlateau",
-            monitor="train_loss" if patience is None else "valid_loss",
+            monitor="valid_loss" if early else "train_loss",
             factor=0.3,
-            patience=max((patience or 10) // 3, 1),
+            patience=max((patience if early else 10) // 3, 1),
             threshold_mode=threshold_mode,
         )
         callbacks.append(("schedule", scheduler))
     return callbacks
 
 
-def make_net(
-    module,
-    objective,
-    *,
-    optimizer,
-    learning_rate,
-    momentum,
-    batch_size,
-    device,
-    l1,
-    l2,
-    n_rows,
-    net_class=CausalNet,
-    criterion=Objective,
-):
-    """An initialised :class:`CausalNet`.
+def make_net(module, criterion, criterion_options, settings, rows, net_class=CausalNet):
+    """An initialised net.
 
     Parameters
     ----------
-    module, objective : dict
-        Arguments of :class:`CausalNetwork` and of ``criterion``.
-    n_rows : float
-        Weight of all rows, by which the penalties are divided.
+    module : dict
+        Arguments of :class:`CausalNetwork`.
+    criterion : type
+        Class of the objective.
+    criterion_options : dict
+        Its arguments.
+    settings : Settings
+        How to train.
+    rows : Rows
+        The log; the weight of all its rows divides the penalties.
+    net_class : type, default=CausalNet
+        Class of the net.
+
+    Returns
+    -------
+    CausalNet
+        Of the class ``net_class``.
     """
-    if optimizer == "adam":
-        optimizer = dict(optimizer=torch.optim.Adam)
-    else:
+    optimizer = dict(optimizer=torch.optim.Adam)
+    if settings.optimizer == "sgd":
+        momentum = settings.momentum
         optimizer = dict(optimizer=torch.optim.SGD, optimizer__momentum=momentum)
     net = net_class(
         module=CausalNetwork,
         criterion=criterion,
         **{f"module__{key}": value for key, value in module.items()},
-        **{f"criterion__{key}": value for key, value in objective.items()},
+        **{f"criterion__{key}": value for key, value in criterion_options.items()},
         **optimizer,
         optimizer__fused=True,
-        lr=learning_rate,
-        batch_size=batch_size,
+        lr=settings.learning_rate,
+        batch_size=rows_a_batch(settings.batch_size, len(rows)),
         iterator_train=SliceLoader,
         iterator_train__shuffle=True,
         iterator_valid=SliceLoader,
         train_split=None,
         verbose=0,
-        device=device,
-        l1=l1,
-        l2=l2,
-        n_rows=n_rows,
+        device=settings.device,
+        l1=settings.l1,
+        l2=settings.l2,
+        n_rows=rows.total,
     )
     with config_context(enable_metadata_routing=False):
         return net.initialize()

@@ -5,9 +5,8 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
-from sklearn_causalrec.networks.sequences import HistoryEncoder
-
-ACTIVATIONS = {"relu": nn.ReLU, "elu": nn.ELU, "gelu": nn.GELU, "tanh": nn.Tanh}
+from sklearn_causalrec.networks.encoders import ENCODERS
+from sklearn_causalrec.networks.encoders.base import ACTIVATIONS, Inputs
 
 
 class Output(NamedTuple):
@@ -34,17 +33,6 @@ class Standardize(nn.Module):
         return x
 
 
-def dense_layers(n_in, sizes, activation, dropout):
-    """Linear, activation and dropout for every size; and the width that comes out."""
-    layers = []
-    for size in sizes:
-        layers += [nn.Linear(n_in, size), ACTIVATIONS[activation]()]
-        if dropout > 0:
-            layers.append(nn.Dropout(dropout))
-        n_in = size
-    return nn.Sequential(*layers), n_in
-
-
 def id_table(n_ids, width, std):
     """Embeddings of n ids and, last, of every id not seen (at zero: the average)."""
     table = nn.Embedding(n_ids + 1, width)
@@ -52,26 +40,6 @@ def id_table(n_ids, width, std):
     with torch.no_grad():
         table.weight[-1] = 0.0
     return table
-
-
-class ArmHeads(nn.Module):
-    """One hidden layer and one output for each arm (Shalit et al. 2017)."""
-
-    def __init__(self, n_in, width, n_arms, activation):
-        super().__init__()
-        self.hidden = nn.Linear(n_in, n_arms * width) if width else None
-        self.activation = ACTIVATIONS[activation]()
-        self.weight = nn.Parameter(torch.empty(n_arms, width or n_in))
-        self.bias = nn.Parameter(torch.zeros(n_arms))
-        nn.init.normal_(self.weight, std=0.5 * (width or n_in) ** -0.5)
-
-    def forward(self, representation):
-        if self.hidden is None:
-            return representation @ self.weight.T + self.bias
-        h = self.activation(self.hidden(representation))
-        if len(self.weight) == 1:
-            return h @ self.weight.T + self.bias
-        return (h.unflatten(1, self.weight.shape) * self.weight).sum(2) + self.bias
 
 
 class WidePart(nn.Module):
@@ -156,33 +124,35 @@ class ReadOut(nn.Module):
 class CausalNetwork(nn.Module):
     """Outcome heads for every arm, an exposure head and an imputation head.
 
-    The outcome is a wide part (linear terms and id biases; Cheng et al. 2016) plus a
-    deep part. With ``encoder="dnn"`` the deep part is a multilayer perceptron over
-    features and id embeddings whose last hidden layer belongs to the arm (TARNet,
-    Shalit et al. 2017; with the exposure head DragonNet, Shi et al. 2019). With
-    ``encoder="mf"`` it is the inner product of user and item vectors (Koren et al.
-    2009), plus a perceptron over the features where there are any. A history of items
-    adds its states, and their products with the item's vector, to what the
-    perceptron reads; its items share the item's vectors. With towers, groups of
-    features have a first layer of their own.
+    The outcome is a wide part (linear terms and id biases; Cheng et al. 2016) plus the
+    deep part of the encoder. The other heads read the encoder's representation, with
+    a wide part of their own. With towers, groups of features have a first layer of
+    their own.
 
     Parameters
     ----------
     n_features, n_users, n_items, n_arms : int
-        0 users or items: no such ids.
+        Numbers of each. 0 users or items: there are no such ids.
     mean, scale : array of shape (n_features,)
-        Of the features, for standardisation.
+        Moments of the features, for standardisation.
+    encoder : str, default="dnn"
+        Name of a registered encoder.
+    hidden_layer_sizes, embedding_dim, activation, dropout
+        Options of the encoder.
+    input_noise : float, default=0.0
+        Standard deviation of the noise on features while training.
     exposure, imputation : bool
         Which heads there are beside the outcome.
-    history : dict, optional
-        ``n_ids``, ``length``, ``mean`` and ``scale`` of a
-        :class:`~sklearn_causalrec.networks.sequences.HistoryEncoder`.
-    towers : list of list of int, optional
-    intercept : float or array of shape (n_arms,)
+    shared : bool, default=False
+        Whether the loss of the exposure head shapes the representation, as in
+        DragonNet. Otherwise the head only reads it.
+    history : dict or None, default=None
+        ``n_ids``, the number of items, and ``length``, ``mean`` and ``scale`` of the
+        histories. Their items share the vectors of the item column.
+    towers : list of list of int or None, default=None
+        Positions of the features of each group.
+    intercept : float or array of shape (n_arms,), default=0.0
         Where the outcome and its imputation start, on the link scale.
-    shared : bool
-        Whether the exposure loss shapes the representation, as in DragonNet; else
-        the head reads the representation only.
     """
 
     def __init__(
@@ -207,59 +177,34 @@ class CausalNetwork(nn.Module):
         intercept=0.0,
     ):
         super().__init__()
-        self.encoder = encoder
         self.shared = shared
         self.standardize = Standardize(mean, scale, input_noise)
-        n_ids = history["n_ids"] if history else n_items
+        history = dict(history) if history else None
+        n_ids = history.pop("n_ids") if history else n_items
         self.vectors = IdVectors(n_users, n_ids, embedding_dim)
-        self.history = self.towers = None
-        n_dense = n_features
+        self.towers = None
+        n_deep = n_features
         if towers:
             width = max(max(hidden_layer_sizes, default=0) // len(towers), 8)
             self.towers = Towers(towers, width, activation)
-            n_dense = width * len(towers)
+            n_deep = width * len(towers)
             n_features += len(towers)
-        if encoder != "mf":
-            n_dense += embedding_dim * (bool(n_users) + bool(n_items))
-        if history:
-            moments = history["mean"], history["scale"]
-            self.history = HistoryEncoder(
-                encoder, embedding_dim, history["length"], *moments, dropout
-            )
-            n_dense += embedding_dim * (1 + bool(n_items)) * self.history.n_states
-        *common, last = (
-            hidden_layer_sizes if n_dense and len(hidden_layer_sizes) else (0,)
+        self.encoder = ENCODERS[encoder](
+            Inputs(n_deep, bool(n_users), bool(n_items), history),
+            n_arms,
+            hidden_layer_sizes=hidden_layer_sizes,
+            embedding_dim=embedding_dim,
+            activation=activation,
+            dropout=dropout,
         )
-        self.dense, width = dense_layers(n_dense, common, activation, dropout)
-        self.heads = ArmHeads(width, last, n_arms, activation) if n_dense else None
-        if encoder == "mf":
-            self.arm_scale = nn.Parameter(torch.ones(n_arms, embedding_dim))
-            self.arm_scale.requires_grad_(n_arms > 1)
-            width += embedding_dim
         sizes = (n_features, n_users, n_items, n_arms)
         self.wide = WidePart(*sizes)
         self.wide.bias.data[:] = torch.as_tensor(intercept)
+        width = self.encoder.width
         self.exposure = ReadOut(width, *sizes) if exposure else None
         self.imputation = ReadOut(width, *sizes) if imputation else None
         if imputation:
             self.imputation.wide.bias.data[:] = torch.as_tensor(intercept)
-
-    def encode(self, x, user, item, past):
-        """The deep part of the outcome, (n, A), and the representation under it."""
-        vectors = self.vectors(user, item)
-        if self.encoder != "mf":
-            if self.history is not None:
-                states = self.history(self.vectors.item, *past)
-                match = [] if item is None else states * vectors[-1]
-                vectors += [*states, *match]
-            representation = self.dense(torch.cat([x, *vectors], dim=1))
-            return self.heads(representation), representation
-        product = vectors[0] * vectors[1]
-        outcome = product @ self.arm_scale.T
-        if self.heads is None:
-            return outcome, product
-        dense = self.dense(x)
-        return outcome + self.heads(dense), torch.cat([product, dense], dim=1)
 
     def forward(
         self, features, user=None, item=None, history=None, history_values=None, **_
@@ -267,8 +212,8 @@ class CausalNetwork(nn.Module):
         x = deep = self.standardize(features)
         if self.towers is not None:
             deep, x = self.towers(x)
-        past = history, history_values
-        outcome, representation = self.encode(deep, user, item, past)
+        past = None if history is None else (history, history_values)
+        outcome, representation = self.encoder(deep, self.vectors, user, item, past)
         fixed = representation.detach()
         seen = representation if self.shared else fixed
         return Output(
@@ -279,9 +224,8 @@ class CausalNetwork(nn.Module):
 
     def outcome_matrix(self, users, items, arm):
         """Outcome of every user with every item, where ids are all there is."""
-        vectors = self.vectors.user(users) * self.arm_scale[arm]
         bias = self.wide.bias[arm] + self.wide.user(users)[:, arm, None]
-        out = torch.addmm(bias, vectors, self.vectors.item(items).T)
+        out = self.encoder.matrix(self.vectors, users, items, arm, bias)
         return out.add_(self.wide.item(items)[:, arm].contiguous())
 
     def _id_tables(self, kind):

@@ -1,10 +1,11 @@
-"""Constraints of the parameters that estimators with networks share."""
+"""Settings of networks and their training, and how their parameters are checked."""
 
+from dataclasses import dataclass, fields
 from numbers import Integral, Real
 
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from sklearn_causalrec.networks.network import ACTIVATIONS
+from sklearn_causalrec.networks.encoders.base import ACTIVATIONS
 
 SHARED_CONSTRAINTS = {
     "user": [str, Integral, None],
@@ -32,3 +33,91 @@ SHARED_CONSTRAINTS = {
     "verbose": ["verbose"],
     "random_state": ["random_state"],
 }
+
+# With "auto", training stops early from so many rows on.
+EARLY_STOPPING_ROWS = 400
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What the networks of an estimator are, and how they are trained.
+
+    The fields are parameters of the estimator of the same name, but for ``device``,
+    which is the device that it stands for. Made once a fit, by :meth:`of`.
+    """
+
+    objective: str
+    clip: float | None
+    hidden_layer_sizes: tuple
+    embedding_dim: int
+    activation: str
+    dropout: float
+    optimizer: str
+    learning_rate: float
+    learning_rate_schedule: str
+    momentum: float
+    l1: float
+    l2: float
+    batch_size: int | str
+    early_stopping: bool | str
+    validation_fraction: float
+    n_iter_no_change: int
+    tol: float
+    device: str
+
+    @classmethod
+    def of(cls, estimator, device):
+        """The settings of an estimator.
+
+        Parameters
+        ----------
+        estimator : estimator
+            Has a parameter for each field.
+        device : str
+            The device to train on.
+
+        Returns
+        -------
+        Settings
+            Of the class on which this is called.
+        """
+        names = [field.name for field in fields(cls) if field.name != "device"]
+        return cls(**{name: getattr(estimator, name) for name in names}, device=device)
+
+    @property
+    def layers(self):
+        """Arguments of the network that say how its layers are."""
+        return {
+            "hidden_layer_sizes": self.hidden_layer_sizes,
+            "embedding_dim": self.embedding_dim,
+            "activation": self.activation,
+            "dropout": self.dropout,
+        }
+
+    def stops_early(self, n_rows, epochs):
+        """Whether rows are held out to say when to stop.
+
+        Parameters
+        ----------
+        n_rows : int
+            Number of rows to train on.
+        epochs : int
+            Largest number of epochs.
+
+        Returns
+        -------
+        bool
+            True where early stopping is asked for and there is more than one epoch.
+        """
+        asked = self.early_stopping
+        if isinstance(asked, str):
+            asked = n_rows >= EARLY_STOPPING_ROWS
+        return bool(asked) and epochs > 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecommenderSettings(Settings):
+    """Settings of the networks of a recommender."""
+
+    encoder: str
+    input_noise: float

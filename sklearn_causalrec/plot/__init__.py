@@ -1,7 +1,8 @@
-"""Displays in the manner of scikit-learn.
+"""Displays that follow the conventions of scikit-learn.
 
-A display is made by ``from_estimator`` or another ``from_...``, draws itself, and keeps
-what it drew in attributes. matplotlib is imported when something is drawn.
+A display is made by ``from_estimator`` or by another constructor ``from_...``. It draws
+itself and keeps what it drew in its attributes. matplotlib is imported when something
+is drawn.
 """
 
 from sklearn_causalrec.plot._balance import BalanceDisplay

@@ -1,4 +1,4 @@
-"""How alike the arms are, before and after weighting."""
+"""A display of how alike the arms are, before and after weighting."""
 
 import numpy as np
 
@@ -6,22 +6,32 @@ from sklearn_causalrec.plot._common import BLUE, VERMILION, despine, import_pypl
 
 
 class BalanceDisplay:
-    """Standardised differences of the covariates between arms (a love plot).
+    """Love plot: standardised differences of the covariates between arms.
 
-    Make one by :meth:`from_frame` or :meth:`from_estimator`.
+    Make it by :meth:`from_frame` or :meth:`from_estimator`.
 
     Parameters
     ----------
     frame : DataFrame
-        By covariate the columns `before` and, where rows are weighted, `after`, as
-        :func:`sklearn_causalrec.causal.checks.diagnostics.balance` makes it.
+        The differences, with one row per covariate. The column `before` is the
+        difference without weights. The column `after`, which may be missing, is the
+        difference with weights. :func:`~sklearn_causalrec.causal.balance` makes such a
+        frame.
     threshold : float, default=0.1
-        Size up to which a difference passes for balanced.
+        The absolute difference up to which a covariate counts as balanced. This range
+        is shaded.
 
     Attributes
     ----------
     figure_ : matplotlib Figure
+        The figure that contains the plot.
     ax_ : matplotlib Axes
+        The axes that contain the plot.
+
+    See Also
+    --------
+    OverlapDisplay : The propensities of the arms.
+    sklearn_causalrec.causal.balance : Compute the differences.
 
     Examples
     --------
@@ -41,23 +51,30 @@ class BalanceDisplay:
 
     @classmethod
     def from_frame(cls, frame, *, threshold=0.1, max_rows=40, ax=None):
-        """Draw a frame of differences, the largest on top.
+        """Draw a frame of differences, with the largest on top.
 
         Parameters
         ----------
         frame : DataFrame
-            Columns `before` and optionally `after`.
+            The differences, with one row per covariate, the column `before` and
+            optionally the column `after`.
         threshold : float, default=0.1
-            Size up to which a difference passes for balanced.
+            The absolute difference up to which a covariate counts as balanced.
         max_rows : int, default=40
-            Only the covariates with the largest differences are drawn.
+            The largest number of covariates that are drawn. Those with the largest
+            differences are kept.
         ax : matplotlib Axes, default=None
-            Where to draw. None makes a new figure.
+            The axes to draw on. With None, a new figure is made.
 
         Returns
         -------
         display : BalanceDisplay
-            What was drawn.
+            The display that was drawn.
+
+        Raises
+        ------
+        ValueError
+            If the frame has no rows or no column `before`.
         """
         if "before" not in frame or not len(frame):
             raise ValueError(
@@ -68,31 +85,36 @@ class BalanceDisplay:
         if "after" in frame:
             size = size.combine(frame["after"].abs(), max)
         kept = size.sort_values(ascending=False, kind="stable").index[:max_rows]
-        # By the difference before, so that the eye can follow it.
+        # Sorted by the difference before weighting, so that the eye can follow it.
         order = frame.loc[kept, "before"].abs().sort_values(ascending=False)
         return cls(frame.loc[order.index], threshold=threshold).plot(ax=ax)
 
     @classmethod
     def from_estimator(cls, estimator, *, threshold=0.1, max_rows=40, ax=None):
-        """Draw the balance that a fitted estimator has noted.
+        """Draw the balance that a fitted estimator has recorded.
 
         Parameters
         ----------
         estimator : object
-            Fitted, with a frame `balance` among its `diagnostics_`; or a pipeline or
-            search that ends in one.
-        threshold, max_rows, ax
-            See :meth:`from_frame`.
+            A fitted estimator whose `diagnostics_` contain a frame `balance`, or a
+            pipeline or search that ends in one.
+        threshold : float, default=0.1
+            The absolute difference up to which a covariate counts as balanced.
+        max_rows : int, default=40
+            The largest number of covariates that are drawn. Those with the largest
+            differences are kept.
+        ax : matplotlib Axes, default=None
+            The axes to draw on. With None, a new figure is made.
 
         Returns
         -------
         display : BalanceDisplay
-            What was drawn.
+            The display that was drawn.
 
         Raises
         ------
         ValueError
-            If the estimator weights no arms.
+            If the estimator does not adjust by weights or is not fitted.
         """
         from sklearn_causalrec._utils.unwrap import unwrap
 
@@ -106,17 +128,17 @@ class BalanceDisplay:
         return cls.from_frame(frame, threshold=threshold, max_rows=max_rows, ax=ax)
 
     def plot(self, *, ax=None):
-        """Draw.
+        """Draw the differences.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            See :meth:`from_frame`.
+            The axes to draw on. With None, a new figure is made.
 
         Returns
         -------
         display : BalanceDisplay
-            Itself.
+            The display itself.
         """
         plt = import_pyplot("BalanceDisplay.plot")
         frame = self.frame
@@ -127,7 +149,7 @@ class BalanceDisplay:
         place = np.arange(len(frame))[::-1]
         ax.axvspan(-self.threshold, self.threshold, color="0.93", lw=0, zorder=0)
         ax.axvline(0, color="0.6", lw=0.8, zorder=0)
-        # A covariate that the arms have nothing in common of is beyond any scale.
+        # The difference of a covariate without any overlap is infinite.
         seen = frame[[c for c in ("before", "after") if c in frame]]
         finite = seen.where(np.isfinite(seen)).abs().max().max()
         edge = 1.15 * max(finite if finite == finite else 0, 2 * self.threshold)

@@ -1,42 +1,47 @@
-"""Whether predicted effects are as large as the effects."""
+"""A display of whether predicted effects are as large as the true ones."""
 
 import numpy as np
 
-from sklearn_causalrec.metrics.effects import (
-    calibration_error,
-    doubly_robust_scores,
-    effect_calibration,
-)
+from sklearn_causalrec.metrics.calibration import calibration_error, effect_calibration
+from sklearn_causalrec.metrics.effects import doubly_robust_scores
 from sklearn_causalrec.plot._common import despine, import_pyplot, next_color, subplots
 
 _IDS = ("user", "item")
 
 
 class CalibrationDisplay:
-    """Estimated beside predicted effects, in bins of the predicted, with intervals.
+    """Estimated against predicted effects, in bins of the predicted effects.
 
-    On the diagonal predictions are right on average. A flat row of points says that
-    they tell nothing of who gains more; one steeper or flatter than the diagonal, that
-    they vary too little or too much. Make one by :meth:`from_estimator` or
-    :meth:`from_predictions`, on rows that the effects were not learned from.
+    The bars are confidence intervals. Points on the diagonal mean that predictions are
+    right on average. A flat row of points means that the predictions do not tell who
+    gains more. Points steeper than the diagonal mean that the predictions vary too
+    little; flatter points mean that they vary too much. Make the display by
+    :meth:`from_estimator` or :meth:`from_predictions`, on rows that the model was not
+    trained on.
 
     Parameters
     ----------
     table : DataFrame
-        As of :func:`~sklearn_causalrec.metrics.effect_calibration`.
+        The bins, as :func:`~sklearn_causalrec.metrics.effect_calibration` returns them.
     error : float
-        :func:`~sklearn_causalrec.metrics.calibration_error`.
+        The calibration error, as :func:`~sklearn_causalrec.metrics.calibration_error`
+        returns it.
     name : str, default=None
-        Label of the points.
+        The label of the points. With None, the label states the error only.
 
     Attributes
     ----------
     figure_ : matplotlib Figure
-        Figure with the points.
+        The figure that contains the points.
     ax_ : matplotlib Axes
-        Axes with the points.
+        The axes that contain the points.
     container_ : matplotlib ErrorbarContainer
         The points and their intervals.
+
+    See Also
+    --------
+    UpliftCurveDisplay : What targeting by predicted effect gains.
+    sklearn_causalrec.metrics.effect_calibration : Compute the bins.
 
     Examples
     --------
@@ -78,28 +83,38 @@ class CalibrationDisplay:
         Parameters
         ----------
         estimator : object
-            Fitted estimator with `effect`, or a pipeline or search that ends in one.
+            A fitted estimator with a method `effect`, or a pipeline or search that ends
+            in one.
         X : array-like of shape (n_samples, n_features)
-            Rows as the estimator (the pipeline) takes them.
+            The rows, as the estimator or the pipeline takes them.
         y : array-like of shape (n_samples,)
-            Outcome.
+            The outcome.
         treatment : array-like of shape (n_samples,)
-            Arm of every row, T0 or T1.
+            The arm of every row, `T0` or `T1`.
         propensity : array-like of shape (n_samples,), default=None
-            Probability of the arm taken. None: it is estimated on these rows, out of
-            fold, unless `outcomes` are given.
+            The probability of the arm taken. With None, it is estimated on these rows
+            by cross-fitting, unless `outcomes` are given.
         outcomes : array-like of shape (n_samples, 2), default=None
-            Expected outcomes under both arms, from a model that hasn't seen the rows.
-            None: they are estimated on these rows, out of fold.
-        T0, T1 : scalar
-            Arms.
-        n_bins, alpha, name, ax
-            See :meth:`from_predictions`. The name is by default the estimator's class.
+            The expected outcomes under both arms, from a model that was not trained on
+            these rows. With None, they are estimated on these rows by cross-fitting.
+        T0 : scalar, default=0
+            The arm that `T1` is compared with.
+        T1 : scalar, default=1
+            The arm whose effect is drawn.
+        n_bins : int, default=10
+            The number of bins. They have equally many rows.
+        alpha : float, default=0.05
+            One minus the confidence level of the intervals.
+        name : str, default=None
+            The label of the points. With None, it is the class of the estimator.
+        ax : matplotlib Axes, default=None
+            The axes to draw on. With None, a new figure is made. Pass the `ax_` of
+            another display to draw on top of it.
 
         Returns
         -------
         display : CalibrationDisplay
-            What was drawn.
+            The display that was drawn.
         """
         from sklearn_causalrec._utils.unwrap import unwrap
         from sklearn_causalrec.effects.effect import effect
@@ -107,17 +122,17 @@ class CalibrationDisplay:
 
         if name is None:
             name = type(unwrap(estimator)[1]).__name__
-        shown = np.asarray(treatment) == T1
+        treated = np.asarray(treatment) == T1
         if outcomes is None:
             outcomes, propensity = cross_fit_nuisances(
                 X,
                 np.asarray(y, float),
-                shown,
+                treated,
                 None if propensity is None else np.asarray(propensity, float),
                 ids=[getattr(unwrap(estimator)[1], role, None) for role in _IDS],
             )
         scores = doubly_robust_scores(
-            y, shown, propensity=propensity, outcomes=outcomes
+            y, treated, propensity=propensity, outcomes=outcomes
         )
         return cls.from_predictions(
             effect(estimator, X, T0=T0, T1=T1),
@@ -137,23 +152,24 @@ class CalibrationDisplay:
         Parameters
         ----------
         effect_pred : array-like of shape (n_samples,)
-            Predicted effects.
+            The predicted effects.
         scores : array-like of shape (n_samples,)
-            True effects, or :func:`~sklearn_causalrec.metrics.doubly_robust_scores`.
+            The true effects, or their unbiased estimates by
+            :func:`~sklearn_causalrec.metrics.doubly_robust_scores`.
         n_bins : int, default=10
-            Bins with equally many rows.
+            The number of bins. They have equally many rows.
         alpha : float, default=0.05
-            1 - level of the intervals.
+            One minus the confidence level of the intervals.
         name : str, default=None
-            Label of the points.
+            The label of the points. With None, the label states the error only.
         ax : matplotlib Axes, default=None
-            Where to draw. None makes a new figure; the `ax_` of another display draws
-            on top of it.
+            The axes to draw on. With None, a new figure is made. Pass the `ax_` of
+            another display to draw on top of it.
 
         Returns
         -------
         display : CalibrationDisplay
-            What was drawn.
+            The display that was drawn.
         """
         table = effect_calibration(effect_pred, scores, n_bins=n_bins, alpha=alpha)
         error = calibration_error(effect_pred, scores, n_bins=n_bins)
@@ -165,12 +181,12 @@ class CalibrationDisplay:
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Where to draw. None makes a new figure.
+            The axes to draw on. With None, a new figure is made.
 
         Returns
         -------
         display : CalibrationDisplay
-            Itself.
+            The display itself.
         """
         plt = import_pyplot("CalibrationDisplay.plot")
         self.figure_, (self.ax_,) = subplots(plt, ax, 1, figsize=(5.2, 4.6))

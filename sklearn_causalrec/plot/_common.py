@@ -1,8 +1,8 @@
-"""What every display draws with."""
+"""Colours and axes that all displays use."""
 
 import numpy as np
 
-# Of the palette of Okabe and Ito: apart for the colour-blind too.
+# Colours of Okabe and Ito, which colour-blind people can tell apart.
 BLUE, VERMILION = "#0072B2", "#D55E00"
 PALETTE = (BLUE, VERMILION, "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 
@@ -18,7 +18,7 @@ def import_pyplot(caller):
 
 
 def subplots(plt, ax, n_panels, *, figsize):
-    """Give axes side by side: new ones, or the given, or parts of the one given."""
+    """Return axes side by side: new axes, the given axes, or parts of the one given."""
     if ax is None:
         figure, axes = plt.subplots(
             1, n_panels, figsize=figsize, layout="constrained", squeeze=False
@@ -32,7 +32,7 @@ def subplots(plt, ax, n_panels, *, figsize):
                 f"ax is no part of a grid and can't be divided: pass {n_panels} axes."
             )
         axes[0].set_axis_off()
-        # A layout engine makes the room for labels itself.
+        # A layout engine makes room for labels by itself.
         wspace = None if axes[0].figure.get_layout_engine() else 0.4
         axes = np.ravel(spec.subgridspec(1, n_panels, wspace=wspace).subplots())
     if len(axes) != n_panels:
@@ -41,7 +41,7 @@ def subplots(plt, ax, n_panels, *, figsize):
 
 
 def next_color(ax):
-    """The first color of the palette that no line of the axes has."""
+    """Return the first color of the palette that no line of the axes has."""
     taken = {line.get_color() for line in ax.lines}
     return next((color for color in PALETTE if color not in taken), "0.3")
 

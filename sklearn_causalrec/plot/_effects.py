@@ -1,4 +1,4 @@
-"""Effects with their intervals: side by side, or along the doses."""
+"""A display of effects with their intervals: side by side, or along the doses."""
 
 import numpy as np
 import pandas as pd
@@ -7,30 +7,40 @@ from sklearn_causalrec.plot._common import BLUE, VERMILION, despine, import_pypl
 
 
 class EffectDisplay:
-    """Estimates with intervals, one below the other; or a dose-response curve.
+    """Forest plot of estimates with intervals, or a dose-response curve.
 
-    Make one by :meth:`from_frame`, :meth:`from_curve` or :meth:`from_estimator`.
+    Make it by :meth:`from_frame`, :meth:`from_curve` or :meth:`from_estimator`.
 
     Parameters
     ----------
     frame : DataFrame
-        Columns `estimate`, `low`, `high` and, where known, `truth`. Its index holds the
-        labels of the estimates, or the doses of a curve.
+        The estimates, with the columns `estimate`, `low`, `high` and, where it is
+        known, `truth`. The index contains the labels of the estimates, or the doses of
+        a curve.
     curve : bool, default=False
-        Whether it is one.
+        Whether the frame is a dose-response curve.
     label : str, default="effect"
-        What is estimated, for the axis.
+        What is estimated. It is the label of the axis of the estimates.
     dose_label : str, default="dose"
-        For the other axis of a curve.
+        The label of the axis of the doses of a curve.
     null : float or None, default=0
-        Where there is no effect: a thin line. None draws none.
-    observed : array-like or None, default=None
-        Doses in the data, drawn as ticks at the bottom of a curve.
+        The value that means no effect. A thin line is drawn there. With None, there is
+        no line.
+    observed : array-like, default=None
+        The doses in the data. They are drawn as ticks at the bottom of a curve. With
+        None, there are no ticks.
 
     Attributes
     ----------
     figure_ : matplotlib Figure
+        The figure that contains the plot.
     ax_ : matplotlib Axes
+        The axes that contain the plot.
+
+    See Also
+    --------
+    UpliftCurveDisplay : What targeting by predicted effect gains.
+    SensitivityDisplay : What an unmeasured confounder would do to an effect.
 
     Examples
     --------
@@ -64,24 +74,26 @@ class EffectDisplay:
 
     @classmethod
     def from_frame(cls, frame, *, label="effect", null=0.0, ax=None):
-        """Draw estimates one below the other, the first on top (a forest plot).
+        """Draw estimates one below the other, with the first on top (a forest plot).
 
         Parameters
         ----------
         frame : DataFrame
-            Columns `estimate`, `low`, `high` and optionally `truth`, a row an estimate;
-            the index labels them. An interval that is NaN is not drawn.
+            The estimates: one row each, with the columns `estimate`, `low`, `high` and
+            optionally `truth`. The index labels them. An interval that is NaN is not
+            drawn.
         label : str, default="effect"
-            What is estimated.
+            What is estimated. It is the label of the axis.
         null : float or None, default=0
-            Where there is no effect.
+            The value that means no effect. A thin line is drawn there. With None, there
+            is no line.
         ax : matplotlib Axes, default=None
-            Where to draw. None makes a new figure.
+            The axes to draw on. With None, a new figure is made.
 
         Returns
         -------
         display : EffectDisplay
-            What was drawn.
+            The display that was drawn.
 
         Raises
         ------
@@ -105,25 +117,42 @@ class EffectDisplay:
         null=None,
         ax=None,
     ):
-        """Draw a dose-response curve with its band.
+        """Draw a dose-response curve with its confidence band.
 
         Parameters
         ----------
-        dose, estimate, low, high : array-like of shape (n_doses,)
+        dose : array-like of shape (n_doses,)
+            The doses, in any order.
+        estimate : array-like of shape (n_doses,)
+            The estimate at each dose.
+        low : array-like of shape (n_doses,)
+            The lower end of the interval at each dose.
+        high : array-like of shape (n_doses,)
+            The upper end of the interval at each dose.
         truth : array-like of shape (n_doses,), default=None
+            The true value at each dose. With None, no true curve is drawn.
         observed : array-like, default=None
-            Doses in the data: where there are few, the curve is a guess.
-        label, dose_label : str
-            Of the axes.
+            The doses in the data, drawn as ticks. Where there are few, the curve is an
+            extrapolation. With None, there are no ticks.
+        label : str, default="mean outcome"
+            What is estimated. It is the label of the vertical axis.
+        dose_label : str, default="dose"
+            The label of the horizontal axis.
         null : float or None, default=None
-            Where to draw a thin horizontal line.
+            The value at which a thin horizontal line is drawn. With None, there is no
+            line.
         ax : matplotlib Axes, default=None
-            See :meth:`from_frame`.
+            The axes to draw on. With None, a new figure is made.
 
         Returns
         -------
         display : EffectDisplay
-            What was drawn.
+            The display that was drawn.
+
+        Raises
+        ------
+        ValueError
+            If there are no doses.
         """
         columns = {"estimate": estimate, "low": low, "high": high}
         if truth is not None:
@@ -144,21 +173,23 @@ class EffectDisplay:
     def from_estimator(cls, estimator, *, alpha=0.05, ax=None):
         """Draw the average effects of a fitted estimator.
 
+        The effects of all arms against the first one are drawn. If the estimator has no
+        arms, its dose-response curve is drawn.
+
         Parameters
         ----------
         estimator : object
-            Fitted, with `ate`, `ate_interval` and `arms_`, whose effects against the
-            first arm are drawn; or, where it has no arms, with `dose_response`. A
-            pipeline or search that ends in one will do.
+            A fitted estimator with `ate`, `ate_interval` and `arms_`, or with
+            `dose_response`. A pipeline or search that ends in one is allowed.
         alpha : float, default=0.05
-            One minus the confidence of the intervals.
+            One minus the confidence level of the intervals.
         ax : matplotlib Axes, default=None
-            See :meth:`from_frame`.
+            The axes to draw on. With None, a new figure is made.
 
         Returns
         -------
         display : EffectDisplay
-            What was drawn.
+            The display that was drawn.
         """
         from sklearn_causalrec._utils.unwrap import unwrap
 
@@ -190,17 +221,17 @@ class EffectDisplay:
         )
 
     def plot(self, *, ax=None):
-        """Draw.
+        """Draw the estimates or the curve.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            See :meth:`from_frame`.
+            The axes to draw on. With None, a new figure is made.
 
         Returns
         -------
         display : EffectDisplay
-            Itself.
+            The display itself.
         """
         plt = import_pyplot("EffectDisplay.plot")
         if ax is None:
@@ -251,7 +282,7 @@ class EffectDisplay:
         if self.observed is not None:
             observed = np.asarray(self.observed, float)
             inside = observed[(observed >= doses[0]) & (observed <= doses[-1])]
-            # A few hundred ticks show where the data are as well as all of them.
+            # A few hundred ticks show where the data are as well as all ticks do.
             inside = np.quantile(inside, np.linspace(0, 1, min(len(inside), 300)))
             ax.plot(
                 *(inside, np.zeros(len(inside))),

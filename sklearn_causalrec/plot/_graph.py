@@ -1,11 +1,11 @@
-"""A causal graph, and what an effect in it rests on."""
+"""A display of a causal graph, and of what an effect in it is identified from."""
 
 from sklearn_causalrec.causal.graphs.bitsets import as_names
 from sklearn_causalrec.causal.graphs.drawing import HEIGHT, Layout
 from sklearn_causalrec.plot._common import BLUE, VERMILION, import_pyplot
 
 _INK, _EDGE = "#1b2a3a", "#8795a3"
-# Fill and outline of a node by its part in the query.
+# Fill and outline of a node, by its role in the query.
 _NODES = {
     "treatment": ("#cfe3f3", BLUE),
     "outcome": ("#f6d9c4", VERMILION),
@@ -18,26 +18,41 @@ _NODES = {
 class CausalGraphDisplay:
     """A causal graph drawn in layers, causes on the left and effects on the right.
 
-    Edges that a latent common cause stands for are dashed and have two heads. Where a
-    treatment and an outcome are named, the causal paths between them are blue, and the
-    set adjusted for is green. Make one by :meth:`from_graph` or :meth:`from_estimator`.
+    Dashed edges with two heads stand for a latent common cause. If a treatment and an
+    outcome are named, the causal paths between them are blue, and the adjustment set is
+    green. Make it by :meth:`from_graph` or :meth:`from_estimator`.
 
     Parameters
     ----------
     graph : CausalGraph
-    treatment, outcome : name or names, default=()
-    adjustment_set : names, default=()
+        The graph to draw.
+    treatment : str or sequence of str, default=()
+        The nodes that are marked as the treatment.
+    outcome : str or sequence of str, default=()
+        The nodes that are marked as the outcome.
+    adjustment_set : str or sequence of str, default=()
+        The nodes that are marked as adjusted for.
 
     Attributes
     ----------
-    roles : dict
-        Part of every node in the query: "treatment", "outcome", "adjusted for",
+    roles : dict of str to str or None
+        The role of every node in the query: "treatment", "outcome", "adjusted for",
         "on a causal path" or None.
     figure_ : matplotlib Figure
+        The figure that contains the graph.
     ax_ : matplotlib Axes
-    boxes_, texts_ : dict of name to matplotlib artist
-        Box and label of every node.
-    arrows_ : dict of (name, name, "->" or "<->") to matplotlib FancyArrowPatch
+        The axes that contain the graph.
+    boxes_ : dict of str to matplotlib FancyBboxPatch
+        The box of every node.
+    texts_ : dict of str to matplotlib Text
+        The label of every node.
+    arrows_ : dict of tuple to matplotlib FancyArrowPatch
+        The arrow of every edge. The key is a tuple (name, name, "->" or "<->").
+
+    See Also
+    --------
+    EffectDisplay : The estimated effects with their intervals.
+    sklearn_causalrec.CausalGraph : The graph that is drawn.
 
     Examples
     --------
@@ -62,20 +77,26 @@ class CausalGraphDisplay:
         Parameters
         ----------
         graph : CausalGraph
-        treatment, outcome, adjustment_set : name or names
-            Of nodes to set off; none by default.
+            The graph to draw.
+        treatment : str or sequence of str, default=()
+            The nodes to mark as the treatment.
+        outcome : str or sequence of str, default=()
+            The nodes to mark as the outcome.
+        adjustment_set : str or sequence of str, default=()
+            The nodes to mark as adjusted for.
         ax : matplotlib Axes, default=None
-            Where to draw. None makes a new figure of the size that the graph needs.
+            The axes to draw on. With None, a new figure is made that is as large as the
+            graph needs.
 
         Returns
         -------
         display : CausalGraphDisplay
-            What was drawn.
+            The display that was drawn.
 
         Raises
         ------
         ValueError
-            For a name that the graph doesn't have, or that has two parts.
+            If a name is not a node of the graph, or has two roles.
         """
         parts = treatment, outcome, adjustment_set
         graph.masks(**dict(zip(("treatment", "outcome", "adjustment_set"), parts)))
@@ -86,20 +107,21 @@ class CausalGraphDisplay:
 
     @classmethod
     def from_estimator(cls, estimator, *, ax=None):
-        """Draw the graph of a fitted estimator, its query and what it adjusts for.
+        """Draw the graph of a fitted estimator, its query and its adjustment set.
 
         Parameters
         ----------
         estimator : object
-            Fitted, with `graph_`, `treatment_names_`, `outcome_name_` and
-            `adjustment_set_`; or a pipeline or search that ends in one.
+            A fitted estimator with `graph_`, `treatment_names_`, `outcome_name_` and
+            `adjustment_set_`, or a pipeline or search that ends in one.
         ax : matplotlib Axes, default=None
-            See :meth:`from_graph`.
+            The axes to draw on. With None, a new figure is made that is as large as the
+            graph needs.
 
         Returns
         -------
         display : CausalGraphDisplay
-            What was drawn.
+            The display that was drawn.
 
         Raises
         ------
@@ -124,6 +146,10 @@ class CausalGraphDisplay:
 
     @property
     def roles(self):
+        """The role of every node in the query.
+
+        It is "treatment", "outcome", "adjusted for", "on a causal path" or None.
+        """
         named = {
             "treatment": as_names(self.treatment),
             "outcome": as_names(self.outcome),
@@ -136,7 +162,7 @@ class CausalGraphDisplay:
         return roles
 
     def _causal_nodes(self):
-        """Nodes between the treatment and the outcome, both included."""
+        """Return the nodes on causal paths from treatment to outcome, both included."""
         if not as_names(self.treatment) or not as_names(self.outcome):
             return frozenset()
         proper = self.graph.do(self.treatment)
@@ -148,19 +174,20 @@ class CausalGraphDisplay:
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            See :meth:`from_graph`.
+            The axes to draw on. With None, a new figure is made that is as large as the
+            graph needs.
 
         Returns
         -------
         display : CausalGraphDisplay
-            Itself.
+            The display itself.
         """
         plt = import_pyplot("CausalGraphDisplay.plot")
         layout = Layout(self.graph)
         wide, high = layout.size
         roles = self.roles
         if ax is None:
-            # 80 units of the layout an inch: names come out at about ten points.
+            # At 80 units of the layout per inch, names have about ten points.
             room = 0.6 if any(roles.values()) or self.graph.bidirected_edges else 0
             size = max(wide / 80, 4.8), max(high / 80 + room, 1.2)
             _, ax = plt.subplots(figsize=size, layout="constrained")
@@ -252,7 +279,7 @@ class CausalGraphDisplay:
             )
 
     def _scale_names(self):
-        """Names as large as their boxes have come out."""
+        """Make the names as large as their boxes allow."""
         if not self.texts_:
             return
         self.figure_.draw_without_rendering()

@@ -1,4 +1,4 @@
-"""Whether arms overlap."""
+"""A display of whether the arms overlap."""
 
 import numpy as np
 
@@ -13,35 +13,42 @@ from sklearn_causalrec.plot._common import (
 
 
 class OverlapDisplay:
-    """Histograms of the propensities, one arm above and the other below the axis.
+    r"""Histograms of the propensities, one arm above and the other below the axis.
 
-    Where one of the two is empty, nothing was observed to compare with, and an effect
-    is an extrapolation. Make one by :meth:`from_estimator` or :meth:`from_predictions`.
-    With two arms there is one panel, the probability of the second arm; with more, one
-    panel an arm, its own rows above and all others below.
+    Where one of the two is empty, no row was observed to compare with, and an effect is
+    an extrapolation. With two arms there is one panel, which shows the probability of
+    the second arm. With more arms there is one panel per arm: the rows of that arm are
+    above the axis, all others below. Make the display by :meth:`from_estimator` or
+    :meth:`from_predictions`.
 
     Parameters
     ----------
     propensity : ndarray of shape (n_samples, n_arms)
-        Probability of every arm.
+        The probability of every arm.
     treatment : ndarray of shape (n_samples,)
-        Arm of every row.
+        The arm of every row.
     arms : ndarray of shape (n_arms,)
         The arms, in the order of the columns of `propensity`.
     clip : float or None, default=None
-        Lower bound that propensities are raised to before they divide.
+        The lower bound that propensities are raised to before they divide. With None,
+        they are not clipped.
 
     Attributes
     ----------
     summary : DataFrame
-        By arm: `rows`; `clipped`, the share of them whose propensity is at or below
-        `clip`; and `effective_sample_size`, Kish's
-        :math:`(\\sum w)^2 / \\sum w^2` with the inverse of the clipped propensities as
-        weights.
+        One row per arm. `rows` is the number of its rows. `clipped` is the share of
+        them whose propensity is at or below `clip`. `effective_sample_size` is Kish's
+        :math:`(\sum w)^2 / \sum w^2`, where the weights :math:`w` are the inverse of
+        the clipped propensities.
     figure_ : matplotlib Figure
-        Figure with the histograms.
+        The figure that contains the histograms.
     axes_ : ndarray of matplotlib Axes
         The panels.
+
+    See Also
+    --------
+    BalanceDisplay : How alike the covariates of the arms are.
+    sklearn_causalrec.causal.overlap : Compute the summary.
 
     Examples
     --------
@@ -68,23 +75,23 @@ class OverlapDisplay:
         Parameters
         ----------
         estimator : object
-            Fitted estimator with `propensity_scores`, `arms_` and `clip`, or a pipeline
-            or search that ends in one.
+            A fitted estimator with `propensity_scores`, `arms_` and `clip`, or a
+            pipeline or search that ends in one.
         X : array-like of shape (n_samples, n_features)
-            Rows as the estimator (the pipeline) takes them.
+            The rows, as the estimator or the pipeline takes them.
         treatment : array-like of shape (n_samples,), default=None
-            Arm of every row; not needed where the estimator's `treatment` names a
-            column of X.
+            The arm of every row. It can be left out if the estimator's `treatment`
+            names a column of X.
         bins : int, default=40
-            Number of bins between 0 and 1.
+            The number of bins between 0 and 1.
         ax : matplotlib Axes or sequence of Axes, default=None
-            Where to draw: one that is divided as needed, or one a panel. None makes a
-            new figure.
+            The axes to draw on: one, which is divided into panels, or one per panel.
+            With None, a new figure is made.
 
         Returns
         -------
         display : OverlapDisplay
-            What was drawn.
+            The display that was drawn.
 
         Raises
         ------
@@ -122,28 +129,31 @@ class OverlapDisplay:
         Parameters
         ----------
         propensity : array-like of shape (n_samples,) or (n_samples, n_arms)
-            Probability of the second arm, or of every arm.
+            The probability of the second arm, or of every arm.
         treatment : array-like of shape (n_samples,)
-            Arm of every row.
+            The arm of every row.
         arms : array-like of shape (n_arms,), default=None
-            The arms, in the order of the columns of `propensity`. None: the sorted
-            distinct values of `treatment`.
+            The arms, in the order of the columns of `propensity`. With None, they are
+            the sorted distinct values of `treatment`.
         clip : float, default=None
-            Lower bound that propensities are raised to before they divide.
+            The lower bound that propensities are raised to before they divide. With
+            None, they are not clipped.
         bins : int, default=40
-            Number of bins between 0 and 1.
+            The number of bins between 0 and 1.
         ax : matplotlib Axes or sequence of Axes, default=None
-            See :meth:`from_estimator`.
+            The axes to draw on: one, which is divided into panels, or one per panel.
+            With None, a new figure is made.
 
         Returns
         -------
         display : OverlapDisplay
-            What was drawn.
+            The display that was drawn.
 
         Raises
         ------
         ValueError
-            If a propensity is no probability, or shapes and arms don't fit together.
+            If a propensity is not a probability, or the shapes and the arms do not
+            match.
         """
         propensity, treatment = np.asarray(propensity, float), np.asarray(treatment)
         arms = np.unique(treatment) if arms is None else np.asarray(arms)
@@ -168,6 +178,7 @@ class OverlapDisplay:
 
     @property
     def summary(self):
+        """Rows, clipped share and effective sample size of each arm."""
         found = overlap(self.propensity, self.treatment, arms=self.arms, clip=self.clip)
         return found[["rows", "clipped", "effective_sample_size"]]
 
@@ -177,14 +188,15 @@ class OverlapDisplay:
         Parameters
         ----------
         bins : int, default=40
-            Number of bins between 0 and 1.
+            The number of bins between 0 and 1.
         ax : matplotlib Axes or sequence of Axes, default=None
-            See :meth:`from_estimator`.
+            The axes to draw on: one, which is divided into panels, or one per panel.
+            With None, a new figure is made.
 
         Returns
         -------
         display : OverlapDisplay
-            Itself.
+            The display itself.
         """
         plt = import_pyplot("OverlapDisplay.plot")
         binary = len(self.arms) == 2

@@ -1,4 +1,4 @@
-"""What a policy would earn, by every estimator."""
+"""A display of what a policy would earn, by every off-policy estimator."""
 
 import numpy as np
 
@@ -14,24 +14,30 @@ from sklearn_causalrec.plot._common import (
 class PolicyValueDisplay:
     """Estimates of a policy's value side by side, with their intervals.
 
-    Where they agree, the value rests on more than one assumption; where they don't,
-    the model, the propensities or the bending of weights is at fault. A dashed line is
-    what the log itself earned.
+    If they agree, the value does not rest on one assumption alone. If they disagree,
+    the outcome model, the propensities or the clipping of the weights is wrong. The
+    dashed line is the value of the logging policy.
 
     Parameters
     ----------
     result : PolicyValue
-        Of :func:`~sklearn_causalrec.metrics.policy_value` or
-        :func:`~sklearn_causalrec.metrics.slate_policy_value`.
+        The estimates, as :func:`~sklearn_causalrec.metrics.policy_value` or
+        :func:`~sklearn_causalrec.metrics.slate_policy_value` returns them.
     reference : float, default=None
-        A known value, for instance from an experiment with the policy itself.
+        A known value, for instance from an experiment with the policy itself. It is
+        drawn as a line. With None, there is no such line.
 
     Attributes
     ----------
     figure_ : matplotlib Figure
-        Figure with the estimates.
+        The figure that contains the estimates.
     ax_ : matplotlib Axes
-        Axes with the estimates.
+        The axes that contain the estimates.
+
+    See Also
+    --------
+    sklearn_causalrec.metrics.policy_value : Estimate the value of a policy.
+    sklearn_causalrec.CounterfactualPolicy : Learn a policy from a log.
 
     Examples
     --------
@@ -56,19 +62,26 @@ class PolicyValueDisplay:
 
         Parameters
         ----------
-        y, action, policy, propensity
-            As in :func:`~sklearn_causalrec.metrics.policy_value`.
+        y : array-like of shape (n,)
+            The reward of the action taken.
+        action : array-like of shape (n,)
+            The action taken.
+        policy : array-like of shape (n_actions,) or (n, n_actions), or fitted estimator
+            The probabilities of all actions under the policy, or a fitted recommender
+            or policy. See :func:`~sklearn_causalrec.metrics.policy_value`.
+        propensity : array-like of shape (n,)
+            The probability with which the action taken was chosen.
         reference : float, default=None
-            A known value.
+            A known value that is drawn as a line. With None, there is no such line.
         ax : matplotlib Axes, default=None
-            Where to draw. None makes a new figure.
+            The axes to draw on. With None, a new figure is made.
         **kwargs
-            Passed to :func:`~sklearn_causalrec.metrics.policy_value`.
+            Further parameters of :func:`~sklearn_causalrec.metrics.policy_value`.
 
         Returns
         -------
         display : PolicyValueDisplay
-            What was drawn.
+            The display that was drawn.
         """
         from sklearn_causalrec.metrics.off_policy.policy import policy_value
 
@@ -84,19 +97,27 @@ class PolicyValueDisplay:
         Parameters
         ----------
         estimator : object
-            Fitted recommender, or a pipeline or search that ends in one, as in
-            :func:`~sklearn_causalrec.metrics.recommender_policy`.
-        X : array-like of shape (n_samples, n_features)
-            Rows as the estimator (the pipeline) takes them.
-        y, action, propensity
-            As in :func:`~sklearn_causalrec.metrics.policy_value`.
-        reference, ax, **kwargs
-            See :meth:`from_predictions`.
+            A fitted recommender or policy, or a pipeline or search that ends in one.
+            See :func:`~sklearn_causalrec.metrics.recommender_policy`.
+        X : array-like of shape (n, n_features)
+            The rows, as the estimator or the pipeline takes them.
+        y : array-like of shape (n,)
+            The reward of the action taken.
+        action : array-like of shape (n,)
+            The action taken.
+        propensity : array-like of shape (n,)
+            The probability with which the action taken was chosen.
+        reference : float, default=None
+            A known value that is drawn as a line. With None, there is no such line.
+        ax : matplotlib Axes, default=None
+            The axes to draw on. With None, a new figure is made.
+        **kwargs
+            Further parameters of :func:`~sklearn_causalrec.metrics.policy_value`.
 
         Returns
         -------
         display : PolicyValueDisplay
-            What was drawn.
+            The display that was drawn.
         """
         return cls.from_predictions(
             y,
@@ -115,12 +136,12 @@ class PolicyValueDisplay:
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Where to draw. None makes a new figure.
+            The axes to draw on. With None, a new figure is made.
 
         Returns
         -------
         display : PolicyValueDisplay
-            Itself.
+            The display itself.
         """
         plt = import_pyplot("PolicyValueDisplay.plot")
         table = self.result.table

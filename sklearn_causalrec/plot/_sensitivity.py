@@ -1,4 +1,4 @@
-"""What a confounder that was left out would do to an effect."""
+"""A display of what an omitted confounder would do to an effect."""
 
 import numpy as np
 
@@ -6,38 +6,50 @@ from sklearn_causalrec.plot._common import BLUE, VERMILION, despine, import_pypl
 
 
 class SensitivityDisplay:
-    """Contours of the estimate over the strength of a confounder.
+    """Contours of the estimate over the strength of an omitted confounder [1]_.
 
-    To the right the confounder explains more of the treatment, upwards more of the
-    outcome. Beyond the thick line it could account for the whole effect. Crosses are
-    observed covariates: what they would have done, had they been left out. Make one by
-    :meth:`from_sensitivity` or :meth:`from_estimator`.
+    To the right, the confounder explains more of the treatment. Upwards, it explains
+    more of the outcome. Beyond the thick line, it could account for the whole effect.
+    Crosses are observed covariates: each shows a confounder as strong as that
+    covariate. Make the display by :meth:`from_sensitivity` or :meth:`from_estimator`.
 
     Parameters
     ----------
     sensitivity : Sensitivity
+        The sensitivity analysis to draw.
     rho : float, default=1.0
-        How far the confounder's two roles go together; 1 is the worst case.
+        The correlation between the confounder's role for the treatment and its role for
+        the outcome. 1 is the worst case.
     alpha : float or None, default=None
-        Given: contours of the confidence limit instead of the estimate.
+        One minus the confidence level of the confidence limit whose contours are drawn.
+        With None, the contours of the estimate are drawn.
 
     Attributes
     ----------
     values : DataFrame
-        What is drawn: a row for each share of the outcome, a column for each of the
-        treatment.
+        The values that are drawn, with one row per share of the outcome's variance and
+        one column per share of the treatment's variance.
     figure_ : matplotlib Figure
+        The figure that contains the contours.
     ax_ : matplotlib Axes
+        The axes that contain the contours.
     contour_ : matplotlib QuadContourSet
+        The contours.
+
+    See Also
+    --------
+    EffectDisplay : The estimated effects with their intervals.
+    sklearn_causalrec.causal.Sensitivity : The sensitivity analysis that is drawn.
 
     References
     ----------
-    C. Cinelli, C. Hazlett (2020). Making sense of sensitivity: extending omitted
-    variable bias. JRSS B 82, figure 2.
+    .. [1] Cinelli, C. and Hazlett, C. (2020). "Making sense of sensitivity: extending
+       omitted variable bias." Journal of the Royal Statistical Society, Series B 82,
+       figure 2.
 
     Examples
     --------
-    >>> from sklearn_causalrec.causal.checks.sensitivity import Sensitivity
+    >>> from sklearn_causalrec.causal import Sensitivity
     >>> from sklearn_causalrec.plot import SensitivityDisplay
     >>> darfur = Sensitivity.from_regression(0.0973, 0.0233, 783)
     >>> display = SensitivityDisplay.from_sensitivity(darfur)
@@ -57,18 +69,20 @@ class SensitivityDisplay:
         Parameters
         ----------
         sensitivity : Sensitivity
-            With its `benchmarks`, if any.
+            The analysis. Its `benchmarks`, if it has any, are drawn as crosses.
         rho : float, default=1.0
-            Correlation between the confounder's two roles.
+            The correlation between the confounder's role for the treatment and its role
+            for the outcome. 1 is the worst case.
         alpha : float or None, default=None
-            Given: contours of the confidence limit instead of the estimate.
+            One minus the confidence level of the confidence limit whose contours are
+            drawn. With None, the contours of the estimate are drawn.
         ax : matplotlib Axes, default=None
-            Where to draw. None makes a new figure.
+            The axes to draw on. With None, a new figure is made.
 
         Returns
         -------
         display : SensitivityDisplay
-            What was drawn.
+            The display that was drawn.
         """
         return cls(sensitivity, rho=rho, alpha=alpha).plot(ax=ax)
 
@@ -91,15 +105,40 @@ class SensitivityDisplay:
 
         Parameters
         ----------
-        estimator, X, y, treatment, T0, T1, benchmarks
-            See :func:`sklearn_causalrec.causal.checks.robustness.sensitivity`.
-        rho, alpha, ax
-            See :meth:`from_sensitivity`.
+        estimator : object
+            A fitted estimator that adjusts for covariates and has arms, or a pipeline
+            or search that ends in one.
+        X : array-like or frame of shape (n, p)
+            The rows that were given to ``fit``.
+        y : array-like of shape (n,)
+            The outcome that was given to ``fit``.
+        treatment : array-like of shape (n,), default=None
+            The treatment that was given to ``fit``. With None, it is a column of X.
+        T0 : scalar, default=0
+            The arm that `T1` is compared with.
+        T1 : scalar, default=1
+            The arm whose effect is examined.
+        benchmarks : sequence of str, or dict of str to sequence of str, default=()
+            The covariates that a confounder is compared with. A dict gives groups of
+            covariates by label. The estimator is fitted again without each of them.
+        rho : float, default=1.0
+            The correlation between the confounder's role for the treatment and its role
+            for the outcome. 1 is the worst case.
+        alpha : float or None, default=None
+            One minus the confidence level of the confidence limit whose contours are
+            drawn. With None, the contours of the estimate are drawn.
+        ax : matplotlib Axes, default=None
+            The axes to draw on. With None, a new figure is made.
 
         Returns
         -------
         display : SensitivityDisplay
-            What was drawn.
+            The display that was drawn.
+
+        Raises
+        ------
+        ValueError
+            If the estimator does not adjust for covariates, or an arm is unknown.
         """
         from sklearn_causalrec._utils.unwrap import unwrap
         from sklearn_causalrec.causal.checks.robustness import sensitivity
@@ -114,17 +153,17 @@ class SensitivityDisplay:
         return cls.from_sensitivity(found, rho=rho, alpha=alpha, ax=ax)
 
     def plot(self, *, ax=None):
-        """Draw.
+        """Draw the contours.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            See :meth:`from_sensitivity`.
+            The axes to draw on. With None, a new figure is made.
 
         Returns
         -------
         display : SensitivityDisplay
-            Itself.
+            The display itself.
         """
         plt = import_pyplot("SensitivityDisplay.plot")
         if ax is None:
@@ -162,7 +201,7 @@ class SensitivityDisplay:
         levels = MaxNLocator(9).tick_values(values.min(), values.max())
         levels = [v for v in levels if v and values.min() < v < values.max()]
         ax = self.ax_
-        # What could be explained away is shaded.
+        # The region in which the whole effect could be explained away is shaded.
         gone = [-np.inf, 0] if start > 0 else [0, np.inf]
         if values.min() < 0 < values.max():
             ax.contourf(x, y, values, gone, colors=[VERMILION], alpha=0.08)
@@ -188,7 +227,7 @@ class SensitivityDisplay:
         self.texts_.append(note)
 
     def _spread_notes(self):
-        """Move notes that would lie on each other, or run off to the right."""
+        """Move notes that would overlap, or run off to the right."""
         self.figure_.draw_without_rendering()
         renderer = self.figure_.canvas.get_renderer()
         right = self.ax_.get_window_extent(renderer).x1

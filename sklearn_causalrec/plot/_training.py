@@ -1,4 +1,4 @@
-"""How training went."""
+"""A display of the loss and the validation score by epoch."""
 
 import pandas as pd
 from sklearn.base import is_classifier
@@ -15,27 +15,33 @@ from sklearn_causalrec.plot._common import (
 class TrainingCurveDisplay:
     """Loss and validation score by epoch.
 
-    Make one by :meth:`from_estimator`. Every member of an ensemble is a thin line,
-    their mean, as far as all of them were trained, a thick one; a dot marks the epoch
-    with the lowest validation loss of each member.
+    Every member of an ensemble is a thin line. Their mean is a thick line, up to the
+    epoch that all of them reached. A dot marks the epoch with the lowest validation
+    loss of each member. Make the display by :meth:`from_estimator`.
 
     Parameters
     ----------
     history : list of dict
-        One record an epoch and member, with the keys `member`, `epoch`, `train_loss`,
-        `valid_loss` and `valid_score`; the last two may be missing, None or NaN.
+        The training history: one record per epoch and member, with the keys `member`,
+        `epoch`, `train_loss`, `valid_loss` and `valid_score`. The last two may be
+        missing, None or NaN.
     score_name : str, default="validation score"
-        What `valid_score` is, for the label of its axis.
+        The name of the validation score. It is the label of its axis.
 
     Attributes
     ----------
     figure_ : matplotlib Figure
-        Figure with the curves.
+        The figure that contains the curves.
     axes_ : ndarray of matplotlib Axes
         The panel of the losses and, if there are scores, the panel of the scores.
     lines_ : dict of str to matplotlib Line2D
-        The thick line of each of `train_loss`, `valid_loss`, `valid_score` that was
-        drawn.
+        The thick lines that were drawn. The keys are among `train_loss`, `valid_loss`
+        and `valid_score`.
+
+    See Also
+    --------
+    CalibrationDisplay : Whether predicted effects are as large as the true ones.
+    sklearn_causalrec.CausalDNNRecommender : An estimator that keeps such a history.
 
     Examples
     --------
@@ -60,24 +66,24 @@ class TrainingCurveDisplay:
         Parameters
         ----------
         estimator : object
-            Fitted estimator with `history_`, or a pipeline or search that ends in one.
+            A fitted estimator with `history_`, or a pipeline or search that ends in
+            one.
         score_name : str, default=None
-            What the validation score is, for the label of its axis. None: the area
-            under the ROC curve of a classifier, the R² of a regressor, the value of a
-            policy.
+            The name of the validation score. With None, it is the area under the ROC
+            curve for a classifier, R² for a regressor, and the value for a policy.
         ax : matplotlib Axes or sequence of Axes, default=None
-            Where to draw: one that is divided as needed, or one a panel. None makes a
-            new figure.
+            The axes to draw on: one, which is divided into panels, or one per panel.
+            With None, a new figure is made.
 
         Returns
         -------
         display : TrainingCurveDisplay
-            What was drawn.
+            The display that was drawn.
 
         Raises
         ------
         ValueError
-            If the estimator has kept no history.
+            If the estimator has no history.
         """
         from sklearn_causalrec._utils.unwrap import is_policy, unwrap
 
@@ -98,12 +104,13 @@ class TrainingCurveDisplay:
         Parameters
         ----------
         ax : matplotlib Axes or sequence of Axes, default=None
-            See :meth:`from_estimator`.
+            The axes to draw on: one, which is divided into panels, or one per panel.
+            With None, a new figure is made.
 
         Returns
         -------
         display : TrainingCurveDisplay
-            Itself.
+            The display itself.
         """
         plt = import_pyplot("TrainingCurveDisplay.plot")
         columns = ["member", "epoch", "train_loss", "valid_loss", "valid_score"]
@@ -148,7 +155,7 @@ class TrainingCurveDisplay:
     @staticmethod
     def _draw(axis, curves, label, color):
         n_members = curves.shape[1]
-        # One record is a point, which a line without markers would not show.
+        # A single record is a point, which a line without markers does not show.
         marker = "." if len(curves) == 1 else None
         if n_members > 1:
             axis.plot(curves.index, curves, color=color, lw=0.8, alpha=0.35)

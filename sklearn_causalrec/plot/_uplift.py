@@ -1,9 +1,9 @@
-"""What targeting the first rows gains."""
+"""A display of what targeting the rows with the largest predicted effects gains."""
 
 import numpy as np
-from scipy.stats import norm
 from sklearn.utils import check_random_state
 
+from sklearn_causalrec.effects.intervals import normal_interval
 from sklearn_causalrec.metrics.uplift import (
     auuc_score,
     qini_curve,
@@ -18,39 +18,46 @@ KINDS = {"uplift": (uplift_curve, auuc_score), "qini": (qini_curve, qini_score)}
 class UpliftCurveDisplay:
     """Cumulative gain of targeting rows by predicted effect, beside a random order.
 
-    Make one by :meth:`from_estimator` or :meth:`from_predictions`, on rows that the
-    effects were not learned from.
+    Make it by :meth:`from_estimator` or :meth:`from_predictions`, on rows that the
+    model was not trained on.
 
     Parameters
     ----------
     curve : Curve
-        Shares of rows and gains a row.
+        The curve: shares of rows targeted, and the gain per row at each share.
     area : float
-        Area between the curve and the straight line of a random order.
-    band : tuple of two ndarray or None, default=None
-        Lower and upper gain at the shares of the curve.
+        The area between the curve and the straight line of a random order.
+    band : tuple of two ndarray, default=None
+        The lower and the upper gain at the shares of the curve. With None, no band is
+        drawn.
     kind : {"uplift", "qini"}, default="uplift"
-        What the gain is.
+        The kind of gain, as in :meth:`from_predictions`.
     name : str, default=None
-        Label of the curve.
+        The label of the curve. With None, the label states the area only.
 
     Attributes
     ----------
     figure_ : matplotlib Figure
-        Figure with the curve.
+        The figure that contains the curve.
     ax_ : matplotlib Axes
-        Axes with the curve.
+        The axes that contain the curve.
     line_ : matplotlib Line2D
         The curve.
+
+    See Also
+    --------
+    CalibrationDisplay : Whether predicted effects are as large as the true ones.
+    sklearn_causalrec.metrics.uplift_curve : Compute the curve of "uplift".
+    sklearn_causalrec.metrics.qini_curve : Compute the curve of "qini".
 
     Examples
     --------
     >>> import numpy as np
     >>> from sklearn_causalrec.plot import UpliftCurveDisplay
     >>> rng = np.random.default_rng(0)
-    >>> effect, shown = rng.normal(size=500), rng.integers(0, 2, 500)
-    >>> y = shown * effect + rng.normal(size=500)
-    >>> display = UpliftCurveDisplay.from_predictions(y, effect, shown)
+    >>> effect, treatment = rng.normal(size=500), rng.integers(0, 2, 500)
+    >>> y = treatment * effect + rng.normal(size=500)
+    >>> display = UpliftCurveDisplay.from_predictions(y, effect, treatment)
     >>> bool(display.area > 0)
     True
     """
@@ -85,24 +92,40 @@ class UpliftCurveDisplay:
         Parameters
         ----------
         estimator : object
-            Fitted estimator with `effect`, or a pipeline or search that ends in one.
+            A fitted estimator with a method `effect`, or a pipeline or search that ends
+            in one.
         X : array-like of shape (n_samples, n_features)
-            Rows as the estimator (the pipeline) takes them.
+            The rows, as the estimator or the pipeline takes them.
         y : array-like of shape (n_samples,)
-            Outcome.
+            The outcome.
         treatment : array-like of shape (n_samples,)
-            Arm of every row, T0 or T1.
+            The arm of every row, `T0` or `T1`.
         propensity : array-like of shape (n_samples,), default=None
-            Probability of the arm taken. None: the same chances for every row.
-        T0, T1 : scalar
-            Arms.
-        kind, n_bootstrap, alpha, random_state, name, ax
-            See :meth:`from_predictions`. The name is by default the estimator's class.
+            The probability of the arm taken. With None, every row had the same chance
+            of either arm, as in an experiment.
+        T0 : scalar, default=0
+            The arm that `T1` is compared with.
+        T1 : scalar, default=1
+            The arm whose effect the rows are ordered by.
+        kind : {"uplift", "qini"}, default="uplift"
+            The kind of gain, as in :meth:`from_predictions`.
+        n_bootstrap : int, default=100
+            The number of resamples of the rows that the band is computed from. With 0,
+            no band is drawn.
+        alpha : float, default=0.05
+            One minus the confidence level of the band.
+        random_state : int, RandomState instance or None, default=0
+            The seed of the resamples.
+        name : str, default=None
+            The label of the curve. With None, it is the class of the estimator.
+        ax : matplotlib Axes, default=None
+            The axes to draw on. With None, a new figure is made. Pass the `ax_` of
+            another display to draw on top of it.
 
         Returns
         -------
         display : UpliftCurveDisplay
-            What was drawn.
+            The display that was drawn.
         """
         from sklearn_causalrec._utils.unwrap import unwrap
         from sklearn_causalrec.effects.effect import effect
@@ -142,33 +165,39 @@ class UpliftCurveDisplay:
         Parameters
         ----------
         y : array-like of shape (n_samples,)
-            Outcome.
+            The outcome.
         effect_pred : array-like of shape (n_samples,)
-            Predicted effects, by which rows are targeted.
+            The predicted effects, by which the rows are ordered.
         treatment : array-like of shape (n_samples,)
-            Arm of every row, of two.
+            The arm of every row. There are two arms.
         propensity : array-like of shape (n_samples,), default=None
-            Probability of the arm taken. None: the same chances for every row.
+            The probability of the arm taken. With None, every row had the same chance
+            of either arm, as in an experiment.
         kind : {"uplift", "qini"}, default="uplift"
-            See :func:`~sklearn_causalrec.metrics.uplift_curve` and
-            :func:`~sklearn_causalrec.metrics.qini_curve`.
+            The kind of gain: that of :func:`~sklearn_causalrec.metrics.uplift_curve` or
+            that of :func:`~sklearn_causalrec.metrics.qini_curve`.
         n_bootstrap : int, default=100
-            Resamples of the rows for the band, which holds at each share by itself; 0
-            draws none.
+            The number of resamples of the rows that the band is computed from. The band
+            is pointwise: it holds at each share by itself. With 0, no band is drawn.
         alpha : float, default=0.05
-            1 - level of the band.
-        random_state : int, RandomState or None, default=0
-            Seed of the resamples.
+            One minus the confidence level of the band.
+        random_state : int, RandomState instance or None, default=0
+            The seed of the resamples.
         name : str, default=None
-            Label of the curve.
+            The label of the curve. With None, the label states the area only.
         ax : matplotlib Axes, default=None
-            Where to draw. None makes a new figure; the `ax_` of another display draws
-            on top of it.
+            The axes to draw on. With None, a new figure is made. Pass the `ax_` of
+            another display to draw on top of it.
 
         Returns
         -------
         display : UpliftCurveDisplay
-            What was drawn.
+            The display that was drawn.
+
+        Raises
+        ------
+        ValueError
+            If `kind` is unknown.
         """
         if kind not in KINDS:
             raise ValueError(f"kind is {kind!r}: choose one of {list(KINDS)}.")
@@ -188,8 +217,8 @@ class UpliftCurveDisplay:
                     *given, propensity=None if chance is None else chance[rows]
                 )
                 draws.append(np.interp(curve.share, *again))
-            half = norm.isf(alpha / 2) * np.std(draws, axis=0, ddof=1)
-            band = curve.gain - half, curve.gain + half
+            error = np.std(draws, axis=0, ddof=1)
+            band = normal_interval(curve.gain, error, alpha)
         return cls(curve, area=area, band=band, kind=kind, name=name).plot(ax=ax)
 
     def plot(self, *, ax=None):
@@ -198,12 +227,12 @@ class UpliftCurveDisplay:
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Where to draw. None makes a new figure.
+            The axes to draw on. With None, a new figure is made.
 
         Returns
         -------
         display : UpliftCurveDisplay
-            Itself.
+            The display itself.
         """
         plt = import_pyplot("UpliftCurveDisplay.plot")
         self.figure_, (self.ax_,) = subplots(plt, ax, 1, figsize=(5.6, 4.2))

@@ -8,16 +8,25 @@ from scipy.sparse import csr_array
 
 
 class PairScores(NamedTuple):
-    """Scores of pairs: of encoded rows, and of whole blocks where that is faster."""
+    """How pairs are scored: by encoded rows, and by whole blocks where that is faster.
+
+    Parameters
+    ----------
+    rows : callable
+        ``rows(rows)`` returns the scores of encoded rows.
+    matrix : callable or None
+        ``matrix(users, items)`` returns the scores of all pairs of the given codes.
+        None means that blocks are scored row by row.
+    """
 
     rows: Callable
     matrix: Callable | None
 
 
 def _constant_within(codes, n_codes, column):
-    """Value of the column for each code, or None where it varies within a code.
+    """Return the value of the column for each code, or None if it varies within a code.
 
-    The mean for codes without rows.
+    Codes without rows have the mean of the column.
     """
     table = np.full(n_codes, np.nanmean(column), column.dtype)
     table[codes] = column
@@ -25,39 +34,68 @@ def _constant_within(codes, n_codes, column):
 
 
 def _grown(table, n):
-    """Room for n ids, which start as those not seen: as the last row."""
+    """Make room for n ids. New ids start with the last row, as unknown ids do."""
     return np.concatenate([table, np.repeat(table[-1:], n + 1 - len(table), axis=0)])
 
 
 class Catalogue:
-    """Users and items of a log, so that any pair can be scored.
+    """The users and items of a log, so that any pair of them can be scored.
 
-    A feature that is constant within every user is a feature of the user, else one
-    that is constant within every item is a feature of the item; any other one
-    describes the context and counts at its mean.
+    A feature that is constant within every user is a feature of the user. Otherwise, a
+    feature that is constant within every item is a feature of the item. All other
+    features describe the context, and count at their mean.
 
     Parameters
     ----------
     rows : Rows
-        With user and item.
-    n_users, n_items : int
-        Codes are below them.
-    before : Catalogue, optional
-        Of the log so far, to go on from.
+        The encoded log, with user and item codes.
+    n_users : int
+        The number of users. User codes are below it.
+    n_items : int
+        The number of items. Item codes are below it.
+    before : Catalogue, default=None
+        The catalogue of the log so far, which the rows are added to. With None, a new
+        catalogue is made.
 
     Attributes
     ----------
-    of_user, of_item : ndarray of shape (p,), bool
+    of_user : ndarray of shape (p,)
+        Whether each feature is a feature of the user.
+    of_item : ndarray of shape (p,)
+        Whether each feature is a feature of the item.
     user_table : ndarray of shape (n_users + 1, p)
-        The last row, the mean, stands for users not seen. Likewise ``item_table``.
+        The user features of each user. The last row, the mean, stands for unknown
+        users.
+    item_table : ndarray of shape (n_items + 1, p)
+        The item features of each item. The last row, the mean, stands for unknown
+        items.
     context : ndarray of shape (p,)
-    history, history_values : ndarray of shape (n_users + 1, length[, q]), or None
-        Of the last row of each user: in time where it is known, else of the log.
-    items : ndarray of codes
-        Those with rows: an item may be in histories alone.
-    seen : csr_array of shape (n_users + 1, n_items + 1), bool
+        The mean of each feature.
+    history : ndarray of shape (n_users + 1, length), or None
+        The item codes of the history of each user, from the user's last row in time, or
+        from the last row of the log if times are unknown.
+    history_values : ndarray of shape (n_users + 1, length, q), or None
+        The values that go with the history.
+    items : ndarray of int
+        The codes of the items that have rows. An item may occur in histories alone.
+    seen : csr_array of shape (n_users + 1, n_items + 1)
+        Whether each pair of user and item was logged.
     share : float
-        Of all pairs, those logged.
+        The share of all pairs that were logged.
+
+    See Also
+    --------
+    sklearn_causalrec.recommend : Rank the items of a catalogue for each user.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from sklearn_causalrec.baselines import GlobalMean
+    >>> log = pd.DataFrame({"user": [1, 1, 2], "item": [7, 8, 7], "age": [30, 30, 40]})
+    >>> model = GlobalMean(user="user", item="item").fit(log, [0.0, 1.0, 1.0])
+    >>> catalogue = model.catalogue_
+    >>> catalogue.of_user.tolist(), catalogue.share
+    ([True], 0.75)
     """
 
     def __init__(self, rows, n_users, n_items, before=None):
@@ -134,7 +172,22 @@ class Catalogue:
         return table
 
     def rows(self, user, item, context=None):
-        """Features of the pairs (user[i], item[i]); (n, p) float32."""
+        """Compute the features of pairs of user and item.
+
+        Parameters
+        ----------
+        user : ndarray of int of shape (n,)
+            The user code of each pair.
+        item : ndarray of int of shape (n,)
+            The item code of each pair.
+        context : ndarray of shape (p,), default=None
+            The values of the context features. With None, they are at their means.
+
+        Returns
+        -------
+        ndarray of shape (n, p)
+            The features as float32.
+        """
         out = np.empty((len(user), len(self.context)), np.float32)
         out[:] = self.context if context is None else context
         out[:, self.of_user] = self.user_table[user][:, self.of_user]

@@ -13,38 +13,44 @@ SOURCES = ("blend", "content", "neighbors", "average")
 
 @dataclass(frozen=True)
 class ColdStart:
-    """How ids with few or no rows in the log are scored.
+    """How ids with few rows or no rows in the log are scored.
 
-    The networks know an id by its row in their id tables: vectors and biases. An id
-    that has no such row gets one made from its features, by what the log tells about
-    the rows of ids that have features too (Gantner et al. 2010 [1]_).
+    The networks know an id by its row in their id tables: its vector and its bias. An
+    id without such a row gets one that is predicted from its features. The prediction
+    is learned from the ids that have both rows and features [1]_.
 
     Parameters
     ----------
     source : {"blend", "content", "neighbors", "average"}, default="blend"
-        "content": ridge regression of the ids' rows on their features. "neighbors":
-        the mean of the rows of the nearest ids by features. "blend": as "content" for
-        an id that the log does not know, and its own row more and more as it has some.
-        "average": the mean of all ids, whatever the features; features then count only
-        where the networks read them.
+        What stands for such an id. "content" is a ridge regression of the ids' rows on
+        their features. "neighbors" is the mean of the rows of the nearest ids by
+        features. "blend" is the same as "content" for an unknown id, and moves to the
+        id's own row as its number of logged pairs grows. "average" is the mean of all
+        ids; features then count only where the networks read them.
     n_neighbors : int, default=40
-        Of "neighbors".
+        The number of nearest ids. It applies to "neighbors".
     prior_rows : float, default=None
-        "blend": an id with n logged pairs leans on its features with the weight
-        ``prior_rows / (prior_rows + n)``. None: the estimator's ``l2``, which is how
-        many rows its prior counts as.
+        The strength of the features. It applies to "blend": for an id with n logged
+        pairs, the features have the weight ``prior_rows / (prior_rows + n)``. With
+        None, it is the estimator's ``l2``, which is the number of rows that its prior
+        counts as.
     warm_rows : int, default=10
-        "blend": with so many logged pairs an id stands for itself alone, so that its
-        scores are those of ``predict``.
-    alphas : tuple of float
-        Ridge penalties, on standardised features, for leave-one-out errors to choose
-        from.
+        The number of logged pairs from which an id stands for itself alone, so that its
+        scores are those of ``predict``. It applies to "blend".
+    alphas : tuple of float, default=(0.1, 1.0, 10.0, 100.0, 1000.0, 10000.0)
+        The ridge penalties to choose from by leave-one-out errors, on standardised
+        features.
+
+    See Also
+    --------
+    sklearn_causalrec.recommend : Recommend items, with ``cold_start`` as an argument.
+    sklearn_causalrec.explain : Report what stands for each user and item.
 
     References
     ----------
-    .. [1] Z. Gantner, L. Drumond, C. Freudenthaler, S. Rendle, L. Schmidt-Thieme:
-           Learning Attribute-to-Feature Mappings for Cold-Start Recommendations. ICDM
-           2010.
+    .. [1] Gantner, Z., Drumond, L., Freudenthaler, C., Rendle, S. and
+       Schmidt-Thieme, L. (2010). "Learning attribute-to-feature mappings for cold-start
+       recommendations." ICDM.
 
     Examples
     --------
@@ -61,9 +67,27 @@ class ColdStart:
 
     @classmethod
     def of(cls, given, estimator=None):
-        """Checked, from a name or a ColdStart; settings left open as the estimator's.
+        """Make a checked ColdStart from a name or from a ColdStart.
 
-        Estimators without networks have the source "average" alone.
+        Settings that are left open are taken from the estimator. The source is
+        "average" for estimators without networks.
+
+        Parameters
+        ----------
+        given : str or ColdStart
+            The name of a source, or the settings.
+        estimator : estimator, default=None
+            The fitted estimator. With None, it counts as one without networks.
+
+        Returns
+        -------
+        ColdStart
+            The checked settings.
+
+        Raises
+        ------
+        ValueError
+            If the source is unknown or a number is out of range.
         """
         given = given if isinstance(given, cls) else cls(given)
         if given.source not in SOURCES:
@@ -76,7 +100,7 @@ class ColdStart:
             raise ValueError(f"n_neighbors is {given.n_neighbors!r}: at least 1.")
         if given.prior_rows is not None and given.prior_rows < 0:
             raise ValueError(f"prior_rows is {given.prior_rows!r}: 0 or more.")
-        if not hasattr(estimator, "ensemble_"):
+        if not hasattr(estimator, "_ensemble"):
             return replace(given, source="average")
         if given.prior_rows is None:
             return replace(given, prior_rows=estimator.l2)
@@ -84,7 +108,7 @@ class ColdStart:
 
 
 class _Side:
-    """Users, or items: those of the log and those asked for."""
+    """The users, or the items: those of the log and those asked for."""
 
     def __init__(
         self, index, n_pairs, table, own, ids, features, informed, history=None
@@ -99,12 +123,12 @@ class _Side:
         self.informed = (informed | (self.n_rows > 0)) & bool(own.any())
         if own.any():
             scaler = StandardScaler().fit(table[self.known][:, own])
-            # What is missing counts as average.
+            # A missing feature counts as average.
             self.learned = np.nan_to_num(scaler.transform(table[self.known][:, own]))
             self.asked = np.nan_to_num(scaler.transform(features[:, own]))
 
     def weights(self, how):
-        """Of the features in what stands for each id; (n,)."""
+        """Return the weight of the features in what stands for each id; (n,)."""
         if how.source == "average":
             return np.zeros(len(self.ids))
         n = self.n_rows
@@ -115,21 +139,21 @@ class _Side:
         return np.where(self.informed, weight, 0.0)
 
     def stand_ins(self, vectors, how):
-        """Rows of the id tables for the ids that need one, and which ids these are."""
+        """Return the rows for ids that need one, and which ids these are."""
         weight = self.weights(how)
-        leaning = np.flatnonzero(weight)
-        if len(leaning) == 0:
-            return np.empty((0, vectors.shape[1])), leaning
+        chosen = np.flatnonzero(weight)
+        if len(chosen) == 0:
+            return np.empty((0, vectors.shape[1])), chosen
         model = RidgeCV(how.alphas)
         if how.source == "neighbors":
             model = KNeighborsRegressor(min(how.n_neighbors, len(self.known)))
         model.fit(self.learned, vectors[self.known])
-        made = model.predict(self.asked[leaning])
-        w = weight[leaning, None]
-        return (1 - w) * vectors[self.codes[leaning]] + w * made, leaning
+        made = model.predict(self.asked[chosen])
+        w = weight[chosen, None]
+        return (1 - w) * vectors[self.codes[chosen]] + w * made, chosen
 
     def nearest(self, n):
-        """The n known ids nearest to each asked one by features, itself left out."""
+        """Return the n known ids nearest to each asked id by features."""
         if not self.informed.any():
             return [[] for _ in self.ids]
         n = min(n + 1, len(self.known))
@@ -141,7 +165,7 @@ class _Side:
         ]
 
     def sources(self, how):
-        """One word for what stands for each id."""
+        """Return one word for what stands for each id."""
         weight = self.weights(how)
         source = np.where(self.n_rows > 0, "behaviour", "average").astype(object)
         if self.history is not None:
@@ -153,8 +177,8 @@ class _Side:
 
 
 def sides(estimator, pairs):
-    """Users and items, as two _Side."""
-    catalogue, encoder = estimator.catalogue_, estimator.encoder_
+    """Return the users and the items, as two _Side."""
+    catalogue, encoder = estimator.catalogue_, estimator.log_encoder_
     n_users, n_items = len(pairs.users), len(pairs.items)
     user_features = pairs.rows(np.arange(n_users), np.zeros(n_users, int)).features
     item_features = pairs.rows(np.zeros(n_items, int), np.arange(n_items)).features
@@ -170,7 +194,7 @@ def sides(estimator, pairs):
     return user, item
 
 
-def lean(estimator, pairs, how):
+def with_stand_ins(estimator, pairs, how):
     """An estimator that knows the asked ids, which pairs then calls by its codes.
 
     Parameters
@@ -191,15 +215,15 @@ def lean(estimator, pairs, how):
 
     more = {}
     for kind, side in zip(("user", "item"), sides(estimator, pairs)):
-        vectors = id_vectors(estimator.ensemble_, kind)
-        rows, leaning = side.stand_ins(vectors, how)
-        if len(leaning):
+        vectors = id_vectors(estimator._ensemble, kind)
+        rows, chosen = side.stand_ins(vectors, how)
+        if len(chosen):
             more[kind] = rows
             codes = side.codes.copy()
-            codes[leaning] = len(vectors) + np.arange(len(leaning))
+            codes[chosen] = len(vectors) + np.arange(len(chosen))
             setattr(pairs, f"{kind}_codes", codes)
     if not more:
         return estimator
     estimator = copy.copy(estimator)
-    estimator.ensemble_ = with_more_ids(estimator.ensemble_, more)
+    estimator._ensemble = with_more_ids(estimator._ensemble, more)
     return estimator

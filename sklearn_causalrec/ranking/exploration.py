@@ -1,4 +1,4 @@
-"""Lists drawn at random with known probabilities: what the next log needs."""
+"""Lists that are drawn at random with known probabilities, as the next log needs."""
 
 import copy
 from numbers import Integral, Real
@@ -12,13 +12,13 @@ STRATEGIES = ("epsilon", "thompson", "uncertainty")
 
 
 def members(estimator):
-    """The estimator once for each of its networks."""
+    """Return the estimator once for each of its networks."""
     out = []
-    for net in estimator.ensemble_.nets:
-        ensemble = copy.copy(estimator.ensemble_)
+    for net in estimator._ensemble.nets:
+        ensemble = copy.copy(estimator._ensemble)
         ensemble.nets = [net]
         member = copy.copy(estimator)
-        member.ensemble_ = ensemble
+        member._ensemble = ensemble
         out.append(member)
     return out
 
@@ -26,14 +26,22 @@ def members(estimator):
 def entry_probability(places, candidates, epsilon):
     """Probability that exploration brings a candidate from outside into the list.
 
-    Each of the places is freed with probability epsilon. Into m free places come m of
-    the candidates that are not at the others, drawn evenly.
+    Each place is freed with probability epsilon. The m free places are given to m of
+    the candidates that are not at the other places, drawn uniformly.
 
     Parameters
     ----------
-    places, candidates : ndarray of int
-        places is not above candidates.
+    places : ndarray of int
+        The numbers of places of the lists. They are not above `candidates`.
+    candidates : ndarray of int
+        The numbers of candidates of the lists.
     epsilon : float
+        The probability that a place is freed.
+
+    Returns
+    -------
+    ndarray of float
+        The probability for each list.
     """
     out = np.zeros(places.shape)
     for k, n in {*zip(places.ravel().tolist(), candidates.ravel().tolist())}:
@@ -44,31 +52,55 @@ def entry_probability(places, candidates, epsilon):
 
 
 class Exploration:
-    """How lists leave the best ranking, and with which probability.
+    """How lists deviate from the best ranking, and with which probability.
 
-    Each place of a list is freed with probability epsilon, and the free places are
-    given to candidates that are not at the others, drawn evenly; at epsilon 1 the list
-    is an even draw. The list comes from the scores ("epsilon"), from one network of the
-    ensemble drawn for each user ("thompson", Lu and Van Roy 2017 [1]_), or from the
-    scores plus ``bonus`` standard deviations over the networks ("uncertainty").
-
-    The probability of being listed is exact, and above 0 for every candidate where
-    epsilon is. With k places, n candidates and m ~ Binomial(k, epsilon) free places it
-    is q = E[m / (n - k + m)] outside the list and 1 - q (n - k) / k inside; with
-    "thompson" the mean of these over the networks.
+    The base list of a user comes from the scores ("epsilon"), from one network of the
+    ensemble drawn for that user ("thompson" [1]_), or from the scores plus ``bonus``
+    standard deviations over the networks ("uncertainty"). Then each place of the list
+    is freed with probability epsilon. The free places are given to candidates that are
+    not at the other places, drawn uniformly. With epsilon 1 the whole list is a uniform
+    draw.
 
     Parameters
     ----------
     strategy : {"epsilon", "thompson", "uncertainty"}
+        Where the base list comes from.
     epsilon : float
+        The probability that a place is freed. It is at most 1. It is above 0, or at
+        least 0 with "thompson".
     bonus : float
+        The number of standard deviations over the networks that are added to a score.
+        It applies to "uncertainty".
     withhold : int
-        Pairs a user that were not shown, to be drawn as well.
+        The number of pairs per user that are drawn as not shown.
     rng : RandomState
+        The generator of the draws.
+
+    See Also
+    --------
+    sklearn_causalrec.recommend : Recommend items, with ``explore`` as an argument.
+
+    Notes
+    -----
+    The probability that a candidate is listed is exact. It is above 0 for every
+    candidate if epsilon is above 0. Let k be the number of places, n the number of
+    candidates, and m ~ Binomial(k, epsilon) the number of free places. The probability
+    is q = E[m / (n - k + m)] for a candidate outside the base list, and 1 - q (n - k) /
+    k for one inside. With "thompson" it is the mean of these over the networks.
 
     References
     ----------
-    .. [1] X. Lu, B. Van Roy: Ensemble Sampling. NeurIPS 2017.
+    .. [1] Lu, X. and Van Roy, B. (2017). "Ensemble sampling." NeurIPS.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_causalrec.ranking import Exploration
+    >>> explore = Exploration("epsilon", 0.1, 1.0, 0, np.random.RandomState(0))
+    >>> scores = np.array([[[3.0, 2.0, 1.0]]])  # one scorer, one user, three items
+    >>> user, item, rank, score, propensity, weight = explore.block(scores, k=1)
+    >>> item.tolist(), propensity.round(2).tolist()
+    ([0], [0.93])
     """
 
     def __init__(self, strategy, epsilon, bonus, withhold, rng):
@@ -95,11 +127,36 @@ class Exploration:
         self.rng = rng
 
     def scorers(self, estimator, by, min_effect, T0, T1):
-        """PairScores of the estimator and of its networks."""
+        """Return how the estimator and each of its networks score pairs.
+
+        Parameters
+        ----------
+        estimator : estimator
+            The fitted estimator.
+        by : {"effect", "outcome"}
+            What the pairs are ranked by.
+        min_effect : float or None
+            The effect above which a pair is a candidate. With None, all pairs are.
+        T0 : scalar
+            The arm that `T1` is compared with.
+        T1 : scalar
+            The arm of the effect and of the outcome.
+
+        Returns
+        -------
+        list of PairScores
+            The scores of the whole estimator. With "thompson" and "uncertainty", those
+            of each network follow.
+
+        Raises
+        ------
+        ValueError
+            If the strategy needs several networks and the estimator has fewer than two.
+        """
         scorers = [estimator.pair_scores(by, min_effect, T0, T1)]
         if self.strategy == "epsilon":
             return scorers
-        nets = getattr(getattr(estimator, "ensemble_", None), "nets", [])
+        nets = getattr(getattr(estimator, "_ensemble", None), "nets", [])
         if len(nets) < 2:
             raise ValueError(
                 f"explore={self.strategy!r} needs several networks, and "
@@ -111,9 +168,11 @@ class Exploration:
         return scorers + [m.pair_scores(by, limit, T0, T1) for m in one_each]
 
     def _bases(self, scores, k):
-        """Lists to deviate from, one network each: candidates and members of the list.
+        """Return the lists to deviate from, one for each network.
 
-        Both (n_networks, n_users, n_items) bool, and the items (.., k), best first.
+        These are the candidates and the members of the list, both bool arrays of shape
+        (n_networks, n_users, n_items), and the items of shape (n_networks, n_users, k),
+        best first.
         """
         ranked = scores[1:] if self.strategy == "thompson" else scores[:1]
         if self.strategy == "uncertainty":
@@ -127,7 +186,7 @@ class Exploration:
         return candidate, inside & candidate, best
 
     def _inclusion(self, candidate, inside):
-        """Probability that each item is in the list; (n_users, n_items)."""
+        """Return the probability that each item is in the list; (n_users, n_items)."""
         places, n = inside.sum(2), candidate.sum(2)
         enter = entry_probability(places, n, self.epsilon)
         keep = 1 - enter * (n - places) / np.maximum(places, 1)
@@ -135,7 +194,7 @@ class Exploration:
         return (p * candidate).mean(0)
 
     def _draw(self, candidate, inside, best):
-        """Items of the lists, (n_users, k), -1 where a place stays empty."""
+        """Draw the items of the lists; (n_users, k), with -1 for an empty place."""
         rng = self.rng
         n_users = candidate.shape[1]
         k = best.shape[2]
@@ -153,19 +212,31 @@ class Exploration:
         return np.where(filled, items, -1)
 
     def block(self, scores, k):
-        """Lists of some users.
+        """Draw the lists of some users.
 
         Parameters
         ----------
         scores : ndarray of shape (1 + n_networks, n_users, n_items)
-            -inf where a pair is no candidate.
+            The scores of the whole estimator, then those of each network where the
+            strategy uses them. A score of -inf means that the pair is not a candidate.
         k : int
+            The number of places of a list.
 
         Returns
         -------
-        user, item, rank : ndarray of int
-            Rank 0: withheld.
-        score, propensity, weight : ndarray of float
+        user : ndarray of int of shape (m,)
+            The position of the user of each drawn pair.
+        item : ndarray of int of shape (m,)
+            The position of the item.
+        rank : ndarray of int of shape (m,)
+            The rank in the list, from 1. It is 0 for a withheld pair.
+        score : ndarray of float of shape (m,)
+            The score of the pair.
+        propensity : ndarray of float of shape (m,)
+            The probability of what was done: that the pair is listed, or that it is not
+            listed for a withheld pair.
+        weight : ndarray of float of shape (m,)
+            The number of pairs that each pair stands for. It is 1 for a listed pair.
         """
         candidate, inside, best = self._bases(scores, k)
         p = self._inclusion(candidate, inside)
@@ -190,7 +261,9 @@ class Exploration:
         return user, item, rank[order], score, propensity[order], weight[order]
 
     def _mean(self, scores, user, item):
-        """The score of the whole estimator, or of the networks that allow the pair."""
+        """Return the score of the whole estimator, or the mean of those that allow the
+        pair.
+        """
         chosen = scores[:, user, item]
         several = chosen[1:] if len(chosen) > 1 else chosen
         several = np.where(np.isfinite(several), several, np.nan)
@@ -202,18 +275,30 @@ class Exploration:
         return fallback
 
     def lists(self, score, n_users, n_items, k, excluded):
-        """Lists of all users, block by block; as :meth:`block`.
+        """Draw the lists of all users, block by block.
 
         Parameters
         ----------
         score : callable
-            ``score(start, stop)`` returns the scores of users start to stop,
-            (1 + n_networks, stop - start, n_items).
-        n_users, n_items, k : int
+            ``score(start, stop)`` returns the scores of the users from start to stop,
+            of shape (1 + n_networks, stop - start, n_items).
+        n_users : int
+            The number of users.
+        n_items : int
+            The number of items.
+        k : int
+            The number of places of a list. It is lowered to `n_items` if it is larger.
         excluded : csr_array of shape (n_users, n_items)
+            The pairs that are not candidates.
+
+        Returns
+        -------
+        tuple of six ndarray
+            The arrays user, item, rank, score, propensity and weight, as :meth:`block`
+            returns them.
         """
         k = min(k, n_items)
-        # Draws, masks and ranks come to about eight times the scores of one network.
+        # Draws, masks and ranks take about eight times the memory of one network.
         size = max(1, BLOCK_BYTES // (32 * max(n_items, 1)))
         found = [[np.zeros(0, int)] * 3 + [np.zeros(0)] * 3]
         for start in range(0, n_users, size):

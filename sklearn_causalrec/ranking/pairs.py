@@ -1,4 +1,4 @@
-"""Every pair of some users and some items, as rows an estimator can score."""
+"""All pairs of some users and some items, as rows that an estimator can score."""
 
 import numpy as np
 import pandas as pd
@@ -11,7 +11,7 @@ PAIRS_AT_ONCE = 65536
 
 
 def _query(given, key, role, known):
-    """Ids asked for and the frame that came with them, if any."""
+    """Return the ids asked for, and the frame that came with them, if any."""
     if given is None:
         return known.to_numpy(), None
     if not hasattr(given, "columns"):
@@ -31,16 +31,20 @@ class Pairs:
     Parameters
     ----------
     fitted : estimator, Pipeline or search
+        The fitted model.
     transform : callable
-        What comes before the estimator.
+        The steps before the estimator.
     estimator : CausalDNNRecommender
+        The estimator at the end of `fitted`.
     users, items : array-like of ids, frame, or None
+        The users and items asked for, as in :func:`~sklearn_causalrec.recommend`.
 
     Attributes
     ----------
     users, items : ndarray of ids
+        The ids of the users and of the items.
     user_codes, item_codes : ndarray of int
-        By which the estimator scores them.
+        The codes by which the estimator scores them.
     informed : list of two bool
         Whether features of the users, and of the items, were given.
     """
@@ -53,7 +57,7 @@ class Pairs:
                 'user="…" and item="…", before fit.'
             )
         self.estimator, self.catalogue = estimator, catalogue
-        encoder = estimator.encoder_
+        encoder = estimator.log_encoder_
         roles = encoder.roles
         keys = (roles.named["user"], roles.named["item"])
         offered = encoder.items.ids[catalogue.items]
@@ -91,8 +95,8 @@ class Pairs:
                 table[:, j] = frame[features[j]].to_numpy(np.float32)
 
     def _read_histories(self, frame):
-        """Of the users' frame where it has the columns, else of the log."""
-        catalogue, encoder = self.catalogue, self.estimator.encoder_
+        """Read histories from the users' frame if it has them, else from the log."""
+        catalogue, encoder = self.catalogue, self.estimator.log_encoder_
         named = encoder.roles.histories
         if frame is not None and named[0] in frame.columns:
             past = encoder.histories([column(frame, name) for name in named])
@@ -109,7 +113,7 @@ class Pairs:
             frame = pd.DataFrame({key: ids}) if frame is None else frame
             parts.append(frame[[c for c in needed if c in frame.columns]])
         parts[1] = parts[1].drop(columns=parts[0].columns, errors="ignore")
-        encoder = self.estimator.encoder_
+        encoder = self.estimator.log_encoder_
         done = {"treatment": encoder.arms[0], "propensity": np.nan}  # not asked here
         done = {encoder.roles.roles[role]: value for role, value in done.items()}
         for c in done:
@@ -124,13 +128,13 @@ class Pairs:
         return needed, transform, *parts
 
     def rows(self, user, item):
-        """Encoded rows of the pairs (users[user[i]], items[item[i]])."""
+        """Return the encoded rows of the pairs (users[user[i]], items[item[i]])."""
         if self.raw is not None:
             needed, transform, users, items = self.raw
             parts = [users.iloc[user], items.iloc[item]]
             parts = [part.reset_index(drop=True) for part in parts]
             X = transform(pd.concat(parts, axis=1)[needed])
-            rows = self.estimator.encoder_.rows(self.estimator, X)
+            rows = self.estimator.log_encoder_.rows(self.estimator, X)
             rows.arm = None
             rows.user, rows.item = self.user_codes[user], self.item_codes[item]
             return rows
@@ -147,7 +151,7 @@ class Pairs:
         return rows
 
     def scores(self, scorer, start, stop):
-        """Scores of users start to stop against all items; (stop - start, n_items)."""
+        """Score the users start to stop against all items; (stop - start, n_items)."""
         if self.raw is None and scorer.matrix is not None:
             return scorer.matrix(self.user_codes[start:stop], self.item_codes)
         n_items = len(self.items)
@@ -159,11 +163,11 @@ class Pairs:
         return out.reshape(stop - start, n_items)
 
     def excluded(self, exclude, exclude_seen):
-        """Pairs to leave out; csr_array of shape (n_users, n_items), or None."""
+        """Return the pairs to leave out, as a csr_array of shape (n_users, n_items)."""
         shape = (len(self.users), len(self.items))
         out = csr_array(shape, dtype=bool)
         if exclude_seen:
-            encoder = self.estimator.encoder_
+            encoder = self.estimator.log_encoder_
             user, item = (
                 encoder.users.codes(self.users),
                 encoder.items.codes(self.items),

@@ -1,86 +1,112 @@
-"""recommend and explain: lists through any Pipeline or search."""
+"""Lists of recommendations through any Pipeline or search."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
+from numpy.typing import ArrayLike
 from sklearn.utils import check_random_state
 
+from sklearn_causalrec._utils.typing import Arm, Seed
 from sklearn_causalrec._utils.unwrap import unwrap
+
+if TYPE_CHECKING:
+    from sklearn_causalrec.ranking.cold_start import ColdStart
 
 
 def recommend(
-    fitted,
-    users=None,
-    items=None,
-    k=10,
-    by="effect",
-    exclude=None,
-    min_effect=None,
+    fitted: Any,
+    users: ArrayLike | None = None,
+    items: ArrayLike | None = None,
+    k: int = 10,
+    by: Literal["effect", "outcome"] = "effect",
+    exclude: ArrayLike | None = None,
+    min_effect: float | None = None,
     *,
-    exclude_seen=True,
-    cold_start="blend",
-    explore=None,
-    epsilon=0.1,
-    bonus=1.0,
-    withhold=0,
-    random_state=None,
-    T0=0,
-    T1=1,
-):
-    """The k best items of every user, by effect or by outcome.
+    exclude_seen: bool = True,
+    cold_start: str | ColdStart = "blend",
+    explore: Literal["epsilon", "thompson", "uncertainty"] | None = None,
+    epsilon: float = 0.1,
+    bonus: float = 1.0,
+    withhold: int = 0,
+    random_state: Seed = None,
+    T0: Arm = 0,
+    T1: Arm = 1,
+) -> pd.DataFrame:
+    """Recommend the k best items to every user, by effect or by outcome.
 
     Parameters
     ----------
-    fitted : estimator, Pipeline or search, fitted
-        With ``user`` and ``item`` columns named.
-    users, items : array-like of ids, frame, or None
-        None: those of the log. A frame has the id column and may have feature columns,
-        as they enter the pipeline; ids new to the estimator lean on those.
-    k : int
-        Items a user; fewer where the catalogue is smaller.
-    by : {"effect", "outcome"}
-        Rank by what changes because it is shown, or by what happens if it is shown.
-    exclude : frame or array-like of shape (m, 2), optional
-        Pairs (user, item) to leave out.
-    min_effect : float, optional
-        Leave out pairs whose effect is not above it.
-    exclude_seen : bool
-        Leave out the pairs of the log.
-    cold_start : {"blend", "content", "neighbors", "average"} or ColdStart
-        What stands for ids with few rows in the log or none: what their features say,
-        the ids nearest by features, or the average; see
-        :class:`~sklearn_causalrec.ranking.ColdStart`. Without features, the average.
-    explore : {"epsilon", "thompson", "uncertainty"}, optional
-        Draw lists at random, with known probabilities, so that the next log tells about
-        what would not have been shown; see
+    fitted : estimator, Pipeline or search
+        The fitted model. Its ``user`` and ``item`` columns must be named.
+    users : array-like of ids, frame, or None, default=None
+        The users. A frame has the column of ids and may have feature columns, as they
+        enter the pipeline. The features stand for ids that are new to the model. With
+        None, the users of the log.
+    items : array-like of ids, frame, or None, default=None
+        The items to choose from. They are given as `users` are. With None, the items of
+        the log.
+    k : int, default=10
+        The number of items per user. It can be smaller where there are fewer
+        candidates.
+    by : {"effect", "outcome"}, default="effect"
+        What the items are ranked by: "effect" is what changes because an item is shown,
+        "outcome" is what happens if it is shown.
+    exclude : frame or array-like of shape (m, 2), default=None
+        Pairs (user, item) that are left out.
+    min_effect : float, default=None
+        The effect above which a pair is a candidate. With None, all pairs are.
+    exclude_seen : bool, default=True
+        Whether the pairs of the log are left out.
+    cold_start : str or ColdStart, default="blend"
+        What stands for ids with few rows or no rows in the log: "blend", "content",
+        "neighbors", "average", or the settings of a
+        :class:`~sklearn_causalrec.ranking.ColdStart`, where these words are explained.
+        An id without features is the average id.
+    explore : {"epsilon", "thompson", "uncertainty"}, default=None
+        How lists are drawn at random, with known probabilities. The next log then tells
+        about items that would not have been shown. See
         :class:`~sklearn_causalrec.ranking.Exploration`. "thompson" and "uncertainty"
-        need ``n_estimators`` of 2 or more.
-    epsilon : float
-        With ``explore``: the probability that a place of a list is freed for an item
-        drawn evenly from the candidates.
-    bonus : float
-        With "uncertainty": standard deviations over the networks that add to a score.
-    withhold : int
-        With ``explore``: pairs a user to be logged as not shown, drawn evenly from the
-        candidates outside the list.
-    random_state : int, RandomState or None
-        Of ``explore``.
-    T0, T1 : scalar
-        Arms of the effect; T1 is the arm of the outcome.
+        need ``n_estimators`` of 2 or more. With None, lists are not random.
+    epsilon : float, default=0.1
+        The probability that a place of a list is freed for an item that is drawn
+        uniformly from the candidates. It applies with `explore`.
+    bonus : float, default=1.0
+        The number of standard deviations over the networks that are added to a score.
+        It applies to "uncertainty".
+    withhold : int, default=0
+        The number of pairs per user that are returned as not shown. They are drawn
+        uniformly from the candidates outside the list. It needs `explore`.
+    random_state : int, RandomState instance or None, default=None
+        The seed of the draws with `explore`. Pass an int for reproducible lists.
+    T0 : scalar, default=0
+        The arm that `T1` is compared with.
+    T1 : scalar, default=1
+        The arm of the effect and of the outcome.
 
     Returns
     -------
     DataFrame
-        Columns user, item, rank (from 1) and score, in the units of y. With
-        ``explore``, propensity: the exact probability that the pair is in the list.
-        With ``withhold``, ``shown`` and ``sample_weight`` too: withheld pairs have
-        rank 0, shown 0, the probability of not being shown, and as weight the number of
-        pairs each one stands for. With the outcomes these columns are what ``fit``
-        asks for.
+        One row per listed pair, with the columns ``user``, ``item``, ``rank`` (from 1)
+        and ``score`` (in units of y). With `explore`, ``propensity`` is the exact
+        probability that the pair is in the list. With `withhold`, there are also
+        ``shown`` and ``sample_weight``. A withheld pair has rank 0 and ``shown`` 0; its
+        ``propensity`` is the probability that it is not shown, and its
+        ``sample_weight`` is the number of pairs that it stands for. Together with the
+        outcomes, these columns are what ``fit`` needs.
 
     Raises
     ------
     ValueError
-        If the catalogue is empty, ids were not named, the effect is not identified, or
-        an option cannot be used; the message names it.
+        If the catalogue is empty, the user or item column was not named, the effect is
+        not identified, or an option cannot be used. The message names it.
+
+    See Also
+    --------
+    explain : Return the lists together with what their scores rest on.
+    effect : Predict the effect on given rows.
+    sklearn_causalrec.ranking.rerank : Choose lists that satisfy constraints.
 
     Examples
     --------
@@ -93,13 +119,13 @@ def recommend(
     >>> top[["user", "rank"]].values.tolist()
     [[3, 1], [3, 2], [7, 1], [7, 2]]
 
-    One place in ten explores:
+    With ``explore="epsilon"``, one place in ten explores:
 
     >>> top = recommend(model, users=[3, 7], k=2, explore="epsilon", random_state=0)
     >>> top["propensity"].round(2).tolist()
     [0.9, 0.9, 0.9, 0.9]
     """
-    from sklearn_causalrec.ranking.cold_start import ColdStart, lean
+    from sklearn_causalrec.ranking.cold_start import ColdStart, with_stand_ins
     from sklearn_causalrec.ranking.exploration import Exploration
     from sklearn_causalrec.ranking.pairs import Pairs
     from sklearn_causalrec.ranking.topk import top_k
@@ -120,7 +146,7 @@ def recommend(
         )
     estimator.pair_scores(by, min_effect, T0, T1)  # refuses before any work
     pairs = Pairs(fitted, transform, estimator, users, items)
-    estimator = lean(estimator, pairs, how)
+    estimator = with_stand_ins(estimator, pairs, how)
     excluded = pairs.excluded(exclude, exclude_seen)
     size = len(pairs.users), len(pairs.items)
     if explore is None:
@@ -156,44 +182,68 @@ def recommend(
 
 
 def explain(
-    fitted,
-    users=None,
-    items=None,
-    k=10,
-    by="effect",
+    fitted: Any,
+    users: ArrayLike | None = None,
+    items: ArrayLike | None = None,
+    k: int = 10,
+    by: Literal["effect", "outcome"] = "effect",
     *,
-    cold_start="blend",
-    n_neighbors=5,
-    **options,
-):
-    """The lists of ``recommend``, with what the scores of user and item rest on.
+    cold_start: str | ColdStart = "blend",
+    n_neighbors: int = 5,
+    **options: Any,
+) -> pd.DataFrame:
+    """Recommend items, and report what the scores of users and items rest on.
 
     Parameters
     ----------
-    fitted, users, items, k, by, cold_start
-        As in :func:`recommend`.
-    n_neighbors : int
-        Of the nearest ids by features, so many are named.
+    fitted : estimator, Pipeline or search
+        The fitted model. Its ``user`` and ``item`` columns must be named.
+    users : array-like of ids, frame, or None, default=None
+        The users, as in :func:`~sklearn_causalrec.recommend`.
+    items : array-like of ids, frame, or None, default=None
+        The items to choose from, as in :func:`~sklearn_causalrec.recommend`.
+    k : int, default=10
+        The number of items per user.
+    by : {"effect", "outcome"}, default="effect"
+        What the items are ranked by.
+    cold_start : str or ColdStart, default="blend"
+        What stands for ids with few rows or no rows in the log, as in
+        :func:`~sklearn_causalrec.recommend`.
+    n_neighbors : int, default=5
+        The number of nearest ids by features that are reported.
     **options
-        Further ones of :func:`recommend`.
+        Further parameters of :func:`~sklearn_causalrec.recommend`.
 
     Returns
     -------
     DataFrame
-        The columns of :func:`recommend`, and for user and item each (``user_…``,
-        ``item_…``):
+        The columns of :func:`~sklearn_causalrec.recommend`, and the following ones for
+        the user (``user_...``) and for the item (``item_...``).
 
         source
-            "behaviour": the id's rows in the log alone. "content", "neighbors": the
-            log does not know the id, its features stand for it. "blend": both.
-            "history": the log does not know the user, his past items were given.
-            "average": there is nothing to go by, the id counts as the average one.
+            What stands for the id. "behaviour" is its own rows in the log. "content"
+            and "neighbors" are its features, because the log does not know it. "blend"
+            is both its rows and its features. "history" is the past items of a user
+            that the log does not know. "average" is the average id, because nothing is
+            known.
         feature_weight
-            Of the features in what stands for the id, from 0 to 1.
+            The weight of the features in what stands for the id, from 0 to 1.
         rows
-            Logged pairs of the id.
+            The number of logged pairs of the id.
         neighbors
-            Known ids nearest by features, nearest first; none where it has none.
+            The nearest known ids by features, nearest first. The list is empty if the
+            id has no features.
+
+    Raises
+    ------
+    ValueError
+        If :func:`~sklearn_causalrec.recommend` refuses the model, the users and items,
+        or an option.
+
+    See Also
+    --------
+    recommend : Return the lists alone.
+    sklearn_causalrec.ranking.ColdStart : The settings of `cold_start`.
 
     Examples
     --------

@@ -1,5 +1,4 @@
-"""Lists under constraints: at most so many lists an item, so many of a category, so
-much cost."""
+"""Lists under constraints on popularity, categories and cost."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from scipy.sparse.csgraph import connected_components
 
 
 class _Candidates:
-    """Pairs to choose from, and what is known of their items."""
+    """The pairs to choose from, and what is known of their items."""
 
     def __init__(self, frame, k, items):
         self.frame, self.k, self.items = frame, k, items
@@ -25,7 +24,9 @@ class _Candidates:
         return len(self.frame)
 
     def of_items(self, given, what):
-        """A value for each pair: of a column, or of a mapping from item to value."""
+        """Return a value for each pair, from a column or from a mapping of items to
+        values.
+        """
         item = self.frame["item"]
         if isinstance(given, str):
             if given in self.frame.columns:
@@ -50,7 +51,7 @@ class _Candidates:
         return item.map(given)
 
     def sums(self, group, value=None):
-        """A row for each group of pairs, which adds up their values."""
+        """Return a matrix whose rows add up the values of each group of pairs."""
         value = np.ones(len(self)) if value is None else value
         keep = np.flatnonzero(group >= 0)
         shape = (group.max(initial=-1) + 1, len(self))
@@ -59,18 +60,55 @@ class _Candidates:
 
 @dataclass(frozen=True)
 class PopularityCap:
-    """An item may be in so many lists.
+    """Constraint: an item may be in a limited number of lists.
 
     Parameters
     ----------
     max_lists : int or float
-        A number of lists; or, below 1, a share of them.
+        The largest number of lists that contain an item. Below 1, it is a share of all
+        lists.
+
+    See Also
+    --------
+    rerank : Choose lists that satisfy constraints.
+    CategoryQuota : Limit the items of a category in each list.
+    Budget : Limit the cost of each list.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from sklearn_causalrec.ranking import PopularityCap, rerank
+    >>> top = pd.DataFrame({"user": [1, 1, 2, 2], "item": list("abab")})
+    >>> top["score"] = [5.0, 4.0, 5.0, 2.0]
+    >>> rerank(top, k=1, constraints=[PopularityCap(0.5)])["item"].tolist()
+    ['b', 'a']
     """
 
     max_lists: float
 
     def rows(self, candidates):
-        """Matrix, lower and upper bounds over the candidates."""
+        """Express the constraint as linear inequalities.
+
+        Parameters
+        ----------
+        candidates : object
+            The pairs to choose from, as :func:`~sklearn_causalrec.ranking.rerank` hands
+            them over.
+
+        Returns
+        -------
+        matrix : csr_array of shape (n_items, n_candidates)
+            The matrix that counts the chosen pairs of each item.
+        low : ndarray of shape (n_items,)
+            The lower bounds, which are 0.
+        high : ndarray of shape (n_items,)
+            The upper bounds.
+
+        Raises
+        ------
+        ValueError
+            If `max_lists` is out of range.
+        """
         most = self.max_lists
         if not isinstance(most, Real) or most <= 0 or (most >= 1 and most != int(most)):
             raise ValueError(
@@ -90,16 +128,38 @@ class PopularityCap:
 
 @dataclass(frozen=True)
 class CategoryQuota:
-    """At most, or at least, so many items of a category in each list.
+    """Constraint: each list has at most, or at least, so many items of a category.
 
     Parameters
     ----------
     category : str or mapping of item to category
-        A column of the candidates or of ``items``, or the categories themselves. An
-        item of no category (None, NaN) counts for none.
-    value : object, optional
-        The category meant. None: each one, which makes lists diverse.
-    at_least, at_most : int, optional
+        The category of each item: a column of the candidates or of ``items``, or the
+        categories themselves. An item without a category (None or NaN) counts for none.
+    value : object, default=None
+        The category that is constrained. With None, each category is, which makes lists
+        diverse.
+    at_least : int, default=0
+        The smallest number of items of the category in a list. It needs `value`.
+    at_most : int, default=None
+        The largest number of items of the category in a list. With None, there is no
+        upper limit.
+
+    See Also
+    --------
+    rerank : Choose lists that satisfy constraints.
+    PopularityCap : Limit the number of lists that contain an item.
+    Budget : Limit the cost of each list.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from sklearn_causalrec.ranking import CategoryQuota, rerank
+    >>> top = pd.DataFrame({"user": [1, 1, 1], "item": list("abc")})
+    >>> top["score"] = [5.0, 4.0, 1.0]
+    >>> genre = {"a": "drama", "b": "drama", "c": "news"}
+    >>> quota = CategoryQuota(genre, "news", at_least=1)
+    >>> rerank(top, k=2, constraints=[quota])["item"].tolist()
+    ['a', 'c']
     """
 
     category: object
@@ -108,7 +168,29 @@ class CategoryQuota:
     at_most: int | None = None
 
     def rows(self, candidates):
-        """Matrix, lower and upper bounds over the candidates."""
+        """Express the constraint as linear inequalities.
+
+        Parameters
+        ----------
+        candidates : object
+            The pairs to choose from, as :func:`~sklearn_causalrec.ranking.rerank` hands
+            them over.
+
+        Returns
+        -------
+        matrix : csr_array of shape (n_rows, n_candidates)
+            The matrix that counts the chosen pairs of each user and category.
+        low : ndarray of shape (n_rows,)
+            The lower bounds.
+        high : ndarray of shape (n_rows,)
+            The upper bounds.
+
+        Raises
+        ------
+        ValueError
+            If the quota is out of range, the category is unknown, or a user has fewer
+            candidates of it than `at_least`.
+        """
         low, high = self.at_least, self.at_most
         for name, number in (
             ("at_least", low),
@@ -151,20 +233,59 @@ class CategoryQuota:
 
 @dataclass(frozen=True)
 class Budget:
-    """The items of a list may cost so much together.
+    """Constraint: the items of a list may cost so much together.
 
     Parameters
     ----------
     cost : str or mapping of item to number
-        A column of the candidates or of ``items``, or the costs themselves.
+        The cost of each item: a column of the candidates or of ``items``, or the costs
+        themselves. Costs are not negative.
     limit : float or mapping of user to number
+        The largest total cost of a list, for all users or for each user.
+
+    See Also
+    --------
+    rerank : Choose lists that satisfy constraints.
+    PopularityCap : Limit the number of lists that contain an item.
+    CategoryQuota : Limit the items of a category in each list.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from sklearn_causalrec.ranking import Budget, rerank
+    >>> top = pd.DataFrame({"user": [1, 1, 1], "item": list("abc")})
+    >>> top["score"] = [5.0, 4.0, 2.0]
+    >>> budget = Budget({"a": 9.0, "b": 5.0, "c": 4.0}, limit=9.0)
+    >>> rerank(top, k=2, constraints=[budget])["item"].tolist()
+    ['b', 'c']
     """
 
     cost: object
     limit: object
 
     def rows(self, candidates):
-        """Matrix, lower and upper bounds over the candidates."""
+        """Express the constraint as linear inequalities.
+
+        Parameters
+        ----------
+        candidates : object
+            The pairs to choose from, as :func:`~sklearn_causalrec.ranking.rerank` hands
+            them over.
+
+        Returns
+        -------
+        matrix : csr_array of shape (n_users, n_candidates)
+            The matrix that adds up the costs of the chosen pairs of each user.
+        low : ndarray of shape (n_users,)
+            The lower bounds, which are 0.
+        high : ndarray of shape (n_users,)
+            The limits.
+
+        Raises
+        ------
+        ValueError
+            If a cost or a limit is unknown or negative.
+        """
         cost = np.asarray(candidates.of_items(self.cost, "cost"), float)
         wrong = ~(np.isfinite(cost) & (cost >= 0))
         if wrong.any():
@@ -187,7 +308,7 @@ class Budget:
 
 
 def _values(score, k, fill):
-    """What the program adds up: each place first, where lists are to be filled."""
+    """Return what the program adds up: each place first, if lists are to be filled."""
     if not fill:
         return score
     spread = np.ptp(score)
@@ -195,7 +316,7 @@ def _values(score, k, fill):
 
 
 def _solve(value, A, low, high, users, gap):
-    """The best choice; bool of shape (n,)."""
+    """Return the best choice, as a bool array of shape (n,)."""
     result = milp(
         -value,
         integrality=np.ones(len(value)),
@@ -213,42 +334,53 @@ def _solve(value, A, low, high, users, gap):
 
 
 def rerank(candidates, k=10, constraints=(), *, items=None, fill=None, gap=0.0):
-    """The best lists that keep to all constraints.
+    """Choose the best lists that satisfy all constraints.
 
-    The total score is maximised by an integer program, solved to the end (HiGHS,
-    through :func:`scipy.optimize.milp`): no other choice from the candidates that keeps
-    to the constraints has a higher total. Caps and quotas alone make a flow in a
-    network, for which this is fast. Budgets are knapsacks, one a user; together with a
-    cap they are one knapsack for all users, which may take a gap to be solved.
+    The total score is maximised by an integer program, which is solved to optimality
+    (HiGHS, through :func:`scipy.optimize.milp`). No other choice from the candidates
+    that satisfies the constraints has a higher total. Caps and quotas alone form a
+    network flow, which is solved fast. Budgets form one knapsack per user. Budgets
+    together with a cap form one knapsack for all users, which may need a `gap` to be
+    solved in time.
 
     Parameters
     ----------
     candidates : frame with columns user, item and score
-        As :func:`sklearn_causalrec.recommend` returns it with a k above that of the
-        lists. Pairs that are not in it can't be chosen.
-    k : int
-        Items a list, at most.
-    constraints : sequence of PopularityCap, CategoryQuota and Budget
-        Or of any object whose ``rows(candidates)`` gives a sparse matrix over the
-        candidates with lower and upper bounds.
-    items : frame, optional
-        With the column item, and the columns that constraints name.
-    fill : bool, optional
-        True: a longer list is better than a higher score. False: the score alone
-        counts, so that pairs of a negative one are left out, and a budget may go to a
-        few dear items. None: False where there is a Budget.
-    gap : float
-        How far, relatively, the total may stay below the highest one.
+        The pairs to choose from. Pass what :func:`~sklearn_causalrec.recommend` returns
+        with a larger `k` than that of the lists.
+    k : int, default=10
+        The largest number of items per list.
+    constraints : sequence of PopularityCap, CategoryQuota and Budget, default=()
+        The constraints. Any object is allowed whose method ``rows(candidates)`` returns
+        a sparse matrix over the candidates, with lower and upper bounds.
+    items : frame, default=None
+        A table of the items, with the column ``item`` and the columns that constraints
+        name.
+    fill : bool, default=None
+        Whether a longer list is better than a higher score. With False, the score alone
+        counts: pairs with a negative score are left out, and a budget may go to a few
+        expensive items. With None, it is False if there is a Budget, else True.
+    gap : float, default=0.0
+        The relative gap up to which the total may stay below the highest one.
 
     Returns
     -------
     DataFrame
-        The chosen rows, rank counted anew by score.
+        The chosen rows of the candidates. Their ``rank`` is counted again by score.
 
     Raises
     ------
     ValueError
-        If the constraints cannot be met, or a category or a cost is not known.
+        If the constraints cannot be satisfied, a category or a cost is unknown, a
+        column is missing, a pair occurs twice, a score is not finite, or the candidates
+        were drawn with ``explore``.
+
+    See Also
+    --------
+    sklearn_causalrec.recommend : Make the candidates.
+    PopularityCap : Limit the number of lists that contain an item.
+    CategoryQuota : Limit the items of a category in each list.
+    Budget : Limit the cost of each list.
 
     Examples
     --------

@@ -7,25 +7,51 @@ BLOCK_BYTES = 64 * 2**20
 
 
 def top_k(score, n_users, n_items, k, *, excluded=None, floor=None, progress=False):
-    """Highest scores of every row of a matrix that is never held as a whole.
+    """Find the highest scores of every row of a matrix that is never held as a whole.
 
     Parameters
     ----------
     score : callable
-        ``score(start, stop)`` returns the scores of users start to stop against all
-        items, (stop - start, n_items) float32. It may be written over.
-    n_users, n_items, k : int
-    excluded : csr_array of shape (n_users, n_items), optional
-        Pairs left out.
-    floor : float, optional
-        Scores at or below it are left out.
-    progress : bool
+        ``score(start, stop)`` returns the scores of the users from start to stop
+        against all items, as float32 of shape (stop - start, n_items). The array may be
+        overwritten.
+    n_users : int
+        The number of users, which are the rows of the matrix.
+    n_items : int
+        The number of items, which are the columns of the matrix.
+    k : int
+        The number of items per user. It is lowered to `n_items` if it is larger.
+    excluded : csr_array of shape (n_users, n_items), default=None
+        The pairs that are left out. With None, all pairs are candidates.
+    floor : float, default=None
+        The score above which a pair is a candidate. With None, all pairs with a score
+        above -inf are.
+    progress : bool, default=False
+        Whether a progress bar is shown.
 
     Returns
     -------
-    user, item, rank : ndarray of int64
-    score : ndarray of float32
-        One entry a recommended pair; rank starts at 1. A user may have fewer than k.
+    user : ndarray of int64 of shape (m,)
+        The row of each recommended pair. A user may have fewer than `k` pairs.
+    item : ndarray of int64 of shape (m,)
+        The column of each pair.
+    rank : ndarray of int64 of shape (m,)
+        The rank of each pair among those of its user, from 1.
+    score : ndarray of float32 of shape (m,)
+        The score of each pair.
+
+    See Also
+    --------
+    sklearn_causalrec.recommend : Recommend the best items of a fitted model.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_causalrec.ranking import top_k
+    >>> scores = np.array([[0.1, 0.9, 0.5], [0.8, 0.2, 0.3]], np.float32)
+    >>> user, item, rank, score = top_k(lambda i, j: scores[i:j].copy(), 2, 3, k=2)
+    >>> user.tolist(), item.tolist(), rank.tolist()
+    ([0, 0, 1, 1], [1, 2, 0, 2], [1, 2, 1, 2])
     """
     import torch
 

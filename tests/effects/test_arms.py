@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from sklearn_causalrec.effects import arms as arm_effects
-from sklearn_causalrec.effects.arms import ArmEffects, stratified_folds
+from sklearn_causalrec.effects.arms import ArmEffects
+from sklearn_causalrec.effects.cross_fitting import stratified_folds
 
 
 class ScoresAlone:

@@ -137,14 +137,6 @@ def test_a_good_network_is_used_and_its_outcomes_are_asked_for():
         stage.effect(X)
 
 
-def test_network_learners_join_the_stack(fitted):
-    _, X, y, t, _ = fitted
-    stage = StackedEffect(network_learners=(LinearRegression,), random_state=0)
-    stage.fit(X, y, t)
-    assert "R-network-0" in stage.weights_
-    assert error(stage.effect(X), 1 + X[:, 1]) < 0.25
-
-
 @pytest.mark.parametrize("wrong", ["outcome", "exposure"])
 def test_average_is_doubly_robust(wrong):
     from sklearn.dummy import DummyRegressor

@@ -22,13 +22,18 @@ from sklearn_causalrec.datasets import make_sequence_log
 from sklearn_causalrec.encoding.history_columns import read_histories
 from sklearn_causalrec.encoding.log_encoder import Rows
 from sklearn_causalrec.interactions import HistorySequence
-from sklearn_causalrec.networks.ensemble import PairSampler
-from sklearn_causalrec.networks.objectives import OBJECTIVES
-from sklearn_causalrec.networks.sequences import SEQUENCE_ENCODERS, HistoryEncoder
+from sklearn_causalrec.networks import ENCODERS as REGISTERED
+from sklearn_causalrec.networks import OBJECTIVES
+from sklearn_causalrec.networks.batches import PairSampler
+from sklearn_causalrec.networks.encoders.history import HistoryStates
 from sklearn_causalrec.ranking import Catalogue
 
 HISTORY = ["history", "history_gaps"]
-ENCODERS = ["dnn", *SEQUENCE_ENCODERS]
+ENCODERS = ["dnn", "lstm", "gru", "transformer"]
+
+
+def HistoryEncoder(kind, *args, **kwargs):
+    return HistoryStates(*args, **kwargs, sequence=REGISTERED[kind].sequence)
 
 
 def make_model(encoder="gru", **options):
@@ -197,7 +202,8 @@ def test_pairs_drawn_have_histories_of_their_users():
     rows.history, rows.history_values = history, history[:, :, None].astype(np.float32)
     batch = {"features": torch.zeros(64, 0), "user": torch.zeros(64, dtype=int)}
     batch |= {k: torch.zeros(64, 3) for k in ("history", "history_values")}
-    pairs = PairSampler(Catalogue(rows, 5, 7), rows)(batch, torch.Generator())
+    rows.catalogue = Catalogue(rows, 5, 7)
+    pairs = PairSampler(rows)(batch, torch.Generator())
     assert len(pairs["user"].unique()) == 5
     torch.testing.assert_close(pairs["history"][:, 0] // 10, pairs["user"].int())
     torch.testing.assert_close(
@@ -313,7 +319,7 @@ def test_items_of_histories_alone_have_vectors_and_are_not_recommended(log):
     X = log.X.copy()
     X["history"] = X["history"].map(lambda h: [i + 1000 for i in h])
     model = make_model().fit(X, log.y, treatment=log.treatment)
-    assert len(model.encoder_.items) == 60
+    assert len(model.log_encoder_.items) == 60
     items = recommend(model, [1, 2, 3], k=60, exclude_seen=False)["item"]
     assert set(items) == set(range(30))
     other = X.assign(history=X["history"].map(lambda h: [1000 for _ in h]))
@@ -346,10 +352,10 @@ def test_partial_fit_adds_items_of_histories(log):
     model = make_model(history="history")
     X = log.X.drop(columns="history_gaps")
     model.partial_fit(X[:600], log.y[:600], treatment=log.treatment[:600])
-    before = len(model.encoder_.items)
+    before = len(model.log_encoder_.items)
     more = X[600:].assign(history=[[5000, 5001]] * 600)
     model.partial_fit(more, log.y[600:], treatment=log.treatment[600:])
-    assert len(model.encoder_.items) == before + 2
+    assert len(model.log_encoder_.items) == before + 2
     assert np.isfinite(model.predict(more)).all()
 
 

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from skorch.dataset import Dataset
 from torch.utils.data import Subset
 
-from sklearn_causalrec.networks.net import SliceLoader, validation_rows
+from sklearn_causalrec.networks import OBJECTIVES
+from sklearn_causalrec.networks.batches import SliceLoader, validation_rows
 from sklearn_causalrec.networks.network import CausalNetwork, Output
-from sklearn_causalrec.networks.objectives import OBJECTIVES, Objective
 
 
 def make_output(n=4, n_arms=2, seed=0, imputation=True):
@@ -33,7 +33,7 @@ def expected_loss(objective, output, outcomes, probability, **batch):
         p = probability.gather(1, arm[:, None])[:, 0]
         known = batch.get("known", p)
         weight = torch.ones(n, dtype=torch.float64)
-        rows = {"treatment": arm, "weight": weight, "propensity": known}
+        rows = {"arm": arm, "weight": weight, "propensity": known}
         if batch.get("known") is not None:
             rows["propensity"] = known.gather(1, arm[:, None])[:, 0]
         y = outcomes.gather(1, arm[:, None])[:, 0]
@@ -52,9 +52,9 @@ def test_unbiased_over_all_assignments(objective, binary):
     output = make_output(3)
     outcomes = torch.tensor([[0.0, 1.0], [1.0, 1.0], [0.0, 1.0]], dtype=torch.float64)
     p = torch.tensor([[0.2, 0.8], [0.5, 0.5], [0.7, 0.3]], dtype=torch.float64)
-    criterion = Objective(objective, 2, binary, clip=1e-3)
+    criterion = OBJECTIVES[objective](2, binary, clip=1e-3)
     _, gradient = expected_loss(criterion, output, outcomes, p)
-    full = criterion.loss(output.outcome, outcomes).sum(1).mean() / 2
+    full = criterion.error(output.outcome, outcomes).sum(1).mean() / 2
     output.outcome.grad = None
     full.backward()
     torch.testing.assert_close(gradient, output.outcome.grad)
@@ -66,13 +66,13 @@ def test_doubly_robust_to_a_wrong_propensity():
     outcomes = output.imputation.clone()
     p = torch.tensor([[0.2, 0.8], [0.5, 0.5], [0.7, 0.3]], dtype=torch.float64)
     wrong = torch.full_like(p, 0.9)
-    criterion = Objective("dr", 2, False, clip=1e-3)
+    criterion = OBJECTIVES["dr"](2, False, clip=1e-3)
     _, gradient = expected_loss(criterion, output, outcomes, p, known=wrong)
-    full = criterion.loss(output.outcome, outcomes).sum(1).mean() / 2
+    full = criterion.error(output.outcome, outcomes).sum(1).mean() / 2
     output.outcome.grad = None
     full.backward()
     torch.testing.assert_close(gradient, output.outcome.grad)
-    ips = Objective("ips", 2, False, clip=1e-3)
+    ips = OBJECTIVES["ips"](2, False, clip=1e-3)
     _, biased = expected_loss(ips, output, outcomes, p, known=wrong)
     assert not torch.allclose(biased, gradient)
 
@@ -82,12 +82,12 @@ def test_naive_is_the_plain_mean():
     arm = torch.tensor([0, 1, 1, 0])
     y = torch.randn(4, dtype=torch.float64)
     weight = torch.tensor([0.5, 1.5, 1.0, 1.0], dtype=torch.float64)
-    batch = {"treatment": arm, "weight": weight}
+    batch = {"arm": arm, "weight": weight}
     taken = output.outcome[torch.arange(4), arm]
     exposure = torch.nn.functional.cross_entropy(output.exposure, arm, reduction="none")
     expected = (weight * ((taken - y) ** 2 + exposure)).mean()
     torch.testing.assert_close(
-        Objective("naive", 2, False, 0.05)(output, y, batch), expected
+        OBJECTIVES["naive"](2, False, 0.05)(output, y, batch), expected
     )
 
 
@@ -97,11 +97,11 @@ def test_snips_weights_have_mean_one():
     y = torch.randn(5, dtype=torch.float64)
     p = torch.tensor([0.2, 0.4, 0.6, 0.8, 0.5], dtype=torch.float64)
     batch = {
-        "treatment": torch.tensor([0, 1, 0, 1, 1]),
+        "arm": torch.tensor([0, 1, 0, 1, 1]),
         "weight": torch.ones(5, dtype=torch.float64),
         "propensity": p,
     }
-    criterion = Objective("snips", 2, False, 1e-3)
+    criterion = OBJECTIVES["snips"](2, False, 1e-3)
     first = criterion(output, y, batch)
     torch.testing.assert_close(
         first, criterion(output, y, batch | {"propensity": p / 2})
@@ -112,11 +112,11 @@ def test_clip_bounds_the_weight():
     output = make_output(2, imputation=False)
     y = torch.zeros(2, dtype=torch.float64)
     batch = {
-        "treatment": torch.tensor([0, 0]),
+        "arm": torch.tensor([0, 0]),
         "weight": torch.ones(2, dtype=torch.float64),
     }
     losses = [
-        Objective("ips", 2, False, 0.2)(
+        OBJECTIVES["ips"](2, False, 0.2)(
             output, y, batch | {"propensity": torch.tensor([p, 0.5]).double()}
         )
         for p in (0.2, 1e-9)
@@ -128,9 +128,9 @@ def test_targeted_term_vanishes_at_the_truth():
     output = make_output(3, imputation=False)
     arm = torch.tensor([0, 1, 0])
     y = output.outcome.detach()[torch.arange(3), arm]
-    batch = {"treatment": arm, "weight": torch.ones(3, dtype=torch.float64)}
-    naive = Objective("naive", 2, False, 0.05)(output, y, batch)
-    targeted = Objective("targeted", 2, False, 0.05).double()
+    batch = {"arm": arm, "weight": torch.ones(3, dtype=torch.float64)}
+    naive = OBJECTIVES["naive"](2, False, 0.05)(output, y, batch)
+    targeted = OBJECTIVES["targeted"](2, False, 0.05).double()
     torch.testing.assert_close(targeted(output, y, batch), naive)
     targeted.epsilon.data[:] = 1.0
     assert targeted(output, y, batch) > naive
@@ -162,7 +162,7 @@ def test_mf_is_biases_plus_inner_product():
     net = network(n_features=0, n_arms=1, encoder="mf", embedding_dim=2)
     for parameter in net.parameters():
         parameter.data.normal_()
-    net.arm_scale.data.fill_(1.0)
+    net.encoder.arm_scale.data.fill_(1.0)
     u, i = torch.tensor([2]), torch.tensor([3])
     by_hand = (
         net.wide.bias
@@ -181,7 +181,7 @@ def test_exposure_loss_shapes_the_representation_only_when_shared():
         x = torch.randn(6, 3)
         ids = torch.zeros(6, dtype=torch.int64)
         net(x, ids, ids).exposure.sum().backward()
-        assert (net.dense[0].weight.grad is not None) == shared
+        assert (net.encoder.dense[0].weight.grad is not None) == shared
 
 
 def test_unseen_ids_share_the_mean_and_new_ids_start_there():

@@ -17,8 +17,8 @@ from sklearn_causalrec.encoding.exposure import (
     popularity_shift,
 )
 from sklearn_causalrec.encoding.log_encoder import Rows
+from sklearn_causalrec.networks import OBJECTIVES
 from sklearn_causalrec.networks.network import Output
-from sklearn_causalrec.networks.objectives import Objective
 from sklearn_causalrec.ranking.catalogue import Catalogue
 
 # -- the loss, by hand -----------------------------------------------------------
@@ -36,8 +36,8 @@ def as_output(outcome, logits, imputed):
 
 
 def value(name, y, binary, output=None, pairs=None, n_arms=2, tilt=None, **batch):
-    criterion = Objective(name, n_arms, binary, clip=1e-3, tilt=tilt, share=0.2)
-    batch = {"treatment": ARM if n_arms > 1 else 0 * ARM, "weight": WEIGHT} | batch
+    criterion = OBJECTIVES[name](n_arms, binary, clip=1e-3, tilt=tilt, share=0.2)
+    batch = {"arm": ARM if n_arms > 1 else 0 * ARM, "weight": WEIGHT} | batch
     batch = {key: torch.tensor(part) for key, part in batch.items()}
     output = output or as_output(OUTCOME, LOGITS, IMPUTED)
     return criterion.double()(output, torch.tensor(y), batch, pairs).item()
@@ -162,8 +162,8 @@ def test_balance_reaches_the_exposure_head_alone():
         part.requires_grad_()
     gradients = {}
     for name in ("stable_dr", "naive"):
-        criterion = Objective(name, 2, True, clip=1e-3)
-        batch = {"treatment": torch.tensor(ARM)}
+        criterion = OBJECTIVES[name](2, True, clip=1e-3)
+        batch = {"arm": torch.tensor(ARM)}
         loss = criterion(output, torch.tensor(CLICKED), batch)
         gradients[name] = torch.autograd.grad(loss, output, allow_unused=True)
     assert not torch.allclose(gradients["stable_dr"][1], gradients["naive"][1])

@@ -188,7 +188,7 @@ def test_prefixes_of_a_column_transformer():
     y = X["age"] + t * X["title"].str.contains("red") + 0.1 * rng.normal(size=300)
     pipe = make_pipeline(columns, CausalDNNRecommender(towers="prefix", random_state=0))
     pipe.fit(X, y, causaldnnrecommender__treatment=t)
-    towers = pipe[-1].encoder_.roles.towers_
+    towers = pipe[-1].log_encoder_.roles.towers_
     assert set(towers) == {"text", "num"}
     assert len(pipe[-1].nets_[0].module_.towers.layers) == 2
 
@@ -218,18 +218,18 @@ def test_the_catalogue_grows_with_the_batches():
     assert one.of_item.tolist() == other.of_item.tolist()
     np.testing.assert_array_equal(one.user_table[:-1], other.user_table[:-1])
     np.testing.assert_array_equal(
-        whole.encoder_.items.ids[np.argsort(whole.encoder_.items.ids)],
-        parts.encoder_.items.ids[np.argsort(parts.encoder_.items.ids)],
+        whole.log_encoder_.items.ids[np.argsort(whole.log_encoder_.items.ids)],
+        parts.log_encoder_.items.ids[np.argsort(parts.log_encoder_.items.ids)],
     )
-    ids = whole.encoder_.items.ids
-    to = parts.encoder_.items.codes(ids)
+    ids = whole.log_encoder_.items.ids
+    to = parts.log_encoder_.items.codes(ids)
     np.testing.assert_array_equal(one.item_table[:-1], other.item_table[to])
     assert (one.seen[:, :-1] != other.seen[:, to]).nnz == 0
     np.testing.assert_allclose(one.context, other.context, rtol=1e-5)
     assert one.share == other.share
-    past = whole.encoder_.items.ids.to_numpy()[one.history[:-1, 0]]
+    past = whole.log_encoder_.items.ids.to_numpy()[one.history[:-1, 0]]
     np.testing.assert_array_equal(
-        past, parts.encoder_.items.ids.to_numpy()[other.history[:-1, 0]]
+        past, parts.log_encoder_.items.ids.to_numpy()[other.history[:-1, 0]]
     )
     seen = set(zip(X["user"], X["item"]))
     top = recommend(parts, k=15)

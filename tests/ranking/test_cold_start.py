@@ -8,7 +8,6 @@ import pandas as pd
 import polars as pl
 import pytest
 import torch
-from sklearn.compose import ColumnTransformer
 from sklearn.linear_model import RidgeCV
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
@@ -192,16 +191,10 @@ def test_one_arm_and_a_binary_outcome(log):
     assert top.groupby("user")["item"].agg(tuple).nunique() > 10
 
 
-def test_through_a_pipeline(log):
+def test_through_a_pipeline(log, quick_recommender, scale_columns):
     numeric = [c for c in log.X if c not in ("user", "item")]
-    scale = ColumnTransformer(
-        [("num", StandardScaler(), numeric)],
-        remainder="passthrough",
-        verbose_feature_names_out=False,
-    ).set_output(transform="pandas")
-    rec = CausalDNNRecommender(
-        **IDS, treatment="t", effect_learner="t", max_epochs=8, random_state=0
-    )
+    scale = scale_columns(numeric)
+    rec = quick_recommender(**IDS, treatment="t", max_epochs=8)
     X = log.X.assign(t=log.treatment)
     pipe = Pipeline([("scale", scale), ("rec", rec)]).fit(X, log.y)
     double = newcomers(log.world.users, "user", 1000, slice(6))
@@ -240,7 +233,7 @@ def test_missing_features_count_as_average(log, model):
     assert (other["user_source"] == "average").all()
 
 
-def test_content_beats_the_average_where_only_users_have_features():
+def test_content_beats_the_average_where_only_users_have_features(quick_recommender):
     log = make_exposure_log(
         8000, n_users=300, n_items=60, revealed=0.9, outcome="binary", noise=0.5,
         random_state=1,
@@ -248,9 +241,9 @@ def test_content_beats_the_average_where_only_users_have_features():
     cold = np.arange(80)
     known = ~np.isin(log.user, cold)
     X = log.X.loc[:, ~log.X.columns.str.startswith("item_")]
-    model = CausalDNNRecommender(
-        **IDS, task="classification", encoder="mf", effect_learner="t", random_state=0
-    ).fit(X[known], log.y[known], treatment=log.treatment[known])
+    model = quick_recommender(**IDS, task="classification", encoder="mf").fit(
+        X[known], log.y[known], treatment=log.treatment[known]
+    )
     truth = log.counterfactual(np.repeat(cold, 60), np.tile(np.arange(60), 80)).mu[:, 1]
     quality = {}
     for source in ("blend", "content", "average"):

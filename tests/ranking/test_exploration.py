@@ -23,11 +23,8 @@ def log():
 
 
 @pytest.fixture(scope="module")
-def model(log):
-    model = CausalDNNRecommender(
-        user="user", item="item", effect_learner="t", max_epochs=4, n_estimators=4,
-        random_state=0,
-    )  # fmt: skip
+def model(log, quick_recommender):
+    model = quick_recommender(user="user", item="item", max_epochs=4, n_estimators=4)
     return model.fit(log.X, log.y, treatment=log.treatment)
 
 
@@ -145,8 +142,8 @@ def _of_member(model, member):
     import copy
 
     one = copy.copy(model)
-    one.ensemble_ = copy.copy(model.ensemble_)
-    one.ensemble_.nets = [model.ensemble_.nets[member]]
+    one._ensemble = copy.copy(model._ensemble)
+    one._ensemble.nets = [model._ensemble.nets[member]]
     return recommend(one, k=3, exclude_seen=False)
 
 

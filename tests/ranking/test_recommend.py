@@ -4,9 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.sparse import csr_array
-from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import StandardScaler
 
 from sklearn_causalrec import CausalDNNRecommender, recommend
 from sklearn_causalrec.ranking import top_k
@@ -25,12 +23,9 @@ def log():
 
 
 @pytest.fixture(scope="module")
-def model(log):
+def model(log, quick_recommender):
     frame, y, t, _, _ = log
-    rec = CausalDNNRecommender(
-        user="user", item="item", effect_learner="t", random_state=0
-    )
-    return rec.fit(frame, y, treatment=t)
+    return quick_recommender(user="user", item="item").fit(frame, y, treatment=t)
 
 
 def all_pairs(taste, quality):
@@ -97,16 +92,10 @@ def test_a_catalogue_of_ones_own(model):
     assert len(left) == 4
 
 
-def test_through_a_pipeline(log):
+def test_through_a_pipeline(log, quick_recommender, scale_columns):
     frame, y, t, taste, quality = log
-    scale = ColumnTransformer(
-        [("num", StandardScaler(), ["taste", "quality"])],
-        remainder="passthrough",
-        verbose_feature_names_out=False,
-    ).set_output(transform="pandas")
-    rec = CausalDNNRecommender(
-        user="user", item="item", effect_learner="t", random_state=0
-    )
+    scale = scale_columns(["taste", "quality"])
+    rec = quick_recommender(user="user", item="item")
     pipe = Pipeline([("scale", scale), ("rec", rec)]).fit(frame, y, rec__treatment=t)
     top = recommend(pipe, [0, 1], k=4, exclude_seen=False)
     users = pd.DataFrame({"user": [0, 1], "taste": taste[:2]})

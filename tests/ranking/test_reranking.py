@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sklearn_causalrec import CausalDNNRecommender, recommend
+from sklearn_causalrec import recommend
 from sklearn_causalrec.datasets import make_exposure_log
 from sklearn_causalrec.ranking import Budget, CategoryQuota, PopularityCap, rerank
 
@@ -135,11 +135,11 @@ def test_without_constraints_the_best_k():
     assert (lists.groupby("user")["score"].diff().dropna() <= 0).all()
 
 
-def test_on_the_lists_of_recommend():
+def test_on_the_lists_of_recommend(quick_recommender):
     log = make_exposure_log(300, n_users=40, n_items=30, random_state=0)
-    model = CausalDNNRecommender(
-        user="user", item="item", effect_learner="t", max_epochs=5, random_state=0
-    ).fit(log.X, log.y, treatment=log.treatment)
+    model = quick_recommender(user="user", item="item", max_epochs=5).fit(
+        log.X, log.y, treatment=log.treatment
+    )
     top = recommend(model, k=20)
     items = pd.DataFrame({"item": range(30), "genre": np.arange(30) % 3})
     items["price"] = np.linspace(1, 4, 30)

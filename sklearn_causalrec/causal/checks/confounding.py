@@ -7,6 +7,8 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from sklearn_causalrec.effects.intervals import check_alpha
+
 
 class Bounds(NamedTuple):
     """Estimates under the worst confounding allowed, and their confidence limits."""
@@ -26,11 +28,6 @@ def check_share(**shares):
                 f"{name} is a share of variance, from 0 up to but not 1: got "
                 f"{wrong.flat[0]:g}."
             )
-
-
-def check_alpha(alpha):
-    if not 0 < alpha < 1:
-        raise ValueError(f"alpha must lie between 0 and 1, got {alpha!r}.")
 
 
 def share_of(strength):

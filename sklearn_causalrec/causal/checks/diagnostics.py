@@ -5,7 +5,8 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
-from sklearn_causalrec.causal.checks.refits import as_frame
+from sklearn_causalrec.effects.intervals import effective_sample_size
+from sklearn_causalrec.encoding.frames import as_frame
 
 _FLAT = 1e-12  # spreads below this share of the largest value are rounding
 
@@ -94,7 +95,7 @@ def balance(X, arm, weights=None, *, max_levels=20):
     >>> bool(found["before"] > 0.5), bool(abs(found["after"]) < 0.1)
     (True, True)
     """
-    frame, arm = as_frame(X), np.asarray(arm)
+    frame, arm = as_frame(X, arrays=True), np.asarray(arm)
     n = len(frame)
     if arm.shape != (n,):
         raise ValueError(f"arm must have the shape ({n},), got {arm.shape}.")
@@ -123,39 +124,6 @@ def balance(X, arm, weights=None, *, max_levels=20):
                 apart = apart / spread
             rows[name][label] = apart[0] if len(pairs) == 1 else np.abs(apart).max()
     return pd.DataFrame.from_dict(rows, orient="index", columns=[g[0] for g in given])
-
-
-def effective_sample_size(weights, arm=None):
-    r"""Kish's effective sample size, :math:`(\sum w)^2 / \sum w^2`.
-
-    Parameters
-    ----------
-    weights : array-like of shape (n,)
-    arm : array-like of shape (n,), optional
-        Given: a size for each arm.
-
-    Returns
-    -------
-    float, or Series by arm
-
-    Examples
-    --------
-    >>> from sklearn_causalrec.causal.checks.diagnostics import effective_sample_size
-    >>> effective_sample_size([1, 1, 1, 1])
-    4.0
-    >>> effective_sample_size([1, 0, 0, 0])
-    1.0
-    """
-    weights = np.asarray(weights, float)
-    weights = _as_weights(weights, weights.size)
-    if arm is not None:
-        sizes = {a: effective_sample_size(weights[arm == a]) for a in np.unique(arm)}
-        return pd.Series(sizes, name="effective_sample_size")
-    if not weights.any():
-        return 0.0
-    # Relative to the largest weight, so that squares can't overflow.
-    weights = weights / weights.max()
-    return float(weights.sum() ** 2 / np.sum(weights**2))
 
 
 def overlap(propensity, arm, *, arms=None, clip=None):
@@ -198,7 +166,7 @@ def overlap(propensity, arm, *, arms=None, clip=None):
         own = of_arm[arm == name]
         raised = np.maximum(own, clip or np.finfo(float).tiny)
         # Relative to the smallest, so that none overflows.
-        size = effective_sample_size(raised.min(initial=1) / raised)
+        size = effective_sample_size(raised.min() / raised) if len(own) else 0.0
         rows[name] = {
             "rows": len(own),
             "smallest": of_arm.min(),
@@ -211,7 +179,7 @@ def overlap(propensity, arm, *, arms=None, clip=None):
 
 
 def influential_rows(influence, k=10, *, index=None):
-    """The rows that an estimate leans on most.
+    """The rows that an estimate depends on most.
 
     Parameters
     ----------

@@ -1,20 +1,7 @@
 """Fitting an estimator again, with something about its data or its graph changed."""
 
 import numpy as np
-import pandas as pd
 from sklearn.base import clone
-
-
-def as_frame(X):
-    """A pandas frame of a frame of any kind, or of an array (columns x0, x1, ...)."""
-    if isinstance(X, pd.DataFrame):
-        return X
-    if hasattr(X, "columns"):
-        return pd.DataFrame({c: X[c].to_numpy() for c in X.columns})
-    X = np.asarray(X)
-    if X.ndim != 2:
-        raise ValueError(f"X must have rows and columns, got the shape {X.shape}.")
-    return pd.DataFrame(X, columns=[f"x{j}" for j in range(X.shape[1])])
 
 
 def take(values, rows):

@@ -10,9 +10,11 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_causalrec._utils.tables import html_table, text_table
-from sklearn_causalrec.causal.checks.refits import as_frame, average_effect, refit
+from sklearn_causalrec.causal.checks.refits import average_effect, refit
 from sklearn_causalrec.causal.checks.refuters import EXPECTED, Changes, p_value_of
 from sklearn_causalrec.causal.falsification import adjust_p_values
+from sklearn_causalrec.effects.intervals import standard_error
+from sklearn_causalrec.encoding.frames import as_frame
 
 
 def _one(changes, method, seed, T0, T1):
@@ -183,7 +185,7 @@ def refute(
     changes = Changes(estimator, X, y, treatment)
     rng = check_random_state(random_state)
     point, low, high = average_effect(estimator, T0, T1)
-    stderr = (high - low) / 2 / norm.ppf(0.975)
+    stderr = standard_error(high - low)
     if "confounded_placebo" in known:
         changes.learn_propensity(rng.randint(2**31 - 1))
 
@@ -313,7 +315,7 @@ def negative_control(estimator, X, outcomes, treatment=None, *, T0=0, T1=1, alph
     False
     """
     check_is_fitted(estimator)
-    X = as_frame(X)
+    X = as_frame(X, arrays=True)
     if not isinstance(outcomes, dict):
         names = [outcomes] if isinstance(outcomes, str) else list(outcomes)
         missing = [name for name in names if name not in X]
@@ -340,7 +342,7 @@ def negative_control(estimator, X, outcomes, treatment=None, *, T0=0, T1=1, alph
         own = getattr(estimator, "outcome_name_", name)
         y = pd.Series(values, index=X.index, name=own)
         effect, low, high = average_effect(refit(estimator, kept, y, treatment), T0, T1)
-        stderr = (high - low) / 2 / norm.ppf(0.975)
+        stderr = standard_error(high - low)
         refits[name] = pd.DataFrame({"estimate": [effect], "low": low, "high": high})
         rows[name] = {
             "expected": "no effect: a negative control",

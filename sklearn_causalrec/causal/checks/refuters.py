@@ -5,12 +5,13 @@ from scipy.stats import binom, chi2, norm
 from scipy.stats import t as student
 
 from sklearn_causalrec.causal.checks.refits import (
-    as_frame,
     covariates,
     take,
     treatment_columns,
     with_common_cause,
 )
+from sklearn_causalrec.effects.intervals import standard_error
+from sklearn_causalrec.encoding.frames import as_frame
 
 EXPECTED = {
     "placebo": "no effect: the treatment is permuted",
@@ -26,7 +27,7 @@ _SHARE = 0.8
 # -- tests of what the refits say -----------------------------------------------------
 
 
-def centred_p_value(values, tolerance=0.0):
+def centered_p_value(values, tolerance=0.0):
     """P-value of the hypothesis that independent values have a mean near 0.
 
     Parameters
@@ -59,7 +60,7 @@ def _no_effect(points, lows, highs, tolerance):
     """The mean is zero, and the intervals hold zero as often as they promise."""
     outside = int(np.sum((lows > 0) | (highs < 0)))
     too_often = float(binom.sf(outside - 1, len(points), _LEVEL))
-    return _both(centred_p_value(points, tolerance), too_often)
+    return _both(centered_p_value(points, tolerance), too_often)
 
 
 def _same_spread(points, base, stderr):
@@ -78,15 +79,15 @@ def p_value_of(method, table, stderr, tolerance):
     """P-value of what the method expects, by its table of refits."""
     points, slack = table["estimate"].to_numpy(), tolerance * stderr
     if method == "random_common_cause":
-        return centred_p_value(points - table["base"], slack)
+        return centered_p_value(points - table["base"], slack)
     if method == "subset":
         base = table["base"].to_numpy()
-        moved = centred_p_value(points - base, slack)
+        moved = centered_p_value(points - base, slack)
         return _both(moved, _same_spread(points, base, stderr))
     if method == "confounded_placebo":
         # The draws share the probabilities they are drawn with, and those go with the
         # outcome's noise by chance as any estimate does: a mean of many is no surer.
-        error = np.mean(table["high"] - table["low"]) / 2 / norm.ppf(0.975)
+        error = standard_error(np.mean(table["high"] - table["low"]))
         return float(2 * norm.sf(max(abs(points.mean()) - slack, 0) / error))
     return _no_effect(points, table["low"], table["high"], slack)
 
@@ -98,7 +99,7 @@ class Changes:
     """The data of an estimator, and what each refuter makes of them."""
 
     def __init__(self, estimator, X, y, treatment):
-        self.estimator, self.X, self.y = estimator, as_frame(X), y
+        self.estimator, self.X, self.y = estimator, as_frame(X, arrays=True), y
         self.treatment = treatment
         self.columns = treatment_columns(estimator, self.X)
         if treatment is None and not self.columns:

@@ -3,7 +3,8 @@
 from typing import NamedTuple
 
 import numpy as np
-from scipy.stats import norm
+
+from sklearn_causalrec.effects.intervals import normal_quantile
 
 
 class EValue(NamedTuple):
@@ -100,5 +101,5 @@ def risk_ratio(control, treated, alpha=0.05):
     if np.ndim(control) == 0:
         return p1 / p0, None, None
     influence = np.asarray(treated, float) / p1 - np.asarray(control, float) / p0
-    half = norm.ppf(1 - alpha / 2) * influence.std() / np.sqrt(len(influence))
+    half = normal_quantile(alpha) * influence.std() / np.sqrt(len(influence))
     return p1 / p0, p1 / p0 * np.exp(-half), p1 / p0 * np.exp(half)

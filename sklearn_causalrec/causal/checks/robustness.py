@@ -1,12 +1,11 @@
 """Sensitivity of fitted estimators, benchmarked by refits."""
 
-from sklearn_causalrec.causal.checks.refits import as_frame, refit_without
+from sklearn_causalrec.causal.checks.refits import refit_without
 from sklearn_causalrec.causal.checks.sensitivity import Sensitivity
+from sklearn_causalrec.encoding.frames import as_frame
 
 
-def sensitivity(
-    estimator, X, y, treatment=None, *, T0=0, T1=1, benchmarks=(), refit=None
-):
+def sensitivity(estimator, X, y, treatment=None, *, T0=0, T1=1, benchmarks=()):
     """Sensitivity of a fitted estimator that adjusts for covariates.
 
     Parameters
@@ -18,11 +17,8 @@ def sensitivity(
     T0, T1 : scalar
         Arms.
     benchmarks : sequence of names, or dict of label to names
-        Covariates, or groups of them, that a confounder is compared with: the
-        estimator is fitted again without each.
-    refit : callable, optional
-        ``refit(names)`` returns the estimator fitted without these columns. None: a
-        clone with ``graph=None``, fitted on the other covariates.
+        Covariates, or groups of them, that a confounder is compared with: without
+        each, a clone with ``graph=None`` is fitted on the other covariates.
 
     Returns
     -------
@@ -70,13 +66,7 @@ def sensitivity(
             scores=fitted.scores_,
         )
 
-    if refit is None:
-        frame = as_frame(X)
-
-        def refit(names):
-            return refit_without(estimator, frame, y, treatment, names)
-
-    found = of(estimator)
+    frame, found = as_frame(X, arrays=True), of(estimator)
     if not isinstance(benchmarks, dict):
         names = [benchmarks] if isinstance(benchmarks, str) else benchmarks
         benchmarks = {name: [name] for name in names}
@@ -84,5 +74,10 @@ def sensitivity(
         groups = {
             k: [v] if isinstance(v, str) else list(v) for k, v in benchmarks.items()
         }
-        found.benchmark({label: of(refit(v)) for label, v in groups.items()})
+        found.benchmark(
+            {
+                label: of(refit_without(estimator, frame, y, treatment, names))
+                for label, names in groups.items()
+            }
+        )
     return found

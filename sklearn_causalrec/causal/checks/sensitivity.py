@@ -3,12 +3,12 @@
 import numpy as np
 import pandas as pd
 from scipy.optimize import brentq
-from scipy.stats import norm
 
 from sklearn_causalrec.causal.checks.confounding import ConfoundingBounds, share_of
 from sklearn_causalrec.causal.checks.sensitivity_regression import (
     RegressionSensitivity,
 )
+from sklearn_causalrec.effects.intervals import normal_interval, normal_quantile
 
 
 class Sensitivity(ConfoundingBounds):
@@ -199,11 +199,12 @@ class Sensitivity(ConfoundingBounds):
     def _limit(self, cf_y, cf_d, rho, alpha, sign):
         """Confidence limit of the bound on the side of ``sign``."""
         moved, error = self._moved(self._strength(cf_y, cf_d, rho), sign)
-        return moved - sign * norm.ppf(1 - alpha / 2) * error
+        low, high = normal_interval(moved, error, alpha)
+        return low if sign > 0 else high
 
     def _robustness_of_limit(self, q, alpha, rho):
         sign = 1 if self.estimate >= 0 else -1
-        goal, z = (1 - q) * self.estimate, norm.ppf(1 - alpha / 2)
+        goal, z = (1 - q) * self.estimate, normal_quantile(alpha)
 
         def left(strength):
             moved, error = self._moved(strength, sign)

@@ -11,7 +11,7 @@ from sklearn_causalrec.causal.checks.diagnostics import (
 from sklearn_causalrec.causal.checks.risk import risk_ratio
 from sklearn_causalrec.causal.checks.sensitivity import Sensitivity
 from sklearn_causalrec.causal.estimation.nuisances import regress
-from sklearn_causalrec.causal.estimation.problem import normal_interval
+from sklearn_causalrec.effects.intervals import normal_interval
 
 
 class Answer:

@@ -1,15 +1,12 @@
 """How an effect varies with the modifiers: models of it, and which one is taken."""
 
 import numpy as np
-from scipy.stats import norm
 
 from sklearn_causalrec.causal.estimation.econml_effects import EconMLEffect
 from sklearn_causalrec.effects.arms import ArmEffects
-from sklearn_causalrec.effects.cross_fitting import (
-    CrossFit,
-    as_models,
-    default_regressors,
-)
+from sklearn_causalrec.effects.cross_fitting import CrossFit, as_models
+from sklearn_causalrec.effects.default_learners import nuisance_regressors
+from sklearn_causalrec.effects.intervals import normal_interval
 
 
 class ScoreRegression:
@@ -28,7 +25,7 @@ class ScoreRegression:
     def __init__(self, problem, names, scores, model=None):
         self.names = names
         W = problem.variables.matrix(names)
-        models = as_models(model, default_regressors)
+        models = as_models(model, nuisance_regressors)
         self.fits = []
         for a in range(scores.shape[1]):
             target = scores[:, a] if a == 0 else scores[:, a] - scores[:, 0]
@@ -72,18 +69,16 @@ class ScoreRegression:
 
     def effect_interval(self, variables, t0, t1, alpha):
         """The jackknife over folds plus the disagreement of the candidates."""
-        centre = self.effect(variables, t0, t1)
+        center = self.effect(variables, t0, t1)
         if t0 == t1:
-            return centre, centre
+            return center, center
         parts, weights = self._by_fold(variables, t0, t1)
         c = np.mean(weights, axis=0)
         folds = parts @ c
         variance = (len(folds) - 1) * folds.var(0)
         variance += (parts.mean(0) - folds.mean(0)[:, None]) ** 2 @ c
-        half = norm.ppf(1 - alpha / 2) * np.sqrt(
-            0.25 * variance + 0.75 * variance.mean()
-        )
-        return centre - half, centre + half
+        error = np.sqrt(0.25 * variance + 0.75 * variance.mean())
+        return normal_interval(center, error, alpha)
 
 
 class StackedConditional:
@@ -136,9 +131,8 @@ class ConstantEffect:
 
     def effect_interval(self, variables, t0, t1, alpha):
         """The interval of the average for every row."""
-        mean, error = self.means.contrast(t0, t1)
-        half = norm.ppf(1 - alpha / 2) * error
-        return np.full(variables.n, mean - half), np.full(variables.n, mean + half)
+        low, high = normal_interval(*self.means.contrast(t0, t1), alpha)
+        return np.full(variables.n, low), np.full(variables.n, high)
 
 
 class EconMLConditional:

@@ -3,50 +3,19 @@
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 from scipy.sparse import csr_matrix
-from scipy.stats import norm
-from sklearn.base import BaseEstimator, TransformerMixin, is_classifier
-from sklearn.ensemble import HistGradientBoostingRegressor
-from sklearn.linear_model import RidgeCV
-from sklearn.pipeline import FeatureUnion, make_pipeline
-from sklearn.preprocessing import SplineTransformer, StandardScaler
+from sklearn.base import is_classifier
+from sklearn.preprocessing import SplineTransformer
 
 from sklearn_causalrec._utils.warn import warn_user
-from sklearn_causalrec.effects.cross_fitting import (
-    CrossFit,
-    _smooth,
-    as_models,
-    default_regressors,
+from sklearn_causalrec.effects.cross_fitting import CrossFit, as_models
+from sklearn_causalrec.effects.default_learners import (
+    dose_regressors,
+    nuisance_regressors,
 )
+from sklearn_causalrec.effects.intervals import normal_quantile
 
 GRID = 101  # points between which averages over z are interpolated
 FEW_ROWS = 3  # effective rows around a point below which it is warned of
-
-
-class DoseByRest(TransformerMixin, BaseEstimator):
-    """Products of a quadratic spline of the first column with all other columns."""
-
-    def fit(self, X, y=None):
-        self.spline_ = SplineTransformer(n_knots=4, degree=2, extrapolation="linear")
-        self.spline_.fit(X[:, :1])
-        return self
-
-    def transform(self, X):
-        dose = self.spline_.transform(X[:, :1])
-        return (dose[:, :, None] * X[:, None, 1:]).reshape(len(X), -1)
-
-
-def default_dose_regressors():
-    """Ridge on splines with products of dose and covariates, and boosted trees."""
-    bent = FeatureUnion(
-        [
-            ("additive", _smooth()),
-            ("products", make_pipeline(StandardScaler(), DoseByRest())),
-        ]
-    )
-    return [
-        make_pipeline(bent, StandardScaler(), RidgeCV(np.logspace(-2, 4, 13))),
-        HistGradientBoostingRegressor(max_iter=100, max_leaf_nodes=15),
-    ]
 
 
 class ResidualDensity:
@@ -196,12 +165,12 @@ class DoseResponse:
                 f"The treatment has the values {np.unique(t).tolist()} only: treat it "
                 "as discrete."
             )
-        models = as_models(self.treatment_model, default_regressors)
+        models = as_models(self.treatment_model, nuisance_regressors)
         if any(is_classifier(m) for m in models):
             raise ValueError("The model of a continuous treatment is a regression.")
         jobs = {"seed": self.seed, "n_jobs": self.n_jobs}
         self._TZ, self._t, self._fold = np.column_stack([t, Z]), t, fold
-        outcome = as_models(self.outcome_model, default_dose_regressors)
+        outcome = as_models(self.outcome_model, dose_regressors)
         self._outcome = CrossFit(outcome, self._TZ, y, fold, **jobs)
         self._density = ConditionalDensity(models, t, Z, fold, **jobs)
         self._residual = y - self._outcome(self._TZ)
@@ -335,7 +304,7 @@ class DoseResponse:
         """
         design = self._design(self.default_grid() if points is None else points)
         mean, error = design @ self.coef_, _errors(design, self.covariance_)
-        critical = norm.ppf(1 - alpha / 2)
+        critical = normal_quantile(alpha)
         if uniform:
             values, vectors = np.linalg.eigh(self.covariance_)
             root = vectors * np.sqrt(np.maximum(values, 0))

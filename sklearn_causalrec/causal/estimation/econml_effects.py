@@ -9,14 +9,14 @@ import warnings
 from inspect import signature
 
 import numpy as np
-from scipy.stats import norm
 from sklearn.base import clone
 
-from sklearn_causalrec.effects.cross_fitting import (
-    as_models,
-    default_classifiers,
-    default_regressors,
+from sklearn_causalrec.effects.cross_fitting import as_models
+from sklearn_causalrec.effects.default_learners import (
+    nuisance_classifiers,
+    nuisance_regressors,
 )
+from sklearn_causalrec.effects.intervals import normal_quantile
 
 OUTCOME_MODELS = ("model_y", "model_regression", "model_y_xw")
 TREATMENT_MODELS = ("model_t", "model_propensity", "model_t_xw", "model_t_xwz")
@@ -44,7 +44,7 @@ def nuisance(models, *, discrete, seed):
     inner fold, for the gain of a blend. The default candidates are a ridge regression
     (or logistic regression) on splines and boosted trees.
     """
-    default = default_classifiers if discrete else default_regressors
+    default = nuisance_classifiers if discrete else nuisance_regressors
     models = seeded(as_models(models, default), seed)
     return models[0] if len(models) == 1 else models
 
@@ -267,7 +267,7 @@ class EconMLEffect:
         For X given they are those of the mean over exactly these rows. For None the
         rows of fit are a sample, and the error of their mean counts too.
         """
-        z = norm.ppf(1 - alpha / 2)
+        z = normal_quantile(alpha)
         own = self._own_average(X, t0, t1)
         if own:
             return float(own[0] - z * own[1]), float(own[0] + z * own[1])

@@ -3,7 +3,6 @@
 import numpy as np
 from scipy.linalg import eig
 from scipy.stats import f as f_distribution
-from scipy.stats import norm
 
 from sklearn_causalrec._utils.warn import warn_user
 from sklearn_causalrec.causal.estimation.econml_effects import (
@@ -11,7 +10,8 @@ from sklearn_causalrec.causal.estimation.econml_effects import (
     as_table,
     nuisance,
 )
-from sklearn_causalrec.effects.cross_fitting import default_regressors
+from sklearn_causalrec.effects.default_learners import nuisance_regressors
+from sklearn_causalrec.effects.intervals import normal_interval
 
 WEAK = 10.0  # effective F below which the usual interval is not to be trusted
 METHODS = ("2sls", "ortho_iv", "dmliv")
@@ -232,7 +232,7 @@ class InstrumentEffect:
         if Z is None:
             raise ValueError("No instrument was given.")
         self.X_, self.n_rows_ = X, n
-        self._centre = None if X is None else X.mean(0)
+        self._center = None if X is None else X.mean(0)
         controls = [np.ones((n, 1))] + [v for v in (W, X) if v is not None]
         C = np.column_stack(controls)
         C = C[:, _independent(C)]
@@ -261,7 +261,7 @@ class InstrumentEffect:
     def _fit_two_stage(self, y, t, Z, X, C):
         D, instruments = t[:, None], Z
         if X is not None:
-            by = np.column_stack([np.ones(len(y)), X - self._centre])
+            by = np.column_stack([np.ones(len(y)), X - self._center])
             D = t[:, None] * by
             instruments = (Z[:, :, None] * by[:, None, :]).reshape(len(y), -1)
         instruments = residualize(instruments, C)
@@ -277,7 +277,7 @@ class InstrumentEffect:
 
         def model(given):
             # several treatments or instruments: EconML needs one model for all columns
-            given = default_regressors()[:1] if given is None else given
+            given = nuisance_regressors()[:1] if given is None else given
             return nuisance(given, discrete=False, seed=seed)
 
         common = {
@@ -309,7 +309,7 @@ class InstrumentEffect:
         if self.X_ is None:
             return np.ones((self.n_rows_ if X is None else len(X), 1))
         X = self.X_ if X is None else as_table("X", X, len(X))
-        return np.column_stack([np.ones(len(X)), X - self._centre])
+        return np.column_stack([np.ones(len(X)), X - self._center])
 
     def effect(self, X=None, t0=0, t1=1):
         """Effect of t1 rather than t0 in each row of X (those of fit when None)."""
@@ -330,8 +330,7 @@ class InstrumentEffect:
             return self._econml.effect_interval(X, alpha, t0, t1)
         design, effect = self._design(X), self.effect(X, t0, t1)
         error = np.sqrt(np.sum(design @ self.covariance_ * design, 1)) * abs(t1 - t0)
-        half = norm.ppf(1 - alpha / 2) * error
-        return effect - half, effect + half
+        return normal_interval(effect, error, alpha)
 
     def ate(self, X=None, t0=0, t1=1):
         """Mean effect over the rows of X, or over those of fit."""
@@ -350,8 +349,8 @@ class InstrumentEffect:
         variance = (t1 - t0) ** 2 * mean @ self.covariance_ @ mean
         if X is None:
             variance += effect.var() / len(effect)
-        half = norm.ppf(1 - alpha / 2) * np.sqrt(variance)
-        return float(effect.mean() - half), float(effect.mean() + half)
+        low, high = normal_interval(effect.mean(), np.sqrt(variance), alpha)
+        return float(low), float(high)
 
     def _check_interval(self):
         if self.method == "dmliv" and not self.n_bootstrap:

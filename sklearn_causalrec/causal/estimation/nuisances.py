@@ -4,11 +4,10 @@ import numpy as np
 from sklearn.base import is_classifier
 from sklearn.isotonic import IsotonicRegression
 
-from sklearn_causalrec.effects.cross_fitting import (
-    CrossFit,
-    as_models,
-    default_classifiers,
-    default_regressors,
+from sklearn_causalrec.effects.cross_fitting import CrossFit, as_models
+from sklearn_causalrec.effects.default_learners import (
+    nuisance_classifiers,
+    nuisance_regressors,
 )
 
 
@@ -19,14 +18,14 @@ def regress(problem, X, target, *, rows=None, weight=None, first=False, salt=0):
     classifiers are the default.
     """
     models = problem.outcome_model
-    default = default_regressors
+    default = nuisance_regressors
     if first and problem.binary and models is None:
-        default = default_classifiers
+        default = nuisance_classifiers
     models = as_models(models, default)
     if not first:
         # what is regressed is a mean, not a class
         if any(is_classifier(m) for m in models):
-            models = default_regressors()
+            models = nuisance_regressors()
     return CrossFit(
         models, X, target, problem.fold, rows=rows, weight=weight,
         seed=problem.seed + 1000 * salt, n_jobs=problem.n_jobs,
@@ -35,7 +34,7 @@ def regress(problem, X, target, *, rows=None, weight=None, first=False, salt=0):
 
 def classify(problem, X, codes, n_classes, *, rows=None, weight=None, salt=0):
     """Cross-fitted probabilities by the problem's treatment models."""
-    models = as_models(problem.treatment_model, default_classifiers)
+    models = as_models(problem.treatment_model, nuisance_classifiers)
     return CrossFit(
         models, X, codes, problem.fold, rows=rows, weight=weight, n_classes=n_classes,
         seed=problem.seed + 1000 * salt + 500, n_jobs=problem.n_jobs,

@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.stats import norm
 
 from sklearn_causalrec._utils.warn import warn_user
 from sklearn_causalrec.encoding.kinds import MAX_LEVELS, Feature
@@ -256,9 +255,3 @@ class ArmMeans:
         step[t1] += 1.0
         step[t0] -= 1.0
         return step @ self.mean, np.sqrt(max(step @ self.covariance @ step, 0.0))
-
-
-def normal_interval(mean, error, alpha):
-    """Bounds ``mean ± z error``."""
-    half = norm.ppf(1 - alpha / 2) * error
-    return mean - half, mean + half

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from sklearn_causalrec.causal.estimation.nuisances import classify, regress
-from sklearn_causalrec.causal.estimation.problem import normal_interval
+from sklearn_causalrec.effects.intervals import normal_interval
 
 
 class Program:

@@ -2,50 +2,17 @@
 
 import numpy as np
 from sklearn.base import is_classifier
-from sklearn.linear_model import LogisticRegression, RidgeCV
-from sklearn.pipeline import FeatureUnion, make_pipeline
-from sklearn.preprocessing import (
-    PolynomialFeatures,
-    SplineTransformer,
-    StandardScaler,
-)
 
 from sklearn_causalrec.causal.estimation.nuisances import clipped
 from sklearn_causalrec.causal.estimation.problem import MAX_LEVELS
 from sklearn_causalrec.effects.cross_fitting import CrossFit, as_models
+from sklearn_causalrec.effects.default_learners import (
+    pair_classifiers,
+    ratio_classifiers,
+    ratio_regressors,
+)
 
 _DRAWS = 10  # partners of each row in means over a product of two laws
-
-
-def _terms():
-    """Additive cubic splines and products of pairs."""
-    splines = SplineTransformer(n_knots=4, knots="quantile", extrapolation="linear")
-    pairs = PolynomialFeatures(2, interaction_only=True, include_bias=False)
-    return make_pipeline(
-        StandardScaler(), FeatureUnion([("s", splines), ("p", pairs)]), StandardScaler()
-    )
-
-
-def light_regressors():
-    """Cheap enough to be fitted once for every ratio and level."""
-    return [make_pipeline(_terms(), RidgeCV(np.logspace(-2, 4, 7)))]
-
-
-def light_classifiers():
-    """Cheap enough to be fitted once for every ratio and level."""
-    return [make_pipeline(_terms(), LogisticRegression(C=1.0, max_iter=1000))]
-
-
-def pair_classifiers():
-    """Tell pairs from permuted pairs; exact where the pair is Gaussian."""
-    return [
-        make_pipeline(
-            StandardScaler(),
-            PolynomialFeatures(2, include_bias=False),
-            StandardScaler(),
-            LogisticRegression(C=10.0, max_iter=1000),
-        )
-    ]
 
 
 class Sample:
@@ -80,11 +47,11 @@ class Sample:
         """Cross-fitted; ``first`` says that the target is the outcome itself."""
         problem = self.problem
         classes = first and problem.binary
-        default = light_classifiers if classes else light_regressors
+        default = ratio_classifiers if classes else ratio_regressors
         models = as_models(problem.outcome_model, default)
         if not first and any(is_classifier(m) for m in models):
             # what is regressed is a mean, not a class
-            models = light_regressors()
+            models = ratio_regressors()
         return CrossFit(
             models, X, target, problem.fold, rows=rows, weight=weight,
             seed=problem.seed,
@@ -106,7 +73,7 @@ class Sample:
             return np.tile(share / share.sum(), (self.n, 1))
         return self._classes(
             self.matrix(given), codes, len(levels), weight, self.problem.fold,
-            light_classifiers,
+            ratio_classifiers,
         )  # fmt: skip
 
     def odds(self, one, other, above, below, default):
@@ -186,8 +153,8 @@ class DiscreteRatio:
                 inside = self._levels(codes, given, total / self.value) * over / under
             else:
                 inside = self._levels(codes, given, total)
-            out -= self._centred(codes, inside, under)
-            out += self._centred(codes, self._levels(codes, fewer, total), over)
+            out -= self._centered(codes, inside, under)
+            out += self._centered(codes, self._levels(codes, fewer, total), over)
         return out
 
     def _levels(self, codes, given, target):
@@ -210,7 +177,7 @@ class DiscreteRatio:
         return np.column_stack(columns)
 
     @staticmethod
-    def _centred(codes, levels, p):
+    def _centered(codes, levels, p):
         return levels[np.arange(len(codes)), codes] - (p * levels).sum(1)
 
 

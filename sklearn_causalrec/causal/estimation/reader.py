@@ -2,11 +2,11 @@
 
 import numpy as np
 import pandas as pd
-from sklearn.utils import column_or_1d
-from sklearn.utils.validation import assert_all_finite, validate_data
+from sklearn.utils.validation import validate_data
 
 from sklearn_causalrec.causal.graph import CausalGraph
 from sklearn_causalrec.causal.graphs.bitsets import as_names
+from sklearn_causalrec.encoding.checks import as_outcome
 
 
 def as_frame(estimator, X, reset, optional=()):
@@ -42,33 +42,6 @@ def as_frame(estimator, X, reset, optional=()):
                 "Impute it, or drop the row."
             )
     return X.reset_index(drop=True)
-
-
-def as_outcome(estimator, y, n):
-    """y as float64 of shape (n,)."""
-    if y is None:
-        raise ValueError(
-            f"This {type(estimator).__name__} estimator requires y to be passed, but "
-            "the target y is None."
-        )
-    y = column_or_1d(y, warn=True)
-    if len(y) != n:
-        raise ValueError(
-            f"Found input variables with inconsistent numbers of samples: X has {n} "
-            f"rows and y has {len(y)}."
-        )
-    if y.dtype.kind not in "fiub":
-        try:
-            y = y.astype(float)
-        except (TypeError, ValueError):
-            raise ValueError(
-                f"y holds {y[0]!r}: the outcome is a number, or 0 and 1. Encode a "
-                "binary one, y = (label == 'yes').astype(int)."
-            ) from None
-    assert_all_finite(y, input_name="y")
-    if n < 2:
-        raise ValueError(f"X has {n} sample(s): at least 2 are needed.")
-    return y.astype(float)
 
 
 def _is_copy(column, other):
@@ -137,6 +110,8 @@ class Reader:
         frame = as_frame(estimator, X, reset=True)
         name = getattr(y, "name", None)
         y = as_outcome(estimator, y, len(frame))
+        if len(frame) < 2:
+            raise ValueError(f"X has {len(frame)} sample(s): at least 2 are needed.")
         self.separate = False  # whether treatments came beside X
         if treatment is None:
             if lacking := [t for t in self.treatments if t not in frame]:

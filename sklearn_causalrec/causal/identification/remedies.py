@@ -45,7 +45,7 @@ class NotIdentifiableError(ValueError):
 
     @cached_property
     def remedies(self):
-        """What would make the effect identifiable, in sentences."""
+        """What would make the effect identifiable: a dict, see `remedies`."""
         return remedies(self)
 
 

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy.stats import norm
 
-from sklearn_causalrec.encoding.metric_checks import choice, column
+from sklearn_causalrec.effects.intervals import effective_sample_size, normal_quantile
+from sklearn_causalrec.encoding.checks import choice
 from sklearn_causalrec.metrics.off_policy.intervals import (
     bernstein_interval,
     bootstrap_ratio,
@@ -15,32 +15,6 @@ from sklearn_causalrec.metrics.off_policy.intervals import (
 )
 
 INTERVALS = ("normal", "bootstrap", "bernstein", "sequence")
-
-
-def effective_sample_size(weight):
-    """Kish's size :math:`(\\sum w)^2 / \\sum w^2` of a weighted sample.
-
-    Parameters
-    ----------
-    weight : array-like of shape (n,)
-
-    Returns
-    -------
-    float
-        0 where all weights are.
-
-    Examples
-    --------
-    >>> from sklearn_causalrec.metrics import effective_sample_size
-    >>> effective_sample_size([1, 1, 0, 0])
-    2.0
-    """
-    weight = column(weight, "weight")
-    largest = np.abs(weight).max()
-    if largest == 0:
-        return 0.0
-    weight = weight / largest
-    return float(weight.sum() ** 2 / (weight**2).sum())
 
 
 @dataclass
@@ -160,20 +134,30 @@ ESTIMATORS = {
 
 
 def slope(candidates, *, alpha=0.05):
-    r"""Index of the most biased candidate that the less biased ones can't refute.
+    r"""Position of the most biased estimate that the less biased ones do not refute.
 
     Parameters
     ----------
     candidates : list of (float, float)
-        Estimates and their standard errors, of falling variance and rising bias.
+        The estimates and their standard errors, from the largest variance and smallest
+        bias to the smallest variance and largest bias.
     alpha : float, default=0.05
-        Of the intervals, shared by all.
+        One minus the level of the intervals, which all of them share.
 
     Returns
     -------
     int
         The largest :math:`i` with :math:`|\hat\theta_i - \hat\theta_j| \le
         \mathrm{CNF}_i + (\sqrt6 - 1)\,\mathrm{CNF}_j` for all :math:`j < i` [1]_.
+
+    Raises
+    ------
+    ValueError
+        If `alpha` is not between 0 and 1.
+
+    See Also
+    --------
+    policy_value : It chooses the clipping of weights by it, with ``clip="slope"``.
 
     References
     ----------
@@ -186,7 +170,7 @@ def slope(candidates, *, alpha=0.05):
     >>> slope([(1.0, 0.3), (0.9, 0.2), (-0.5, 0.01)])
     1
     """
-    quantile = norm.isf(alpha / 2 / len(candidates))
+    quantile = normal_quantile(alpha / len(candidates))
     for i, (value, stderr) in enumerate(candidates):
         for other, wider in candidates[:i]:
             reach = quantile * (stderr + (np.sqrt(6) - 1) * wider)
@@ -220,40 +204,59 @@ def default_parameter(name, weight):
 
 def round_values(name, y, weight, base, factual, parameter):
     """Rows of one estimator with one parameter, as :class:`Rounds`."""
-    bend, modelled, normalised = ESTIMATORS[name]
+    bend, modeled, normalized = ESTIMATORS[name]
     if bend is None:
         return Rounds(base)
     bent = bend(weight, parameter)
     shown = parameter if np.isfinite(parameter) else np.nan
-    rest = y - factual if modelled else y
-    under = base if modelled else None
-    return Rounds(bent * rest, bent if normalised else None, under, shown)
+    rest = y - factual if modeled else y
+    under = base if modeled else None
+    return Rounds(bent * rest, bent if normalized else None, under, shown)
 
 
 @dataclass
 class PolicyValue:
     """The value of a policy, and how much the log can say about it.
 
-    Attributes
+    Parameters
     ----------
     value : float
-        Mean outcome a row under the policy, by `estimator`.
+        The mean outcome a row under the policy, by `estimator`.
     interval : tuple of float
-        Its lower and upper bound.
+        The lower and the upper bound of the value.
     estimator : str
+        The estimator of the value and its interval.
     effective_sample_size : float
-        Kish's, of the weights policy / logging: the number of rows an experiment with
-        the policy itself would have needed to say as much, roughly.
+        Kish's effective sample size of the weights policy / logging. It is roughly the
+        number of rows that an experiment with the policy itself would have needed to
+        say as much.
     mean_weight : float
-        1 in expectation; far below it, the policy takes actions that were not logged.
+        The mean of the weights, which is 1 in expectation. Far below 1, the policy
+        takes actions that were not logged.
     logged_value : float
-        Mean outcome of the log, on-policy.
+        The mean outcome of the log, which is the value of the policy that logged.
     table : DataFrame
-        A row an estimator: `value`, `stderr`, `low`, `high`, `parameter`.
+        One row for each estimator, with the columns `value`, `stderr`, `low`, `high`
+        and `parameter`.
     agreement : DataFrame
-        For each two estimators, their difference in its own standard errors. Beyond
-        about 3 one of the two is biased: a wrong model, wrong propensities, or weights
-        bent too far.
+        The difference of each two estimators in its own standard errors. Beyond about
+        3, one of the two is biased: a model is wrong, propensities are wrong, or
+        weights are changed too much.
+
+    See Also
+    --------
+    policy_value : It returns one for actions.
+    slate_policy_value : It returns one for lists.
+    sklearn_causalrec.plot.PolicyValueDisplay : The same as a plot.
+
+    Examples
+    --------
+    >>> from sklearn_causalrec.metrics import policy_value
+    >>> y, action = [1, 0, 1, 1], [1, 0, 1, 0]
+    >>> chance = [0.5] * 4
+    >>> found = policy_value(y, action, [0.5, 0.5], propensity=chance, estimator="ips")
+    >>> found.value, found.mean_weight, found.effective_sample_size
+    (0.75, 1.0, 4.0)
     """
 
     value: float
@@ -274,7 +277,7 @@ class PolicyValue:
         )
 
 
-def summarise(rounds, y, weight, main, interval, alpha, bounds, n_bootstrap, rng):
+def summarize(rounds, y, weight, main, interval, alpha, bounds, n_bootstrap, rng):
     """PolicyValue of several estimators over the same rows."""
     choice(interval, "interval", INTERVALS)
     choice(main, "estimator", set(rounds))

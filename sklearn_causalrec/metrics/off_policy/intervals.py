@@ -1,24 +1,39 @@
 """Intervals of a mean: for a sample looked at once, and for one watched as it grows."""
 
 import numpy as np
-from scipy.stats import norm
 from sklearn.utils import check_random_state
 
-from sklearn_causalrec.encoding.metric_checks import choice, column
+from sklearn_causalrec.effects import intervals
+from sklearn_causalrec.encoding.checks import choice, column
 
 
 def normal_interval(values, *, alpha=0.05):
-    """Interval of the mean by the central limit theorem.
+    """Interval of a mean by the central limit theorem.
 
     Parameters
     ----------
     values : array-like of shape (n,)
+        The sample, whose mean the interval is for.
     alpha : float, default=0.05
-        1 - level.
+        One minus the level of the interval.
 
     Returns
     -------
-    low, high : float
+    low : float
+        The lower bound.
+    high : float
+        The upper bound.
+
+    Raises
+    ------
+    ValueError
+        If a value is NaN or infinite, or `alpha` is not between 0 and 1.
+
+    See Also
+    --------
+    bootstrap_interval : An interval for means of skewed values.
+    bernstein_interval : An interval that holds for every number of rows.
+    confidence_sequence : Intervals that hold at all times.
 
     Examples
     --------
@@ -28,8 +43,9 @@ def normal_interval(values, *, alpha=0.05):
     True
     """
     values = column(values, "values")
-    reach = norm.isf(alpha / 2) * values.std(ddof=1) / np.sqrt(len(values))
-    return float(values.mean() - reach), float(values.mean() + reach)
+    error = values.std(ddof=1) / np.sqrt(len(values))
+    low, high = intervals.normal_interval(values.mean(), error, alpha)
+    return float(low), float(high)
 
 
 def bootstrap_ratio(numerator, denominator, *, n_bootstrap, rng, block=2**22):
@@ -53,15 +69,33 @@ def bootstrap_interval(
     Parameters
     ----------
     values : array-like of shape (n,)
-    weight : array-like of shape (n,), optional
-        The mean is then sum(weight * values) / sum(weight), resampled together.
+        The sample, whose mean the interval is for.
+    weight : array-like of shape (n,), default=None
+        The weights of the rows, which are resampled with them. The mean is then
+        sum(weight * values) / sum(weight). None stands for equal weights.
     alpha : float, default=0.05
+        One minus the level of the interval.
     n_bootstrap : int, default=1000
+        The number of resamples.
     random_state : int, RandomState or None, default=0
+        The seed of the resamples. None draws others in every call.
 
     Returns
     -------
-    low, high : float
+    low : float
+        The lower bound.
+    high : float
+        The upper bound.
+
+    Raises
+    ------
+    ValueError
+        If an array does not fit, or a number is NaN or infinite.
+
+    See Also
+    --------
+    normal_interval : An interval by the central limit theorem.
+    bernstein_interval : An interval that holds for every number of rows.
 
     Examples
     --------
@@ -84,26 +118,42 @@ def bootstrap_interval(
 
 
 def bernstein_interval(values, *, lower, upper, alpha=0.05):
-    r"""Empirical Bernstein interval: valid for every sample size, for bounded values.
+    r"""Empirical Bernstein interval: it holds for every number of bounded values.
 
     Parameters
     ----------
     values : array-like of shape (n,)
-        Independent, within [lower, upper] by design.
-    lower, upper : float
-        Bounds known beforehand.
+        The sample, whose mean the interval is for. The values are independent, and
+        within [lower, upper] by design.
+    lower : float
+        The lower bound of the values, known beforehand.
+    upper : float
+        The upper bound of the values, known beforehand.
     alpha : float, default=0.05
+        One minus the level of the interval.
 
     Returns
     -------
-    low, high : float
-        :math:`\bar x \pm \sqrt{2 \hat\sigma^2 \log(4/\alpha) / n} +
-        7 (u - l) \log(4/\alpha) / (3 (n - 1))` [1]_.
+    low : float
+        The lower bound :math:`\bar x - r` with :math:`r = \sqrt{2 \hat\sigma^2
+        \log(4/\alpha) / n} + 7 (u - l) \log(4/\alpha) / (3 (n - 1))` [1]_.
+    high : float
+        The upper bound :math:`\bar x + r`.
+
+    Raises
+    ------
+    ValueError
+        If a value is outside of the bounds, or there are fewer than 2 values.
+
+    See Also
+    --------
+    normal_interval : A narrower interval, which holds for many rows.
+    confidence_sequence : Intervals that hold at all times.
 
     References
     ----------
     .. [1] Maurer, A. and Pontil, M. (2009). "Empirical Bernstein bounds and
-       sample-variance penalization." COLT, theorem 4, on both sides.
+       sample-variance penalization." COLT. Theorem 4, on both sides.
 
     Examples
     --------
@@ -139,45 +189,61 @@ def _bounded(values, lower, upper):
 def confidence_sequence(
     values, *, alpha=0.05, method="asymptotic", lower=None, upper=None, n_planned=None
 ):
-    r"""Intervals of a mean, one after each row, that hold at all rows at once.
+    """Intervals of a mean, one after each row, that hold at all rows at once.
 
     An experiment may be stopped, or prolonged, after any look at them.
 
     Parameters
     ----------
     values : array-like of shape (n,)
-        In the order in which they came.
+        The sample, in the order in which the values came.
     alpha : float, default=0.05
-        1 - probability that all intervals hold.
+        One minus the probability that all intervals hold.
     method : {"asymptotic", "bernstein"}, default="asymptotic"
-        "asymptotic" [1]_: for means of anything with a variance, once some dozens of
-        rows are there. "bernstein" [2]_: for any number of rows and values within
-        [lower, upper]; with `upper` None, values of `lower` or more without an upper
-        bound give a lower bound alone [3]_, a good one where the mean is not far above
-        lower + 1.
-    lower, upper : float, optional
-        Bounds known beforehand, for "bernstein".
-    n_planned : int, optional
-        Number of rows at which an asymptotic sequence is to be narrowest; None: the
-        number there are.
+        How the intervals are made. "asymptotic" [1]_ is for means of anything with a
+        variance, once some dozens of rows are there. "bernstein" [2]_ is for any number
+        of rows and values within [lower, upper]. Where `upper` is None, values of
+        `lower` or more get a lower bound alone [3]_, which is a good one where the mean
+        is not far above lower + 1.
+    lower : float, default=None
+        The lower bound of the values, known beforehand. "bernstein" needs it.
+    upper : float, default=None
+        The upper bound of the values, known beforehand. None says that there is none.
+    n_planned : int, default=None
+        The number of rows at which an asymptotic sequence is to be narrowest. None
+        stands for the number of values.
 
     Returns
     -------
-    low, high : ndarray of shape (n,)
-        With "bernstein" running intersections, with "asymptotic" not; infinite (or
-        `lower` and `upper`) at the start.
+    low : ndarray of shape (n,)
+        The lower bound after each row. With "bernstein" it never falls. It is minus
+        infinity, or `lower`, at the start.
+    high : ndarray of shape (n,)
+        The upper bound after each row. With "bernstein" it never rises. It is infinity,
+        or `upper`, at the start.
+
+    Raises
+    ------
+    ValueError
+        If a value is NaN, infinite or outside of the bounds, or "bernstein" has no
+        `lower`.
+
+    See Also
+    --------
+    ips_confidence_sequence : Intervals of a policy's value at all times.
+    bernstein_interval : An interval for one look.
 
     References
     ----------
     .. [1] Waudby-Smith, I., Arbour, D., Sinha, R., Kennedy, E. and Ramdas, A. (2024).
        "Time-uniform central limit theory and asymptotic confidence sequences." Annals
-       of Statistics 52(6), equation 11.
+       of Statistics 52(6). Equation 11.
     .. [2] Howard, S., Ramdas, A., McAuliffe, J. and Sekhon, J. (2021). "Time-uniform,
-       nonparametric, nonasymptotic confidence sequences." Annals of Statistics 49(2),
-       theorem 4, with a discrete mixture of bets.
+       nonparametric, nonasymptotic confidence sequences." Annals of Statistics 49(2).
+       Theorem 4, with a discrete mixture of bets.
     .. [3] Waudby-Smith, I., Wu, L., Ramdas, A., Karampatziakis, N. and Mineiro, P.
        (2024). "Anytime-valid off-policy inference for contextual bandits." ACM/IMS
-       Journal of Data Science 1(3), proposition 2.
+       Journal of Data Science 1(3). Proposition 2.
 
     Examples
     --------
@@ -206,8 +272,8 @@ def _asymptotic(values, alpha, n_planned):
     n = np.arange(1, len(values) + 1)
     mean = np.cumsum(values) / n
     # Centred first: the difference of two large sums would lose the variance.
-    centred = values - values.mean()
-    variance = np.cumsum(centred**2) / n - (np.cumsum(centred) / n) ** 2
+    centered = values - values.mean()
+    variance = np.cumsum(centered**2) / n - (np.cumsum(centered) / n) ** 2
     planned = n_planned or len(values)
     # The rho at which the sequence is narrowest after `planned` rows, cited equation.
     rho2 = (-2 * np.log(alpha) + np.log(-2 * np.log(alpha) + 1)) / planned
@@ -253,36 +319,55 @@ def lower_sequence(values, alpha):
 def ips_confidence_sequence(y, weight, *, alpha=0.05, reward_range=(0.0, 1.0)):
     r"""Intervals of a policy's value at all times, for any number of rows.
 
-    The propensities must be known and the rewards bounded; weights need no bound.
+    The propensities must be known and the rewards bounded. The weights need no bound.
 
     Parameters
     ----------
     y : array-like of shape (n,)
-        Rewards, in the order in which they came.
+        The rewards, in the order in which they came.
     weight : array-like of shape (n,)
-        Probability of the action taken under the policy, divided by its propensity.
+        The probability of the action taken under the policy, divided by its propensity.
     alpha : float, default=0.05
+        One minus the probability that all intervals hold.
     reward_range : tuple of float, default=(0.0, 1.0)
-        What a reward can be.
+        The smallest and the largest reward that can be.
 
     Returns
     -------
-    low, high : ndarray of shape (n,)
+    low : ndarray of shape (n,)
+        The lower bound after each row.
+    high : ndarray of shape (n,)
+        The upper bound after each row.
+
+    Raises
+    ------
+    ValueError
+        If an array does not fit, or a reward is outside of the range.
+
+    See Also
+    --------
+    confidence_sequence : Intervals of any mean at all times.
+    policy_value : The value of a policy, by several estimators.
 
     Notes
     -----
     With rewards r between 0 and 1, :math:`w r \ge 0` bounds the value from below and
-    :math:`w (1 - r) \ge 0` from above, since weights have mean 1 (Waudby-Smith et al.
-    2024, as in :func:`confidence_sequence`).
+    :math:`w (1 - r) \ge 0` from above, because weights have mean 1 [1]_.
+
+    References
+    ----------
+    .. [1] Waudby-Smith, I., Wu, L., Ramdas, A., Karampatziakis, N. and Mineiro, P.
+       (2024). "Anytime-valid off-policy inference for contextual bandits." ACM/IMS
+       Journal of Data Science 1(3).
 
     Examples
     --------
     >>> import numpy as np
     >>> from sklearn_causalrec.metrics import ips_confidence_sequence
     >>> rng = np.random.default_rng(0)
-    >>> shown = rng.integers(0, 2, size=5000)  # at random; judged: always show
-    >>> y = rng.binomial(1, 0.2 + 0.2 * shown)
-    >>> low, high = ips_confidence_sequence(y, 2 * shown)
+    >>> action = rng.integers(0, 2, size=5000)  # at random; the policy always takes 1
+    >>> y = rng.binomial(1, 0.2 + 0.2 * action)
+    >>> low, high = ips_confidence_sequence(y, 2 * action)
     >>> bool((low <= 0.4).all() and (high >= 0.4).all() and high[-1] - low[-1] < 0.2)
     True
     """

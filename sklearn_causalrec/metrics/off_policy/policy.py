@@ -2,13 +2,15 @@
 
 import numpy as np
 import pandas as pd
-from scipy.stats import norm
 from sklearn.base import clone
 from sklearn.model_selection import KFold
 from sklearn.utils import check_random_state
 
 from sklearn_causalrec._utils.unwrap import is_policy, unwrap
-from sklearn_causalrec.encoding.metric_checks import choice, column, probability
+from sklearn_causalrec.effects.cross_fitting import folds_of, out_of_fold
+from sklearn_causalrec.effects.default_learners import shrunken_means
+from sklearn_causalrec.effects.intervals import normal_quantile
+from sklearn_causalrec.encoding.checks import choice, column, probability
 from sklearn_causalrec.metrics.off_policy.estimators import (
     ESTIMATORS,
     clipped,
@@ -16,7 +18,7 @@ from sklearn_causalrec.metrics.off_policy.estimators import (
     parameter_grid,
     round_values,
     slope,
-    summarise,
+    summarize,
 )
 from sklearn_causalrec.metrics.policies import recommender_policy
 
@@ -35,45 +37,63 @@ def action_codes(action, actions):
 
 
 def cross_fit_outcomes(y, codes, n_actions, X=None, model=None, *, cv=5, rng=0):
-    """Expected reward of every action in every row, by models that haven't seen it.
+    """Expected reward of every action in every row, by models that have not seen it.
 
     Parameters
     ----------
     y : ndarray of shape (n,)
+        The reward of the action taken.
     codes : ndarray of int, shape (n,)
-        Action taken.
+        The action taken, from 0 on.
     n_actions : int
-    X : array-like of shape (n, p), optional
-        Context. Without it, or without a model, the actions' means, pulled to the
-        overall mean as by ten rows of it.
-    model : regressor, optional
-        Fitted on the columns of X and one more for each action.
+        The number of actions.
+    X : array-like of shape (n, p), default=None
+        The context. Without it, or without a model, the actions' means are taken,
+        pulled to the overall mean as by ten rows of it.
+    model : regressor, default=None
+        The model, which is fitted on the columns of X and one more for each action.
     cv : int, default=5
-    rng : int or RandomState
+        The number of folds.
+    rng : int or RandomState, default=0
+        The seed of the folds.
 
     Returns
     -------
     ndarray of shape (n, n_actions)
+        The expected rewards.
+
+    See Also
+    --------
+    policy_value : It takes them as `outcome`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.linear_model import LinearRegression
+    >>> from sklearn_causalrec.metrics import cross_fit_outcomes
+    >>> X, action = np.arange(20.0)[:, None], np.tile([0, 1], 10)
+    >>> y = X[:, 0] + 5 * action
+    >>> cross_fit_outcomes(y, action, 2, X, LinearRegression())[0].round(6) + 0.0
+    array([0., 5.])
     """
-    outcomes = np.empty((len(y), n_actions))
-    folds = KFold(min(cv, len(y)), shuffle=True, random_state=rng)
     one_hot = np.eye(n_actions)
-    for train, test in folds.split(y):
-        if model is None or X is None:
-            rows = np.bincount(codes[train], minlength=n_actions)
-            total = np.bincount(codes[train], y[train], minlength=n_actions)
-            outcomes[test] = (total + 10 * y[train].mean()) / (rows + 10)
-            continue
-        context = np.asarray(X, float)
+    context = None if model is None or X is None else np.asarray(X, float)
+
+    def fit_predict(k, train, held):
+        if context is None:
+            means = shrunken_means(y[train], codes[train], n_actions)
+            return np.tile(means, (len(held), 1))
         fitted = clone(model).fit(
             np.column_stack([context[train], one_hot[codes[train]]]), y[train]
         )
+        columns = []
         for action in range(n_actions):
-            chosen = np.tile(one_hot[action], (len(test), 1))
-            outcomes[test, action] = fitted.predict(
-                np.column_stack([context[test], chosen])
-            )
-    return outcomes
+            chosen = np.tile(one_hot[action], (len(held), 1))
+            columns.append(fitted.predict(np.column_stack([context[held], chosen])))
+        return np.column_stack(columns)
+
+    folds = KFold(min(cv, len(y)), shuffle=True, random_state=rng)
+    return out_of_fold(folds_of(folds, y), fit_predict)
 
 
 def policy_value(
@@ -95,80 +115,92 @@ def policy_value(
     n_bootstrap=1000,
     random_state=0,
 ):
-    r"""What a policy would earn a row, from logged bandit feedback.
+    r"""Value of a policy: what it would earn a row, from logged bandit feedback.
 
     Parameters
     ----------
     y : array-like of shape (n,)
-        Reward of the action taken.
+        The reward of the action taken.
     action : array-like of shape (n,)
-        Action taken.
+        The action taken.
     policy : array-like of shape (n_actions,) or (n, n_actions), or fitted recommender
-        Probabilities of all actions under the policy to be judged, or an estimator,
-        whose best action by predicted outcome is taken, or the action that a
-        :class:`~sklearn_causalrec.CounterfactualPolicy` draws
-        (:func:`~sklearn_causalrec.metrics.recommender_policy`; needs X).
+        The policy to be judged: the probabilities of all actions, alike for all rows or
+        by row. Of an estimator the best action by predicted outcome is taken, and of a
+        :class:`~sklearn_causalrec.CounterfactualPolicy` the action that it draws
+        (:func:`recommender_policy`). Both need X.
     propensity : array-like of shape (n,)
-        Probability with which the action taken was chosen.
-    X : array-like of shape (n, p), optional
-        Context, for an estimator as policy or as outcome.
-    actions : array-like of shape (n_actions,), optional
-        The actions, in the order of the columns. None: 0, 1, ... for probabilities;
-        the sorted actions of the log for an estimator, and the arms of a policy.
-    outcome : array-like of shape (n, n_actions) or regressor, optional
-        Expected reward of every action, from a model that hasn't seen the rows; or a
-        regressor, cross-fitted on X and the action. None: the cross-fitted means of
-        the actions.
+        The probability with which the action taken was chosen.
+    X : array-like of shape (n, p), default=None
+        The context, for an estimator as policy or as outcome.
+    actions : array-like of shape (n_actions,), default=None
+        The actions, in the order of the columns. None stands for 0, 1, ... with
+        probabilities, for the sorted actions of the log with an estimator, and for the
+        arms of a policy too.
+    outcome : array-like of shape (n, n_actions) or regressor, default=None
+        The expected reward of every action, from a model that has not seen the rows. A
+        regressor is cross-fitted on X and the action. None stands for the cross-fitted
+        means of the actions.
     estimator : str, default="dr"
-        Whose value and interval are the result's:
+        The estimator of the value and its interval. The options are:
 
-        - "dm": mean of the model (biased as the model is);
+        - "dm": the mean of the model, which is biased as the model is;
         - "ips", "snips": weights policy / propensity, the latter divided by their mean;
-        - "dr", "sndr": model plus weighted rest;
+        - "dr", "sndr": the model plus the weighted residuals;
         - "switch_dr": the model alone where weights exceed the parameter;
         - "dr_os": weights shrunk to :math:`\lambda w / (w^2 + \lambda)`;
         - "sg_ips", "sg_dr": weights :math:`w / (1 - \lambda + \lambda w)`.
-    estimators : list of str, optional
-        Those in the table. None: all.
+    estimators : list of str, default=None
+        The estimators in the table. None stands for all.
     clip : float, "slope" or None, default=None
-        Largest weight of ips, snips, dr and sndr. "slope": chosen by
-        :func:`~sklearn_causalrec.metrics.slope` for each estimator, and so are
-        the parameters of the others. The choice stays within the interval of the
-        least bent weights, and that is the interval given: the log doesn't refute the
-        chosen estimate, but its bias is unknown. None: no clipping, and the others'
-        parameters as stated in Notes.
-    parameters : dict of str to float, optional
-        Parameters of estimators by name, instead of the stated ones: the largest
+        The largest weight of ips, snips, dr and sndr. "slope" chooses it by
+        :func:`slope` for each estimator, and the parameters of the others too. The
+        choice stays within the interval of the least changed weights, and that is the
+        interval given: the log does not refute the chosen estimate, but its bias is
+        unknown. None does not clip, and takes the parameters stated in the notes for
+        the others.
+    parameters : dict of str to float, default=None
+        The parameters of estimators by name, instead of the stated ones: the largest
         weight of ips, snips, dr and sndr, tau of switch_dr, lambda of the others.
     interval : {"normal", "bootstrap", "bernstein", "sequence"}, default="normal"
-        "bernstein" holds for any number of rows if `bounds` are what the estimator's
-        rows can be at most (else it takes those seen, and is approximate).
-        "sequence" holds at any time, if rows are in their order
-        (:func:`~sklearn_causalrec.metrics.confidence_sequence`).
+        The kind of the interval. "bernstein" holds for any number of rows if `bounds`
+        are given. "sequence" holds at any time, if rows are in their order
+        (:func:`confidence_sequence`).
     alpha : float, default=0.05
-    bounds : tuple of float, optional
-        For "bernstein".
+        One minus the level of the intervals.
+    bounds : tuple of float, default=None
+        The smallest and the largest value that a row of an estimator can have, for
+        "bernstein". None takes those seen, and the interval is approximate.
     n_bootstrap : int, default=1000
+        The number of resamples, for "bootstrap".
     random_state : int, RandomState or None, default=0
+        The seed of the folds and resamples. None draws others in every call.
 
     Returns
     -------
     PolicyValue
+        The value, its interval, and how far the estimators agree.
 
     Raises
     ------
     ValueError
-        If an array doesn't fit, rows of the policy don't sum to 1, a propensity is
+        If an array does not fit, rows of the policy do not sum to 1, a propensity is
         missing or no probability, or the policy takes no action that was logged.
+
+    See Also
+    --------
+    slate_policy_value : The same for policies that show lists.
+    recommender_policy : The policy of a fitted recommender.
+    ips_confidence_sequence : Intervals that hold at all times, for any weights.
 
     Notes
     -----
     "ips" and "dr" are unbiased where the propensities are right and the policy takes
-    only actions that could be logged; "dr" also where the model is. The others trade
-    bias for variance, and the interval of "dm" takes its model for the truth.
-    Without "slope", switch_dr switches at :math:`\sqrt n`, dr_os has
-    :math:`\lambda = n \sqrt{\overline{w^2}}` (both vanish as n grows) and the
-    sub-Gaussian ones :math:`\lambda = \sqrt{2 \log 20 / (3 n \overline{w^2})}`.
+    only actions that could be logged. "dr" is also unbiased where the model is [1]_.
+    The others trade bias for variance ([2]_, [3]_, [4]_, [5]_), and the interval of
+    "dm" takes its model for the truth. Without "slope", switch_dr switches at
+    :math:`\sqrt n`, dr_os has :math:`\lambda = n \sqrt{\overline{w^2}}` (both vanish as
+    n grows), and the sub-Gaussian ones have :math:`\lambda = \sqrt{2 \log 20 / (3 n
+    \overline{w^2})}`.
 
     References
     ----------
@@ -242,7 +274,7 @@ def policy_value(
         choice(name, "estimator", ESTIMATORS)
         parts = (name, y, weight, base, factual)
         rounds[name] = _choose(parts, clip, (parameters or {}).get(name), alpha)
-    return summarise(
+    return summarize(
         rounds, y, weight, estimator, interval, alpha, bounds, n_bootstrap, rng
     )
 
@@ -260,7 +292,7 @@ def _choose(parts, clip, parameter, alpha):
         root = np.sqrt(len(weight))
         scores = [(r.estimate(), r.influence().std(ddof=1) / root) for r in tried]
         chosen = slope(scores, alpha=alpha)
-        reach = norm.isf(alpha / 2) * scores[0][1]
+        reach = normal_quantile(alpha) * scores[0][1]
         while abs(scores[chosen][0] - scores[0][0]) > reach:
             chosen -= 1
         if chosen > 0:

@@ -3,8 +3,8 @@
 import numpy as np
 from sklearn.utils import check_random_state
 
-from sklearn_causalrec.encoding.metric_checks import choice
-from sklearn_causalrec.metrics.off_policy.estimators import Rounds, summarise
+from sklearn_causalrec.encoding.checks import choice
+from sklearn_causalrec.metrics.off_policy.estimators import Rounds, summarize
 
 _ESTIMATORS = ("standard", "independent", "reward_interaction", "cascade_dr")
 
@@ -48,45 +48,69 @@ def slate_policy_value(
     n_bootstrap=1000,
     random_state=0,
 ):
-    r"""What a policy over slates would earn a slate, from the log of another.
+    """Value of a policy over slates: what it would earn a list, from a log.
 
     Parameters
     ----------
     y : array-like of shape (n, length)
-        Reward at each position.
-    policy, propensity : array-like of shape (n, length)
-        Probability of the item shown at each position, given the context and the
-        items above it, under the policy to be judged and under the one that logged.
-    marginal : tuple of two array-like of shape (n, length), optional
-        The same two probabilities, not given the items above: for "independent".
-    outcome : tuple of two array-like of shape (n, length), optional
-        For "cascade_dr", from a model that hasn't seen the slates: the expected sum of
-        rewards from this position on, (of the item shown, mean over the items the
-        policy would show), given the items above.
+        The reward at each position.
+    policy : array-like of shape (n, length)
+        The probability of the logged item at each position under the policy to be
+        judged, given the context and the items above it.
+    propensity : array-like of shape (n, length)
+        The same probability under the policy that logged.
+    marginal : tuple of two array-like of shape (n, length), default=None
+        The same two probabilities, not given the items above. "independent" needs them.
+    outcome : tuple of two array-like of shape (n, length), default=None
+        Two expected sums of rewards from a position on, given the items above, from a
+        model that has not seen the slates: that of the logged item, and the mean over
+        the items that the policy would show. "cascade_dr" needs them.
     estimator : str, default="reward_interaction"
-        Whose value and interval are the result's; the table has all that can be
+        The estimator of the value and its interval. The table has all that can be
         computed. Each is unbiased under what it assumes of users:
 
-        - "standard": nothing; weights are products over all positions;
-        - "independent" [1]_: the reward depends on the item and position alone;
-        - "reward_interaction" [2]_: it depends on the items above too (cascade);
-        - "cascade_dr" [3]_: as the last, with a model to reduce variance.
-    interval, alpha, bounds, n_bootstrap, random_state
-        As in :func:`~sklearn_causalrec.metrics.policy_value`.
+        - "standard" assumes nothing. Its weights are products over all positions.
+        - "independent" [1]_ assumes that the reward depends on the item and position
+          alone.
+        - "reward_interaction" [2]_ lets it depend on the items above too (cascade).
+        - "cascade_dr" [3]_ assumes the same, and has a model to reduce variance.
+    interval : {"normal", "bootstrap", "bernstein", "sequence"}, default="normal"
+        The kind of the interval, as in :func:`policy_value`.
+    alpha : float, default=0.05
+        One minus the level of the intervals.
+    bounds : tuple of float, default=None
+        The smallest and the largest value that a row of an estimator can have, for
+        "bernstein". None takes those seen, and the interval is approximate.
+    n_bootstrap : int, default=1000
+        The number of resamples, for "bootstrap".
+    random_state : int, RandomState or None, default=0
+        The seed of the resamples. None draws others in every call.
 
     Returns
     -------
     PolicyValue
-        Of slates: rewards are summed over positions.
+        The value of a slate. Rewards are summed over positions.
+
+    Raises
+    ------
+    ValueError
+        If an array does not fit, holds no number or no probability, or the estimator
+        lacks what it needs.
+
+    See Also
+    --------
+    policy_value : The same for single actions.
 
     References
     ----------
-    .. [1] Li, S. et al. (2018). "Offline evaluation of ranking policies with click
-       models." KDD.
-    .. [2] McInerney, J. et al. (2020). "Counterfactual evaluation of slate
-       recommendations with sequential reward interactions." KDD.
-    .. [3] Kiyohara, H. et al. (2022). "Doubly robust off-policy evaluation for ranking
-       policies under the cascade behavior model." WSDM.
+    .. [1] Li, S., Abbasi-Yadkori, Y., Kveton, B., Muthukrishnan, S., Vinay, V. and Wen,
+       Z. (2018). "Offline evaluation of ranking policies with click models." KDD.
+    .. [2] McInerney, J., Brost, B., Chandar, P., Mehrotra, R. and Carterette, B.
+       (2020). "Counterfactual evaluation of slate recommendations with sequential
+       reward interactions." KDD.
+    .. [3] Kiyohara, H., Saito, Y., Matsuhiro, T., Narita, Y., Shimizu, N. and Yamamoto,
+       Y. (2022). "Doubly robust off-policy evaluation for ranking policies under the
+       cascade behavior model." WSDM.
 
     Examples
     --------
@@ -120,7 +144,7 @@ def slate_policy_value(
     if estimator not in rounds:
         missing = "marginal" if estimator == "independent" else "outcome"
         raise ValueError(f'estimator="{estimator}" needs {missing}=.')
-    return summarise(
+    return summarize(
         rounds,
         y.sum(axis=1),
         weight[:, -1],

@@ -114,8 +114,6 @@ def test_equal_weights_count_their_rows(n, rest, scale):
 
 def test_effective_sample_size():
     assert effective_sample_size([1, 2, 3]) == pytest.approx(36 / 14)
-    by_arm = effective_sample_size([1, 2, 3, 5], arm=np.array(["a", "a", "a", "b"]))
-    assert by_arm.to_dict() == pytest.approx({"a": 36 / 14, "b": 1})
     assert effective_sample_size([0, 0]) == 0
 
 

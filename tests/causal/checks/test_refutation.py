@@ -9,7 +9,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn_causalrec import CausalGraph
 from sklearn_causalrec.causal.checks import refuters
 from sklearn_causalrec.causal.checks.refutation import negative_control, refute
-from sklearn_causalrec.causal.checks.refuters import centred_p_value
+from sklearn_causalrec.causal.checks.refuters import centered_p_value
 
 
 class Ols(BaseEstimator):
@@ -87,20 +87,20 @@ def _refuted(seed=0, methods=("placebo", "dummy_outcome"), hidden=0.0, **faults)
 def test_p_value_is_students():
     values = np.array([0.3, -0.1, 0.5, 0.2, 0.4])
     expected = stats.ttest_1samp(values, 0).pvalue
-    assert centred_p_value(values) == pytest.approx(expected)
-    assert centred_p_value(values, 0.1) > expected
-    assert centred_p_value(values, 10.0) == pytest.approx(1)
-    assert centred_p_value([2.0, 2, 2]) == 0
-    assert centred_p_value([0.0, 0, 0]) == 1
-    assert centred_p_value([2.0, 2, 2], 3.0) == 1
+    assert centered_p_value(values) == pytest.approx(expected)
+    assert centered_p_value(values, 0.1) > expected
+    assert centered_p_value(values, 10.0) == pytest.approx(1)
+    assert centered_p_value([2.0, 2, 2]) == 0
+    assert centered_p_value([0.0, 0, 0]) == 1
+    assert centered_p_value([2.0, 2, 2], 3.0) == 1
 
 
 def test_p_value_within_the_tolerance_is_conservative():
     """At the edge of what is tolerated, 5 % are rejected; inside, fewer."""
     rng = np.random.default_rng(0)
     samples = rng.normal(size=(1500, 20))
-    at_edge = np.mean([centred_p_value(s + 0.5, 0.5) < 0.05 for s in samples])
-    inside = np.mean([centred_p_value(s + 0.2, 0.5) < 0.05 for s in samples])
+    at_edge = np.mean([centered_p_value(s + 0.5, 0.5) < 0.05 for s in samples])
+    inside = np.mean([centered_p_value(s + 0.2, 0.5) < 0.05 for s in samples])
     assert at_edge == pytest.approx(0.05, abs=0.02)
     assert inside < 0.02
 

@@ -12,11 +12,11 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 from sklearn_causalrec.causal.estimation.dose_response import (
-    DoseByRest,
     DoseResponse,
     ResidualDensity,
     _interpolation,
 )
+from sklearn_causalrec.effects.default_learners import DoseByRest
 
 
 def terms(X):

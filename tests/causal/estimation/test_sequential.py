@@ -11,7 +11,7 @@ from sklearn_causalrec._testing.discrete_scm import DiscreteSCM, random_admg
 from sklearn_causalrec.causal.estimation.problem import Problem, Variables
 from sklearn_causalrec.causal.estimation.program import Program
 from sklearn_causalrec.causal.estimation.strategies.sequential import sequential
-from sklearn_causalrec.effects.arms import stratified_folds
+from sklearn_causalrec.effects.cross_fitting import stratified_folds
 
 
 def expanded(scm, n=50_000):

@@ -67,7 +67,7 @@ def test_a_missing_confounder_is_named(rng):
     X, y = log(rng)
     graph = "z -> shown; z -> viewed; viewed -> click; shown -> click"
     model = fit(graph, X[["z", "shown", "viewed"]], y)
-    assert model.unidentified_ is None
+    assert model._unidentified is None
     with pytest.raises(ValueError, match=r"add the columns \['z'\]"):
         fit(graph, X[["shown"]], y)
     with pytest.raises(ValueError, match=r"are \['z', 'viewed', 'click'\]"):

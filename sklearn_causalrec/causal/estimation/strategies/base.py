@@ -22,8 +22,8 @@ class Strategy(ABC):
         of them that covers the query is taken.
     """
 
-    name = None
-    family = None
+    name: str | None = None
+    family: str | None = None
 
     @abstractmethod
     def covers(self, query, problem):

@@ -7,7 +7,8 @@ from sklearn_causalrec.causal.estimation.answers import Answer
 from sklearn_causalrec.causal.estimation.dose_response import DoseResponse
 from sklearn_causalrec.causal.estimation.econml_effects import EconMLEffect
 from sklearn_causalrec.causal.estimation.strategies.base import Strategy
-from sklearn_causalrec.effects.cross_fitting import CrossFit, default_regressors
+from sklearn_causalrec.effects.cross_fitting import CrossFit
+from sklearn_causalrec.effects.default_learners import nuisance_regressors
 
 
 class Dose(Strategy):
@@ -145,7 +146,7 @@ class DoseAnswer(Answer):
         """Residual over residual, weighted by the treatment's: the R-loss."""
         y, t, Z, fold = self._data
         rest_y, rest_t = (
-            v - CrossFit(default_regressors(), Z, v, fold)(Z) for v in (y, t)
+            v - CrossFit(nuisance_regressors(), Z, v, fold)(Z) for v in (y, t)
         )
         rest_t = np.where(np.abs(rest_t) < 1e-9, 1e-9, rest_t)
         return (rest_y / rest_t)[:, None], rest_t**2

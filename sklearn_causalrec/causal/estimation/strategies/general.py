@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from sklearn_causalrec.causal.estimation.problem import ArmMeans
-from sklearn_causalrec.causal.estimation.ratios import Sample, light_classifiers
+from sklearn_causalrec.causal.estimation.ratios import Sample
 from sklearn_causalrec.causal.estimation.strategies.base import ArmStrategy
 from sklearn_causalrec.causal.graphs.bitsets import (
     closure,
@@ -18,6 +18,7 @@ from sklearn_causalrec.causal.identification.districts import (
     blankets_of,
     chain_down,
 )
+from sklearn_causalrec.effects.default_learners import ratio_classifiers
 
 GUARANTEE = "one-step, root-n where products of nuisance errors are small"
 
@@ -248,7 +249,7 @@ def _scores(sample, steps, kernels, arm):
     mass = np.ones(n) if held.all() else kernel.influence(held / share)
     for k in reversed(range(len(steps) - 1)):
         X, weight = sample.matrix(steps[k].features), kernels[k].weight
-        reach = sample.odds(X, X, measure, weight * rows[k], light_classifiers)
+        reach = sample.odds(X, X, measure, weight * rows[k], ratio_classifiers)
         reach = reach / np.mean(reach * weight)
         error += kernels[k].influence(reach * (own[k] - means[k]))
         measure = reach * weight

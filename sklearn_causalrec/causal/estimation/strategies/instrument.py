@@ -121,7 +121,10 @@ class InstrumentAnswer(Answer):
         return np.broadcast_to(out[:1] if not self.modifiers else out, variables.n)
 
     def effect_interval(self, variables, t0, t1, alpha):
-        """Bounds of the effect of each row."""
+        """Bounds of the effect of each row; where it is one for all, of the average."""
+        if self._weak and not self.modifiers:
+            bounds = self.ate_interval(t0, t1, alpha)
+            return tuple(np.full(variables.n, b) for b in bounds)
         bounds = self.model.effect_interval(self._table(variables), alpha, t0, t1)
         if not self.modifiers:
             bounds = (b[:1] for b in bounds)
@@ -129,9 +132,9 @@ class InstrumentAnswer(Answer):
 
     def predict(self, variables, treatment):
         """Mean of y moved by the effect of the dose against the mean dose."""
-        mean, centre = self._mean
+        mean, center = self._mean
         unit = self.effect(variables, 0.0, 1.0)
-        return mean + unit * (np.asarray(treatment, float) - centre)
+        return mean + unit * (np.asarray(treatment, float) - center)
 
     def diagnostics(self):
         """First-stage strength, and the interval that holds at any strength."""

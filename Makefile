@@ -1,0 +1,28 @@
+# The five commands of a contributor. Another interpreter: make test PYTHON=python3.12
+PYTHON ?= python
+export PYTHON
+
+.PHONY: help setup lint test docs bench
+
+help:
+	@echo "make setup   install the package, editable, with all that the others need"
+	@echo "make lint    style, spelling and types"
+	@echo "make test    doctests and tests, with coverage; ARGS=tests/metrics for a part"
+	@echo "make docs    the documentation with its gallery, in docs/_build/html"
+	@echo "make bench   one benchmark: make bench NAME=training"
+
+setup:
+	$(PYTHON) -m pip install -c constraints.txt -e ".[test,docs,bench]" pre-commit
+	$(PYTHON) -m pre_commit install
+
+lint:
+	.ci/lint
+
+test:
+	.ci/test $(ARGS)
+
+docs:
+	$(PYTHON) -m sphinx -W --keep-going -b html docs docs/_build/html
+
+bench:
+	OMP_NUM_THREADS=1 $(PYTHON) benchmarks/bench_$(NAME).py

@@ -1,0 +1,149 @@
+"""How much rows can say: normal intervals, effective sample sizes, overlap."""
+
+import numpy as np
+from scipy.stats import norm
+
+from sklearn_causalrec.encoding.checks import column
+
+
+def check_alpha(alpha):
+    """Refuse an alpha that is not between 0 and 1."""
+    if not 0 < alpha < 1:
+        raise ValueError(f"alpha must lie between 0 and 1, got {alpha!r}.")
+
+
+def normal_quantile(alpha):
+    """How many standard errors a two-sided normal interval reaches.
+
+    Parameters
+    ----------
+    alpha : float
+        One minus the level of the interval, between 0 and 1.
+
+    Returns
+    -------
+    float
+
+    Examples
+    --------
+    >>> from sklearn_causalrec.effects.intervals import normal_quantile
+    >>> round(normal_quantile(0.05), 2)
+    1.96
+    """
+    check_alpha(alpha)
+    return float(norm.ppf(1 - alpha / 2))
+
+
+def normal_interval(mean, error, alpha):
+    """Bounds of a normal interval.
+
+    Parameters
+    ----------
+    mean, error : float or ndarray
+        Estimate and its standard error.
+    alpha : float
+        One minus the level of the interval, between 0 and 1.
+
+    Returns
+    -------
+    low, high : float or ndarray
+    """
+    half = normal_quantile(alpha) * error
+    return mean - half, mean + half
+
+
+def standard_error(width, alpha=0.05):
+    """The standard error that a normal interval was made with.
+
+    Parameters
+    ----------
+    width : float or ndarray
+        Upper bound less lower bound.
+    alpha : float, default=0.05
+        One minus the level of the interval, between 0 and 1.
+
+    Returns
+    -------
+    float or ndarray
+    """
+    return width / 2 / normal_quantile(alpha)
+
+
+def effective_sample_size(weight):
+    r"""Kish's effective sample size of a weighted sample.
+
+    Parameters
+    ----------
+    weight : array-like of shape (n,)
+        The weights of the rows.
+
+    Returns
+    -------
+    float
+        The size :math:`(\sum w)^2 / \sum w^2` [1]_: so many rows of equal weight have a
+        mean of the same variance. It is 0 where all weights are 0.
+
+    Raises
+    ------
+    ValueError
+        If a weight is NaN or infinite, or there is none.
+
+    See Also
+    --------
+    sklearn_causalrec.metrics.policy_value : It tells the effective size of a log.
+
+    References
+    ----------
+    .. [1] Kish, L. (1965). "Survey sampling." Wiley.
+
+    Examples
+    --------
+    >>> from sklearn_causalrec.metrics import effective_sample_size
+    >>> effective_sample_size([1, 1, 0, 0])
+    2.0
+    """
+    return _kish(column(weight, "weight"))
+
+
+def _kish(weight):
+    if not weight.any():
+        return 0.0
+    # By a power of two, which is exact, so that squares can't overflow.
+    weight = np.ldexp(weight, -np.frexp(np.abs(weight).max())[1])
+    return float(weight.sum() ** 2 / (weight**2).sum())
+
+
+def summarize_overlap(rows, exposure, arms, clip):
+    """How well the arms overlap, and how well the probabilities are calibrated.
+
+    Parameters
+    ----------
+    rows : Rows
+        The log.
+    exposure : ndarray of shape (n,) or None
+        Probability of the arm that each row had; with one arm, density ratio.
+    arms : ndarray of shape (n_arms,)
+        Values of the arms.
+    clip : float
+        The least exposure that weights are made of.
+
+    Returns
+    -------
+    dict or None
+        The keys ``clipped``, ``effective_sample_size`` and ``calibration``, the latter
+        two by arm. None where the exposure is None.
+    """
+    if exposure is None:
+        return None
+    w = rows.weight / np.maximum(exposure, clip)
+    ess, calibration = {}, {}
+    for code, arm in enumerate(arms.tolist()):
+        mine = rows.arm == code
+        ess[arm] = _kish(w[mine])
+        inverse = rows.weight[mine] / exposure[mine]
+        calibration[arm] = float(inverse.sum() / rows.weight.sum())
+    return {
+        "clipped": float((exposure < clip).mean()),
+        "effective_sample_size": ess,
+        "calibration": calibration,
+    }

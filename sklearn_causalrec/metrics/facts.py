@@ -1,0 +1,243 @@
+"""What a scorer can find out about the rows that it judges, and gives to its metric."""
+
+import numpy as np
+import pandas as pd
+from sklearn.base import is_classifier
+
+from sklearn_causalrec._utils.unwrap import unwrap
+from sklearn_causalrec.effects.effect import effect
+from sklearn_causalrec.encoding.checks import column, probability
+from sklearn_causalrec.metrics.effects import doubly_robust_scores
+from sklearn_causalrec.metrics.nuisances import cross_fit_nuisances
+from sklearn_causalrec.metrics.policies import recommender_policy
+
+METADATA = ("treatment", "propensity", "users", "true_effect")
+
+_ROLES = ("user", "item", "treatment", "propensity")
+
+
+class MissingMetadataError(ValueError):
+    """What a scorer needs was not passed to it."""
+
+
+class Facts:
+    """The rows to be judged, as metrics ask for them: every public method is a fact.
+
+    Where a metric needs a fact about the two arms that are compared, all of its facts
+    are of the rows that had one of them.
+
+    Parameters
+    ----------
+    needs : collection of str
+        The facts that will be asked for.
+    fitted : estimator, Pipeline or search, fitted
+        What is judged.
+    X, y : array-like
+        The rows to be judged.
+    metadata : dict
+        What came beside them, by the names in ``METADATA``.
+    T0, T1 : scalar
+        The arms that are compared.
+    model, cv : regressor, int
+        Of :func:`~sklearn_causalrec.metrics.nuisances.cross_fit_nuisances`.
+    """
+
+    # Facts about two arms; those of them that models are fitted for.
+    ARMS = {"treatment", "propensity", "outcomes", "outcome", "outcome_pred", "scores"}
+    FITTED = {"outcomes", "outcome", "scores"}
+
+    def __init__(self, needs, fitted, X, y, metadata, T0, T1, model=None, cv=3):
+        self._fitted, self._X, self._metadata = fitted, X, metadata
+        self._estimator = unwrap(fitted)[1]
+        self._T0, self._T1, self._model, self._cv = T0, T1, model, cv
+        if is_classifier(fitted) and hasattr(self._estimator, "classes_"):
+            y = np.asarray(y) == self._estimator.classes_[-1]
+        self._y = column(y, "y")
+        self._kept, self._nuisances = slice(None), None
+        if self.ARMS.intersection(needs):
+            self._keep_two_arms()
+        if self.FITTED.intersection(needs):
+            self._nuisances = self._cross_fit()
+
+    # -- about every row ---------------------------------------------------------------
+
+    def y(self):
+        """Outcome."""
+        return self._y[self._kept]
+
+    def users(self):
+        """Whose list the row belongs to."""
+        return self._need("users", "user")[self._kept]
+
+    def effect_pred(self):
+        """Effect predicted."""
+        predicted = effect(self._fitted, self._X, T0=self._T0, T1=self._T1)
+        return np.asarray(predicted)[self._kept]
+
+    def effect_true(self):
+        """True effect, which is known in simulations."""
+        return self._need("true_effect")[self._kept]
+
+    # -- about the rows that had one of two arms ---------------------------------------
+
+    def treatment(self):
+        """Whether the row had the second of the two arms."""
+        return self._treated
+
+    def propensity(self):
+        """Probability of the arm taken: the known one, or None.
+
+        Beside outcomes out of fold it is estimated where it is not known.
+        """
+        if self._nuisances is not None:
+            return self._nuisances[1]
+        known = self._get("propensity")
+        return None if known is None else np.asarray(known, float)[self._kept]
+
+    def outcomes(self):
+        """Outcomes under both arms, predicted out of fold by models of these rows."""
+        return self._nuisances[0]
+
+    def outcome(self):
+        """Expected outcome whatever the arm, out of fold."""
+        outcomes, taken = self._nuisances
+        chance = np.where(self._treated, taken, 1 - taken)
+        return outcomes[:, 0] + chance * (outcomes[:, 1] - outcomes[:, 0])
+
+    def outcome_pred(self):
+        """Outcomes under both arms, predicted by what is judged."""
+        own = [np.asarray(self._predicted(arm))[self._kept] for arm in self._arms()]
+        return np.column_stack(own)
+
+    def scores(self):
+        """Doubly robust scores of the effect, from models out of fold."""
+        outcomes, taken = self._nuisances
+        return doubly_robust_scores(
+            self.y(), self._treated, propensity=taken, outcomes=outcomes
+        )
+
+    # -- about lists by predicted outcome ----------------------------------------------
+
+    def y_true(self):
+        """Outcome of the rows that had the last arm; NaN, unobserved, in others."""
+        return np.where(self._had_last_arm(), self._y, np.nan)
+
+    def y_score(self):
+        """Outcome predicted under the last arm."""
+        return self._predicted()
+
+    def observed_propensity(self):
+        """Probability of the last arm where the row had it; 1 in others."""
+        n = len(self._y)
+        taken = self._get("propensity")
+        taken = probability(taken, "propensity", n, default=np.ones(n))
+        return np.where(self._had_last_arm(), taken, 1.0)
+
+    # -- about a policy ----------------------------------------------------------------
+
+    def action(self):
+        """Arm taken, one of any number."""
+        return self._need("treatment")
+
+    def logged_propensity(self):
+        """Probability of the arm taken, which has to be known."""
+        return self._need("propensity")
+
+    def actions(self):
+        """The arms that can be taken."""
+        return getattr(self._estimator, "arms_", np.unique(self.action()))
+
+    def policy(self):
+        """Probabilities of the arms where the best predicted one is taken."""
+        return recommender_policy(self._fitted, self._X, self.actions())
+
+    # ----------------------------------------------------------------------------------
+
+    def _get(self, name, role=None):
+        """Metadata by its name, or the column of X that has the role; or None."""
+        value = self._metadata.get(name)
+        if value is not None:
+            return np.asarray(value)
+        key = getattr(self._estimator, role or name, None)
+        if key is None:
+            return None
+        if hasattr(self._X, "columns"):
+            if key in self._X.columns:
+                return np.asarray(self._X[key])
+        elif isinstance(key, (int, np.integer)):
+            return np.asarray(self._X)[:, key]
+        return None
+
+    def _need(self, name, role=None):
+        value = self._get(name, role)
+        if value is None:
+            raise MissingMetadataError(
+                f"{name} is missing. Pass {name}= to the scorer; in cross_validate and "
+                "GridSearchCV set_config(enable_metadata_routing=True) and pass "
+                f"params={{'{name}': ...}} (to fit of a search: {name}=...), or name a "
+                f"column of X as the estimator's {role or name}."
+            )
+        n = len(self._y)
+        if len(value) != n:
+            raise ValueError(f"{name} has {len(value)} values, and there are {n} rows.")
+        if pd.isna(value).any():
+            row = int(pd.isna(value).argmax())
+            raise MissingMetadataError(f"{name} is missing in row {row}: drop the row.")
+        return value
+
+    def _arms(self):
+        """The two arms that are compared, as the estimator calls them."""
+        arms = np.asarray(getattr(self._estimator, "arms_", [self._T0, self._T1]))
+        t0, t1 = self._T0, self._T1
+        if not np.isin([0, 1], arms).any() and {t0, t1} <= set(range(len(arms))):
+            t0, t1 = arms[t0], arms[t1]
+        return t0, t1
+
+    def _keep_two_arms(self):
+        treatment = self._need("treatment")
+        t0, t1 = self._arms()
+        self._kept = np.flatnonzero((treatment == t0) | (treatment == t1))
+        self._treated = treatment[self._kept] == t1
+        if self._treated.all() or not self._treated.any():
+            raise ValueError(
+                f"The rows to be judged have no row of one of the arms {t0!r}, {t1!r}: "
+                "the effect can't be judged on them. Stratify folds by treatment."
+            )
+
+    def _had_last_arm(self):
+        """Whether the row had the last arm; all rows where there is one arm."""
+        arms = getattr(self._estimator, "arms_", ())
+        if len(arms) > 1:
+            return self._need("treatment") == arms[-1]
+        return np.ones(len(self._y), bool)
+
+    def _predicted(self, arm=None):
+        """Predicted outcome of every row under an arm; None: under the last."""
+        transform, estimator = unwrap(self._fitted)
+        several = len(getattr(estimator, "arms_", ())) > 1
+        if arm is None and several:
+            arm = estimator.arms_[-1]
+        arm = {} if arm is None else {"treatment": arm}
+        X = transform(self._X)
+        if is_classifier(estimator):
+            return estimator.predict_proba(X, **arm)[:, 1]
+        return estimator.predict(X, **arm)
+
+    def _cross_fit(self):
+        """Cross-fitted outcomes and propensity, of all columns without a role in it."""
+        X = self._X.to_pandas() if hasattr(self._X, "to_pandas") else self._X
+        frame = pd.DataFrame(X).iloc[self._kept]
+        of = {name: getattr(self._estimator, name, None) for name in _ROLES}
+        hidden = [of[name] for name in ("treatment", "propensity") if of[name] in frame]
+        return cross_fit_nuisances(
+            frame.drop(columns=hidden),
+            self.y(),
+            self._treated,
+            self.propensity(),
+            ids=[of["user"], of["item"]],
+            model=self._model,
+            cv=self._cv,
+        )
+
+
+FACTS = tuple(name for name in vars(Facts) if name.islower() and name[0] != "_")
