@@ -360,7 +360,8 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
 
     def _new(self, X, treatment=None):
         frame = self._reader.rows(self, X, treatment)
-        return self._answer.variables.at(frame), frame
+        known = self._answer.variables
+        return known.at(frame, quiet=self.treatment_names_), frame
 
     def effect(self, X, T0=0, T1=1):
         """Effect of arm T1 against arm T0 on each row.

@@ -6,17 +6,21 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-MAX_LEVELS = 20  # numbers with more distinct values count as continuous
+from sklearn_causalrec._utils.warn import warn_user
+from sklearn_causalrec.encoding.kinds import MAX_LEVELS, Feature
 
 
 def is_discrete(values):
-    """Whether numbers take two values, or few, each of them many times."""
+    """Whether numbers take two values, or at most 20, each of them many times."""
     n_levels = len(np.unique(values))
     return n_levels <= 2 or (n_levels <= MAX_LEVELS and 10 * n_levels <= len(values))
 
 
 class Variables:
     """Columns of a frame as numbers: text and categories one column a level.
+
+    What a column holds is read as :mod:`~sklearn_causalrec.encoding.kinds` says: times
+    are days, and a column that can be meant in two ways is refused.
 
     Parameters
     ----------
@@ -38,35 +42,64 @@ class Variables:
     """
 
     def __init__(self, frame):
-        self.levels = {}
-        for name in frame.columns:
-            column = frame[name]
-            if not pd.api.types.is_numeric_dtype(column):
-                self.levels[name] = np.sort(pd.unique(column.astype(object)))
-        self._blocks = self._encode(frame)
+        self._features = {name: Feature.learn(frame[name], name) for name in frame}
+        self.levels = {
+            name: feature.levels
+            for name, feature in self._features.items()
+            if feature.kind == "category"
+        }
+        self._blocks, _ = self._encode(frame)
         self.n = len(frame)
 
     def _encode(self, frame):
-        blocks = {}
-        for name in frame.columns:
-            column = frame[name]
+        """Columns as blocks, and of each category the levels that fit did not see."""
+        blocks, unseen = {}, {}
+        for name in frame:
+            values = self._features[name].read(frame[name])
             if name in self.levels:
-                values = column.astype(object).to_numpy()[:, None]
-                blocks[name] = (values == self.levels[name]).astype(float)
-            else:
-                blocks[name] = column.to_numpy(dtype=float)[:, None]
-        return blocks
+                if (values < 0).any():
+                    unseen[name] = pd.unique(frame[name].astype(object)[values < 0])
+                codes = np.arange(len(self.levels[name]))
+                values = (values[:, None] == codes).astype(float)
+            blocks[name] = values.reshape(len(frame), -1)
+        return blocks, unseen
 
     @property
     def names(self):
         """The columns, a list of names."""
         return list(self._blocks)
 
-    def at(self, frame):
-        """The same encoding of other rows; unknown levels are zero everywhere."""
+    def at(self, frame, *, quiet=()):
+        """The same encoding of other rows.
+
+        Parameters
+        ----------
+        frame : DataFrame
+            Rows with the columns of ``fit``, or some of them.
+        quiet : collection of names, default=()
+            Columns whose unknown levels are judged elsewhere.
+
+        Returns
+        -------
+        Variables
+
+        Warns
+        -----
+        UserWarning
+            Where a category has a level that ``fit`` did not see: it is none of the
+            levels known, zero in all columns.
+        """
         other = object.__new__(Variables)
-        other.levels, other.n = self.levels, len(frame)
-        other._blocks = other._encode(frame)
+        other._features, other.levels, other.n = self._features, self.levels, len(frame)
+        other._blocks, unseen = other._encode(frame)
+        for name, levels in unseen.items():
+            if name not in quiet:
+                warn_user(
+                    f"column {name!r} has levels that fit did not see: "
+                    f"{', '.join(map(repr, levels[:5]))}. These rows count as none of "
+                    f"the {len(self.levels[name])} levels known, such as "
+                    f"{self.levels[name][0]!r}."
+                )
         return other
 
     def matrix(self, names):

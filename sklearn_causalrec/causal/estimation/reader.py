@@ -16,8 +16,6 @@ def as_frame(estimator, X, reset, optional=()):
     """
     if not hasattr(X, "columns"):
         X = validate_data(estimator, X, dtype=None, reset=reset)
-        if X.dtype.kind not in "fiub":
-            X = X.astype(float)
         return pd.DataFrame(X, columns=[f"x{k}" for k in range(X.shape[1])])
     if reset or all(name in X.columns for name in optional):
         validate_data(estimator, X, skip_check_array=True, reset=reset)
@@ -44,6 +42,17 @@ def as_frame(estimator, X, reset, optional=()):
                 "Impute it, or drop the row."
             )
     return X.reset_index(drop=True)
+
+
+def _is_copy(column, other):
+    """Whether two columns are equal, value for value, and vary."""
+    if column.dtype == object and other.dtype != object:
+        column = column.infer_objects()
+    try:
+        same = (column.to_numpy() == other.to_numpy()).all()
+    except (TypeError, ValueError):
+        return False
+    return bool(same) and column.nunique() > 1
 
 
 def joint_arms(frame):
@@ -115,7 +124,7 @@ class Reader:
             frame = self._beside(frame, treatment)
         self.columns = tuple(c for c in frame if c not in self.treatments)
         if self.treatments:
-            self._check_graph(frame, name)
+            self._check_graph(frame, y, name)
         else:
             self.graph = None
             if self.given is not None:
@@ -155,11 +164,41 @@ class Reader:
         values.columns = list(names)
         return pd.concat([values, frame], axis=1)
 
-    def _check_graph(self, frame, name):
-        if self.given is None:
-            name = self.outcome if self.outcome is not None else name
+    def _outcome_name(self, frame, name):
+        """The outcome's name; a column of X that bears it is the outcome itself."""
+        if self.outcome is not None:
+            name = self.outcome
+        if name is None or name in self.treatments:
+            # pandas names y = z + X["shown"] "shown"
             while name is None or name in frame:
                 name = "y" if name is None else f"{name}_"
+        elif name in frame:
+            raise ValueError(
+                f"the outcome {name!r} is also a column of X, and every column of X "
+                "counts as a confounder: an effect adjusted for its own outcome is "
+                f"zero. Drop it, X.drop(columns={name!r}); or, if y is another "
+                'variable, give it another name, y.rename("y").'
+            )
+        return name
+
+    def _refuse_copies(self, frame, y, name):
+        """Columns that equal the outcome or a treatment are no confounders."""
+        others = {f"the outcome {name!r}": pd.Series(y)}
+        others |= {f"the treatment {t!r}": frame[t] for t in self.treatments}
+        for what, values in others.items():
+            for column in self.columns:
+                if _is_copy(frame[column], values):
+                    raise ValueError(
+                        f"column {column!r} of X equals {what} in every row, and every "
+                        "column of X counts as a confounder. Drop it, "
+                        f"X.drop(columns={column!r}); or pass a graph that says what "
+                        "it is."
+                    )
+
+    def _check_graph(self, frame, y, name):
+        if self.given is None:
+            name = self._outcome_name(frame, name)
+            self._refuse_copies(frame, y, name)
             self.outcome = name
             edges = [(t, name) for t in self.treatments]
             edges += [(c, e) for c in self.columns for e in (*self.treatments, name)]
