@@ -375,8 +375,8 @@ def build_examples(
     frames, until, counts = _read_times(frames, time, until, timezone, unit)
     wanted = frames["events"]
     if aggregate in ("sum", "first"):
-        numbers = plain_numbers(wanted[value], f"events' {value}")
-        wanted = wanted.assign(**{value: numbers})
+        wanted = wanted.copy()
+        wanted[value] = plain_numbers(wanted[value], f"events' {value}")
     wanted = wanted.sort_values(time, kind="stable", ignore_index=True)
     for name in ("events", "impressions"):
         if name in frames:
