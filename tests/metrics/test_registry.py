@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from joblib.externals.loky import get_reusable_executor
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.linear_model import LinearRegression
 from sklearn.model_selection import GridSearchCV, KFold, cross_validate
@@ -110,6 +111,7 @@ def test_a_metric_of_somebody_else_has_a_scorer(theirs, log, enable_routing):
 
 def test_a_metric_of_somebody_else_in_other_processes(theirs, log, enable_routing):
     """Where nobody has imported their module before."""
+    get_reusable_executor().shutdown(wait=True)  # of earlier tests, with another path
     X, y, t = log
     search = GridSearchCV(
         Lines(),

@@ -268,7 +268,7 @@ def test_remedies_work(data):
     assert remedies["measure"]
     for latents in remedies["measure"]:
         gone = {frozenset(e) for e in latents}
-        causes = [(("u", e), v) for e in latents for v in e]
+        causes = [("u " + " ".join(sorted(e)), v) for e in latents for v in e]
         measured = CausalGraph.from_edges(
             (*graph.directed_edges, *causes),
             [e for e in graph.bidirected_edges if frozenset(e) not in gone],
