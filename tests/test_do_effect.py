@@ -2,6 +2,7 @@
 
 import pickle
 import warnings
+from decimal import Decimal
 
 import numpy as np
 import pandas as pd
@@ -723,3 +724,78 @@ def test_refutation_tells_a_confounded_estimate(rng):
     blind = DoCalculusEffect(treatment="shown", **AVERAGE).fit(X[["w", "shown"]], y)
     assert not blind.negative_control(X[["w", "shown"]], {"before": before}).passed
     assert model.negative_control(X, {"before": before}).passed
+
+
+# -- columns are read as they are meant ---------------------------------------------
+
+
+def confounded(n=1500):
+    """The effect is 2; without adjustment for z it is about 3.5."""
+    rng = np.random.default_rng(5)
+    z = rng.normal(size=n).round(3)
+    t = rng.binomial(1, sigmoid(1.5 * z))
+    return z, t, 2 * t + 1.5 * z + rng.normal(size=n)
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        lambda z: pd.Series(z, dtype=object),
+        lambda z: [Decimal(str(v)) for v in z],
+        lambda z: pd.array(z, dtype="Float64"),
+        lambda z: pd.Timestamp("2024-01-01") + pd.to_timedelta(z, unit="h"),
+        lambda z: pd.to_timedelta(z, unit="h"),
+        lambda z: (pd.Timestamp("2024-06-01") + pd.to_timedelta(40 * z, unit="D")).date,
+    ],
+    ids=["object", "Decimal", "nullable", "datetime", "timedelta", "date"],
+)
+def test_a_confounder_is_adjusted_for_however_it_is_stored(form):
+    z, t, y = confounded()
+    X = pd.DataFrame({"z": form(z), "t": t})
+    model = DoCalculusEffect(treatment="t", **AVERAGE).fit(X, y)
+    low, high = model.ate_interval()
+    assert low < 2 < high and high - low < 0.5
+
+
+@pytest.mark.parametrize("form", [lambda z: z.astype(str), pd.Categorical])
+def test_numbers_that_may_be_categories_are_asked_about(form):
+    z, t, y = confounded()
+    X = pd.DataFrame({"z": form(z), "t": t})
+    with pytest.raises(ValueError, match=r"'z' has \d+ levels.*pd.to_numeric\(X\['z'"):
+        DoCalculusEffect(treatment="t", **AVERAGE).fit(X, y)
+
+
+def test_an_array_of_objects_is_read_by_column():
+    z, t, y = confounded()
+    X = np.column_stack([z.astype(object), t.astype(object)])
+    low, high = DoCalculusEffect(treatment="x1", **AVERAGE).fit(X, y).ate_interval()
+    assert low < 2 < high
+    with pytest.raises(ValueError, match="'x0' mixes kinds"):
+        X[0, 0] = "a"
+        DoCalculusEffect(treatment="x1", **AVERAGE).fit(X, y)
+
+
+def test_the_outcome_among_the_columns_is_refused():
+    z, t, y = confounded()
+    X = pd.DataFrame({"z": z, "t": t, "buys": y})
+    with pytest.raises(ValueError, match="outcome 'buys' is also a column of X"):
+        DoCalculusEffect(treatment="t", **AVERAGE).fit(X, X["buys"])
+    with pytest.raises(ValueError, match="'buys' of X equals the outcome 'y' in every"):
+        DoCalculusEffect(treatment="t", **AVERAGE).fit(X, y)
+    X = pd.DataFrame({"z": z, "t": t, "shown": t.astype(float)})
+    with pytest.raises(ValueError, match="'shown' of X equals the treatment 't'"):
+        DoCalculusEffect(treatment="t", **AVERAGE).fit(X, y)
+
+
+def test_new_rows_of_another_kind_are_refused_and_new_levels_named(rng):
+    n = 900
+    town = rng.choice(["Bonn", "Köln", "Ulm"], n)
+    t = rng.integers(0, 2, n)
+    X = pd.DataFrame({"town": town, "code": rng.choice(["1", "2"], n), "t": t})
+    y = t + (town == "Ulm") + rng.normal(size=n)
+    model = DoCalculusEffect(treatment="t", **FAST).fit(X, y)
+    with pytest.raises(ValueError, match="'code' had levels such as '1' in fit and"):
+        model.effect(X.assign(code=1))
+    new = X.head(3).assign(town=["Ulm", "Trier", "Mainz"])
+    with pytest.warns(UserWarning, match="'town' has levels .*: 'Trier', 'Mainz'"):
+        model.effect(new)
