@@ -84,16 +84,12 @@ def exported_objects():
     return {name.removeprefix(f"{PACKAGE}."): found[name] for name in sorted(found)}
 
 
-# Rooms whose docstrings are still being written.
-PENDING = ("do_effect", "causal.checks", "causal.graph", "causal.identification")
 MODULES = public_modules()
 EXPORTED = exported_objects()
 
 
 @pytest.mark.parametrize("name", EXPORTED)
 def test_docstring(name):
-    if name.startswith(PENDING):
-        pytest.skip("still being written")
     exported, checks = EXPORTED[name]
     found = validate(get_doc_object(exported))["errors"]
     wrong = [f"  {code}: {text}" for code, text in found if code in checks]

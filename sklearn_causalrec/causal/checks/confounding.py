@@ -78,16 +78,17 @@ class ConfoundingBounds(ABC):
 
         Parameters
         ----------
-        cf_y : float
-            Share of the outcome's residual variance that the confounder explains.
-        cf_d : float
-            Share of the variance of the Riesz representer that is due to it; in a
-            regression its partial R² with the treatment.
-        rho : float
-            1 is the worst case.
-        alpha : float
-            One minus the confidence; without confounding the limits are those of the
-            two-sided interval of the estimate.
+        cf_y : float, default=0.03
+            The share of the outcome's residual variance that the confounder explains.
+        cf_d : float, default=0.03
+            The share of the variance of the Riesz representer that is due to it. In a
+            regression it is the partial R² of the confounder with the treatment.
+        rho : float, default=1.0
+            The correlation of the two roles of the confounder, from -1 to 1. 1 is the
+            worst case.
+        alpha : float, default=0.05
+            One minus the level of confidence. Without confounding the limits are those
+            of the two-sided interval of the estimate.
 
         Returns
         -------
@@ -105,15 +106,19 @@ class ConfoundingBounds(ABC):
         )
 
     def robustness_value(self, q=1.0, alpha=None, rho=1.0):
-        """The least confounding that brings the estimate down by a share ``q``.
+        """Find the least confounding that lowers the estimate by a share ``q``.
 
         Parameters
         ----------
-        q : float
-            1: to zero; 0.5: by half; above 1: past zero.
-        alpha : float, optional
-            Given: that brings the confidence limit there instead.
-        rho : float
+        q : float, default=1.0
+            The share of the estimate. 1 lowers it to zero, 0.5 by half, more than 1
+            past zero.
+        alpha : float, default=None
+            If given, the confidence limit at this level is lowered so far, not the
+            estimate.
+        rho : float, default=1.0
+            The correlation of the two roles of the confounder, from -1 to 1. 1 is the
+            worst case.
 
         Returns
         -------
@@ -133,16 +138,19 @@ class ConfoundingBounds(ABC):
         return self._robustness_of_limit(q, alpha, abs(rho))
 
     def contour(self, cf_d=None, cf_y=None, *, rho=1.0, alpha=None):
-        """The estimate, brought towards zero and past it, over a grid of strengths.
+        """Compute the estimate, less the worst bias, over a grid of strengths.
 
         Parameters
         ----------
-        cf_d, cf_y : array-like, optional
-            The grid. None: from 0 to a little beyond the robustness value and the
+        cf_d, cf_y : array-like, default=None
+            The grid. None goes from 0 to a little beyond the robustness value and the
             benchmarks.
-        rho : float
-        alpha : float, optional
-            Given: the confidence limit instead of the estimate.
+        rho : float, default=1.0
+            The correlation of the two roles of the confounder, from -1 to 1. 1 is the
+            worst case.
+        alpha : float, default=None
+            If given, the values are those of the confidence limit at this level, not
+            of the estimate.
 
         Returns
         -------
@@ -171,7 +179,19 @@ class ConfoundingBounds(ABC):
         return np.linspace(0, min(1.35 * max(far), 0.95), 121)
 
     def to_frame(self, alpha=0.05):
-        """Estimate, interval and robustness values: one row."""
+        """Tabulate the estimate, its interval and its robustness values.
+
+        Parameters
+        ----------
+        alpha : float, default=0.05
+            One minus the level of confidence.
+
+        Returns
+        -------
+        DataFrame
+            One row, with the columns estimate, low, high, robustness_value and
+            robustness_value_limit.
+        """
         _, _, low, high = self.bounds(0, 0, alpha=alpha)
         return pd.DataFrame(
             {

@@ -57,15 +57,16 @@ def balance(X, arm, weights=None, *, max_levels=20):
     Parameters
     ----------
     X : DataFrame or array-like of shape (n, p)
-        Covariates. A column of text, categories or dates is split into its levels;
-        missing values get a row of their own.
+        The covariates. A column of text, categories or dates is split into its levels.
+        Missing values get a row of their own.
     arm : array-like of shape (n,)
-        Arm taken.
-    weights : array-like of shape (n,), optional
-        Weights that should make the arms alike, such as inverse propensities. None:
-        nothing is weighted, ``after`` is left out.
-    max_levels : int
-        The rarer levels of a column are taken together.
+        The arm that each row took.
+    weights : array-like of shape (n,), default=None
+        Weights that should make the arms alike, such as inverse propensities. With
+        None nothing is weighted, and ``after`` is left out.
+    max_levels : int, default=20
+        The number of levels of a column that are shown. The rarer ones are taken
+        together.
 
     Returns
     -------
@@ -76,17 +77,22 @@ def balance(X, arm, weights=None, *, max_levels=20):
         deviation is that of the unweighted arms, pooled, for both: weighting should
         move the means, not the yardstick. Below 0.1 is commonly taken to be balanced.
 
+    See Also
+    --------
+    overlap : Whether every arm is a possibility for all rows.
+    sklearn_causalrec.plot.BalanceDisplay : The table as a picture.
+
     References
     ----------
-    .. [1] P. Austin (2009). Balance diagnostics for comparing the distribution of
+    .. [1] Austin, P. (2009). "Balance diagnostics for comparing the distribution of
        baseline covariates between treatment groups in propensity-score matched
-       samples. Statistics in Medicine 28.
+       samples." Statistics in Medicine 28(25).
 
     Examples
     --------
     >>> import numpy as np
     >>> import pandas as pd
-    >>> from sklearn_causalrec.causal.checks.diagnostics import balance
+    >>> from sklearn_causalrec.causal import balance
     >>> rng = np.random.default_rng(0)
     >>> X = pd.DataFrame({"age": rng.normal(40, 10, size=4000)})
     >>> p = 1 / (1 + np.exp(-(X["age"] - 40) / 10))
@@ -132,13 +138,13 @@ def overlap(propensity, arm, *, arms=None, clip=None):
     Parameters
     ----------
     propensity : array-like of shape (n, n_arms)
-        Probability of every arm.
+        The probability of every arm in each row.
     arm : array-like of shape (n,)
-        Arm taken.
-    arms : array-like of shape (n_arms,), optional
-        The arms, in the order of the columns. None: the sorted values of ``arm``.
-    clip : float, optional
-        Bound that propensities are raised to.
+        The arm that each row took.
+    arms : array-like of shape (n_arms,), default=None
+        The arms, in the order of the columns. None takes the sorted values of ``arm``.
+    clip : float, default=None
+        The bound that smaller propensities are raised to.
 
     Returns
     -------
@@ -148,9 +154,14 @@ def overlap(propensity, arm, *, arms=None, clip=None):
         ``clip``; ``effective_sample_size`` of these rows under the inverse of their
         probabilities.
 
+    See Also
+    --------
+    balance : Whether weights make the arms alike.
+    sklearn_causalrec.plot.OverlapDisplay : The propensities as a picture.
+
     Examples
     --------
-    >>> from sklearn_causalrec.causal.checks.diagnostics import overlap
+    >>> from sklearn_causalrec.causal import overlap
     >>> overlap([[0.5, 0.5], [0.9, 0.1], [0.5, 0.5]], [0, 0, 1])["smallest"].tolist()
     [0.5, 0.1]
     """
@@ -184,11 +195,11 @@ def influential_rows(influence, k=10, *, index=None):
     Parameters
     ----------
     influence : array-like of shape (n,)
-        Uncentred influence function values, whose mean is the estimate.
-    k : int
-        How many rows.
-    index : array-like of shape (n,), optional
-        Labels of the rows. None: their positions.
+        The uncentred influence function values, whose mean is the estimate.
+    k : int, default=10
+        The number of rows to name.
+    index : array-like of shape (n,), default=None
+        The labels of the rows. None takes their positions.
 
     Returns
     -------
@@ -197,9 +208,13 @@ def influential_rows(influence, k=10, *, index=None):
         estimate moves without the row; ``without_all``, the estimate without this row
         and those above it. The models of the nuisances are held fixed.
 
+    See Also
+    --------
+    refute : Refits on changed data, subsets of the rows among them.
+
     Examples
     --------
-    >>> from sklearn_causalrec.causal.checks.diagnostics import influential_rows
+    >>> from sklearn_causalrec.causal import influential_rows
     >>> influential_rows([1, 1, 1, 9], k=1)["change"].tolist()
     [-2.0]
     """

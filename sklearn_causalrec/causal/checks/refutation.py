@@ -99,11 +99,18 @@ def refute(
     Parameters
     ----------
     estimator : object
-        Fitted; clones of it are refitted. With ``fit(X, y, treatment=None)``, ``ate``
-        and ``ate_interval``.
-    X, y, treatment
-        As given to ``fit``.
-    methods : sequence of str
+        A fitted estimator with ``fit(X, y, treatment=None)``, ``ate`` and
+        ``ate_interval``. Clones of it are refitted.
+    X : DataFrame or array-like of shape (n, p)
+        The rows given to ``fit``.
+    y : array-like of shape (n,)
+        The outcomes given to ``fit``.
+    treatment : array-like of shape (n,), default=None
+        The treatments, where they were given to ``fit`` beside X.
+    methods : sequence of str, default=("placebo", "random_common_cause", "subset", \
+            "dummy_outcome")
+        The changes to try:
+
         - "placebo": the treatment is permuted, so that it does nothing;
         - "dummy_outcome": the outcome is permuted, so that nothing acts on it;
         - "random_common_cause": a random covariate is added, in the graph as a cause
@@ -113,32 +120,41 @@ def refute(
           boosted trees give it from the covariates adjusted for. It does nothing but
           is as confounded as the true one was by those: an adjustment that isn't
           flexible enough finds an effect. For an effect of arms by adjustment.
-    n_simulations : int
-        Refits a method, at least 3. Where the estimator has randomness of its own, as
-        many refits on the original data are the yardstick of "no change".
-    T0, T1 : scalar
-        Arms, or doses.
-    tolerance : float
-        Bias or change, in standard errors of the estimate, that is not held against
-        it: a tenth lowers the coverage of a 95 % interval to 94.9 %. With 0, many
+    n_simulations : int, default=20
+        The number of refits for each method, at least 3. Where the estimator has
+        randomness of its own, as many refits on the original data are the yardstick of
+        "no change".
+    T0, T1 : scalar, default=0 and 1
+        The arms or doses whose average effect is tried.
+    tolerance : float, default=0.1
+        The bias or change, in standard errors of the estimate, that is not held against
+        it. A tenth lowers the coverage of a 95 % interval to 94.9 %. With 0, many
         simulations find fault with every estimator that is only asymptotically
         unbiased.
-    alpha : float
-        Level of the verdicts, for all methods together.
-    random_state : int, RandomState instance or None
-    n_jobs : int, optional
-        Refits at once (joblib).
-    verbose : int
-        1 shows the progress.
+    alpha : float, default=0.05
+        The level of the verdicts, for all methods together.
+    random_state : int, RandomState instance or None, default=None
+        The seed of the changes. An int makes the result reproducible.
+    n_jobs : int, default=None
+        The number of refits at once, through joblib.
+    verbose : int, default=0
+        With 1 the progress is shown.
 
     Returns
     -------
     Refutation
+        The verdict of each method and the refits. ``passed`` says whether no method
+        found fault.
 
     Raises
     ------
     ValueError
         For an unknown method, or without a treatment.
+
+    See Also
+    --------
+    negative_control : Finds confounders that were never measured.
+    Sensitivity : How strong a confounder must be to overturn the effect.
 
     Notes
     -----
@@ -160,7 +176,7 @@ def refute(
     >>> import numpy as np, pandas as pd
     >>> from sklearn.linear_model import LinearRegression, LogisticRegression
     >>> from sklearn_causalrec import DoCalculusEffect
-    >>> from sklearn_causalrec.causal.checks.refutation import refute
+    >>> from sklearn_causalrec.causal import refute
     >>> rng = np.random.default_rng(0)
     >>> a = rng.normal(size=500)
     >>> t = rng.binomial(1, 1 / (1 + np.exp(-a)))
@@ -273,33 +289,46 @@ def negative_control(estimator, X, outcomes, treatment=None, *, T0=0, T1=1, alph
     Parameters
     ----------
     estimator : object
-        Fitted; a clone is refitted for each outcome.
-    X, treatment
-        As given to ``fit``.
+        A fitted estimator. A clone is refitted for each outcome.
+    X : DataFrame or array-like of shape (n, p)
+        The rows given to ``fit``.
     outcomes : str, sequence of str, or dict of str to array-like of shape (n,)
-        Columns of X that were not adjusted for, or the values themselves.
-    T0, T1 : scalar
-    alpha : float
-        Level of the verdicts, for all outcomes together.
+        Columns of X that were not adjusted for, or the values themselves by label.
+    treatment : array-like of shape (n,), default=None
+        The treatments, where they were given to ``fit`` beside X.
+    T0, T1 : scalar, default=0 and 1
+        The arms or doses whose average effect is tried.
+    alpha : float, default=0.05
+        The level of the verdicts, for all outcomes together.
 
     Returns
     -------
     Refutation
-        ``refuted`` is the effect on the control outcome, ``refits`` holds its
-        interval.
+        The table has a row for each outcome: ``refuted`` is the effect on it, and
+        ``refits`` holds its interval.
+
+    Raises
+    ------
+    ValueError
+        If X has no such column.
+
+    See Also
+    --------
+    refute : Refits on changed data.
+    Sensitivity : How strong a confounder must be to overturn the effect.
 
     References
     ----------
-    .. [1] M. Lipsitch, E. Tchetgen Tchetgen, T. Cohen (2010). Negative controls: a
-       tool for detecting confounding and bias in observational studies.
-       Epidemiology 21.
+    .. [1] Lipsitch, M., Tchetgen Tchetgen, E. and Cohen, T. (2010). "Negative controls:
+       a tool for detecting confounding and bias in observational studies."
+       Epidemiology 21(3).
 
     Examples
     --------
     >>> import numpy as np, pandas as pd
     >>> from sklearn.linear_model import LinearRegression, LogisticRegression
     >>> from sklearn_causalrec import DoCalculusEffect
-    >>> from sklearn_causalrec.causal.checks.refutation import negative_control
+    >>> from sklearn_causalrec.causal import negative_control
     >>> rng = np.random.default_rng(0)
     >>> taste = rng.normal(size=500)
     >>> t = rng.binomial(1, 1 / (1 + np.exp(-taste)))

@@ -25,9 +25,9 @@ def e_value(risk_ratio, lower=None, upper=None):
     Parameters
     ----------
     risk_ratio : float
-        Also a rate or hazard ratio of a rare outcome.
-    lower, upper : float, optional
-        Its confidence limits.
+        The risk ratio. A rate ratio or hazard ratio of a rare outcome serves as well.
+    lower, upper : float, default=None
+        The confidence limits of the ratio.
 
     Returns
     -------
@@ -37,14 +37,24 @@ def e_value(risk_ratio, lower=None, upper=None):
         same for the limit nearer to 1; 1 where the interval contains 1; None without
         limits.
 
+    Raises
+    ------
+    ValueError
+        If a ratio is not positive and finite, or lies outside its limits.
+
+    See Also
+    --------
+    risk_ratio : The ratio of two risks with its interval.
+    Sensitivity : The same question for differences.
+
     References
     ----------
-    .. [1] T. VanderWeele, P. Ding (2017). Sensitivity analysis in observational
-       research: introducing the E-value. Annals of Internal Medicine 167.
+    .. [1] VanderWeele, T. and Ding, P. (2017). "Sensitivity analysis in observational
+       research: introducing the E-value." Annals of Internal Medicine 167(4).
 
     Examples
     --------
-    >>> from sklearn_causalrec.causal.checks.risk import e_value
+    >>> from sklearn_causalrec.causal import e_value
     >>> found = e_value(3.9, 1.8, 8.7)
     >>> round(found.estimate, 2), round(found.limit, 2)
     (7.26, 3.0)
@@ -74,18 +84,31 @@ def risk_ratio(control, treated, alpha=0.05):
     Parameters
     ----------
     control, treated : float or array-like of shape (n,)
-        Risks; or uncentred influence function values of them for the same rows, whose
-        means are the risks.
-    alpha : float
+        The two risks; or their uncentred influence function values for the same rows,
+        whose means are the risks.
+    alpha : float, default=0.05
+        One minus the level of confidence.
 
     Returns
     -------
-    ratio, lower, upper : float
-        As `e_value` takes them; the limits are None for single risks.
+    ratio : float
+        The risk of the treated over that of the controls.
+    lower, upper : float or None
+        The limits of its interval, which are None for single risks. :func:`e_value`
+        takes the three in this order.
+
+    Raises
+    ------
+    ValueError
+        If a risk is not above 0 and up to 1.
+
+    See Also
+    --------
+    e_value : How strong a confounder would explain the ratio.
 
     Examples
     --------
-    >>> from sklearn_causalrec.causal.checks.risk import e_value, risk_ratio
+    >>> from sklearn_causalrec.causal import e_value, risk_ratio
     >>> round(e_value(*risk_ratio(0.1, 0.2)).estimate, 3)
     3.414
     """

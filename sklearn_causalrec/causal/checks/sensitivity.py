@@ -30,10 +30,11 @@ class Sensitivity(ConfoundingBounds):
     Parameters
     ----------
     estimate : float
+        The effect, in the units of y.
     sigma2, nu2 : float
-        :math:`E[(Y - g)^2]` and :math:`E[\alpha^2]`.
+        The means :math:`E[(Y - g)^2]` and :math:`E[\alpha^2]`.
     influence, sigma2_influence, nu2_influence : ndarray of shape (n,)
-        Influence function values of the three; the mean of each is taken off.
+        The influence function values of the three. The mean of each is taken off.
 
     Attributes
     ----------
@@ -42,12 +43,19 @@ class Sensitivity(ConfoundingBounds):
     benchmarks : DataFrame or None
         What observed covariates would amount to; see :meth:`benchmark`.
 
+    See Also
+    --------
+    refute : Refits on changed data, which see faults of the models.
+    negative_control : Outcomes that the treatment cannot have changed.
+    e_value : The same question for a risk ratio.
+
     References
     ----------
-    .. [1] V. Chernozhukov, C. Cinelli, W. Newey, A. Sharma, V. Syrgkanis (2022). Long
-       story short: omitted variable bias in causal machine learning. NBER 30302.
-    .. [2] C. Cinelli, C. Hazlett (2020). Making sense of sensitivity: extending
-       omitted variable bias. JRSS B 82.
+    .. [1] Chernozhukov, V., Cinelli, C., Newey, W., Sharma, A. and Syrgkanis, V.
+       (2022). "Long story short: omitted variable bias in causal machine learning."
+       NBER 30302.
+    .. [2] Cinelli, C. and Hazlett, C. (2020). "Making sense of sensitivity: extending
+       omitted variable bias." Journal of the Royal Statistical Society B 82(1).
 
     Examples
     --------
@@ -89,15 +97,27 @@ class Sensitivity(ConfoundingBounds):
         Parameters
         ----------
         y : array-like of shape (n,)
+            The outcomes.
         arm : array-like of int of shape (n,)
-            Column of the arm taken.
+            For each row, the column of the arm taken.
         outcomes, propensity : array-like of shape (n, n_arms)
-            Cross-fitted expected outcome under, and probability of, every arm.
-        contrast : (int, int)
-            Columns of the arm compared with and of the arm of interest.
-        scores : array-like of shape (n, n_arms), optional
-            Influence function values of the mean under every arm, uncentred. None:
-            those of augmented inverse-probability weighting.
+            The cross-fitted mean outcome under every arm, and its probability.
+        contrast : (int, int), default=(0, 1)
+            The columns of the arm compared with and of the arm of interest.
+        scores : array-like of shape (n, n_arms), default=None
+            The uncentred influence function values of the mean under every arm. None
+            takes those of augmented inverse-probability weighting.
+
+        Returns
+        -------
+        Sensitivity
+            The bounds of this contrast.
+
+        Raises
+        ------
+        ValueError
+            If shapes do not match, the contrast names no two columns, or a propensity
+            is not above 0.
 
         Notes
         -----
@@ -145,9 +165,19 @@ class Sensitivity(ConfoundingBounds):
         Parameters
         ----------
         y_residual, treatment_residual : array-like of shape (n,)
-            What models of the covariates leave of outcome and treatment.
-        estimate : float, optional
-            None: the regression of the one on the other.
+            The parts of outcome and treatment that models of the covariates leave.
+        estimate : float, default=None
+            The coefficient. None is the regression of the one residual on the other.
+
+        Returns
+        -------
+        Sensitivity
+            The bounds of this coefficient.
+
+        Raises
+        ------
+        ValueError
+            If shapes do not match, or the residual of the treatment is zero.
         """
         u, v = np.asarray(y_residual, float), np.asarray(treatment_residual, float)
         if u.shape != v.shape or u.ndim != 1:
@@ -171,19 +201,29 @@ class Sensitivity(ConfoundingBounds):
 
     @classmethod
     def from_regression(cls, estimate, stderr, dof, *, partial_r2=None):
-        """For a coefficient of a linear regression, in closed form (Cinelli and
-        Hazlett 2020).
+        """For a coefficient of a linear regression, in closed form [1]_.
 
         Parameters
         ----------
         estimate, stderr : float
-            Coefficient of the treatment and its standard error.
+            The coefficient of the treatment and its standard error.
         dof : int
-            Residual degrees of freedom.
-        partial_r2 : dict of str to (float, float), optional
-            Partial R² of observed covariates, with the outcome (given the treatment)
-            and with the treatment: they become ``benchmarks``, of a confounder as
-            strong as they are (equation 22 there).
+            The residual degrees of freedom.
+        partial_r2 : dict of str to (float, float), default=None
+            For the label of each observed covariate, its partial R² with the outcome
+            (given the treatment) and with the treatment. They become ``benchmarks``: a
+            confounder as strong as they are (equation 22 of [1]_).
+
+        Returns
+        -------
+        RegressionSensitivity
+            The bounds of this coefficient.
+
+        References
+        ----------
+        .. [1] Cinelli, C. and Hazlett, C. (2020). "Making sense of sensitivity:
+           extending omitted variable bias." Journal of the Royal Statistical Society B
+           82(1).
         """
         return RegressionSensitivity(estimate, stderr, dof, partial_r2)
 
@@ -219,12 +259,13 @@ class Sensitivity(ConfoundingBounds):
         return share_of(brentq(left, 0.0, high, xtol=1e-14) / rho)
 
     def benchmark(self, shorter):
-        """What observed covariates would amount to, had they been left out.
+        """Compute what observed covariates would amount to, had they been left out.
 
         Parameters
         ----------
         shorter : dict of str to Sensitivity
-            The same effect, estimated without the covariates of that label.
+            For each label, the same effect estimated without the covariates of that
+            label.
 
         Returns
         -------

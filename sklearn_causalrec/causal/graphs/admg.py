@@ -25,44 +25,137 @@ class ADMG(NumberedGraph):
         return self.named(near & ~mask)
 
     def parents(self, names):
-        """Direct causes of a set, itself excluded."""
+        """Find the direct causes of a set of nodes.
+
+        Parameters
+        ----------
+        names : name or collection of names
+            The set of nodes.
+
+        Returns
+        -------
+        frozenset of names
+            The nodes with an edge into the set, without the set itself.
+        """
         return self._around(names, self.parents_of)
 
     def children(self, names):
-        """Direct effects of a set, itself excluded."""
+        """Find the direct effects of a set of nodes.
+
+        Parameters
+        ----------
+        names : name or collection of names
+            The set of nodes.
+
+        Returns
+        -------
+        frozenset of names
+            The nodes that an edge out of the set leads to, without the set itself.
+        """
         return self._around(names, self.children_of)
 
     def siblings(self, names):
-        """Nodes that share a latent cause with a set, itself excluded."""
+        """Find the nodes that share a latent cause with a set of nodes.
+
+        Parameters
+        ----------
+        names : name or collection of names
+            The set of nodes.
+
+        Returns
+        -------
+        frozenset of names
+            The nodes joined to the set by bidirected edges, without the set itself.
+        """
         return self._around(names, self.siblings_of)
 
     def ancestors(self, names):
-        """The set and everything that causes it."""
+        """Find everything that causes a set of nodes, and the set itself.
+
+        Parameters
+        ----------
+        names : name or collection of names
+            The set of nodes.
+
+        Returns
+        -------
+        frozenset of names
+            All nodes from which a directed path leads into the set; the set belongs to
+            them.
+        """
         return self.named(closure(self.parents_of, self.mask(names), self.everything))
 
     def descendants(self, names):
-        """The set and everything it causes."""
+        """Find everything that a set of nodes causes, and the set itself.
+
+        Parameters
+        ----------
+        names : name or collection of names
+            The set of nodes.
+
+        Returns
+        -------
+        frozenset of names
+            All nodes that a directed path from the set leads to; the set belongs to
+            them.
+        """
         return self.named(closure(self.children_of, self.mask(names), self.everything))
 
     def districts(self):
-        """The parts that bidirected edges hold together, as a list of frozensets."""
+        """Split the nodes into districts.
+
+        Returns
+        -------
+        list of frozenset of names
+            Each district is a set of nodes that paths of bidirected edges join.
+        """
         return [
             frozenset(self._names[i] for i in part)
             for part in components(self.siblings_of, self.everything)
         ]
 
     def district(self, names):
-        """The districts of a set, as one frozenset."""
+        """Find the districts that a set of nodes lies in, as one set.
+
+        Parameters
+        ----------
+        names : name or collection of names
+            The set of nodes.
+
+        Returns
+        -------
+        frozenset of names
+            All nodes that paths of bidirected edges join to the set; the set belongs
+            to them.
+        """
         return self.named(closure(self.siblings_of, self.mask(names), self.everything))
 
     def markov_blanket(self, name):
-        """The smallest set that separates a node from all other nodes."""
+        """Find the smallest set that separates a node from all other nodes.
+
+        Parameters
+        ----------
+        name : name
+            The node.
+
+        Returns
+        -------
+        frozenset of names
+            The Markov blanket of the node.
+        """
         (node,) = members(self.mask(name))
         near = MoralGraph(self, self.everything).neighbors(node)
         return self.named(mask_of(near))
 
     def moral_edges(self):
-        """Pairs of nodes joined by a collider path: the augmented (moral) graph."""
+        """List the edges of the augmented (moral) graph.
+
+        Returns
+        -------
+        tuple of pairs of names
+            The pairs of nodes that an edge joins, or a path on which every inner node
+            is a collider.
+        """
         return tuple(
             (self._names[i], self._names[j])
             for i, j in MoralGraph(self, self.everything).edges()
@@ -71,15 +164,48 @@ class ADMG(NumberedGraph):
     # -- graphs made from this one -----------------------------------------------
 
     def do(self, names):
-        """The graph after an intervention: without the edges into ``names``."""
+        """Make the graph after an intervention.
+
+        Parameters
+        ----------
+        names : name or collection of names
+            The nodes that are set from outside.
+
+        Returns
+        -------
+        CausalGraph
+            The graph without the edges into these nodes.
+        """
         return self.surgery(no_in=self.mask(names))
 
     def without_outgoing(self, names):
-        """The graph without the directed edges out of ``names``."""
+        """Make the graph without the directed edges out of some nodes.
+
+        Parameters
+        ----------
+        names : name or collection of names
+            The set of nodes.
+
+        Returns
+        -------
+        CausalGraph
+            The graph without these edges. Bidirected edges stay.
+        """
         return self.surgery(no_out=self.mask(names))
 
     def subgraph(self, names):
-        """The graph on some of the nodes, with the edges among them."""
+        """Make the graph on some of the nodes.
+
+        Parameters
+        ----------
+        names : name or collection of names
+            The nodes to keep.
+
+        Returns
+        -------
+        CausalGraph
+            The graph with these nodes and the edges among them.
+        """
         keep = self.named(self.mask(names))
         return self.from_edges(
             [e for e in self.directed_edges if keep.issuperset(e)],
@@ -88,14 +214,26 @@ class ADMG(NumberedGraph):
         )
 
     def project(self, latent):
-        """The latent projection: the same knowledge without some of the nodes.
+        """Make the latent projection: the same knowledge without some of the nodes.
 
-        Each hidden node hands its causes to its effects and joins its effects, and
-        what shared a cause with it, by bidirected edges [1]_.
+        A hidden node leaves edges behind. Directed edges lead from its causes to its
+        effects. Bidirected edges join its effects with one another, and with the nodes
+        that shared a latent cause with it [1]_.
+
+        Parameters
+        ----------
+        latent : name or collection of names
+            The nodes to hide.
+
+        Returns
+        -------
+        CausalGraph
+            The graph of the nodes that are left.
 
         References
         ----------
-        .. [1] T. Verma, J. Pearl (1990). Equivalence and synthesis of causal models.
+        .. [1] Verma, T. and Pearl, J. (1990). "Equivalence and synthesis of causal
+           models." UAI.
         """
         hidden = self.mask(latent)
         if not hidden:

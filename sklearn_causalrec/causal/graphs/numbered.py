@@ -87,15 +87,28 @@ class NumberedGraph:
 
     @classmethod
     def from_edges(cls, directed, bidirected=(), nodes=()):
-        """Graph from pairs of names.
+        """Make a graph from pairs of names.
 
         Parameters
         ----------
         directed : iterable of (cause, effect)
-        bidirected : iterable of (a, b)
-            Pairs with a latent common cause.
-        nodes : iterable of names
-            Nodes to have whether or not an edge names them; they also fix the order.
+            The directed edges.
+        bidirected : iterable of (a, b), default=()
+            The pairs of nodes that have a latent common cause.
+        nodes : iterable of names, default=()
+            Nodes that the graph has whether or not an edge names them. They come first
+            in the order of the nodes.
+
+        Returns
+        -------
+        CausalGraph
+            The graph.
+
+        Raises
+        ------
+        ValueError
+            If the directed edges form a cycle, an edge joins a node to itself, or a
+            node cannot be named so.
 
         Examples
         --------

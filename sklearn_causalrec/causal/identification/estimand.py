@@ -22,35 +22,36 @@ from sklearn_causalrec.causal.identification.table import JointTable, lookup_in
 class Estimand:
     """P(outcome | do(treatment), given) in terms of what can be observed.
 
-    Made by `CausalGraph.identify`. What is evaluated is the canonical program, the same
-    for every query: ``sum over summed of the product of kernels``, divided by its sum
-    over the outcome where the query has conditions. What is shown, `formula`, is the
-    simplest valid form.
+    :meth:`CausalGraph.identify` makes it. What is evaluated is the canonical program,
+    the same for every query: ``sum over summed of the product of kernels``. Where the
+    query has conditions, it is divided by its sum over the outcome. What is shown,
+    ``formula``, is the simplest valid form.
+
+    Parameters
+    ----------
+    graph : CausalGraph
+        The graph in which the query was identified.
+    query : tuple of three tuples of names
+        The outcomes, the treatments and the conditions that were asked for.
+    plan : Plan
+        The districts of the program and how the data give each of them.
+    conditions : int
+        The bitset of the conditions that remain in the program.
+    moved : int
+        The bitset of the conditions that rule 2 turned into treatments.
 
     Attributes
     ----------
     graph : CausalGraph
+        The graph in which the query was identified.
     outcome, treatment, given : tuple of names
         The query.
-    kernels : tuple of Kernel
-        The canonical program as plain data: one for each district of the graph on the
-        causes of the outcome that remain once the treatment is set, see `Kernel`.
-        Empty where the treatment has no effect.
-    do : tuple of names
-        The treatments that matter, conditions turned into treatments included.
-    conditions : tuple of names
-        The conditions that remain: joint with the outcome in the program.
-    summed : tuple of names
-        The variables summed over.
-    strategy : str
-        "no-effect", "adjustment", "frontdoor", "primal-fixable", "general", or
-        "experiment" where a kernel is read off an experiment: the first of these that
-        is valid.
-    adjustment_set, mediators : frozenset of names, or None
-        The minimal adjustment set closest to the treatment, or a smallest front-door
-        set, where that is the strategy.
-    expression, formula : Expression
-        The canonical program, and the form shown.
+
+    See Also
+    --------
+    CausalGraph.identify : Identify a query.
+    DoCalculusEffect : Estimate it from data.
+    NotIdentifiableError : What is raised where there is no such expression.
 
     Examples
     --------
@@ -79,22 +80,32 @@ class Estimand:
 
     @cached_property
     def kernels(self):
+        """The canonical program as plain data, a tuple of `Kernel`.
+
+        There is one kernel for each district of the graph on the causes of the outcome
+        that remain once the treatment is set. The tuple is empty where the treatment
+        has no effect.
+        """
         return self._plan.kernels()
 
     @property
     def do(self):
+        """Tuple of the treatments that matter, with conditions that became ones."""
         return self.graph.listed(self._plan.x)
 
     @property
     def conditions(self):
+        """Tuple of the conditions that remain, joint with the outcome."""
         return self.graph.listed(self._rest)
 
     @property
     def summed(self):
+        """Tuple of the variables that the program sums over."""
         return self.graph.listed(self._plan.inner & ~self._plan.y)
 
     @cached_property
     def expression(self):
+        """The canonical program as an `Expression`."""
         if self._plan.x:
             q = total(self.summed, product(k.expression for k in self.kernels))
         else:
@@ -140,20 +151,31 @@ class Estimand:
 
     @property
     def strategy(self):
+        """How the effect is identified, a str.
+
+        It is the first of these that is valid: "no-effect", "experiment" (a kernel is
+        read off an experiment), "adjustment", "frontdoor", "primal-fixable", "general".
+        """
         return self._named_strategy[0]
 
     @property
     def adjustment_set(self):
+        """The minimal adjustment set closest to the treatment, or None.
+
+        It is None where the strategy is another one.
+        """
         name, z = self._named_strategy
         return self.graph.named(z) if name == "adjustment" else None
 
     @property
     def mediators(self):
+        """A smallest front-door set, or None where the strategy is another one."""
         name, z = self._named_strategy
         return self.graph.named(z) if name == "frontdoor" else None
 
     @cached_property
     def formula(self):
+        """The simplest valid form as an `Expression`: what is shown."""
         strategy, z = self._named_strategy
         x, y = self.do, self.graph.listed(self._plan.y)
         if strategy == "adjustment":
@@ -180,7 +202,13 @@ class Estimand:
         return f"{self.query} = {self._text()}"
 
     def to_latex(self):
-        """The equation as LaTeX, without dollar signs."""
+        """Write the equation as LaTeX.
+
+        Returns
+        -------
+        str
+            The equation without dollar signs around it.
+        """
         return f"{self.query.to_latex()} = {self._text(latex=True)}"
 
     def _text(self, latex=False):

@@ -12,20 +12,57 @@ _MANY = 40  # latent causes or variables beyond which remedies are not searched
 class NotIdentifiableError(ValueError):
     """P(y | do(x), z) does not follow from the graph and the data named.
 
+    The message names the latent causes that stand in the way, and what would remove
+    them.
+
+    Parameters
+    ----------
+    graph : CausalGraph
+        The graph in which the query is not identified.
+    query : tuple of three int
+        The bitsets of the outcomes, the treatments and the conditions.
+    effective : tuple of two int
+        The bitsets of the outcomes and the treatments that the hedge is about.
+    hedge : tuple of two int
+        The bitsets of F and F'.
+    experiments : sequence, default=()
+        The experiments whose data were named.
+
     Attributes
     ----------
     hedge : pair of frozensets of names
-        F and F', with F' inside F. Both are held together by latent common causes, all
-        of F causes F' within F, F' causes the outcome while the treatment is set, and
-        only F contains a treatment. Two models exist that agree on all data and
-        disagree on the effect (Shpitser and Pearl 2006, theorem 4).
+        The sets F and F', with F' inside F. Latent common causes hold both together.
+        All of F causes F' within F. F' causes the outcome while the treatment is set.
+        Only F contains a treatment. Two models exist that agree on all data and
+        disagree on the effect ([1]_, theorem 4).
     graph : CausalGraph
+        The graph in which the query is not identified.
     outcome, treatment, given : tuple of names
         The query.
     effective : pair of tuples of names
-        Outcomes and treatments the hedge is about. They differ from the query's where
-        it has conditions: those are then outcomes, or, where rule 2 allows it,
-        treatments.
+        The outcomes and treatments that the hedge is about. They differ from those of
+        the query where it has conditions: a condition is then an outcome or, where
+        rule 2 allows it, a treatment.
+
+    See Also
+    --------
+    CausalGraph.identify : Raises it.
+    Estimand : What is returned where the query is identified.
+
+    References
+    ----------
+    .. [1] Shpitser, I. and Pearl, J. (2006). "Identification of joint interventional
+       distributions in recursive semi-Markovian causal models." AAAI.
+
+    Examples
+    --------
+    >>> from sklearn_causalrec import CausalGraph, NotIdentifiableError
+    >>> try:
+    ...     CausalGraph("x -> y; x <-> y").identify("y", "x")
+    ... except NotIdentifiableError as error:
+    ...     hedge = error.hedge
+    >>> [sorted(part) for part in hedge]
+    [['x', 'y'], ['y']]
     """
 
     def __init__(self, graph, query, effective, hedge, experiments=()):
