@@ -22,10 +22,10 @@ MAX_SEED = 2**30
 class DoCalculusEffect(RegressorMixin, BaseEstimator):
     """Effect of a treatment: identified in a causal graph, then estimated.
 
-    ``fit`` asks the graph whether and how the effect follows from the data, takes an
-    estimator whose theory covers the functional found, cross-fits its nuisance models,
-    and refuses, before any model is trained, where the graph does not identify the
-    effect. The strategies, in the order in which they are tried:
+    ``fit`` asks the graph whether and how the effect follows from the data. It takes a
+    strategy whose theory covers the functional found, and cross-fits the nuisance
+    models. Where the graph does not identify the effect, ``fit`` refuses before any
+    model is trained. The strategies, in the order in which they are tried:
 
     - all variables discrete and few: plug-in, the formula on smoothed counts;
     - adjustment: augmented inverse probability weighting; for a continuous treatment
@@ -38,64 +38,73 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
     Parameters
     ----------
     graph : CausalGraph or None, default=None
-        Nodes are the columns of X, the treatment and the outcome; latent common causes
-        are bidirected edges. None: every other column is a confounder measured before
-        the treatment.
+        The causal graph. Its nodes are the columns of X, the treatment and the outcome.
+        Bidirected edges stand for latent common causes. With None, every other column
+        counts as a confounder that was measured before the treatment.
     treatment : name or list of names, default=None
-        Column of X, or several that are set together; or the name of the node that
-        ``fit(..., treatment=)`` gives. With ``graph=None`` and no treatment at all,
-        every row counts as treated: ``predict`` works, effects are not identified.
+        The column of X that is the treatment, or several columns that are set together;
+        or the name of the node that ``fit(..., treatment=)`` gives. With ``graph=None``
+        and no treatment at all, every row counts as treated: ``predict`` works, and
+        effects are not identified.
     outcome : name, default=None
-        Node that y is. None: the name of y, or the one node that X lacks.
+        The node that y is. None takes the name of y, or the one node that X lacks.
     strategy : {"auto", "plug-in", "adjustment", "dose-response", "sequential", \
             "frontdoor", "primal-fixable", "general", "instrument"}, default="auto"
-        "auto" takes the first strategy that covers the estimand; a name insists on
-        one, and raises where it does not apply. Strategies registered by other
-        packages go by their names, too.
-    adjustment_set : names, default=None
-        What to adjust for; must be valid in the graph. None: the set of the smallest
-        asymptotic variance.
-    effect_modifiers : names, default=None
-        What ``effect(X)`` depends on. None: the adjustment set; else the causes of the
-        outcome measured before the treatment.
-    mediators : names, default=None
-        Nodes between treatment and outcome: ``path_effects_`` splits the effect into
-        what goes through them and what does not.
+        The way to estimate. "auto" takes the first strategy that covers the estimand. A
+        name insists on one, and ``fit`` raises where it does not apply. Strategies that
+        other packages register go by their names, too.
+    adjustment_set : collection of names, default=None
+        The variables to adjust for. The set must be valid in the graph. None takes the
+        set with the smallest asymptotic variance.
+    effect_modifiers : collection of names, default=None
+        The variables that ``effect(X)`` depends on. None takes the adjustment set, or
+        else the causes of the outcome that were measured before the treatment.
+    mediators : collection of names, default=None
+        Nodes between treatment and outcome. ``path_effects_`` then splits the effect
+        into the part that goes through them and the part that does not.
     instrument : name, default=None
-        For ``strategy="instrument"``; None takes the first that the graph offers.
+        The instrument of ``strategy="instrument"``. None takes the first that the graph
+        offers.
     outcome_model, treatment_model : estimator or list of estimators, default=None
-        Nuisance models: a regressor (or, for a binary outcome, a classifier) and a
-        classifier (for a continuous treatment a regressor); of lists, the convex
-        combination with the smallest cross-fitted error. None: additive splines and
-        boosted trees. scikit-learn, `CausalDNNRecommender`, skorch.
-    effect_model : "auto", None, estimator, default="auto"
-        How effects vary with the modifiers. "auto": with adjustment, R-stacking of
-        orthogonal learners; else a regression of the influence function by the default
-        models. A regressor does the latter by that regressor; an EconML estimator is
-        fitted as it is. None: averages only, and ``fit`` is faster.
+        The nuisance models, from scikit-learn, skorch or this package. The first is a
+        regressor, or a classifier for a binary outcome. The second is a classifier, or
+        a regressor for a continuous treatment. Of a list, the convex combination with
+        the smallest cross-fitted error is taken. None stands for additive splines and
+        boosted trees.
+    effect_model : "auto", None or estimator, default="auto"
+        The model of how effects vary with the modifiers. With adjustment, "auto" is an
+        R-stack of orthogonal learners; else it regresses the influence function on the
+        modifiers by the default models. A regressor does the latter. An estimator of
+        EconML is fitted as it is. With None there are averages only, and ``fit`` is
+        faster.
     discrete_treatment : "auto" or bool, default="auto"
-        "auto": discrete where it takes two values, or at most 20, many times each.
+        Whether the treatment has arms rather than doses. With "auto" it has arms where
+        it takes two values, or at most 20 values, each many times.
     clip : float, default=0.01
-        Probabilities of arms are kept above it.
+        The bound that smaller probabilities of arms are raised to.
     cv : int, default=5
-        Folds of the cross-fitting.
+        The number of folds of the cross-fitting, at least 2.
     n_jobs : int, default=None
-        Nuisance models fitted at once, through joblib.
+        The number of nuisance models fitted at once, through joblib.
     random_state : int, RandomState instance or None, default=None
+        The seed of the folds and of models without a seed of their own. An int makes
+        the results reproducible.
 
     Attributes
     ----------
     graph_ : CausalGraph
+        The graph that was used.
     estimand_ : Estimand
+        The effect in terms of what can be observed.
     strategy_ : str
         How the effect is identified: "adjustment", "frontdoor", "primal-fixable",
         "general", "no-effect" or "instrument".
     method_ : str
-        What was computed.
+        The estimator that was used.
     guarantee_ : str
         What the theory promises of it.
     treatment_names_ : tuple of names
-        The nodes that are set; empty where ``fit`` saw no treatment.
+        The nodes that are set; it is empty where ``fit`` saw no treatment.
     outcome_name_ : name
         The node that y is.
     discrete_treatment_ : bool
@@ -103,21 +112,23 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
     derivation_ : Derivation
         The steps of do-calculus from the query to the formula.
     arms_ : list
-        Levels of a discrete treatment; tuples where several are set.
+        The levels of a discrete treatment; tuples where several are set.
     arm_ : ndarray of int of shape (n,)
         For every row of ``fit``, the position of its arm in ``arms_``.
     adjustment_set_ : frozenset of names, or None
-        What was adjusted for; None where the effect is not by adjustment.
+        The variables adjusted for; None where the effect is not by adjustment.
     effect_modifiers_ : tuple of names, or None
-        What ``effect(X)`` depends on; None where it is identified given nothing.
+        The variables that ``effect(X)`` depends on; None where no effect of rows is
+        identified.
     scores_ : ndarray of shape (n, n_arms), or None
-        Uncentred influence function of the mean outcome under each arm.
+        The uncentred influence function of the mean outcome under each arm.
     propensity_, outcomes_ : ndarray of shape (n, n_arms), or None
-        Cross-fitted probability of, and mean outcome under, each arm, by adjustment.
-    diagnostics_ : dict
-        Overlap, balance, effective sample sizes, influential rows: frames.
+        By adjustment, the cross-fitted probability of each arm and the cross-fitted
+        mean outcome under it.
+    diagnostics_ : dict of str to DataFrame
+        Overlap, balance, effective sample sizes and influential rows.
     path_effects_ : DataFrame or None
-        With ``mediators``: total, direct and indirect effect with intervals.
+        With ``mediators``, the total, direct and indirect effect with intervals.
 
     See Also
     --------
@@ -200,15 +211,18 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
         Parameters
         ----------
         X : DataFrame or array-like of shape (n, p)
-            Nodes of the graph; the columns of an array are x0, x1, ...
+            The rows. Their columns are nodes of the graph; the columns of an array are
+            called x0, x1 and so on. Numbers and times are numbers. Text and categories
+            are categories. A column that can be meant in two ways is refused.
         y : array-like of shape (n,)
-            Outcome: a number, or 0 and 1.
-        treatment : array-like of shape (n,) or (n, n_treatments), optional
-            Where it is no column of X.
+            The outcome of each row: a number, or 0 and 1.
+        treatment : array-like of shape (n,) or (n, n_treatments), default=None
+            The treatment of each row, where it is no column of X.
 
         Returns
         -------
-        self
+        DoCalculusEffect
+            The fitted estimator itself.
 
         Raises
         ------
@@ -364,51 +378,102 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
         return known.at(frame, quiet=self.treatment_names_), frame
 
     def effect(self, X, T0=0, T1=1):
-        """Effect of arm T1 against arm T0 on each row.
+        """Estimate the effect of arm T1 against arm T0 on each row.
 
         Parameters
         ----------
         X : DataFrame or array-like of shape (n, p)
-            Of its columns, ``effect_modifiers_`` matter.
-        T0, T1 : scalar; dict or tuple where several treatments are set
-            Arms, or doses of a continuous treatment. 0 and 1 are the first and the
-            second of two arms where none is called so; of several treatments, a scalar
-            is for all.
+            The rows. Of their columns, ``effect_modifiers_`` matter.
+        T0, T1 : scalar, dict or tuple, default=0 and 1
+            The arm that the effect is against and the arm of interest, or two doses.
+            Where no arm is called 0 or 1, these are the first and the second of two
+            arms. Of several treatments, a dict or tuple has a value for each, and a
+            scalar is for all.
 
         Returns
         -------
         ndarray of shape (n,)
-            In the units of y.
+            The effect of each row, in the units of y.
 
         Raises
         ------
         ValueError
-            If the effect given these columns is not identified; it says given which
-            it is.
+            If the effect given these columns is not identified. The message says given
+            which columns it is.
         """
         contrast = self._contrast(T0, T1)
         variables, _ = self._new(X)
         return self._answer.effect(variables, *contrast)
 
     def effect_interval(self, X, alpha=0.05, T0=0, T1=1):
-        """Bounds of the effect of each row, two arrays of shape (n,).
+        """Compute an interval for the effect of each row.
 
-        They hold on average over rows, not for each.
+        The intervals hold on average over rows, not for each of them.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like of shape (n, p)
+            The rows. Of their columns, ``effect_modifiers_`` matter.
+        alpha : float, default=0.05
+            One minus the level of confidence.
+        T0, T1 : scalar, dict or tuple, default=0 and 1
+            The arm that the effect is against and the arm of interest, or two doses.
+            Where no arm is called 0 or 1, these are the first and the second of two
+            arms. Of several treatments, a dict or tuple has a value for each, and a
+            scalar is for all.
+
+        Returns
+        -------
+        low, high : ndarray of shape (n,)
+            The lower and the upper bound, in the units of y.
         """
         contrast = self._contrast(T0, T1)
         variables, _ = self._new(X)
         return self._answer.effect_interval(variables, *contrast, alpha)
 
     def ate(self, X=None, T0=0, T1=1):
-        """Average effect over the rows of ``fit``, or of X."""
+        """Estimate the average effect.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like of shape (n, p), default=None
+            The rows to average over. None takes the rows of ``fit``.
+        T0, T1 : scalar, dict or tuple, default=0 and 1
+            The arm that the effect is against and the arm of interest, or two doses.
+            Where no arm is called 0 or 1, these are the first and the second of two
+            arms. Of several treatments, a dict or tuple has a value for each, and a
+            scalar is for all.
+
+        Returns
+        -------
+        float
+            The average effect, in the units of y.
+        """
         contrast = self._contrast(T0, T1)
         return self._answer.ate(*contrast, self._rows(X))
 
     def ate_interval(self, X=None, alpha=0.05, T0=0, T1=1):
-        """Bounds of the average effect.
+        """Compute an interval for the average effect.
 
-        They are as symmetric as the method: those of a weak instrument are the bounds
-        of the Anderson-Rubin test.
+        The interval is the method's own, and as symmetric as that. For a weak
+        instrument it is that of the Anderson-Rubin test.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like of shape (n, p), default=None
+            The rows to average over. None takes the rows of ``fit``.
+        alpha : float, default=0.05
+            One minus the level of confidence.
+        T0, T1 : scalar, dict or tuple, default=0 and 1
+            The arm that the effect is against and the arm of interest, or two doses.
+            Where no arm is called 0 or 1, these are the first and the second of two
+            arms. Of several treatments, a dict or tuple has a value for each, and a
+            scalar is for all.
+
+        Returns
+        -------
+        low, high : float
+            The lower and the upper bound, in the units of y.
         """
         if not 0 < alpha < 1:
             raise ValueError(f"alpha is {alpha!r}: a number between 0 and 1.")
@@ -419,36 +484,80 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
         return None if X is None else self._new(X)[0]
 
     def att(self, T0=0, T1=1):
-        """Average effect among the rows of ``fit`` that had arm T1."""
+        """Estimate the average effect on the treated: the rows that had arm T1.
+
+        Parameters
+        ----------
+        T0, T1 : scalar, dict or tuple, default=0 and 1
+            The arm that the effect is against and the arm of interest, or two doses.
+            Where no arm is called 0 or 1, these are the first and the second of two
+            arms. Of several treatments, a dict or tuple has a value for each, and a
+            scalar is for all.
+
+        Returns
+        -------
+        float
+            The average effect over these rows of ``fit``, in the units of y.
+
+        Raises
+        ------
+        ValueError
+            If the effect is not identified by adjustment.
+        """
         contrast = self._contrast(T0, T1)
         return self._answer.att(*contrast)
 
     def att_interval(self, alpha=0.05, T0=0, T1=1):
-        """Bounds of the average effect on the treated."""
+        """Compute an interval for the average effect on the treated.
+
+        Parameters
+        ----------
+        alpha : float, default=0.05
+            One minus the level of confidence.
+        T0, T1 : scalar, dict or tuple, default=0 and 1
+            The arm that the effect is against and the arm of interest, or two doses.
+            Where no arm is called 0 or 1, these are the first and the second of two
+            arms. Of several treatments, a dict or tuple has a value for each, and a
+            scalar is for all.
+
+        Returns
+        -------
+        low, high : float
+            The lower and the upper bound, in the units of y.
+        """
         contrast = self._contrast(T0, T1)
         return self._answer.att_interval(*contrast, alpha)
 
     def dose_response(self, grid=None, alpha=0.05):
-        """Mean outcome under each dose of a continuous treatment.
+        """Estimate the mean outcome under each dose of a continuous treatment.
 
         Parameters
         ----------
-        grid : array-like of doses, optional
-            None: 50 doses between the 5th and the 95th percentile.
+        grid : array-like of shape (n_doses,), default=None
+            The doses. None takes 50 doses between the 5th and the 95th percentile.
+        alpha : float, default=0.05
+            One minus the level of confidence.
 
         Returns
         -------
         DataFrame
-            Columns dose, mean, and low and high, which hold for all doses at once.
+            A row for each dose, with the columns dose, mean, low and high. The bounds
+            hold for all doses at once.
         """
         return self._continuous("dose_response").curve(grid, alpha)
 
     def average_derivative(self, alpha=0.05):
-        """Mean effect of one unit more of a continuous treatment, with bounds.
+        """Estimate the mean effect of one unit more of a continuous treatment.
+
+        Parameters
+        ----------
+        alpha : float, default=0.05
+            One minus the level of confidence.
 
         Returns
         -------
-        (estimate, low, high)
+        estimate, low, high : float
+            The estimate and its bounds, in the units of y per unit of the treatment.
         """
         mean, error = self._continuous("average_derivative").average_derivative()
         return (mean, *normal_interval(mean, error, alpha))
@@ -463,17 +572,20 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
         return self._answer
 
     def predict(self, X, treatment=None):
-        """Mean outcome given the row if the treatment were set, E[Y | do(t), x].
+        """Predict the mean outcome if the treatment were set, E[Y | do(t), x].
 
         Parameters
         ----------
         X : DataFrame or array-like of shape (n, p)
-        treatment : scalar or array-like of shape (n,), optional
-            Where it is no column of X. None: the second of two arms.
+            The rows. Of their columns, ``effect_modifiers_`` matter.
+        treatment : scalar or array-like of shape (n,), default=None
+            The arm or dose to set, one for all rows or one a row. None takes the
+            treatment columns of X, or else the second of two arms.
 
         Returns
         -------
         ndarray of shape (n,)
+            The mean outcome of each row, in the units of y.
         """
         check_is_fitted(self, "strategy_")
         variables, frame = self._new(X, treatment)
@@ -495,17 +607,34 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
         return self._answer.predict(variables, arm)
 
     def score(self, X, y, treatment=None, sample_weight=None):
-        """Minus the doubly robust loss of the effects, higher is better.
+        """Judge the effects on other rows; higher is better.
 
-        The scores of an influence function, cross-fitted on these rows by the default
-        nuisance models whatever the estimator's own, stand for the effects that nobody
-        observes: the loss is their mean squared distance to ``effect(X)``, in units of
-        y squared, so that models are comparable [1]_. Without treatment, R^2.
+        Nobody observes effects. The scores of an influence function stand for them.
+        They are cross-fitted on these rows by the default nuisance models, whatever the
+        estimator's own, so that models are comparable [1]_. The score is minus the mean
+        squared distance of ``effect(X)`` to them, in units of y squared. For an
+        estimator without a treatment it is R^2.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like of shape (n, p)
+            The rows to judge on.
+        y : array-like of shape (n,)
+            Their outcomes.
+        treatment : array-like of shape (n,) or (n, n_treatments), default=None
+            The treatment of each row, where it is no column of X.
+        sample_weight : array-like of shape (n,), default=None
+            The weights of the rows.
+
+        Returns
+        -------
+        float
+            The score.
 
         References
         ----------
-        .. [1] D. Mahajan et al. (2024). Empirical analysis of model selection for
-           heterogeneous causal effect estimation. ICLR.
+        .. [1] Mahajan, D. et al. (2024). "Empirical analysis of model selection for
+           heterogeneous causal effect estimation." ICLR.
         """
         check_is_fitted(self, "strategy_")
         if not self.treatment_names_:
@@ -533,9 +662,21 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
     def refute(self, X, y, treatment=None, **options):
         """Try to break the estimate; see :func:`sklearn_causalrec.causal.refute`.
 
+        Parameters
+        ----------
+        X : DataFrame or array-like of shape (n, p)
+            The rows given to ``fit``.
+        y : array-like of shape (n,)
+            The outcomes given to ``fit``.
+        treatment : array-like of shape (n,) or (n, n_treatments), default=None
+            The treatments, where they were given to ``fit`` beside X.
+        **options
+            The other parameters of that function, such as ``methods``.
+
         Returns
         -------
         Refutation
+            The verdict of each method, and the refits.
         """
         from sklearn_causalrec.causal.checks.refutation import refute
 
@@ -544,24 +685,34 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
         return refute(self, X, y, treatment, **options)
 
     def sensitivity(self, X=None, y=None, treatment=None, *, T0=0, T1=1, benchmarks=()):
-        """Bounds for a latent confounder that the graph does not allow for.
+        """Bound the effect under a latent confounder that the graph rules out.
 
         Parameters
         ----------
-        X, y, treatment
-            As given to ``fit``; needed where there are benchmarks.
-        benchmarks : sequence of names
-            Covariates to compare it with: the estimator is fitted without each.
+        X : DataFrame or array-like of shape (n, p), default=None
+            The rows given to ``fit``. They are needed where there are benchmarks.
+        y : array-like of shape (n,), default=None
+            The outcomes given to ``fit``; needed likewise.
+        treatment : array-like of shape (n,) or (n, n_treatments), default=None
+            The treatments, where they were given to ``fit`` beside X.
+        T0, T1 : scalar, dict or tuple, default=0 and 1
+            The arm that the effect is against and the arm of interest, or two doses.
+            Where no arm is called 0 or 1, these are the first and the second of two
+            arms. Of several treatments, a dict or tuple has a value for each, and a
+            scalar is for all.
+        benchmarks : sequence of names, default=()
+            Covariates to compare the confounder with. The estimator is fitted again
+            without each of them.
 
         Returns
         -------
         Sensitivity
-            Robustness values, bounds, contours [1]_.
+            Robustness values, bounds and contours [1]_.
 
         References
         ----------
-        .. [1] V. Chernozhukov et al. (2022). Long story short: omitted variable bias in
-           causal machine learning. NBER 30302.
+        .. [1] Chernozhukov, V. et al. (2022). "Long story short: omitted variable bias
+           in causal machine learning." NBER 30302.
         """
         from sklearn_causalrec.causal.checks.robustness import sensitivity
 
@@ -575,9 +726,25 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
         return sensitivity(self, X, y, treatment, **options)
 
     def negative_control(self, X, outcomes, treatment=None, **options):
-        """Effects on outcomes that the treatment cannot have.
+        """Estimate effects on outcomes that the treatment cannot have changed.
 
-        See `sklearn_causalrec.causal.checks.refutation.negative_control`.
+        See :func:`sklearn_causalrec.causal.negative_control`.
+
+        Parameters
+        ----------
+        X : DataFrame or array-like of shape (n, p)
+            The rows given to ``fit``.
+        outcomes : str, sequence of str, or dict of str to array-like of shape (n,)
+            Columns of X that were not adjusted for, or the values themselves by label.
+        treatment : array-like of shape (n,) or (n, n_treatments), default=None
+            The treatments, where they were given to ``fit`` beside X.
+        **options
+            The other parameters of that function, such as ``alpha``.
+
+        Returns
+        -------
+        Refutation
+            The effect on each outcome, with its verdict.
         """
         from sklearn_causalrec.causal.checks.refutation import negative_control
 
@@ -585,12 +752,17 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
         return negative_control(self, X, outcomes, treatment, **options)
 
     def summary(self, alpha=0.05):
-        """One report, as text and HTML: query, graph, derivation, estimate, checks.
+        """Report query, graph, derivation, estimate and checks.
+
+        Parameters
+        ----------
+        alpha : float, default=0.05
+            One minus the level of confidence.
 
         Returns
         -------
         Report
-            ``print`` it, or let a notebook show it.
+            The report. ``print`` writes it as text, a notebook shows it as HTML.
         """
         from sklearn_causalrec.explaining.summary import summarize
 
