@@ -9,6 +9,7 @@ from sklearn_causalrec.encoding.checks import (
     check_outcome,
     check_propensity,
     check_weight,
+    refuse_copies,
 )
 from sklearn_causalrec.encoding.feature_columns import FAR
 from sklearn_causalrec.encoding.history_columns import read_histories
@@ -146,12 +147,15 @@ class LogEncoder:
             The rows of positive weight.
         """
         log = self.roles.split(estimator, X, reset=first)
+        name = getattr(y, "name", None)
         y, self.classes = check_outcome(
             estimator, y, len(log), self.binary, self.classes
         )
         treatment = self.one_source("treatment", treatment, log.treatment)
         propensity = self.one_source("propensity", propensity, log.propensity)
         arm, self.arms = check_arms(treatment, len(log), self.arms)
+        if len(self.arms) > 1:
+            self._refuse_copies(log.features, y, arm, name)
         propensity = check_propensity(propensity, len(log))
         weight = check_weight(sample_weight, log.features)
         rows = Rows(
@@ -246,6 +250,12 @@ class LogEncoder:
         if log.history is not None:
             rows.history, rows.history_values = self.histories(log.history)
         return rows
+
+    def _refuse_copies(self, features, y, arm, name):
+        """Features in the units of the log, against y and the values of the arms."""
+        columns = self.roles.in_units(features)
+        values = self.arms[arm] if self.arms.dtype.kind in "fiub" else None
+        refuse_copies(columns, y.astype(np.float32), values, name)
 
     def one_source(self, name, given, in_column):
         """The argument of fit or the column of X, whichever there is; or None."""

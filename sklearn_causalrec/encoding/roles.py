@@ -357,6 +357,22 @@ class ColumnRoles:
                 setattr(log, role, as_ids(getattr(log, role), role))
         return log
 
+    def in_units(self, features):
+        """Features that were read, by name and in the units of X.
+
+        Parameters
+        ----------
+        features : ndarray of shape (n, p)
+            The features as the networks read them.
+
+        Returns
+        -------
+        dict of name or position to ndarray of shape (n,), float32
+        """
+        names = getattr(self, "feature_columns_", range(features.shape[1]))
+        offset = self._columns.offset_.astype(np.float32)
+        return {name: features[:, j] + offset[j] for j, name in enumerate(names)}
+
     def read_feature(self, j, values):
         """Read one more column as the feature of that position, as float32.
 

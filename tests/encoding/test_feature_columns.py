@@ -113,3 +113,16 @@ def test_a_role_of_a_whole_number_is_a_name_where_there_are_names():
     array = CausalDNNRecommender(treatment=0, random_state=0, max_epochs=3)
     array.fit(X.to_numpy(), y)
     assert array.ate() == model.ate()
+
+
+def test_the_outcome_and_the_treatment_are_no_features():
+    z, t, y = log(300)
+    X = pd.DataFrame({"z": z, "buys": y})
+    with pytest.raises(ValueError, match="outcome 'buys' is also a column of X"):
+        fitted(X, t, X["buys"])
+    with pytest.raises(ValueError, match="column 'buys' of X equals the outcome"):
+        fitted(X, t, y)
+    with pytest.raises(ValueError, match="column 1 of X equals the outcome"):
+        fitted(X.to_numpy(), t, y)
+    with pytest.raises(ValueError, match="column 'shown' of X equals the treatment"):
+        fitted(pd.DataFrame({"z": z, "shown": t.astype(float)}), t, y)
