@@ -13,7 +13,6 @@ from sklearn_causalrec.causal.estimation.query import Options, Query
 from sklearn_causalrec.causal.estimation.reader import Reader, joint_arms
 from sklearn_causalrec.causal.estimation.registry import check_strategy, choose
 from sklearn_causalrec.effects.cross_fitting import stratified_folds
-from sklearn_causalrec.effects.intervals import normal_interval
 from sklearn_causalrec.encoding.checks import unchanged_on_failure
 
 MAX_SEED = 2**30
@@ -559,8 +558,8 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
         estimate, low, high : float
             The estimate and its bounds, in the units of y per unit of the treatment.
         """
-        mean, error = self._continuous("average_derivative").average_derivative()
-        return (mean, *normal_interval(mean, error, alpha))
+        found = self._continuous("average_derivative").average_derivative()
+        return (found.value, *found.interval(alpha))
 
     def _continuous(self, what):
         check_is_fitted(self, "strategy_")

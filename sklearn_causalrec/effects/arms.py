@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from sklearn_causalrec.effects.clusters import estimate
 from sklearn_causalrec.effects.stacked import StackedEffect
 
 
@@ -36,6 +37,7 @@ class ArmEffects:
         exposure,
         propensity=None,
         groups=None,
+        clusters=None,
         progress=None,
     ):
         """Fit every pair of arms.
@@ -51,10 +53,12 @@ class ArmEffects:
             Known probability of the arm taken; of use with two arms.
         groups : ndarray of int of shape (n, n_kinds), optional
             Codes of what each row belongs to.
+        clusters : Clusters, optional
+            Which rows go together, for standard errors.
         progress : callable, optional
             Called after each task.
         """
-        self.weight = weight
+        self.weight, self.clusters = weight, clusters
         zero = np.zeros(len(y))
         self.stages, self.scores = [None], [zero]
         self.influence, self.fitted = [zero], [zero]
@@ -75,6 +79,7 @@ class ArmEffects:
                 sample_weight=weight[pair],
                 fold=fold[pair],
                 groups=None if groups is None else groups[pair],
+                clusters=None if clusters is None else clusters.take(pair),
                 progress=progress,
             )
             if self.n_arms == 2:
@@ -122,20 +127,21 @@ class ArmEffects:
                 variance += ((high - low) / 2) ** 2
         return center - np.sqrt(variance), center + np.sqrt(variance)
 
-    def ate(self, t0, t1, effect=None):
-        """Average effect and its standard error.
+    def ate(self, t0, t1, effect=None, *, clustered=True):
+        """Average effect, an `Estimate`.
 
         Over the rows of ``fit``; or, given the ``effect`` of other rows, over those,
-        corrected by the mean residual of the doubly robust scores.
+        corrected by the mean residual of the doubly robust scores. Its error counts,
+        if ``clustered``, that rows of a cluster go together.
         """
+        clusters = self.clusters if clustered else None
         score = self.scores[t1] - self.scores[t0]
         influence = self.influence[t1] - self.influence[t0]
-        n = len(score)
         if effect is None:
             mean = np.average(score, weights=self.weight)
-            return mean, np.std(influence) / np.sqrt(n)
+            return estimate(mean, influence, clusters)
         fitted = self.fitted[t1] - self.fitted[t0]
         correction = np.average(score - fitted, weights=self.weight)
-        error = np.std(influence - (fitted - fitted.mean())) / np.sqrt(n)
-        variance = error**2 + np.var(effect) / len(effect)
-        return effect.mean() + correction, np.sqrt(variance)
+        found = estimate(effect.mean() + correction, influence - fitted, clusters)
+        variance = found.error**2 + np.var(effect) / len(effect)
+        return found._replace(error=np.sqrt(variance))

@@ -1,7 +1,9 @@
 """How much rows can say: normal intervals, effective sample sizes, overlap."""
 
+from typing import NamedTuple
+
 import numpy as np
-from scipy.stats import norm
+from scipy.stats import norm, t
 
 from sklearn_causalrec.encoding.checks import column
 
@@ -34,8 +36,8 @@ def normal_quantile(alpha):
     return float(norm.ppf(1 - alpha / 2))
 
 
-def normal_interval(mean, error, alpha):
-    """Bounds of a normal interval.
+def normal_interval(mean, error, alpha, degrees=np.inf):
+    """Bounds of a normal interval, or of Student's.
 
     Parameters
     ----------
@@ -43,13 +45,41 @@ def normal_interval(mean, error, alpha):
         Estimate and its standard error.
     alpha : float
         One minus the level of the interval, between 0 and 1.
+    degrees : float, default=inf
+        Degrees of freedom of the standard error. Infinitely many give the normal one.
 
     Returns
     -------
     low, high : float or ndarray
     """
-    half = normal_quantile(alpha) * error
+    check_alpha(alpha)
+    quantile = normal_quantile(alpha)
+    if np.isfinite(degrees):
+        quantile = float(t.ppf(1 - alpha / 2, degrees))
+    half = quantile * error
     return mean - half, mean + half
+
+
+class Estimate(NamedTuple):
+    """A number that was estimated, and how well.
+
+    Attributes
+    ----------
+    value : float
+        The estimate.
+    error : float
+        Its standard error.
+    degrees : float
+        Degrees of freedom of the standard error; inf where it counts as known.
+    """
+
+    value: float
+    error: float
+    degrees: float = np.inf
+
+    def interval(self, alpha):
+        """Bounds, one minus whose level is alpha."""
+        return normal_interval(self.value, self.error, alpha, self.degrees)
 
 
 def standard_error(width, alpha=0.05):

@@ -10,6 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 from threadpoolctl import threadpool_limits
 
 from sklearn_causalrec.effects.average import average_effect
+from sklearn_causalrec.effects.clusters import estimate
 from sklearn_causalrec.effects.cross_fitting import (
     MANY_ROWS,
     each_fold,
@@ -143,6 +144,7 @@ class StackedEffect(BaseEstimator):
         sample_weight=None,
         fold=None,
         groups=None,
+        clusters=None,
         progress=None,
     ):
         """Fit nuisances, candidates and their weights.
@@ -169,6 +171,8 @@ class StackedEffect(BaseEstimator):
             Codes from 0 of what the row belongs to (its user, its item): one more
             candidate, see :class:`~sklearn_causalrec.effects.learners.MixedRidge`.
             Then ``effect`` needs the codes as well.
+        clusters : Clusters, default=None
+            Which rows go together, for standard errors.
         progress : callable, default=None
             Called after each of the ``TASKS`` of a fold.
 
@@ -201,6 +205,7 @@ class StackedEffect(BaseEstimator):
                     "positive weight; use fewer folds or stratify them by treatment"
                 )
         self._n_folds, self._fold, self._w = len(names), fold, w
+        self._clusters = clusters
         self._seeds = rng.randint(2**31 - 1, size=len(names))
         self._shift = np.average(y, weights=w)
         self._scale = np.sqrt(np.average((y - self._shift) ** 2, weights=w)) or 1.0
@@ -214,7 +219,7 @@ class StackedEffect(BaseEstimator):
         self._fit_candidates(X, y, treatment, outcome_oof, groups)
         self._fit_average(X, y, treatment)
         self.outcome_oof_ = self._mu * self._scale + self._shift
-        del self._fold, self._mu, self._done
+        del self._fold, self._mu, self._done, self._clusters
         return self
 
     def _each_fold(self, job, parts):
@@ -417,7 +422,7 @@ class StackedEffect(BaseEstimator):
         self.scores_ = score * self._scale
         self.influence_ = influence * self._scale
         self.ate_ = np.average(self.scores_, weights=self._w)
-        self.ate_stderr_ = self.influence_.std() / np.sqrt(len(y))
+        self.ate_stderr_ = estimate(self.ate_, self.influence_, self._clusters).error
 
     def ate_interval(self, alpha=0.05):
         """Interval for the average effect over the rows of ``fit``."""

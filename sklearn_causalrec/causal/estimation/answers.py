@@ -11,7 +11,7 @@ from sklearn_causalrec.causal.checks.diagnostics import (
 from sklearn_causalrec.causal.checks.risk import risk_ratio
 from sklearn_causalrec.causal.checks.sensitivity import Sensitivity
 from sklearn_causalrec.causal.estimation.nuisances import regress
-from sklearn_causalrec.effects.intervals import normal_interval
+from sklearn_causalrec.effects.clusters import estimate
 
 
 class Answer:
@@ -55,8 +55,8 @@ class Answer:
     def _refuse(self, what):
         raise ValueError(f"{what} is not known by {self.strategy!r}, {self.method}.")
 
-    def average(self, t0, t1, variables=None):
-        """Average effect and its standard error, for methods that have one.
+    def average(self, t0, t1, variables=None, clustered=True):
+        """Average effect with its standard error, for methods that have one.
 
         Parameters
         ----------
@@ -64,10 +64,12 @@ class Answer:
             Positions of arms, or doses.
         variables : Variables, optional
             The rows averaged over. None: those of fit.
+        clustered : bool, default=True
+            Whether the error counts that rows of a cluster go together.
 
         Returns
         -------
-        mean, error : float
+        Estimate
         """
         self._refuse("the average effect")
 
@@ -75,7 +77,7 @@ class Answer:
         """Average effect over the rows of fit, or over other rows."""
         return self.average(t0, t1, variables)[0]
 
-    def ate_interval(self, t0, t1, alpha, variables=None):
+    def ate_interval(self, t0, t1, alpha, variables=None, clustered=True):
         """Bounds of the average effect over the rows of fit, or over other rows.
 
         Parameters
@@ -86,25 +88,27 @@ class Answer:
             One minus the confidence.
         variables : Variables, optional
             Other rows. None: those of fit.
+        clustered : bool, default=True
+            Whether they count that rows of a cluster go together.
 
         Returns
         -------
         low, high : float
             The normal interval, unless the method has one of its own.
         """
-        return normal_interval(*self.average(t0, t1, variables), alpha)
+        return self.average(t0, t1, variables, clustered).interval(alpha)
 
-    def average_on_treated(self, t0, t1):
-        """Average effect among the rows that had arm t1, and its standard error."""
+    def average_on_treated(self, t0, t1, clustered=True):
+        """Average effect among the rows that had arm t1, an `Estimate`."""
         self._refuse("the effect on the treated")
 
     def att(self, t0, t1):
         """Average effect among the rows that had arm t1."""
         return self.average_on_treated(t0, t1)[0]
 
-    def att_interval(self, t0, t1, alpha):
+    def att_interval(self, t0, t1, alpha, clustered=True):
         """Bounds of the average effect among the rows that had arm t1."""
-        return normal_interval(*self.average_on_treated(t0, t1), alpha)
+        return self.average_on_treated(t0, t1, clustered).interval(alpha)
 
     def effect(self, variables, t0, t1):
         """Effect of each row, (n,)."""
@@ -212,23 +216,23 @@ class ArmsAnswer(Answer):
         self._y, self._arm, self._arms = problem.y, problem.arm, problem.arms
         self._clip = problem.clip
 
-    def average(self, t0, t1, variables=None):
-        """Average effect and its standard error.
+    def average(self, t0, t1, variables=None, clustered=True):
+        """Average effect with its standard error.
 
         Over other rows it is the mean effect there plus the mean residual in fit.
         """
         if variables is None:
-            return self._means.contrast(t0, t1)
+            return self._means.contrast(t0, t1, clustered=clustered)
         effect = self.effect(variables, t0, t1)
-        if self.scores is None:
-            return self._means.contrast(t0, t1)
         rest = self.scores[:, t1] - self.scores[:, t0]
         rest = rest - self._conditional.fitted(t0, t1)
-        variance = rest.var() / len(rest) + effect.var() / len(effect)
-        return effect.mean() + rest.mean(), np.sqrt(variance)
+        clusters = self._means.clusters if clustered else None
+        found = estimate(effect.mean() + rest.mean(), rest, clusters)
+        variance = found.error**2 + effect.var() / len(effect)
+        return found._replace(error=np.sqrt(variance))
 
-    def average_on_treated(self, t0, t1):
-        """Average effect among the rows that had arm t1, and its standard error."""
+    def average_on_treated(self, t0, t1, clustered=True):
+        """Average effect among the rows that had arm t1, an `Estimate`."""
         if self.adjustment_set is None:
             raise ValueError(
                 "the effect on the treated is estimated by adjustment; this one is "
@@ -240,7 +244,7 @@ class ArmsAnswer(Answer):
         score = (treated - odds) * (self._y - mu[:, t0]) / treated.mean()
         mean = score.mean()
         influence = score - mean * treated / treated.mean()
-        return mean, influence.std() / np.sqrt(len(score))
+        return estimate(mean, influence, self._means.clusters if clustered else None)
 
     def _need_conditional(self):
         if self.modifiers is None:
@@ -292,7 +296,7 @@ class ArmsAnswer(Answer):
     def risk_ratio(self, t0, t1, alpha):
         """Ratio of the risks under two arms and its limits; None without risks."""
         means = self._means.mean[[t0, t1]]
-        if self.scores is None or not np.isin(self._y, (0, 1)).all():
+        if not np.isin(self._y, (0, 1)).all():
             return None
         if not (means > 0).all():
             return None
@@ -300,11 +304,6 @@ class ArmsAnswer(Answer):
 
     def pseudo_effects(self):
         """Differences of the scores to the first arm, (n, n_arms - 1), and weights."""
-        if self.scores is None:
-            raise ValueError(
-                f"{self.method} has no influence function to score effects by; pass "
-                "scoring= of your own."
-            )
         return self.scores[:, 1:] - self.scores[:, :1], np.ones(len(self.scores))
 
     def diagnostics(self):
@@ -316,7 +315,7 @@ class ArmsAnswer(Answer):
                 {"effective_rows": nuisances.effective},
                 index=pd.Index(steps, name="regression over"),
             )
-        if self.scores is not None and len(self._y) > 20:
+        if len(self._y) > 20:
             effect = self.scores[:, 1] - self.scores[:, 0]
             found["influential_rows"] = influential_rows(effect)
         if self.adjustment_set is None:

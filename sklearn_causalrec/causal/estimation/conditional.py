@@ -91,6 +91,7 @@ class StackedConditional:
         self.model = ArmEffects(len(problem.arms), problem.clip, problem.seed).fit(
             X, problem.y, problem.arm, weight, problem.fold,
             means.nuisances.outcomes, means.nuisances.propensity,
+            clusters=problem.clusters,
         )  # fmt: skip
 
     def _inputs(self, variables):
@@ -131,7 +132,7 @@ class ConstantEffect:
 
     def effect_interval(self, variables, t0, t1, alpha):
         """The interval of the average for every row."""
-        low, high = normal_interval(*self.means.contrast(t0, t1), alpha)
+        low, high = self.means.contrast(t0, t1).interval(alpha)
         return np.full(variables.n, low), np.full(variables.n, high)
 
 
@@ -189,8 +190,8 @@ def conditional_effect(query, problem, means, modifiers):
     model = query.options.effect_model
     if modifiers is None or model is None:
         return None
-    if not modifiers or means.scores is None:
-        return ConstantEffect(means) if not modifiers else None
+    if not modifiers:
+        return ConstantEffect(means)
     adjusted = means.nuisances.names
     if isinstance(model, str):
         if model != "auto":

@@ -7,12 +7,13 @@ from sklearn.base import is_classifier
 from sklearn.preprocessing import SplineTransformer
 
 from sklearn_causalrec._utils.warn import warn_user
+from sklearn_causalrec.effects.clusters import estimate, outer
 from sklearn_causalrec.effects.cross_fitting import CrossFit, as_models
 from sklearn_causalrec.effects.default_learners import (
     dose_regressors,
     nuisance_regressors,
 )
-from sklearn_causalrec.effects.intervals import normal_quantile
+from sklearn_causalrec.effects.intervals import Estimate, normal_quantile
 
 GRID = 101  # points between which averages over z are interpolated
 FEW_ROWS = 3  # effective rows around a point below which it is warned of
@@ -142,7 +143,7 @@ class DoseResponse:
         self.seed = seed
         self.n_jobs = n_jobs
 
-    def fit(self, y, t, Z, fold):
+    def fit(self, y, t, Z, fold, clusters=None):
         """Fit nuisances and curve.
 
         Parameters
@@ -152,6 +153,8 @@ class DoseResponse:
         Z : ndarray of shape (n, p)
             The adjustment set; of no columns where there is nothing to adjust for.
         fold : ndarray of int of shape (n,)
+        clusters : Clusters, default=None
+            Which rows belong together. None: every row is alone.
 
         Raises
         ------
@@ -168,6 +171,7 @@ class DoseResponse:
         models = as_models(self.treatment_model, nuisance_regressors)
         if any(is_classifier(m) for m in models):
             raise ValueError("The model of a continuous treatment is a regression.")
+        self._clusters = clusters
         jobs = {"seed": self.seed, "n_jobs": self.n_jobs}
         self._TZ, self._t, self._fold = np.column_stack([t, Z]), t, fold
         outcome = as_models(self.outcome_model, dose_regressors)
@@ -221,7 +225,7 @@ class DoseResponse:
         left = left / np.maximum(1 - leverage, 0.1)  # HC3
         self.influence_ = (basis * (w * left)[:, None] + by_pi) @ weighted
         self.influence_ += (basis * (average - basis @ plug_in)[:, None] + by_mu) @ flat
-        self.covariance_ = self.influence_.T @ self.influence_ / n**2
+        self.covariance_ = outer(self.influence_, clusters) / n**2
         return self
 
     def _on_grid(self, k, at, Z):
@@ -314,10 +318,11 @@ class DoseResponse:
         return mean - critical * error, mean + critical * error
 
     def contrast(self, t0, t1):
-        """Mean outcome under dose t1 less that under t0, and its standard error."""
+        """Mean outcome under dose t1 less that under t0, an `Estimate`."""
         design = self._design([t0, t1])
         step = design[1:] - design[:1]
-        return float(step[0] @ self.coef_), float(_errors(step, self.covariance_)[0])
+        error = float(_errors(step, self.covariance_)[0])
+        return Estimate(float(step[0] @ self.coef_), error)
 
     def outcome(self, dose, Z):
         """Outcome regression at doses and covariates, (n,)."""
@@ -334,7 +339,7 @@ class DoseResponse:
 
         Returns
         -------
-        estimate, error : float
+        Estimate
         """
         TZ, fold, step = self._TZ, self._fold, self._density.sd / 10
         up, down = TZ.copy(), TZ.copy()
@@ -350,7 +355,7 @@ class DoseResponse:
         # the density says nothing beyond its last residual
         bound = 5 / self._density.sd / np.sqrt(self.clip / 0.02)
         score = slope + np.clip(riesz, -bound, bound) * self._residual
-        return float(score.mean()), float(score.std() / np.sqrt(len(score)))
+        return estimate(float(score.mean()), score, self._clusters)
 
 
 def _errors(design, covariance):

@@ -10,6 +10,7 @@ from sklearn_causalrec.causal.estimation.econml_effects import (
     as_table,
     nuisance,
 )
+from sklearn_causalrec.effects.clusters import outer
 from sklearn_causalrec.effects.default_learners import nuisance_regressors
 from sklearn_causalrec.effects.intervals import normal_interval
 
@@ -22,7 +23,7 @@ def residualize(A, C):
     return A - C @ np.linalg.lstsq(C, A, rcond=None)[0]
 
 
-def two_stage(y, D, Z, *, n_controls=0):
+def two_stage(y, D, Z, *, n_controls=0, clusters=None):
     r"""Two-stage least squares of y on D by the instruments Z, controls removed.
 
     .. math:: \beta = (D' P_Z D)^{-1} D' P_Z y, \quad
@@ -37,6 +38,8 @@ def two_stage(y, D, Z, *, n_controls=0):
     Z : ndarray of shape (n, k)
     n_controls : int
         Columns already partialled out, for the degrees of freedom.
+    clusters : Clusters, optional
+        Which rows belong together: e is then summed by cluster.
 
     Returns
     -------
@@ -49,10 +52,10 @@ def two_stage(y, D, Z, *, n_controls=0):
     score = fitted * (y - D @ coef)[:, None]
     n = len(y)
     scale = n / (n - D.shape[1] - n_controls)
-    return coef, scale * bread @ (score.T @ score) @ bread.T
+    return coef, scale * bread @ outer(score, clusters) @ bread.T
 
 
-def effective_f(t, Z, *, n_controls=0):
+def effective_f(t, Z, *, n_controls=0, clusters=None):
     r"""Effective first-stage F of one treatment, controls removed [1]_.
 
     .. math:: F = \hat\pi' Q \hat\pi / \mathrm{tr}(\hat V Q), \quad Q = Z'Z
@@ -69,11 +72,11 @@ def effective_f(t, Z, *, n_controls=0):
     gram = Z.T @ Z
     coef = np.linalg.solve(gram, Z.T @ t)
     score = Z * (t - Z @ coef)[:, None]
-    meat = score.T @ score * n / (n - k - n_controls)
+    meat = outer(score, clusters) * n / (n - k - n_controls)
     return float(coef @ gram @ coef / np.trace(np.linalg.solve(gram, meat)))
 
 
-def anderson_rubin_set(y, t, Z, alpha=0.05, *, n_controls=0):
+def anderson_rubin_set(y, t, Z, alpha=0.05, *, n_controls=0, clusters=None):
     r"""Effects b that the robust Anderson-Rubin test of b does not reject [1]_.
 
     y - b t is regressed on the instruments; the test that all its coefficients are zero
@@ -104,11 +107,12 @@ def anderson_rubin_set(y, t, Z, alpha=0.05, *, n_controls=0):
     gy, gt = Q.T @ y, Q.T @ t
     sy, st = Q * (y - Q @ gy)[:, None], Q * (t - Q @ gt)[:, None]
     critical = k * f_distribution.ppf(1 - alpha, k, freedom) * n / freedom
-    cross = sy.T @ st
+    meat = outer(np.hstack([sy, st]), clusters)
+    cross = meat[:k, k:]
     # critical * Omega(b) - g(b) g(b)' = A0 + b A1 + b² A2
-    A0 = critical * sy.T @ sy - np.outer(gy, gy)
+    A0 = critical * meat[:k, :k] - np.outer(gy, gy)
     A1 = -critical * (cross + cross.T) + np.outer(gy, gt) + np.outer(gt, gy)
-    A2 = critical * st.T @ st - np.outer(gt, gt)
+    A2 = critical * meat[k:, k:] - np.outer(gt, gt)
     none, one = np.zeros((k, k)), np.eye(k)
     left, right = [[none, one], [-A0, -A1]], [[one, none], [none, A2]]
     roots = eig(np.block(left), np.block(right), right=False)
@@ -194,7 +198,7 @@ class InstrumentEffect:
         self.n_bootstrap = n_bootstrap
         self.random_state = random_state
 
-    def fit(self, y, t, Z, W=None, X=None):
+    def fit(self, y, t, Z, W=None, X=None, clusters=None):
         """Fit.
 
         Parameters
@@ -207,6 +211,8 @@ class InstrumentEffect:
             Controls.
         X : array-like of shape (n, q), optional
             Effect modifiers, controlled for too.
+        clusters : Clusters, optional
+            Which rows belong together; for "2sls" alone.
 
         Raises
         ------
@@ -221,6 +227,12 @@ class InstrumentEffect:
         """
         if self.method not in METHODS:
             raise ValueError(f"method={self.method!r} is none of {METHODS}.")
+        if clusters is not None and self.method != "2sls":
+            raise ValueError(
+                f"the interval of {self.method!r} counts every row as independent, and "
+                f'rows belong together by {clusters.names}: take "2sls", or set '
+                "cluster=None."
+            )
         y, t = np.ravel(np.asarray(y, float)), np.ravel(np.asarray(t, float))
         n = len(y)
         for name, value in (("y", y), ("t", t)):
@@ -245,7 +257,10 @@ class InstrumentEffect:
                 f"Instrument column {lost[0]} does not vary once the controls and the "
                 "instruments before it are held fixed: leave it out."
             )
-        self.f_ = effective_f(self._t, self._Z, n_controls=self._n_controls)
+        self._clusters = clusters
+        self.f_ = effective_f(
+            self._t, self._Z, n_controls=self._n_controls, clusters=clusters
+        )
         if self.f_ < WEAK:
             warn_user(
                 f"Weak instruments: the effective first-stage F is {self.f_:.2f}, "
@@ -267,8 +282,9 @@ class InstrumentEffect:
         instruments = residualize(instruments, C)
         instruments = instruments[:, _independent(instruments)]
         self.coef_, self.covariance_ = two_stage(
-            residualize(y, C), residualize(D, C), instruments, n_controls=C.shape[1]
-        )
+            residualize(y, C), residualize(D, C), instruments,
+            n_controls=C.shape[1], clusters=self._clusters,
+        )  # fmt: skip
 
     def _fit_econml(self, y, t, Z, W, X):
         from econml.iv.dml import DMLIV, OrthoIV
@@ -362,8 +378,9 @@ class InstrumentEffect:
     def anderson_rubin_set(self, alpha=0.05, t0=0, t1=1):
         """Disjoint intervals of :func:`anderson_rubin_set`, for t1 rather than t0."""
         found = anderson_rubin_set(
-            self._y, self._t, self._Z, alpha, n_controls=self._n_controls
-        )
+            self._y, self._t, self._Z, alpha, n_controls=self._n_controls,
+            clusters=self._clusters,
+        )  # fmt: skip
         step = t1 - t0
         return sorted(tuple(sorted((a * step, b * step))) for a, b in found)
 

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from sklearn_causalrec._utils.warn import warn_user
+from sklearn_causalrec.effects.clusters import estimate
 from sklearn_causalrec.encoding.kinds import MAX_LEVELS, Feature
 
 
@@ -155,6 +156,8 @@ class Problem:
         Probabilities of arms are kept above it.
     seed : int
     n_jobs : int or None
+    clusters : Clusters or None
+        Which rows belong together. None: every row is alone.
     """
 
     estimand: Any
@@ -169,6 +172,7 @@ class Problem:
     clip: float = 0.01
     seed: int = 0
     n_jobs: Any = None
+    clusters: Any = None
 
 
 @dataclass(frozen=True)
@@ -214,44 +218,30 @@ class ArmMeans:
 
     Attributes
     ----------
-    mean : ndarray of shape (n_arms,)
-        The estimates.
-    covariance : ndarray of shape (n_arms, n_arms)
-        Of ``mean``.
-    scores : ndarray of shape (n, n_arms), or None
-        Uncentred influence function: its column means are ``mean``.
+    scores : ndarray of shape (n, n_arms)
+        Uncentred influence function: its column means are the estimates.
     guarantee : str
         What the theory promises, in a few words.
     method : str
         What was computed, for reports.
+    clusters : Clusters or None
+        Which rows belong together.
     nuisances : Nuisances
         What was fitted on the way.
     """
 
-    mean: np.ndarray
-    covariance: np.ndarray
-    scores: Any
+    scores: np.ndarray
     guarantee: str
     method: str
+    clusters: Any = None
     nuisances: Nuisances = Nuisances()
 
-    @classmethod
-    def from_scores(cls, scores, guarantee, method, **nuisances):
-        """Mean and covariance of scores of independent rows."""
-        n = len(scores)
-        covariance = np.atleast_2d(np.cov(scores.T, bias=True)) / n
-        return cls(
-            scores.mean(0),
-            covariance,
-            scores,
-            guarantee,
-            method,
-            Nuisances(**nuisances),
-        )
+    @property
+    def mean(self):
+        """The estimates, (n_arms,)."""
+        return self.scores.mean(0)
 
-    def contrast(self, t0, t1):
-        """Difference of two arms and its standard error."""
-        step = np.zeros(len(self.mean))
-        step[t1] += 1.0
-        step[t0] -= 1.0
-        return step @ self.mean, np.sqrt(max(step @ self.covariance @ step, 0.0))
+    def contrast(self, t0, t1, *, clustered=True):
+        """Difference of two arms, an `Estimate`."""
+        score = self.scores[:, t1] - self.scores[:, t0]
+        return estimate(score.mean(), score, self.clusters if clustered else None)

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from sklearn_causalrec.causal.estimation.nuisances import classify, regress
-from sklearn_causalrec.effects.intervals import normal_interval
+from sklearn_causalrec.effects.clusters import estimate
 
 
 class Program:
@@ -323,9 +323,11 @@ def path_effects(query, problem, alpha=0.05):
             ("direct", crossed - base),
             ("indirect", full - crossed),
         ):
-            estimate, error = score.mean(), score.std() / np.sqrt(len(score))
-            low, high = normal_interval(estimate, error, alpha)
-            rows.append((problem.arms[a], name, estimate, low, high, estimate / total))
+            found = estimate(score.mean(), score, problem.clusters)
+            share = found.value / total
+            rows.append(
+                (problem.arms[a], name, found.value, *found.interval(alpha), share)
+            )
     frame = pd.DataFrame(
         rows, columns=["arm", "effect", "estimate", "low", "high", "share"]
     )

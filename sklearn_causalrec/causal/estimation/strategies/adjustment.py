@@ -7,7 +7,7 @@ from sklearn_causalrec.causal.estimation.positivity import (
     check_positivity,
     warn_of_poor_overlap,
 )
-from sklearn_causalrec.causal.estimation.problem import ArmMeans
+from sklearn_causalrec.causal.estimation.problem import ArmMeans, Nuisances
 from sklearn_causalrec.causal.estimation.strategies.base import ArmStrategy
 
 
@@ -42,15 +42,18 @@ def aipw(problem, names):
     propensity, raw = arm_probabilities(problem, Z)
     taken = arm[:, None] == np.arange(n_arms)
     scores = outcomes + taken / propensity * (y[:, None] - outcomes)
-    return ArmMeans.from_scores(
+    return ArmMeans(
         scores,
         "doubly robust, root-n",
         "cross-fitted AIPW",
-        names=tuple(names),
-        propensity=propensity,
-        raw_propensity=raw,
-        outcomes=outcomes,
-        fits=fits,
+        problem.clusters,
+        Nuisances(
+            names=tuple(names),
+            propensity=propensity,
+            raw_propensity=raw,
+            outcomes=outcomes,
+            fits=fits,
+        ),
     )
 
 

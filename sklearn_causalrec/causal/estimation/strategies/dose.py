@@ -59,7 +59,7 @@ class DoseAnswer(Answer):
         self.curve_ = DoseResponse(
             problem.outcome_model, problem.treatment_model,
             seed=problem.seed, n_jobs=problem.n_jobs,
-        ).fit(*self._data)  # fmt: skip
+        ).fit(*self._data, problem.clusters)  # fmt: skip
         self.method, self.rows_ = "doubly robust dose-response curve", None
         model = query.options.effect_model
         if model is None or not self.names:
@@ -82,8 +82,8 @@ class DoseAnswer(Answer):
         kind = type(self.rows_.estimator_).__name__
         self.method += f"; effects of rows by {kind}"
 
-    def average(self, t0, t1, variables=None):
-        """Difference of the curve at two doses, and its standard error."""
+    def average(self, t0, t1, variables=None, clustered=True):
+        """Difference of the curve at two doses, an `Estimate`."""
         if variables is not None:
             return super().average(t0, t1, variables)
         return self.curve_.contrast(t0, t1)
@@ -95,15 +95,15 @@ class DoseAnswer(Answer):
         self._need_rows()
         return self.rows_.ate(variables.matrix(self.modifiers), t0, t1)
 
-    def ate_interval(self, t0, t1, alpha, variables=None):
+    def ate_interval(self, t0, t1, alpha, variables=None, clustered=True):
         """Bounds of the average effect: of the curve, or EconML's over other rows."""
         if variables is None:
-            return super().ate_interval(t0, t1, alpha)
+            return super().ate_interval(t0, t1, alpha, clustered=clustered)
         self._need_rows()
         W = variables.matrix(self.modifiers)
         return self.rows_.ate_interval(W, alpha, t0, t1)
 
-    def average_on_treated(self, t0, t1):
+    def average_on_treated(self, t0, t1, clustered=True):
         """Not defined for doses."""
         raise ValueError("the effect on the treated is for a discrete treatment.")
 

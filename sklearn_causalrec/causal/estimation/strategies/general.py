@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from sklearn_causalrec.causal.estimation.problem import ArmMeans
+from sklearn_causalrec.causal.estimation.problem import ArmMeans, Nuisances
 from sklearn_causalrec.causal.estimation.ratios import Sample
 from sklearn_causalrec.causal.estimation.strategies.base import ArmStrategy
 from sklearn_causalrec.causal.graphs.bitsets import (
@@ -307,14 +307,17 @@ def weighted(problem):
     sample = Sample(problem)
     plain, scores, kernels = _fit(sample, steps)
     weights = [kernel.weight for kernel in kernels]
-    return ArmMeans.from_scores(
+    return ArmMeans(
         scores,
         GUARANTEE,
         "regressions weighted by kernels, one-step",
-        steps=steps,
-        plain=plain,
-        weights=weights,
-        effective=[w.sum() ** 2 / (w**2).sum() for w in weights],
+        problem.clusters,
+        Nuisances(
+            steps=steps,
+            plain=plain,
+            weights=weights,
+            effective=[w.sum() ** 2 / (w**2).sum() for w in weights],
+        ),
     )
 
 

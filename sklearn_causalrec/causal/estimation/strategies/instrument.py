@@ -82,6 +82,7 @@ class InstrumentAnswer(Answer):
         self.model = model.fit(
             problem.y, t, problem.variables.matrix([query.instrument]),
             problem.variables.matrix(rest), problem.variables.matrix(self.modifiers),
+            problem.clusters,
         )  # fmt: skip
         self._weak = kind == "2sls" and self.model.f_ < WEAK
         self._mean = problem.y.mean(), t.mean()
@@ -96,7 +97,7 @@ class InstrumentAnswer(Answer):
         """Average effect over the rows of fit, or over other rows."""
         return self.model.ate(self._rows(variables), t0, t1)
 
-    def ate_interval(self, t0, t1, alpha, variables=None):
+    def ate_interval(self, t0, t1, alpha, variables=None, clustered=True):
         """Bounds of the average effect, which need not be symmetric.
 
         Those of the method: of two-stage least squares, normal; of "dmliv", by the
@@ -111,7 +112,7 @@ class InstrumentAnswer(Answer):
     def _rows(self, variables):
         return None if variables is None else self._table(variables)
 
-    def average_on_treated(self, t0, t1):
+    def average_on_treated(self, t0, t1, clustered=True):
         """Not what an instrument tells."""
         raise ValueError("an instrument does not tell the effect on the treated.")
 

@@ -18,8 +18,9 @@ class NoEffect(ArmStrategy):
     def means(self, query, problem):
         """The mean of y under each arm."""
         scores = np.repeat(problem.y[:, None], len(problem.arms), 1)
-        return ArmMeans.from_scores(
+        return ArmMeans(
             scores,
             "exact: the graph has no path from the treatment to the outcome",
             "mean of y",
+            problem.clusters,
         )

@@ -286,9 +286,9 @@ class _JointProgram:
         mean = np.array([m for m, _ in found])
         influence = np.column_stack([g.ravel() for _, g in found])
         influence -= count @ influence / n
-        covariance = (influence * count[:, None]).T @ influence / n**2
         rows = mean + influence[self.cells.cell]
-        return ArmMeans(mean, covariance, rows, GUARANTEE, "plug-in of the joint table")
+        clusters = self.problem.clusters
+        return ArmMeans(rows, GUARANTEE, "plug-in of the joint table", clusters)
 
 
 def plugin(problem, *, smoothing=1.0):

@@ -48,10 +48,11 @@ def sequential(problem, program=None):
     columns = []
     for arm in arm_codes(problem, program.treatments):
         columns.append(mean(lambda node, arm=arm: arm))
-    return ArmMeans.from_scores(
+    return ArmMeans(
         np.column_stack(columns),
         "doubly robust, root-n",
         "cross-fitted one-step estimator, sequential regressions",
+        problem.clusters,
     )
 
 
