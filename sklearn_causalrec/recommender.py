@@ -17,8 +17,14 @@ from sklearn_causalrec.causal.graph import CausalGraph
 from sklearn_causalrec.causal.identification.inputs import check_inputs, name_roles
 from sklearn_causalrec.effects.intervals import summarize_overlap
 from sklearn_causalrec.effects.second_stage import MAX_SEED, EffectMixin
-from sklearn_causalrec.encoding.arms import arm_codes
+from sklearn_causalrec.encoding.arms import (
+    arm_codes,
+    arm_position,
+    listed,
+    read_treatment,
+)
 from sklearn_causalrec.encoding.checks import unchanged_on_failure
+from sklearn_causalrec.encoding.contrasts import contrast
 from sklearn_causalrec.encoding.exposure import (
     add_facts,
     factual_exposure,
@@ -81,6 +87,11 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         vectors of the item column. An item that no row is about has a vector, too.
     history_length : int, default=50
         The number of items of a history that count, the last ones.
+    control : scalar, default=None
+        The arm that effects are against. With None it is told by the arms: False, 0 or
+        else the smallest number, the first category of an ordered Categorical, or the
+        one arm that is called control, placebo, none, no or off. Where they do not
+        tell, effects have to be asked for by `T0` and `T1`.
     towers : {"prefix"} or dict of str to prefix or list of columns, default=None
         Groups of features (user, item, context, text, image) with a first layer each,
         whose outputs are joined. "prefix" groups by what stands before "__" in a
@@ -190,6 +201,9 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
     ----------
     arms_ : ndarray of shape (n_arms,)
         The treatment values, sorted.
+    control_ : scalar or None
+        The arm that effects are against. None if it can't be told, or every row had
+        the same arm.
     classes_ : ndarray of shape (2,)
         The values of y, sorted; with ``task="classification"`` only.
     nets_ : list of skorch.NeuralNet
@@ -263,6 +277,7 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         "task": [StrOptions({"regression", "classification"})],
         "history": [str, Integral, "array-like", None],
         "history_length": [Interval(Integral, 1, None, closed="left")],
+        "control": [str, Real, "boolean", None],
         "towers": [StrOptions({"prefix"}), dict, None],
         "encoder": [ENCODERS.constraint],
         "input_noise": [Interval(Real, 0, None, closed="left")],
@@ -298,6 +313,7 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         propensity=None,
         history=None,
         history_length=50,
+        control=None,
         towers=None,
         encoder="dnn",
         hidden_layer_sizes=(128, 64),
@@ -337,6 +353,7 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         self.propensity = propensity
         self.history = history
         self.history_length = history_length
+        self.control = control
         self.towers = towers
         self.encoder = encoder
         self.hidden_layer_sizes = hidden_layer_sizes
@@ -512,9 +529,11 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
             length = self.history_length
             encoder = LogEncoder(roles, binary, *known, history_length=length)
         given = (X, y, treatment, propensity, sample_weight)
-        rows = encoder.fit_rows(self, *given, first=not again)
+        options = dict(first=not again, control=self.control)
+        rows = encoder.fit_rows(self, *given, **options)
         check_objective(self.objective, encoder.n_arms, binary, encoder.roles.given)
         self.log_encoder_, self.arms_ = encoder, encoder.arms
+        self.control_ = encoder.control
         if binary:
             self.classes_ = encoder.classes
         return rows
@@ -577,14 +596,10 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
     def _arms_of(self, rows, treatment, factual=False):
         """Code of each row's arm: as given, of its column, or of the one shown."""
         if treatment is not None:
-            treatment = np.asarray(treatment)
-            if treatment.ndim == 0:
-                treatment = np.repeat(treatment[None], len(rows))
-            if len(treatment) != len(rows):
-                raise ValueError(
-                    f"treatment has {len(treatment)} values and X {len(rows)} rows."
-                )
-            return arm_codes(treatment, self.arms_)
+            if np.ndim(treatment) == 0:
+                arm = arm_position(treatment, self.arms_.tolist(), "treatment")
+                return np.full(len(rows), arm)
+            return arm_codes(read_treatment(treatment, len(rows)), self.arms_)
         if rows.arm is not None:
             return rows.arm
         if len(self.arms_) > 1 and factual:
@@ -595,12 +610,14 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
                 "enable_metadata_routing=True) and params={'treatment': t}, or name a "
                 "column of X as treatment."
             )
-        if len(self.arms_) > 2:
+        if len(self.arms_) == 1:
+            return np.zeros(len(rows), np.int64)
+        if len(self.arms_) > 2 or self.control_ is None:
             raise ValueError(
-                f"Which of the arms {self.arms_.tolist()}? Pass treatment= to predict, "
+                f"Which of the arms {listed(self.arms_)}? Pass treatment= to predict, "
                 "one arm or one a row."
             )
-        return np.full(len(rows), len(self.arms_) - 1)
+        return np.full(len(rows), contrast(self.arms_.tolist(), self.control_)[1])
 
     def _mean_outcome(self, X, treatment, factual=False):
         rows, outcomes = self._outcomes(X)
@@ -616,7 +633,7 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
             The rows, with the columns of ``fit``.
         treatment : scalar or array-like of shape (n,), default=None
             The arm. With None it is the arm of the treatment column if one is named,
-            else the second of two arms: the item is shown.
+            else that of two arms which is not the control: the item is shown.
 
         Returns
         -------
@@ -626,8 +643,8 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If there are more than two arms and none is given, or it is not an arm of
-            ``fit``.
+            If none is given and there are more than two arms, or which one is the
+            control can't be told; or if it is not an arm of ``fit``.
         """
         mean = self._mean_outcome(X, treatment)
         if _is_classifier(self):
@@ -731,7 +748,7 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         """
         return recommend(self, users, k=k, **options)
 
-    def pair_scores(self, by="effect", min_effect=None, T0=0, T1=1):
+    def pair_scores(self, by="effect", min_effect=None, T0=None, T1=None):
         """Return what ranks the pairs in ``recommend``.
 
         Parameters
@@ -740,8 +757,8 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
             What to rank by.
         min_effect : float, default=None
             The effect that a pair has to exceed. With None there is no such limit.
-        T0, T1 : scalar, default=0 and 1
-            The arms of the effect. T1 is the arm of the outcome.
+        T0, T1 : scalar, default=None
+            The arms of the effect, as in ``effect``. T1 is the arm of the outcome.
 
         Returns
         -------
@@ -757,8 +774,8 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         t0, t1 = (0, 0)
         if by == "effect" or min_effect is not None:
             t0, t1 = self._contrast(T0, T1)
-        elif len(self.arms_) > 1:
-            t1 = self._contrast(T0, T1)[1]
+        elif len(self.arms_) > 1:  # T1 alone matters
+            t1 = self._contrast(T1 if T0 is None else T0, T1)[1]
 
         def score(rows):
             if by == "outcome":

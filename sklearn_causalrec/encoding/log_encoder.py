@@ -4,12 +4,13 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from sklearn_causalrec.encoding.arms import check_arms
+from sklearn_causalrec.encoding.arms import check_arms, distinct_arms, read_treatment
 from sklearn_causalrec.encoding.checks import (
     check_outcome,
     check_propensity,
     check_weight,
 )
+from sklearn_causalrec.encoding.contrasts import find_control
 from sklearn_causalrec.encoding.history_columns import read_histories
 from sklearn_causalrec.encoding.roles import IdIndex
 from sklearn_causalrec.encoding.times import in_order
@@ -94,6 +95,8 @@ class LogEncoder:
         All classes and arms that will ever come. None: those of the first rows.
     history_length : int, default=50
         The number of items of a history that count, the last ones.
+    many_arms : bool, default=False
+        Whether whole numbers and text are arms at any number.
 
     Attributes
     ----------
@@ -101,6 +104,8 @@ class LogEncoder:
         The ids seen. Items that are in histories alone are among them.
     arms : ndarray of shape (n_arms,) or None
         The treatment values, sorted; ``array([1])`` where none was given.
+    control : scalar or None
+        The arm that effects are against; None where it can't be told.
     classes : ndarray of shape (2,) or None
         The values of a binary outcome, sorted.
     mean, scale : ndarray of shape (p,)
@@ -113,16 +118,35 @@ class LogEncoder:
         Mean and standard deviation of the outcome; 0 and 1 where it is binary.
     """
 
-    def __init__(self, roles, binary, classes=None, arms=None, *, history_length=50):
+    def __init__(
+        self,
+        roles,
+        binary,
+        classes=None,
+        arms=None,
+        *,
+        history_length=50,
+        many_arms=False,
+    ):
         self.roles = roles
         self.binary = binary
         self.history_length = history_length
         self.classes = None if classes is None else np.unique(classes)
-        self.arms = None if arms is None else np.unique(arms)
+        self.many_arms, self.control = many_arms, None
+        self.arms = None if arms is None else distinct_arms(read_treatment(arms))[0]
         self.users, self.items = IdIndex(), IdIndex()
 
     def fit_rows(
-        self, estimator, X, y, treatment, propensity, sample_weight, *, first=True
+        self,
+        estimator,
+        X,
+        y,
+        treatment,
+        propensity,
+        sample_weight,
+        *,
+        first=True,
+        control=None,
     ):
         """Learn from a log and encode it.
 
@@ -135,6 +159,8 @@ class LogEncoder:
         first : bool, default=True
             Whether to learn everything. False keeps arms, classes and scales, and adds
             ids not seen before.
+        control : scalar, default=None
+            The arm that effects are against, where it is named.
 
         Returns
         -------
@@ -147,7 +173,10 @@ class LogEncoder:
         )
         treatment = self.one_source("treatment", treatment, log.treatment)
         propensity = self.one_source("propensity", propensity, log.propensity)
-        arm, self.arms = check_arms(treatment, len(log), self.arms)
+        arm, self.arms = check_arms(
+            treatment, len(log), self.arms, any_number=self.many_arms
+        )
+        self._find_control(treatment, first, control)
         propensity = check_propensity(propensity, len(log))
         weight = check_weight(sample_weight, log.features)
         rows = Rows(
@@ -191,6 +220,17 @@ class LogEncoder:
             self.items.extend(past.ids)
             rows.history = self._known(past._replace(codes=rows.history))
         return rows
+
+    def _find_control(self, treatment, first, control):
+        if control is None and not first:
+            return
+        if treatment is not None:
+            self.control = find_control(treatment, self.arms.tolist(), control)
+        elif control is not None:
+            raise ValueError(
+                f"control={control!r} is an arm, and fit was given no treatment: pass "
+                "treatment= to fit, or name a column of X as treatment."
+            )
 
     def histories(self, columns):
         """Codes and values of histories, columns of lists; ids not seen share a code.

@@ -349,6 +349,8 @@ class ColumnRoles:
         histories = [column(X, roles.pop(("history", i))) for i in range(n_histories)]
         log = Log(part, **{role: column(X, key) for role, key in roles.items()})
         log.history = histories or None
+        if "treatment" in roles and hasattr(X, "columns"):
+            log.treatment = X[roles["treatment"]]  # its categories may have an order
         for role in ("user", "item"):
             if role in roles:
                 setattr(log, role, as_ids(getattr(log, role), role))
