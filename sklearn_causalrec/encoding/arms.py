@@ -202,7 +202,8 @@ def arm_position(arm, arms, name):
         arm = tuple(_plain(part) for part in arm)
         for place, known in enumerate(arms):
             pairs = list(zip(arm, known))
-            if len(arm) == len(known) and all(_places([a], [b])[0] == 0 for a, b in pairs):
+            same = all(_places([own], [other]) == [0] for own, other in pairs)
+            if same and len(arm) == len(known):
                 return place
     elif not scalar:
         raise ValueError(

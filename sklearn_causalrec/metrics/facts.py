@@ -7,6 +7,7 @@ from sklearn.base import is_classifier
 from sklearn_causalrec._utils.unwrap import unwrap
 from sklearn_causalrec.effects.effect import effect
 from sklearn_causalrec.encoding.checks import column, probability
+from sklearn_causalrec.encoding.contrasts import contrast_of, rows_of_two_arms
 from sklearn_causalrec.metrics.effects import doubly_robust_scores
 from sklearn_causalrec.metrics.nuisances import cross_fit_nuisances
 from sklearn_causalrec.metrics.policies import recommender_policy
@@ -36,8 +37,8 @@ class Facts:
         The rows to be judged.
     metadata : dict
         What came beside them, by the names in ``METADATA``.
-    T0, T1 : scalar
-        The arms that are compared.
+    T0, T1 : scalar or None
+        The arms that are compared. None are those that the estimator would.
     model, cv : regressor, int
         Of :func:`~sklearn_causalrec.metrics.nuisances.cross_fit_nuisances`.
     """
@@ -71,7 +72,7 @@ class Facts:
 
     def effect_pred(self):
         """Effect predicted."""
-        predicted = effect(self._fitted, self._X, T0=self._T0, T1=self._T1)
+        predicted = effect(self._fitted, self._X, *self._arms())
         return np.asarray(predicted)[self._kept]
 
     def effect_true(self):
@@ -187,36 +188,42 @@ class Facts:
 
     def _arms(self):
         """The two arms that are compared, as the estimator calls them."""
-        arms = np.asarray(getattr(self._estimator, "arms_", [self._T0, self._T1]))
-        t0, t1 = self._T0, self._T1
-        if not np.isin([0, 1], arms).any() and {t0, t1} <= set(range(len(arms))):
-            t0, t1 = arms[t0], arms[t1]
-        return t0, t1
+        return contrast_of(self._estimator, self._T0, self._T1)
 
     def _keep_two_arms(self):
         treatment = self._need("treatment")
-        t0, t1 = self._arms()
-        self._kept = np.flatnonzero((treatment == t0) | (treatment == t1))
-        self._treated = treatment[self._kept] == t1
-        if self._treated.all() or not self._treated.any():
-            raise ValueError(
-                f"The rows to be judged have no row of one of the arms {t0!r}, {t1!r}: "
-                "the effect can't be judged on them. Stratify folds by treatment."
-            )
+        given = self._metadata.get("treatment")  # its categories may have an order
+        self._T0, self._T1 = contrast_of(
+            self._estimator,
+            self._T0,
+            self._T1,
+            treatment=treatment if given is None else given,
+        )
+        found = rows_of_two_arms(treatment, self._T0, self._T1)
+        self._kept, self._treated = found
+
+    def _last_arm(self):
+        """The arm that stands for "shown"; None where there is one arm."""
+        arms = getattr(self._estimator, "arms_", ())
+        if len(arms) < 2:
+            return None
+        if len(arms) == 2 or self._T1 is not None:
+            return self._arms()[1]
+        return arms[-1]
 
     def _had_last_arm(self):
         """Whether the row had the last arm; all rows where there is one arm."""
-        arms = getattr(self._estimator, "arms_", ())
-        if len(arms) > 1:
-            return self._need("treatment") == arms[-1]
-        return np.ones(len(self._y), bool)
+        last = self._last_arm()
+        if last is None:
+            return np.ones(len(self._y), bool)
+        arms, codes = distinct_arms(read_treatment(self._need("treatment")))
+        had = [arm_position(last, [arm], "T1") == 0 for arm in arms.tolist()]
+        return np.array(had)[codes]
 
     def _predicted(self, arm=None):
         """Predicted outcome of every row under an arm; None: under the last."""
         transform, estimator = unwrap(self._fitted)
-        several = len(getattr(estimator, "arms_", ())) > 1
-        if arm is None and several:
-            arm = estimator.arms_[-1]
+        arm = self._last_arm() if arm is None else arm
         arm = {} if arm is None else {"treatment": arm}
         X = transform(self._X)
         if is_classifier(estimator):
