@@ -402,9 +402,7 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
         """Positions of two arms, or two doses."""
         self._contrast_known()
         if self.discrete_treatment_:
-            return contrast(
-                self.arms_, self.control_, self._joint(T0), self._joint(T1)
-            )
+            return contrast(self.arms_, self.control_, self._joint(T0), self._joint(T1))
         if T1 is None and self.control is not None:
             raise ValueError(
                 f"Which dose is compared with control={self.control!r}? Name it, T1=."
@@ -765,7 +763,9 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
         options.setdefault("random_state", self.random_state)
         return refute(self, X, y, treatment, **options)
 
-    def sensitivity(self, X=None, y=None, treatment=None, *, T0=None, T1=None, benchmarks=()):
+    def sensitivity(
+        self, X=None, y=None, treatment=None, *, T0=None, T1=None, benchmarks=()
+    ):
         """Bound the effect under a latent confounder that the graph rules out.
 
         Parameters

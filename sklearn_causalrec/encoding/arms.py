@@ -219,6 +219,25 @@ def arm_position(arm, arms, name):
     )
 
 
+def had_arm(treatment, arm):
+    """Which rows had an arm.
+
+    Parameters
+    ----------
+    treatment : array-like of shape (n,)
+        Arm of every row.
+    arm : scalar
+        One arm, which no row need have.
+
+    Returns
+    -------
+    ndarray of bool of shape (n,)
+    """
+    codes, found = pd.factorize(read_treatment(treatment))
+    same = [_places([own], [_plain(arm)]) == [0] for own in found.tolist()]
+    return np.array(same, bool)[codes]
+
+
 def listed(arms):
     """The arms for a message, the first of them where they are many."""
     arms = [*arms]
@@ -235,7 +254,9 @@ def _places(values, arms):
     """Position of each value among the arms, both Python objects; -1 for none."""
     known = {arm: place for place, arm in enumerate(arms)}
     found = [known.get(value, -1) for value in values]
-    fractions = [(arm, place) for place, arm in enumerate(arms) if isinstance(arm, float)]
+    fractions = [
+        (arm, place) for place, arm in enumerate(arms) if isinstance(arm, float)
+    ]
     if -1 not in found or not fractions:
         return found
     numbers = np.sort([float(arm) for arm in arms if not isinstance(arm, str)])

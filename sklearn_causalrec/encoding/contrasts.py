@@ -5,6 +5,7 @@ import numpy as np
 from sklearn_causalrec.encoding.arms import (
     arm_position,
     distinct_arms,
+    had_arm,
     listed,
     ordered_arms,
     read_treatment,
@@ -107,13 +108,7 @@ def contrast_of(estimator, T0=None, T1=None, *, control=None, treatment=None):
     T0, T1 : scalar
         Arms as the estimator calls them. They are as they came where it has doses.
     """
-    if control is not None:
-        if T0 is not None and T0 != control:
-            raise ValueError(
-                f"control={control!r} and T0={T0!r} both name the arm that effects "
-                "are against: pass one of them."
-            )
-        T0 = control
+    T0 = either_name(T0, control)
     arms = getattr(estimator, "arms_", ())
     arms = arms.tolist() if isinstance(arms, np.ndarray) else list(arms)
     if arms and hasattr(estimator, "control_"):
@@ -127,7 +122,19 @@ def contrast_of(estimator, T0=None, T1=None, *, control=None, treatment=None):
     return arms[t0], arms[t1]
 
 
-def rows_of_two_arms(treatment, T0, T1):
+def either_name(T0, control):
+    """The arm that effects are against, by whichever argument names it; or None."""
+    if control is None or T0 is None:
+        return control if T0 is None else T0
+    if np.ndim(T0) or np.ndim(control) or T0 != control:
+        raise ValueError(
+            f"control={control!r} and T0={T0!r} both name the arm that effects are "
+            "against: pass one of them."
+        )
+    return T0
+
+
+def rows_of_two_arms(treatment, T0, T1, *, n=None):
     """The rows that had one of two arms, and which of them had the second.
 
     Parameters
@@ -136,6 +143,8 @@ def rows_of_two_arms(treatment, T0, T1):
         Arm of every row, of any number of arms.
     T0, T1 : scalar
         The arms that are compared.
+    n : int, optional
+        Number of rows, which the treatment has to have.
 
     Returns
     -------
@@ -149,14 +158,10 @@ def rows_of_two_arms(treatment, T0, T1):
     ValueError
         If there is no row of one of the arms.
     """
-    arms, codes = distinct_arms(read_treatment(treatment))
-    arms = arms.tolist()
-    try:
-        t0, t1 = (arm_position(arm, arms, "T") for arm in (T0, T1))
-    except ValueError:
-        t0 = t1 = -1
-    rows = np.flatnonzero((codes == t0) | (codes == t1))
-    treated = codes[rows] == t1
+    treatment = read_treatment(treatment, n)
+    second = had_arm(treatment, T1)
+    rows = np.flatnonzero(second | had_arm(treatment, T0))
+    treated = second[rows]
     if treated.all() or not treated.any():
         raise ValueError(
             f"The rows to be judged have no row of one of the arms {T0!r}, {T1!r}: "

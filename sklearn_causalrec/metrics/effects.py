@@ -285,9 +285,7 @@ def joint_loss(
     return (judged + r_loss(y, effect_pred, treatment, outcome=own, **given)) / 2
 
 
-def dr_loss(
-    y, effect_pred, treatment, *, propensity=None, outcomes=None, control=None
-):
+def dr_loss(y, effect_pred, treatment, *, propensity=None, outcomes=None, control=None):
     """DR-loss: the squared distance of effects to doubly robust scores.
 
     Parameters

@@ -6,6 +6,7 @@ from sklearn.base import is_classifier
 
 from sklearn_causalrec._utils.unwrap import unwrap
 from sklearn_causalrec.effects.effect import effect
+from sklearn_causalrec.encoding.arms import had_arm
 from sklearn_causalrec.encoding.checks import column, probability
 from sklearn_causalrec.encoding.contrasts import contrast_of, rows_of_two_arms
 from sklearn_causalrec.metrics.effects import doubly_robust_scores
@@ -120,19 +121,19 @@ class Facts:
     # -- about lists by predicted outcome ----------------------------------------------
 
     def y_true(self):
-        """Outcome of the rows that had the last arm; NaN, unobserved, in others."""
-        return np.where(self._had_last_arm(), self._y, np.nan)
+        """Outcome of the rows that were shown; NaN, unobserved, in others."""
+        return np.where(self._was_shown(), self._y, np.nan)
 
     def y_score(self):
-        """Outcome predicted under the last arm."""
+        """Outcome predicted where the item is shown."""
         return self._predicted()
 
     def observed_propensity(self):
-        """Probability of the last arm where the row had it; 1 in others."""
+        """Probability of being shown where the row was; 1 in others."""
         n = len(self._y)
         taken = self._get("propensity")
         taken = probability(taken, "propensity", n, default=np.ones(n))
-        return np.where(self._had_last_arm(), taken, 1.0)
+        return np.where(self._was_shown(), taken, 1.0)
 
     # -- about a policy ----------------------------------------------------------------
 
@@ -202,28 +203,25 @@ class Facts:
         found = rows_of_two_arms(treatment, self._T0, self._T1)
         self._kept, self._treated = found
 
-    def _last_arm(self):
+    def _shown_arm(self):
         """The arm that stands for "shown"; None where there is one arm."""
-        arms = getattr(self._estimator, "arms_", ())
-        if len(arms) < 2:
+        if len(getattr(self._estimator, "arms_", ())) < 2:
             return None
-        if len(arms) == 2 or self._T1 is not None:
-            return self._arms()[1]
-        return arms[-1]
+        # T1 alone matters: the control needn't be known where it is named.
+        T0 = self._T1 if self._T0 is None else self._T0
+        return contrast_of(self._estimator, T0, self._T1)[1]
 
-    def _had_last_arm(self):
-        """Whether the row had the last arm; all rows where there is one arm."""
-        last = self._last_arm()
-        if last is None:
+    def _was_shown(self):
+        """Whether the row had that arm; all rows where there is one arm."""
+        shown = self._shown_arm()
+        if shown is None:
             return np.ones(len(self._y), bool)
-        arms, codes = distinct_arms(read_treatment(self._need("treatment")))
-        had = [arm_position(last, [arm], "T1") == 0 for arm in arms.tolist()]
-        return np.array(had)[codes]
+        return had_arm(self._need("treatment"), shown)
 
     def _predicted(self, arm=None):
-        """Predicted outcome of every row under an arm; None: under the last."""
+        """Predicted outcome of every row under an arm; None: where it is shown."""
         transform, estimator = unwrap(self._fitted)
-        arm = self._last_arm() if arm is None else arm
+        arm = self._shown_arm() if arm is None else arm
         arm = {} if arm is None else {"treatment": arm}
         X = transform(self._X)
         if is_classifier(estimator):

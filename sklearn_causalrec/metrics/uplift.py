@@ -383,9 +383,7 @@ def qini_score(
     return _curve_score(y, effect_pred, treated, propensity, convention, qini=True)
 
 
-def uplift_at_k(
-    y, effect_pred, treatment, *, k=0.3, propensity=None, control=None
-):
+def uplift_at_k(y, effect_pred, treatment, *, k=0.3, propensity=None, control=None):
     """Difference of the arms' means among the first rows.
 
     Parameters
