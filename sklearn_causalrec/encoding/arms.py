@@ -2,7 +2,6 @@
 
 from decimal import Decimal
 from fractions import Fraction
-from numbers import Integral
 
 import numpy as np
 import pandas as pd
@@ -53,8 +52,8 @@ def read_treatment(treatment, n=None):
     _refuse_missing(treatment)
     if kind_of(treatment, "treatment") == "time":
         raise ValueError(
-            f"treatment holds times, such as {treatment.iloc[0]!r}: an arm is a number, "
-            "a truth value or text. Make them text, treatment.astype(str)."
+            f"treatment holds times, such as {treatment.iloc[0]!r}: an arm is a "
+            "number, a truth value or text. Make them text, treatment.astype(str)."
         )
     values = treatment.to_numpy()
     if values.dtype.kind == "O":
