@@ -79,10 +79,10 @@ class Pairs:
         if featured and fitted is not estimator:
             self.raw = self._raw_frames(fitted, transform, *frames, keys)
         elif featured:
-            self._read_features(frames, roles.feature_columns_)
+            self._read_features(frames, roles)
 
-    def _read_features(self, frames, features):
-        catalogue = self.catalogue
+    def _read_features(self, frames, roles):
+        catalogue, features = self.catalogue, roles.feature_columns_
         sides = (
             (frames[0], self.user_table, catalogue.of_user),
             (frames[1], self.item_table, catalogue.of_item),
@@ -92,7 +92,7 @@ class Pairs:
             found = [j for j, name in enumerate(features) if name in named and own[j]]
             self.informed[side] = bool(found)
             for j in found:
-                table[:, j] = frame[features[j]].to_numpy(np.float32)
+                table[:, j] = roles.read_feature(j, frame[features[j]])
 
     def _read_histories(self, frame):
         """Read histories from the users' frame if it has them, else from the log."""
