@@ -119,7 +119,7 @@ class LogEncoder:
         self.history_length = history_length
         self.classes = None if classes is None else np.unique(classes)
         self.arms = None if arms is None else np.unique(arms)
-        self.users, self.items = IdIndex(), IdIndex()
+        self.users, self.items = IdIndex("user"), IdIndex("item")
 
     def fit_rows(
         self, estimator, X, y, treatment, propensity, sample_weight, *, first=True
@@ -188,7 +188,7 @@ class LogEncoder:
         if rows.item is not None:
             rows.item = self.items.extend(rows.item).codes(rows.item)
         if past is not None:
-            self.items.extend(past.ids)
+            self.items.extend(past.ids, self._history_role)
             rows.history = self._known(past._replace(codes=rows.history))
         return rows
 
@@ -209,8 +209,13 @@ class LogEncoder:
         return self._known(past), past.values
 
     def _known(self, past):
-        table = np.append(self.items.codes(past.ids), -1).astype(np.int32)
+        codes = self.items.codes(past.ids, self._history_role)
+        table = np.append(codes, -1).astype(np.int32)
         return table[past.codes]
+
+    @property
+    def _history_role(self):
+        return f"{self.roles.histories[0]} (history)"
 
     def _first_of_gaps(self, features):
         groups = (self.roles.towers_ or {}).values()

@@ -182,13 +182,13 @@ def sides(estimator, pairs):
     n_users, n_items = len(pairs.users), len(pairs.items)
     user_features = pairs.rows(np.arange(n_users), np.zeros(n_users, int)).features
     item_features = pairs.rows(np.zeros(n_items, int), np.arange(n_items)).features
-    seen = catalogue.seen
+    logged = catalogue.logged
     user = _Side(
-        encoder.users, seen.sum(1), catalogue.user_table, catalogue.of_user,
+        encoder.users, logged.sum(1), catalogue.user_table, catalogue.of_user,
         pairs.users, user_features, pairs.informed[0], pairs.history,
     )  # fmt: skip
     item = _Side(
-        encoder.items, seen.sum(0), catalogue.item_table, catalogue.of_item,
+        encoder.items, logged.sum(0), catalogue.item_table, catalogue.of_item,
         pairs.items, item_features, pairs.informed[1],
     )  # fmt: skip
     return user, item

@@ -1,0 +1,311 @@
+"""What is asked of a recommendation: users, items, their context, and pairs left out."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from scipy.sparse import csr_array
+
+from sklearn_causalrec.encoding.frames import as_frame
+from sklearn_causalrec.encoding.roles import as_ids
+
+
+class Side(NamedTuple):
+    """The users, or the items, that are asked for.
+
+    Parameters
+    ----------
+    role : {"user", "item"}
+        Which of them.
+    key : str or int
+        The column of ids, as the caller calls it.
+    ids : ndarray of shape (n,)
+        The ids. Each of them is there once.
+    frame : DataFrame or None
+        The columns that came with the ids.
+    """
+
+    role: str
+    key: str | int
+    ids: np.ndarray
+    frame: pd.DataFrame | None
+
+
+def column_of_ids(fitted, estimator, role):
+    """The name of the column of ids, as the caller calls it.
+
+    A ColumnTransformer may have put a prefix before the name: the estimator's
+    "remainder__user" is the caller's "user".
+
+    Parameters
+    ----------
+    fitted : estimator, Pipeline or search
+        The fitted model.
+    estimator : estimator
+        The estimator at the end of `fitted`.
+    role : {"user", "item"}
+        The role of the column.
+
+    Returns
+    -------
+    str or int
+        The name. It is the role itself if the columns have no names.
+    """
+    key = estimator.log_encoder_.roles.named[role]
+    names = list(getattr(estimator, "feature_names_in_", []))
+    if not names:
+        return role
+    if key not in names:
+        key = names[key]
+    raw = list(getattr(fitted, "feature_names_in_", names))
+    if key in raw:
+        return key
+    found = [name for name in raw if str(key).endswith(f"__{name}")]
+    return found[0] if len(found) == 1 else key
+
+
+def read_side(given, role, key, index, known):
+    """Read the users or the items that are asked for.
+
+    Parameters
+    ----------
+    given : array-like of ids, frame, or None
+        As the caller gave them.
+    role : {"user", "item"}
+        Which of them.
+    key : str or int
+        The column of ids.
+    index : IdIndex
+        The ids of the log.
+    known : ndarray of ids
+        What None stands for.
+
+    Returns
+    -------
+    Side
+        The ids, each once, and the frame with a row each.
+
+    Raises
+    ------
+    ValueError
+        If an id is missing or of another kind than those of the log, or there are two
+        different rows for one id.
+    """
+    if given is None:
+        return Side(role, key, known, None)
+    if isinstance(given, Mapping):
+        raise TypeError(
+            f"{role}s came as a {type(given).__name__}: pass ids, or a DataFrame."
+        )
+    if not hasattr(given, "columns"):
+        if isinstance(given, str) or (np.ndim(given) == 0 and not _is_many(given)):
+            given = [given]
+        elif not hasattr(given, "dtype"):
+            given = list(given)
+        ids = pd.unique(as_ids(given, role))
+        index.codes(ids, role)  # refuses ids of another kind
+        return Side(role, key, ids, None)
+    frame = as_frame(given, f"{role}s")
+    if key not in frame.columns:
+        raise ValueError(
+            f"{role}s came as a frame without the column {key!r} of ids; its columns "
+            f"are {list(frame.columns)}."
+        )
+    frame = frame.reset_index(drop=True)
+    ids = as_ids(frame[key].to_numpy(), role)
+    index.codes(ids, role)
+    return Side(role, key, ids, frame)
+
+
+def _is_many(given):
+    return isinstance(given, set | frozenset) or hasattr(given, "__next__")
+
+
+def one_row_each(side, columns):
+    """Keep one row of each id, and the columns that count.
+
+    Parameters
+    ----------
+    side : Side
+        The users or items, as read.
+    columns : list
+        The columns that count, of those there are.
+
+    Returns
+    -------
+    Side
+        Without repetitions.
+
+    Raises
+    ------
+    ValueError
+        If an id has several rows that differ.
+    """
+    if side.frame is None:
+        return side
+    frame = side.frame[columns]
+    again = pd.Series(side.ids).duplicated(keep=False).to_numpy()
+    if not again.any():
+        return side._replace(frame=frame)
+    cells = frame[again].astype(object).map(_comparable)
+    cells.insert(0, "id of the row", side.ids[again], allow_duplicates=True)
+    differ = cells[~cells.duplicated()]
+    twice = differ["id of the row"].duplicated()
+    if twice.any():
+        which = differ.loc[twice, "id of the row"].tolist()[0]
+        rows = np.flatnonzero(side.ids == which)[:5].tolist()
+        raise ValueError(
+            f"The {side.role} {which!r} has several rows in {side.role}s, {rows}, and "
+            "they differ: pass one row each, and what all lists share as context=."
+        )
+    keep = ~pd.Series(side.ids).duplicated().to_numpy()
+    frame = frame[keep].reset_index(drop=True)
+    return side._replace(ids=side.ids[keep], frame=frame)
+
+
+def _comparable(cell):
+    if isinstance(cell, list | tuple | np.ndarray):
+        return repr(list(cell))
+    if pd.api.types.is_scalar(cell) and pd.isna(cell):
+        return "a missing value"
+    return cell
+
+
+def read_context(context, known):
+    """Read the context that all lists share.
+
+    Parameters
+    ----------
+    context : dict, one-row frame, or None
+        A value for each column.
+    known : list
+        The columns that it may hold.
+
+    Returns
+    -------
+    dict
+        The values of the known columns. Other columns of a frame do not count, as in
+        frames of users.
+
+    Raises
+    ------
+    ValueError
+        If a dict names another column, or a frame has not one row.
+    TypeError
+        If it is neither a dict nor a frame.
+    """
+    if context is None:
+        return {}
+    if hasattr(context, "columns") or hasattr(context, "collect"):
+        frame = as_frame(context, "context")
+        if len(frame) != 1:
+            raise ValueError(
+                f"context has {len(frame)} rows, and it is one for all lists: pass one "
+                "row or a dict. Columns that differ between users go with users=."
+            )
+        return {name: frame[name].iloc[0] for name in frame if name in known}
+    if isinstance(context, pd.Series):
+        context = context.to_dict()
+    if not isinstance(context, Mapping):
+        raise TypeError(
+            f"context is a {type(context).__name__}: pass a dict of column to value, "
+            "or a frame of one row."
+        )
+    for name in context:
+        if name not in known:
+            raise ValueError(
+                f"context names {name!r}, which is not a column that it can set. It "
+                f"can set {known}."
+            )
+    return dict(context)
+
+
+def excluded_pairs(exclude, users, items, indexes):
+    """Read pairs that are left out.
+
+    Parameters
+    ----------
+    exclude : frame, or array-like of shape (m, 2)
+        The pairs: by the names of their columns, or in the order (user, item).
+    users, items : Side
+        What is asked for.
+    indexes : tuple of two IdIndex
+        The users and items of the log.
+
+    Returns
+    -------
+    csr_array of shape (n_users, n_items)
+        True where a pair is left out.
+
+    Raises
+    ------
+    ValueError
+        If it is not told which column is which, or ids are spelt otherwise than in the
+        log.
+    """
+    sides = users, items
+    if isinstance(exclude, pd.MultiIndex):
+        exclude = exclude.to_frame(index=False)
+    if hasattr(exclude, "columns") or hasattr(exclude, "collect"):
+        frame = as_frame(exclude, "exclude")
+        lacking = [side.key for side in sides if side.key not in frame.columns]
+        if lacking:
+            raise ValueError(
+                f"exclude lacks the columns {lacking} of ids; its columns are "
+                f"{list(frame.columns)}."
+            )
+        pairs = [frame[side.key].to_numpy() for side in sides]
+        found = _positions(pairs, sides, indexes)
+    else:
+        rows = exclude.tolist() if isinstance(exclude, np.ndarray) else list(exclude)
+        for number, row in enumerate(rows):
+            if isinstance(row, str) or not hasattr(row, "__len__") or len(row) != 2:
+                raise ValueError(
+                    f"exclude holds {row!r} in row {number}: pairs (user, item) are "
+                    f"needed, or a frame with the columns {users.key!r} and "
+                    f"{items.key!r}."
+                )
+        pairs = [[row[0] for row in rows], [row[1] for row in rows]]
+        found = _in_order(pairs, sides, indexes)
+    a, b = found
+    keep = (a >= 0) & (b >= 0)
+    shape = len(users.ids), len(items.ids)
+    cells = (a[keep], b[keep])
+    return csr_array((np.ones(int(keep.sum()), bool), cells), shape=shape)
+
+
+def _positions(pairs, sides, indexes):
+    """Positions of ids among those asked for; -1 for others."""
+    out = []
+    for values, side, index in zip(pairs, sides, indexes):
+        role = f"{side.role} (exclude)"
+        ids = as_ids(values, role)
+        index.codes(ids, role)  # refuses ids of another kind
+        out.append(pd.Index(side.ids).get_indexer(pd.Index(ids)))
+    return out
+
+
+def _n_known(pairs, sides, indexes):
+    """How many pairs are of known ids; None where ids are of another kind."""
+    known = True
+    try:
+        for values, side, index in zip(pairs, sides, indexes):
+            ids = as_ids(values, side.role)
+            found = index.codes(ids) < len(index)
+            known &= found | pd.Index(ids).isin(side.ids)
+    except ValueError:
+        return None
+    return int(np.sum(known))
+
+
+def _in_order(pairs, sides, indexes):
+    """As `_positions`, of pairs without names: refused where they look swapped."""
+    swapped = _n_known(pairs[::-1], sides, indexes)
+    if swapped and swapped > (_n_known(pairs, sides, indexes) or 0):
+        raise ValueError(
+            "exclude looks like pairs (item, user): read as (user, item), fewer of "
+            "them are known. Swap the columns, or pass a frame with the columns "
+            f"{sides[0].key!r} and {sides[1].key!r}."
+        )
+    return _positions(pairs, sides, indexes)
