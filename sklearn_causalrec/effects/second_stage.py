@@ -115,6 +115,8 @@ class EffectMixin:
             features = np.column_stack([features, gaps[:, encoder.gaps]])
         if rows.user is None and rows.item is None and rows.history is None:
             return features
+        if encoder.y_dtype == np.float64:  # which the cast would not tell apart
+            outcome = encoder.standardized(outcome)
         return np.column_stack([features, outcome]).astype(np.float32)
 
     @staticmethod

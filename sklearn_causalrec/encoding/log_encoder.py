@@ -9,7 +9,9 @@ from sklearn_causalrec.encoding.checks import (
     check_outcome,
     check_propensity,
     check_weight,
+    refuse_copies,
 )
+from sklearn_causalrec.encoding.feature_columns import FAR
 from sklearn_causalrec.encoding.history_columns import read_histories
 from sklearn_causalrec.encoding.roles import IdIndex
 from sklearn_causalrec.encoding.times import in_order
@@ -56,7 +58,7 @@ class Rows:
 def weighted_moments(X, weight):
     """Mean and standard deviation of the columns, in float64, block by block.
 
-    Of the values there are, where some are missing.
+    Missing values are left out.
     """
     total = weight.sum()
     first = np.zeros(X.shape[1])
@@ -76,7 +78,7 @@ def weighted_moments(X, weight):
     mean = first / total
     variance = np.maximum(second / total - mean**2, 0.0)
     # A spread below rounding error is no spread: leave such a column unscaled.
-    tiny = 10 * np.finfo(np.float32).eps * np.abs(shift + mean)
+    tiny = 10 * np.finfo(X.dtype).eps * np.abs(shift + mean)
     scale = np.sqrt(variance)
     return shift + mean, np.where(scale > tiny, scale, 1.0)
 
@@ -111,6 +113,9 @@ class LogEncoder:
         The first feature of each tower that some row lacks.
     y_mean, y_scale : float
         Mean and standard deviation of the outcome; 0 and 1 where it is binary.
+    y_dtype : dtype
+        That of outcomes in the units of y: float64 where float32 cannot tell them
+        apart, as it is with y around 1e8.
     """
 
     def __init__(self, roles, binary, classes=None, arms=None, *, history_length=50):
@@ -142,12 +147,15 @@ class LogEncoder:
             The rows of positive weight.
         """
         log = self.roles.split(estimator, X, reset=first)
+        name = getattr(y, "name", None)
         y, self.classes = check_outcome(
             estimator, y, len(log), self.binary, self.classes
         )
         treatment = self.one_source("treatment", treatment, log.treatment)
         propensity = self.one_source("propensity", propensity, log.propensity)
         arm, self.arms = check_arms(treatment, len(log), self.arms)
+        if len(self.arms) > 1:
+            self._refuse_copies(log.features, y, arm, name)
         propensity = check_propensity(propensity, len(log))
         weight = check_weight(sample_weight, log.features)
         rows = Rows(
@@ -177,10 +185,12 @@ class LogEncoder:
             self.mean, self.scale = weighted_moments(rows.features, rows.weight)
             self.value_moments = self._value_moments(rows)
             self.gaps = self._first_of_gaps(rows.features)
-            self.y_mean, self.y_scale = 0.0, 1.0
+            self.y_mean, self.y_scale, self.y_dtype = 0.0, 1.0, np.dtype(np.float32)
             if not self.binary:
                 mean, scale = weighted_moments(rows.y[:, None], rows.weight)
                 self.y_mean, self.y_scale = float(mean[0]), float(scale[0])
+                if abs(self.y_mean) > FAR * self.y_scale:
+                    self.y_dtype = np.dtype(np.float64)
         rows.total = float(rows.weight.sum())
         rows.weight = rows.weight / rows.weight.mean()
         if rows.user is not None:
@@ -246,6 +256,12 @@ class LogEncoder:
             rows.history, rows.history_values = self.histories(log.history)
         return rows
 
+    def _refuse_copies(self, features, y, arm, name):
+        """Features in the units of the log, against y and the values of the arms."""
+        columns = self.roles.in_units(features)
+        values = self.arms[arm] if self.arms.dtype.kind in "fiub" else None
+        refuse_copies(columns, y.astype(np.float32), values, name)
+
     def one_source(self, name, given, in_column):
         """The argument of fit or the column of X, whichever there is; or None."""
         if given is not None and in_column is not None:
@@ -261,3 +277,11 @@ class LogEncoder:
 
     def standardized(self, y):
         return (y - self.y_mean) / self.y_scale
+
+    def in_units(self, outcome):
+        """Standardized outcomes of the networks in the units of y."""
+        if self.binary:
+            return outcome
+        if self.y_dtype == np.float64:
+            outcome = np.asarray(outcome, np.float64)
+        return outcome * self.y_scale + self.y_mean

@@ -9,19 +9,22 @@ from numbers import Real
 
 import numpy as np
 import pandas as pd
-from sklearn.utils.validation import check_array, validate_data
+from sklearn.utils.validation import validate_data
 
+from sklearn_causalrec.encoding.feature_columns import FeatureColumns
 from sklearn_causalrec.encoding.feature_groups import check_missing, tower_columns
-from sklearn_causalrec.encoding.kinds import as_numbers, as_series
+from sklearn_causalrec.encoding.kinds import as_series
 
 ROLES = ("user", "item", "time", "treatment", "propensity", "history")
 
 
 def column(X, key):
     """Return one column of an array or of a pandas or polars frame, as a 1-d array."""
-    if isinstance(key, str):
+    if isinstance(X, np.ndarray):
+        return X[:, key]
+    if isinstance(key, str) or key in list(X.columns):
         return np.asarray(X[key])
-    return np.asarray(X[:, key] if isinstance(X, np.ndarray) else X.iloc[:, key])
+    return np.asarray(X.iloc[:, key])
 
 
 def as_ids(values, role):
@@ -427,10 +430,13 @@ class ColumnRoles:
             If X is empty, a role names no column, two roles name the same column, an id
             is missing, or a feature is not a number.
         """
-        checks = dict(dtype=[np.float32, np.float64], force_writeable=True)
-        if not self.named and self.towers is None:
+        if reset:
+            self._columns = FeatureColumns()
+        if not self.named and self.towers is None and not _needs_reading(X):
+            checks = dict(dtype=[np.float32, np.float64], force_writeable=True)
             X = validate_data(estimator, X, reset=reset, **checks)
-            return Log(_to_float32(X))
+            names = range(X.shape[1])
+            return Log(self._columns.read(X, names, estimator, reset=reset))
         if not hasattr(X, "columns") and not isinstance(X, np.ndarray):
             X = np.asarray(X)
         if np.ndim(X) != 2:
@@ -447,16 +453,13 @@ class ColumnRoles:
             raise ValueError("Found array with 0 sample(s): X is empty.")
         if features:
             part = X[:, features] if isinstance(X, np.ndarray) else X[features]
-            self._refuse_text(part, features)
-            finite = True if self.towers_ is None else "allow-nan"
-            part = check_array(
+            part = self._columns.read(
                 part,
-                estimator=estimator,
-                input_name="X",
-                ensure_all_finite=finite,
-                **checks,
+                features,
+                estimator,
+                reset=reset,
+                gaps=self.towers_ is not None,
             )
-            part = _to_float32(part)
             if self.towers_ is not None:
                 check_missing(part, features, self.towers_)
         else:
@@ -468,6 +471,22 @@ class ColumnRoles:
             if role in roles:
                 setattr(log, role, as_ids(getattr(log, role), role))
         return log
+
+    def in_units(self, features):
+        """Features that were read, by name and in the units of X.
+
+        Parameters
+        ----------
+        features : ndarray of shape (n, p)
+            The features as the networks read them.
+
+        Returns
+        -------
+        dict of name or position to ndarray of shape (n,), in the dtype of `features`
+        """
+        names = getattr(self, "feature_columns_", range(features.shape[1]))
+        offset = self._columns.offset_.astype(features.dtype)
+        return {name: features[:, j] + offset[j] for j, name in enumerate(names)}
 
     def read_feature(self, j, values):
         """Read one more column as the feature of that position, as float32.
@@ -484,31 +503,11 @@ class ColumnRoles:
         ndarray of shape (n,), float32
             The values as the networks read them.
         """
-        return as_numbers(values, self.feature_columns_[j]).astype(np.float32)
-
-    def _refuse_text(self, part, features):
-        for key in features:
-            values = column(part, key) if isinstance(key, str) else None
-            if values is not None and values.dtype.kind in "OUSTM":
-                try:
-                    values.astype(float)
-                except (TypeError, ValueError):
-                    raise ValueError(
-                        f"Column {key!r} holds {values[0]!r}, which is not a number. "
-                        "Name its role (user=, item=, time=, treatment=, propensity=, "
-                        "history=) or encode it first, for instance with OneHotEncoder."
-                    ) from None
+        return self._columns.read_column(j, values, self.feature_columns_[j])
 
 
-def _to_float32(X):
-    if X.dtype == np.float32:
-        return X
-    with np.errstate(over="ignore"):
-        X32 = X.astype(np.float32)
-    if np.isinf(X32).any():
-        row, col = np.argwhere(np.isinf(X32))[0]
-        raise ValueError(
-            f"X contains a value too large for float32: {float(X[row, col])!r} in row "
-            f"{row}, feature {col}. Scale it first."
-        )
-    return X32
+def _needs_reading(X):
+    """Whether X has columns that are no plain numbers."""
+    if hasattr(X, "columns"):
+        return True
+    return isinstance(X, np.ndarray) and X.dtype.kind in "OUSMm" and X.ndim == 2

@@ -1,4 +1,4 @@
-"""What is asked of a recommendation: users, items, their context, and pairs left out."""
+"""What a recommendation is asked for: users, items, their context, pairs left out."""
 
 from collections.abc import Mapping
 from typing import NamedTuple

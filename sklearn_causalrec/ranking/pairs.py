@@ -232,8 +232,13 @@ class Pairs:
         return given
 
     def _named(self, values, chosen):
-        names = self.roles.feature_columns_
-        return {names[j]: float(values[j]) for j in np.flatnonzero(chosen)}
+        """Values by name, in the units of the log."""
+        found = self.roles.in_units(values[None].astype(np.float64))
+        return {
+            name: float(value[0])
+            for (name, value), mine in zip(found.items(), chosen)
+            if mine
+        }
 
     def _read_histories(self, frame):
         """Read histories from the users' frame if it has them, else from the log."""

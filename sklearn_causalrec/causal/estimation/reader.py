@@ -6,7 +6,7 @@ from sklearn.utils.validation import validate_data
 
 from sklearn_causalrec.causal.graph import CausalGraph
 from sklearn_causalrec.causal.graphs.bitsets import as_names
-from sklearn_causalrec.encoding.checks import as_outcome
+from sklearn_causalrec.encoding.checks import as_outcome, is_copy
 
 
 def as_frame(estimator, X, reset, optional=()):
@@ -42,17 +42,6 @@ def as_frame(estimator, X, reset, optional=()):
                 "Impute it, or drop the row."
             )
     return X.reset_index(drop=True)
-
-
-def _is_copy(column, other):
-    """Whether two columns are equal, value for value, and vary."""
-    if column.dtype == object and other.dtype != object:
-        column = column.infer_objects()
-    try:
-        same = (column.to_numpy() == other.to_numpy()).all()
-    except (TypeError, ValueError):
-        return False
-    return bool(same) and column.nunique() > 1
 
 
 def joint_arms(frame):
@@ -187,7 +176,7 @@ class Reader:
         others |= {f"the treatment {t!r}": frame[t] for t in self.treatments}
         for what, values in others.items():
             for column in self.columns:
-                if _is_copy(frame[column], values):
+                if is_copy(frame[column].to_numpy(), values.to_numpy()):
                     raise ValueError(
                         f"column {column!r} of X equals {what} in every row, and every "
                         "column of X counts as a confounder. Drop it, "
