@@ -484,6 +484,8 @@ class ColumnRoles:
         -------
         dict of name or position to ndarray of shape (n,), in the dtype of `features`
         """
+        if not features.shape[1]:
+            return {}
         names = getattr(self, "feature_columns_", range(features.shape[1]))
         offset = self._columns.offset_.astype(features.dtype)
         return {name: features[:, j] + offset[j] for j, name in enumerate(names)}
