@@ -246,10 +246,11 @@ class LogEncoder:
         """Encode X; the arm where treatment is a column of it. (Rows)"""
         log = self.roles.split(estimator, X, reset=False)
         rows = Rows(log.features, time=log.time)
+        words = log.features.shape[1] > 0
         if log.user is not None:
-            rows.user = self.users.codes(log.user)
+            rows.user = self.users.codes(log.user, words=words)
         if log.item is not None:
-            rows.item = self.items.codes(log.item)
+            rows.item = self.items.codes(log.item, words=words)
         if log.treatment is not None:
             rows.arm = check_arms(log.treatment, len(log), self.arms)[0]
         if log.history is not None:

@@ -142,7 +142,7 @@ class IdIndex:
 
     The codes of known ids are 0, 1 and so on. Every unknown id has the code
     ``len(index)``. An id of another kind than the known ones, such as "1" among
-    numbers, is refused: as an unknown id it would silently be an average one.
+    numbers, is refused: it may be a known id that is spelt otherwise.
 
     Parameters
     ----------
@@ -215,7 +215,7 @@ class IdIndex:
         self.ids = self.ids.append(new) if len(self.ids) else new
         return self
 
-    def codes(self, ids, role=None):
+    def codes(self, ids, role=None, *, words=False):
         """Look up the codes of ids.
 
         Parameters
@@ -224,6 +224,10 @@ class IdIndex:
             The ids. They may be unknown.
         role : str, default=None
             What error messages call the ids. With None, the role of the index.
+        words : bool, default=False
+            Whether text without a digit, such as "new", may stand among numbers: it
+            spells none of them. Say so where features come with the ids, so that an
+            unknown id is not just an average one.
 
         Returns
         -------
@@ -239,7 +243,10 @@ class IdIndex:
         codes = self.ids.get_indexer(ids)
         unknown = codes < 0
         if unknown.any():
-            self._refuse_other_kinds(ids[unknown].unique(), role)
+            new = ids[unknown].unique()
+            if words and self._kinds == {"numbers"}:
+                new = [v for v in new if not isinstance(v, str) or _has_digit(v)]
+            self._refuse_other_kinds(new, role)
         return np.where(unknown, len(self.ids), codes)
 
     def _refuse_other_kinds(self, ids, role):
@@ -252,6 +259,10 @@ class IdIndex:
                     f"{_shown(self.ids[0])}: are they spelt alike? Convert the ids as "
                     "they were in fit, for instance with .astype(int) or .astype(str)."
                 )
+
+
+def _has_digit(text):
+    return any(character.isnumeric() for character in text)
 
 
 def _shown(value):

@@ -22,14 +22,18 @@ class Side(NamedTuple):
         The column of ids, as the caller calls it.
     ids : ndarray of shape (n,)
         The ids. Each of them is there once.
-    frame : DataFrame or None
+    codes : ndarray of int of shape (n,)
+        The codes of the ids in the log; those of unknown ids are one more than the
+        largest.
+    frame : DataFrame or None, default=None
         The columns that came with the ids.
     """
 
     role: str
     key: str | int
     ids: np.ndarray
-    frame: pd.DataFrame | None
+    codes: np.ndarray
+    frame: pd.DataFrame | None = None
 
 
 def column_of_ids(fitted, estimator, role):
@@ -93,7 +97,7 @@ def read_side(given, role, key, index, known):
         different rows for one id.
     """
     if given is None:
-        return Side(role, key, known, None)
+        return Side(role, key, known, index.codes(known))
     if isinstance(given, Mapping):
         raise TypeError(
             f"{role}s came as a {type(given).__name__}: pass ids, or a DataFrame."
@@ -104,8 +108,7 @@ def read_side(given, role, key, index, known):
         elif not hasattr(given, "dtype"):
             given = list(given)
         ids = pd.unique(as_ids(given, role))
-        index.codes(ids, role)  # refuses ids of another kind
-        return Side(role, key, ids, None)
+        return Side(role, key, ids, index.codes(ids, role))
     frame = as_frame(given, f"{role}s")
     if key not in frame.columns:
         raise ValueError(
@@ -114,8 +117,8 @@ def read_side(given, role, key, index, known):
         )
     frame = frame.reset_index(drop=True)
     ids = as_ids(frame[key].to_numpy(), role)
-    index.codes(ids, role)
-    return Side(role, key, ids, frame)
+    codes = index.codes(ids, role, words=frame.shape[1] > 1)
+    return Side(role, key, ids, codes, frame)
 
 
 def _is_many(given):
@@ -161,7 +164,7 @@ def one_row_each(side, columns):
         )
     keep = ~pd.Series(side.ids).duplicated().to_numpy()
     frame = frame[keep].reset_index(drop=True)
-    return side._replace(ids=side.ids[keep], frame=frame)
+    return side._replace(ids=side.ids[keep], codes=side.codes[keep], frame=frame)
 
 
 def _comparable(cell):
@@ -281,7 +284,7 @@ def _positions(pairs, sides, indexes):
     for values, side, index in zip(pairs, sides, indexes):
         role = f"{side.role} (exclude)"
         ids = as_ids(values, role)
-        index.codes(ids, role)  # refuses ids of another kind
+        index.codes(ids, role, words=True)  # refuses ids of another kind
         out.append(pd.Index(side.ids).get_indexer(pd.Index(ids)))
     return out
 

@@ -111,9 +111,8 @@ class _Side:
     """The users, or the items: those of the log and those asked for."""
 
     def __init__(
-        self, index, n_pairs, table, own, ids, features, informed, history=None
+        self, index, n_pairs, table, own, ids, codes, features, informed, history=None
     ):
-        codes = index.codes(ids)
         self.n_rows = np.append(n_pairs[: len(index)], 0)[codes]
         self.codes = codes
         self.known = np.flatnonzero(n_pairs[: len(index)])
@@ -185,11 +184,11 @@ def sides(estimator, pairs):
     logged = catalogue.logged
     user = _Side(
         encoder.users, logged.sum(1), catalogue.user_table, catalogue.of_user,
-        pairs.users, user_features, pairs.informed[0], pairs.history,
+        pairs.users, pairs.sides[0].codes, user_features, pairs.informed[0], pairs.history,
     )  # fmt: skip
     item = _Side(
         encoder.items, logged.sum(0), catalogue.item_table, catalogue.of_item,
-        pairs.items, item_features, pairs.informed[1],
+        pairs.items, pairs.sides[1].codes, item_features, pairs.informed[1],
     )  # fmt: skip
     return user, item
 

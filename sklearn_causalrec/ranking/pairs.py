@@ -84,8 +84,7 @@ class Pairs:
         else:
             self._keep_columns([*self.roles.feature_columns_, *self.roles.histories])
         self.users, self.items = (side.ids for side in self.sides)
-        self.user_codes = encoder.users.codes(self.users)
-        self.item_codes = encoder.items.codes(self.items)
+        self.user_codes, self.item_codes = (side.codes for side in self.sides)
         self.raw = raw
         self.history = self.history_values = None
         if catalogue.history is not None:
@@ -109,7 +108,8 @@ class Pairs:
         self.item_table = catalogue.item_table[self.item_codes]
         self.of_user, self.of_item = catalogue.of_user.copy(), catalogue.of_item.copy()
         self.context = catalogue.context.copy()
-        self.informed = [f is not None and f.shape[1] > 0 for _, _, _, f in self.sides]
+        frames = [side.frame for side in self.sides]
+        self.informed = [f is not None and f.shape[1] > 0 for f in frames]
         if self.raw is not None:
             return
         given = [self._given_features(side) for side in self.sides]
@@ -379,10 +379,7 @@ class Pairs:
             if exclude_seen != "rated":
                 self._shown_is_known()
                 pairs = catalogue.seen
-            user, item = (
-                index.codes(ids)
-                for index, ids in zip(indexes, (self.users, self.items))
-            )
+            user, item = (side.codes for side in self.sides)
             out = pairs[user][:, item]
         if exclude is not None:
             out = out + excluded_pairs(exclude, *self.sides, indexes)
