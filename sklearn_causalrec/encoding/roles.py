@@ -14,6 +14,7 @@ from sklearn.utils.validation import validate_data
 from sklearn_causalrec.encoding.feature_columns import FeatureColumns
 from sklearn_causalrec.encoding.feature_groups import check_missing, tower_columns
 from sklearn_causalrec.encoding.kinds import as_series
+from sklearn_causalrec.encoding.time_formats import shown
 
 ROLES = ("user", "item", "time", "treatment", "propensity", "history")
 
@@ -254,19 +255,15 @@ class IdIndex:
             kind = _kind_of_id(value)
             if kind not in self._kinds:
                 raise ValueError(
-                    f"The {role or self.role} id {_shown(value)} is {kind}, and the "
+                    f"The {role or self.role} id {shown(value)} is {kind}, and the "
                     f"log holds {' and '.join(sorted(self._kinds))}, such as "
-                    f"{_shown(self.ids[0])}: are they spelt alike? Convert the ids as "
+                    f"{shown(self.ids[0])}: are they spelt alike? Convert the ids as "
                     "they were in fit, for instance with .astype(int) or .astype(str)."
                 )
 
 
 def _has_digit(text):
     return any(character.isnumeric() for character in text)
-
-
-def _shown(value):
-    return repr(value.item() if isinstance(value, np.generic) else value)
 
 
 @dataclass

@@ -175,28 +175,34 @@ def _comparable(cell):
     return cell
 
 
-def read_context(context, known):
+def read_context(context, known, keys, why_not):
     """Read the context that all lists share.
 
     Parameters
     ----------
-    context : dict, one-row frame, or None
+    context : dict, one row of a frame, or None
         A value for each column.
     known : list
         The columns that it may hold.
+    keys : tuple of two
+        The columns of ids. A row that holds one of them is a row of the log: what it
+        tells of its user and item, and what came with users and items, does not count.
+    why_not : dict of column to str
+        The known columns that cannot be set, and why.
 
     Returns
     -------
     dict
-        The values of the known columns. Other columns of a frame do not count, as in
+        The values of the known columns. Other columns of a row do not count, as in
         frames of users.
 
     Raises
     ------
     ValueError
-        If a dict names another column, or a frame has not one row.
+        If a dict names another column, a column cannot be set, or a frame has not one
+        row.
     TypeError
-        If it is neither a dict nor a frame.
+        If it is neither a dict nor a row.
     """
     if context is None:
         return {}
@@ -207,21 +213,28 @@ def read_context(context, known):
                 f"context has {len(frame)} rows, and it is one for all lists: pass one "
                 "row or a dict. Columns that differ between users go with users=."
             )
-        return {name: frame[name].iloc[0] for name in frame if name in known}
-    if isinstance(context, pd.Series):
-        context = context.to_dict()
-    if not isinstance(context, Mapping):
+        given = {name: frame[name].iloc[0] for name in frame}
+    elif isinstance(context, pd.Series | Mapping):
+        given = dict(context)
+    else:
         raise TypeError(
             f"context is a {type(context).__name__}: pass a dict of column to value, "
             "or a frame of one row."
         )
-    for name in context:
+    if not isinstance(context, Mapping):
+        given = {name: value for name, value in given.items() if name in known + keys}
+        if given.keys() & set(keys):
+            without = {*keys, *why_not}
+            return {name: v for name, v in given.items() if name not in without}
+    for name in given:
         if name not in known:
             raise ValueError(
                 f"context names {name!r}, which is not a column that it can set. It "
-                f"can set {known}."
+                f"can set {[name for name in known if name not in why_not]}."
             )
-    return dict(context)
+        if name in why_not:
+            raise ValueError(f"context names {name!r}, {why_not[name]}.")
+    return given
 
 
 def excluded_pairs(exclude, users, items, indexes):
@@ -304,11 +317,22 @@ def _n_known(pairs, sides, indexes):
 
 def _in_order(pairs, sides, indexes):
     """As `_positions`, of pairs without names: refused where they look swapped."""
-    swapped = _n_known(pairs[::-1], sides, indexes)
-    if swapped and swapped > (_n_known(pairs, sides, indexes) or 0):
+    known = _n_known(pairs, sides, indexes) or 0
+    swapped = _n_known(pairs[::-1], sides, indexes) or 0
+    looks_swapped = swapped > known
+    if swapped and swapped == known:  # the same numbers are ids of users and of items
+        asked = _n_asked(_positions(pairs, sides, indexes))
+        others = _n_asked(_positions(pairs[::-1], sides, indexes))
+        looks_swapped = asked == 0 and others == len(pairs[0])
+    if looks_swapped:
         raise ValueError(
             "exclude looks like pairs (item, user): read as (user, item), fewer of "
-            "them are known. Swap the columns, or pass a frame with the columns "
-            f"{sides[0].key!r} and {sides[1].key!r}."
+            "them are known or asked for. Swap the columns, or pass a frame with the "
+            f"columns {sides[0].key!r} and {sides[1].key!r}."
         )
     return _positions(pairs, sides, indexes)
+
+
+def _n_asked(positions):
+    user, item = positions
+    return int(np.sum((user >= 0) & (item >= 0)))

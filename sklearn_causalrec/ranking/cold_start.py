@@ -184,7 +184,8 @@ def sides(estimator, pairs):
     logged = catalogue.logged
     user = _Side(
         encoder.users, logged.sum(1), catalogue.user_table, catalogue.of_user,
-        pairs.users, pairs.sides[0].codes, user_features, pairs.informed[0], pairs.history,
+        pairs.users, pairs.sides[0].codes, user_features, pairs.informed[0],
+        pairs.history,
     )  # fmt: skip
     item = _Side(
         encoder.items, logged.sum(0), catalogue.item_table, catalogue.of_item,

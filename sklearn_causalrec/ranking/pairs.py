@@ -8,6 +8,7 @@ from sklearn.pipeline import Pipeline
 from sklearn_causalrec.encoding.feature_groups import check_missing
 from sklearn_causalrec.encoding.log_encoder import Rows
 from sklearn_causalrec.encoding.roles import column
+from sklearn_causalrec.encoding.time_formats import shown
 from sklearn_causalrec.ranking.asked import (
     column_of_ids,
     excluded_pairs,
@@ -115,7 +116,8 @@ class Pairs:
         given = [self._given_features(side) for side in self.sides]
         both = given[0].keys() & given[1].keys()
         if both:
-            raise _twice(roles.feature_columns_[min(both)], "users and in items")
+            name = roles.feature_columns_[min(both)]
+            raise ValueError(f"items holds {name!r}, {_both('users')}.")
         tables = (self.user_table, self.item_table)
         masks = (self.of_user, self.of_item)
         own = (catalogue.of_user, catalogue.of_item)
@@ -151,8 +153,8 @@ class Pairs:
                 row = int(wrong.argmax())
                 raise ValueError(
                     f"{side.role}s: {name!r} is {values[row]} for the {side.role} "
-                    f"{side.ids[row]!r}. Fill such values; or leave the column out, "
-                    "and what is assumed then is in explain."
+                    f"{shown(side.ids[row])}. Fill such values; or leave the column "
+                    "out, and what is assumed then is in explain."
                 )
             out[j] = values
         return out
@@ -161,19 +163,20 @@ class Pairs:
         features, roles = self.roles.feature_columns_, self.roles
         passive = [roles.roles[r] for r in ("time", "treatment", "propensity")]
         known = [*features, *(key for key in passive if key is not None)]
-        for name, value in read_context(context, known).items():
+        owners, certain = self.catalogue.owner.tolist(), self.catalogue.certain
+        why_not = {
+            name: f"which is a feature of the {owner} (catalogue_.owner): pass it with "
+            f"{owner}s="
+            for name, owner, sure in zip(features, owners, certain)
+            if sure and owner != "context"
+        }
+        for values, side in zip(given, self.sides):
+            why_not |= {features[j]: _both(f"{side.role}s") for j in values}
+        shared = read_context(context, known, list(self.keys), why_not)
+        for name, value in shared.items():
             if name not in features:
                 continue  # lists do not depend on it
             j = features.index(name)
-            owner = self.catalogue.owner.iloc[j]
-            if self.catalogue.certain[j] and owner != "context":
-                raise ValueError(
-                    f"context names {name!r}, which is a feature of the {owner} "
-                    f"(catalogue_.owner): pass it with {owner}s=."
-                )
-            for values, side in zip(given, self.sides):
-                if j in values:
-                    raise _twice(name, f"{side.role}s and in context")
             self.context[j] = roles.read_feature(j, [value])[0]
             if not np.isfinite(self.context[j]) and roles.towers_ is None:
                 raise ValueError(f"context: {name!r} is {value!r}. Pass a number.")
@@ -278,13 +281,12 @@ class Pairs:
             parts.append(frame)
         both = [c for c in parts[0].columns if c in parts[1].columns]
         if both:
-            raise _twice(both[0], "users and in items")
+            raise ValueError(f"items holds {both[0]!r}, {_both('users')}.")
         settable = [c for c in needed if c not in self.keys]
-        shared = read_context(context, settable)
-        for name in shared:
-            for part, where in zip(parts, ("users", "items")):
-                if name in part.columns:
-                    raise _twice(name, f"{where} and in context")
+        why_not = {}
+        for part, where in zip(parts, ("users", "items")):
+            why_not |= dict.fromkeys(part.columns.difference(self.keys), _both(where))
+        shared = read_context(context, settable, list(self.keys), why_not)
         encoder = self.estimator.log_encoder_
         done = {"treatment": encoder.arms[0], "propensity": np.nan}  # not asked here
         for role, value in done.items():
@@ -358,8 +360,8 @@ class Pairs:
         if lost.any():
             user, item = divmod(int(lost.argmax()), n_items)
             raise ValueError(
-                f"The score of the user {self.users[start + user]!r} with the item "
-                f"{self.items[item]!r} is not a number."
+                f"The score of the user {shown(self.users[start + user])} with the "
+                f"item {shown(self.items[item])} is not a number."
             )
         return out.reshape(stop - start, n_items)
 
@@ -396,5 +398,5 @@ class Pairs:
             )
 
 
-def _twice(name, places):
-    return ValueError(f"{name!r} is in {places}: drop it from one of them.")
+def _both(where):
+    return f"which is in {where} as well: drop it from one of them"
