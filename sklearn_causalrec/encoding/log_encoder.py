@@ -14,6 +14,7 @@ from sklearn_causalrec.encoding.checks import (
 from sklearn_causalrec.encoding.feature_columns import FAR
 from sklearn_causalrec.encoding.history_columns import read_histories
 from sklearn_causalrec.encoding.roles import IdIndex
+from sklearn_causalrec.encoding.time_formats import shown
 from sklearn_causalrec.encoding.times import in_order
 
 BLOCK_ROWS = 65536
@@ -198,6 +199,7 @@ class LogEncoder:
         if rows.item is not None:
             rows.item = self.items.extend(rows.item).codes(rows.item)
         if past is not None:
+            self._known_codes(past)  # refuses histories that are spelt otherwise
             self.items.extend(past.ids, self._history_role)
             rows.history = self._known(past._replace(codes=rows.history))
         return rows
@@ -219,9 +221,19 @@ class LogEncoder:
         return self._known(past), past.values
 
     def _known(self, past):
-        codes = self.items.codes(past.ids, self._history_role)
-        table = np.append(codes, -1).astype(np.int32)
+        table = np.append(self._known_codes(past), -1).astype(np.int32)
         return table[past.codes]
+
+    def _known_codes(self, past):
+        codes = self.items.codes(past.ids, self._history_role)
+        if len(codes) and (codes == len(self.items)).all():
+            raise ValueError(
+                f"No item in {self.roles.histories[0]!r} is an item of the log: "
+                f"{shown(past.ids[0])} is in a history, and {shown(self.items.ids[0])} "
+                "is an item. Are they spelt alike? Spell them alike, or leave items "
+                "that the log does not know out of the histories."
+            )
+        return codes
 
     @property
     def _history_role(self):

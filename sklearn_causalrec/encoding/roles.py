@@ -255,8 +255,8 @@ class IdIndex:
             kind = _kind_of_id(value)
             if kind not in self._kinds:
                 raise ValueError(
-                    f"The {role or self.role} id {shown(value)} is {kind}, and the "
-                    f"log holds {' and '.join(sorted(self._kinds))}, such as "
+                    f"The {role or self.role} id {shown(value)} is not of the kind "
+                    f"that the log holds, {' and '.join(sorted(self._kinds))} such as "
                     f"{shown(self.ids[0])}: are they spelt alike? Convert the ids as "
                     "they were in fit, for instance with .astype(int) or .astype(str)."
                 )
@@ -336,6 +336,10 @@ class ColumnRoles:
         The columns named as history.
     feature_columns_ : list of str or int
         The columns that are features, in order: names, or positions for an array.
+    columns_ : dict of str to str or int
+        The column of each role but `history`: its name, or its position in an array.
+    has_names_ : bool
+        Whether the columns have names.
     towers_ : dict of str to list of int, or None
         The positions of each group among the features.
 
@@ -357,6 +361,7 @@ class ColumnRoles:
 
     def __init__(self, towers=None, **roles):
         self.towers, self.towers_ = towers, None
+        self.columns_, self.has_names_ = {}, False
         self.roles = {name: roles.get(name) for name in ROLES}
         self.named = {k: v for k, v in self.roles.items() if v is not None}
 
@@ -456,6 +461,8 @@ class ColumnRoles:
         features = [key for key in keys if key not in taken]
         if reset:
             self.feature_columns_ = features
+            self.has_names_ = hasattr(X, "columns")
+            self.columns_ = {k: v for k, v in roles.items() if isinstance(k, str)}
             self.towers_ = tower_columns(self.towers, features)
         if len(X) == 0:
             raise ValueError("Found array with 0 sample(s): X is empty.")

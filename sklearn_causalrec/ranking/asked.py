@@ -36,8 +36,8 @@ class Side(NamedTuple):
     frame: pd.DataFrame | None = None
 
 
-def column_of_ids(fitted, estimator, role):
-    """The name of the column of ids, as the caller calls it.
+def column_of_role(fitted, estimator, role):
+    """The name of the column of a role, as the caller calls it.
 
     A ColumnTransformer may have put a prefix before the name: the estimator's
     "remainder__user" is the caller's "user".
@@ -48,28 +48,29 @@ def column_of_ids(fitted, estimator, role):
         The fitted model.
     estimator : estimator
         The estimator at the end of `fitted`.
-    role : {"user", "item"}
+    role : str
         The role of the column.
 
     Returns
     -------
-    str or int
-        The name. It is the role itself if the columns have no names.
+    str, int or None
+        The name. It is the role itself if the columns have no names, and None if the
+        role has no column.
     """
-    key = estimator.log_encoder_.roles.named[role]
-    names = list(getattr(estimator, "feature_names_in_", []))
-    if not names:
+    roles = estimator.log_encoder_.roles
+    if role not in roles.columns_:
+        return None
+    if not roles.has_names_:
         return role
-    if key not in names:
-        key = names[key]
-    raw = list(getattr(fitted, "feature_names_in_", names))
+    key = roles.columns_[role]
+    raw = list(getattr(fitted, "feature_names_in_", [key]))
     if key in raw:
         return key
     found = [name for name in raw if str(key).endswith(f"__{name}")]
     return found[0] if len(found) == 1 else key
 
 
-def read_side(given, role, key, index, known):
+def read_side(given, role, key, index, known, position=None):
     """Read the users or the items that are asked for.
 
     Parameters
@@ -84,6 +85,8 @@ def read_side(given, role, key, index, known):
         The ids of the log.
     known : ndarray of ids
         What None stands for.
+    position : int, default=None
+        What the column may be called, too, where the log came without names.
 
     Returns
     -------
@@ -110,6 +113,8 @@ def read_side(given, role, key, index, known):
         ids = pd.unique(as_ids(given, role))
         return Side(role, key, ids, index.codes(ids, role))
     frame = as_frame(given, f"{role}s")
+    if key not in frame.columns and position in frame.columns:
+        frame = frame.rename(columns={position: key})
     if key not in frame.columns:
         raise ValueError(
             f"{role}s came as a frame without the column {key!r} of ids; its columns "

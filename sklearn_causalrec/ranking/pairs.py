@@ -10,7 +10,7 @@ from sklearn_causalrec.encoding.log_encoder import Rows
 from sklearn_causalrec.encoding.roles import column
 from sklearn_causalrec.encoding.time_formats import shown
 from sklearn_causalrec.ranking.asked import (
-    column_of_ids,
+    column_of_role,
     excluded_pairs,
     one_row_each,
     read_context,
@@ -70,13 +70,18 @@ class Pairs:
         self.estimator, self.catalogue = estimator, catalogue
         encoder = estimator.log_encoder_
         self.roles = encoder.roles
-        self.keys = tuple(column_of_ids(fitted, estimator, r) for r in ("user", "item"))
+        both = ("user", "item")
+        self.keys = tuple(column_of_role(fitted, estimator, role) for role in both)
+        positions = [self.roles.columns_[role] for role in both]
         offered = encoder.items.ids[catalogue.items].to_numpy()
         everybody = encoder.users.ids.to_numpy()
         self.sides = [
-            read_side(users, "user", self.keys[0], encoder.users, everybody),
-            read_side(items, "item", self.keys[1], encoder.items, offered),
-        ]
+            read_side(given, role, key, index, known, position)
+            for given, role, key, index, known, position in zip(
+                (users, items), both, self.keys, (encoder.users, encoder.items),
+                (everybody, offered), positions,
+            )
+        ]  # fmt: skip
         if len(self.sides[1].ids) == 0:
             raise ValueError("The catalogue is empty: items holds no item.")
         raw = None
@@ -161,8 +166,8 @@ class Pairs:
 
     def _read_context(self, context, given):
         features, roles = self.roles.feature_columns_, self.roles
-        passive = [roles.roles[r] for r in ("time", "treatment", "propensity")]
-        known = [*features, *(key for key in passive if key is not None)]
+        passive = set(roles.columns_) & {"time", "treatment", "propensity"}
+        known = [*features, *(roles.columns_[role] for role in sorted(passive))]
         owners, certain = self.catalogue.owner.tolist(), self.catalogue.certain
         why_not = {
             name: f"which is a feature of the {owner} (catalogue_.owner): pass it with "
@@ -290,7 +295,8 @@ class Pairs:
         encoder = self.estimator.log_encoder_
         done = {"treatment": encoder.arms[0], "propensity": np.nan}  # not asked here
         for role, value in done.items():
-            shared.setdefault(encoder.roles.roles[role], value)
+            name = column_of_role(fitted, self.estimator, role)
+            shared.setdefault(name, value)
         lists = [[value] * len(parts[0]) for value in shared.values()]
         for name, values in zip(shared, lists):
             if name in needed and name not in {*parts[0], *parts[1]}:
@@ -299,8 +305,9 @@ class Pairs:
         if missing:
             raise ValueError(
                 f"The pipeline transforms the columns {needed}, and users and items "
-                f"came without {missing}. Pass frames that hold them, set what all "
-                "lists share, context={column: value}, or pass ids alone."
+                f"came without {missing}. Pass frames that hold them, users= and "
+                "items=; set what all lists share, context={column: value}; or pass "
+                "ids alone."
             )
         return needed, transform, *parts
 

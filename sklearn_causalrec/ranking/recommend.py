@@ -100,7 +100,8 @@ def recommend(
     -------
     DataFrame
         One row per listed pair. The columns of the ids have the names that they have in
-        the log (``user`` and ``item`` if it has no names). ``rank`` is counted from 1,
+        the log (``user`` and ``item`` if it has no names, or one of those below).
+        ``rank`` is counted from 1,
         and ``score`` is in units of y. With `explore`, ``propensity`` is the exact
         probability that the pair is in the list. With `withhold`, there are also
         ``shown`` and ``sample_weight``. A withheld pair has rank 0 and ``shown`` 0; its
@@ -184,15 +185,24 @@ def recommend(
         drawn = {"propensity": propensity}
         if withhold:
             drawn.update(shown=(rank > 0).astype(int), sample_weight=weight)
+    keys = _names_of_ids(pairs.keys)
     return pd.DataFrame(
         {
-            pairs.keys[0]: pairs.users[user],
-            pairs.keys[1]: pairs.items[item],
+            keys[0]: pairs.users[user],
+            keys[1]: pairs.items[item],
             "rank": rank,
             "score": score,
             **drawn,
         }
     )
+
+
+def _names_of_ids(keys):
+    """The names of the columns of ids in lists, whose other columns come first."""
+    taken = {"rank", "score", "propensity", "shown", "sample_weight", "assumed"}
+    if taken & set(keys) or keys[0] == keys[1]:
+        return "user", "item"
+    return keys
 
 
 def explain(
@@ -289,7 +299,7 @@ def explain(
         return top
     user, item = (
         pd.Index(ids).get_indexer(pd.Index(top[key]))
-        for ids, key in zip((pairs.users, pairs.items), pairs.keys)
+        for ids, key in zip((pairs.users, pairs.items), _names_of_ids(pairs.keys))
     )
     top["assumed"] = pairs.assumed(user, item)
     both = zip(("user", "item"), (user, item), sides(estimator, pairs))
