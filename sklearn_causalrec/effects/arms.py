@@ -1,6 +1,7 @@
 """Effects between any two arms, from a stacked effect of each arm against the first."""
 
 import numpy as np
+import pandas as pd
 
 from sklearn_causalrec.effects.clusters import estimate
 from sklearn_causalrec.effects.stacked import StackedEffect
@@ -59,6 +60,7 @@ class ArmEffects:
             Called after each task.
         """
         self.weight, self.clusters = weight, clusters
+        self.n_rows = np.bincount(arm, minlength=self.n_arms)
         zero = np.zeros(len(y))
         self.stages, self.scores = [None], [zero]
         self.influence, self.fitted = [zero], [zero]
@@ -145,3 +147,31 @@ class ArmEffects:
         found = estimate(effect.mean() + correction, influence - fitted, clusters)
         variance = found.error**2 + np.var(effect) / len(effect)
         return found._replace(error=np.sqrt(variance))
+
+
+def ate_table(fitted, n_rows, alpha):
+    """Average effect of every other arm against the control, with its interval.
+
+    Parameters
+    ----------
+    fitted : estimator
+        With ``ate``, ``ate_interval``, ``arms_`` and ``control_``.
+    n_rows : sequence of int
+        Number of rows of each arm.
+    alpha : float
+        One minus the coverage.
+
+    Returns
+    -------
+    DataFrame
+        The columns arm, effect, low, high and n.
+    """
+    rows, arms = [], fitted.arms_
+    arms = arms.tolist() if isinstance(arms, np.ndarray) else arms
+    for arm, n in zip(arms, n_rows):
+        if arm != fitted.control_:
+            pair = {"T0": fitted.control_, "T1": arm}
+            low, high = fitted.ate_interval(alpha=alpha, **pair)
+            found = float(fitted.ate(**pair)), float(low), float(high)
+            rows.append((arm, *found, int(n)))
+    return pd.DataFrame(rows, columns=["arm", "effect", "low", "high", "n"])
