@@ -16,7 +16,7 @@ from sklearn_causalrec.causal.estimation.query import Options, Query
 from sklearn_causalrec.causal.estimation.reader import Reader, joint_arms
 from sklearn_causalrec.causal.estimation.registry import check_strategy, choose
 from sklearn_causalrec.effects.arms import ate_table
-from sklearn_causalrec.effects.cross_fitting import stratified_folds
+from sklearn_causalrec.effects.clusters import cross_fitting_folds
 from sklearn_causalrec.effects.intervals import check_alpha
 from sklearn_causalrec.encoding.arms import arm_position
 from sklearn_causalrec.encoding.checks import unchanged_on_failure
@@ -66,6 +66,12 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
         category of an ordered Categorical, or the one arm that is called control,
         placebo, none, no or off. Where they do not tell, effects have to be asked for
         by `T0` and `T1`. Of a continuous treatment it is a dose, with None 0.
+    cluster : name, list of two names, "auto" or None, default="auto"
+        The column of ids by which rows belong together, such as those of a user or a
+        shop, or two such columns. Folds of the cross-fitting keep clusters whole, and
+        intervals count them (CR3; two ways by Cameron, Gelbach and Miller). The column
+        is no covariate, unless the graph has it as a node. None: all rows are
+        independent. "auto" is the same, and warns of columns that look like ids.
     outcome : name, default=None
         The node that y is. None takes the name of y, or the one node that X lacks.
     strategy : {"auto", "plug-in", "adjustment", "dose-response", "sequential", \
@@ -180,7 +186,7 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
     (True, True)
     """
 
-    __metadata_request__fit = {"treatment": True}
+    __metadata_request__fit = {"treatment": True, "cluster": True}
     __metadata_request__predict = {"treatment": True}
     __metadata_request__score = {"treatment": True}
 
@@ -190,6 +196,7 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
         *,
         treatment=None,
         control=None,
+        cluster="auto",
         outcome=None,
         strategy="auto",
         adjustment_set=None,
@@ -208,6 +215,7 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
         self.graph = graph
         self.treatment = treatment
         self.control = control
+        self.cluster = cluster
         self.outcome = outcome
         self.strategy = strategy
         self.adjustment_set = adjustment_set
@@ -230,7 +238,7 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
 
     # -- fitting -----------------------------------------------------------------
 
-    def fit(self, X, y, treatment=None):
+    def fit(self, X, y, treatment=None, cluster=None):
         """Identify, then estimate.
 
         Parameters
@@ -243,6 +251,8 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
             The outcome of each row: a number, or 0 and 1.
         treatment : array-like of shape (n,) or (n, n_treatments), default=None
             The treatment of each row, where it is no column of X.
+        cluster : array-like of shape (n,) or (n, 2), default=None
+            The ids by which rows belong together, where they are no columns of X.
 
         Returns
         -------
@@ -259,8 +269,8 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
         """
         with unchanged_on_failure(self):
             self._check_parameters()
-            reader = Reader(self.graph, self.treatment, self.outcome)
-            frame, y = reader.fit(self, X, y, treatment)
+            reader = Reader(self.graph, self.treatment, self.outcome, self.cluster)
+            frame, y = reader.fit(self, X, y, treatment, cluster)
             self._reader = reader
             self.graph_, self.outcome_name_ = reader.graph, reader.outcome
             self.treatment_names_ = reader.treatments
@@ -294,19 +304,21 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
             )
 
     def _problem(self, variables, y, rng):
+        clusters = self._reader.clusters
         return Problem(
             estimand=self.estimand_,
             variables=variables,
             y=y,
             arms=self.arms_,
             arm=self.arm_,
-            fold=stratified_folds(self.arm_, min(self.cv, len(y)), rng),
+            fold=cross_fitting_folds(self.arm_, min(self.cv, len(y)), rng, clusters),
             outcome_model=self.outcome_model,
             treatment_model=self.treatment_model,
             binary=bool(np.isin(y, (0, 1)).all()),
             clip=self.clip,
             seed=int(rng.randint(MAX_SEED)),
             n_jobs=self.n_jobs,
+            clusters=clusters,
         )
 
     def _fit_one_arm(self, frame, y, rng):
@@ -491,7 +503,7 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
         pair = self._contrast(T0, T1)
         return self._answer.ate(*pair, self._rows(X))
 
-    def ate_interval(self, X=None, alpha=0.05, T0=None, T1=None):
+    def ate_interval(self, X=None, alpha=0.05, T0=None, T1=None, *, cluster=True):
         """Compute an interval for the average effect.
 
         The interval is the method's own, and as symmetric as that. For a weak
@@ -508,6 +520,9 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
             With None, T0 is ``control_``, and T1 the other of two arms; 1 where there
             are more arms, or doses, and the control is 0. Of several treatments, a
             dict or tuple has a value for each, and a scalar is for all.
+        cluster : bool, default=True
+            Whether the interval counts that rows of a cluster belong together. With
+            False, all rows count as independent.
 
         Returns
         -------
@@ -516,7 +531,7 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
         """
         check_alpha(alpha)
         pair = self._contrast(T0, T1)
-        return self._answer.ate_interval(*pair, alpha, self._rows(X))
+        return self._answer.ate_interval(*pair, alpha, self._rows(X), cluster)
 
     def _rows(self, X):
         return None if X is None else self._new(X)[0]
@@ -545,7 +560,7 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
         pair = self._contrast(T0, T1)
         return self._answer.att(*pair)
 
-    def att_interval(self, alpha=0.05, T0=None, T1=None):
+    def att_interval(self, alpha=0.05, T0=None, T1=None, *, cluster=True):
         """Compute an interval for the average effect on the treated.
 
         Parameters
@@ -557,6 +572,8 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
             With None, T0 is ``control_``, and T1 the other of two arms; 1 where there
             are more arms, or doses, and the control is 0. Of several treatments, a
             dict or tuple has a value for each, and a scalar is for all.
+        cluster : bool, default=True
+            Whether the interval counts that rows of a cluster belong together.
 
         Returns
         -------
@@ -565,7 +582,7 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
         """
         pair = self._contrast(T0, T1)
         check_alpha(alpha)
-        return self._answer.att_interval(*pair, alpha)
+        return self._answer.att_interval(*pair, alpha, cluster)
 
     def ate_table(self, alpha=0.05):
         """Compare every other arm with the control, on average over the rows of fit.

@@ -24,6 +24,7 @@ from sklearn_causalrec.encoding.arms import (
     read_treatment,
 )
 from sklearn_causalrec.encoding.checks import unchanged_on_failure
+from sklearn_causalrec.encoding.cluster_columns import cluster_names
 from sklearn_causalrec.encoding.contrasts import contrast
 from sklearn_causalrec.encoding.exposure import (
     add_facts,
@@ -81,6 +82,13 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
     propensity : str or int, default=None
         The column of X with the probability of the arm of each row, by name or
         position. It can be an argument of ``fit`` instead.
+    cluster : str, int, list of two of them, "auto" or None, default="auto"
+        The columns of ids by which rows belong together. "auto" takes `user` and
+        `item`, as far as they are named. Intervals of averages count that the rows of
+        a cluster are not independent (CR3; two ways by Cameron, Gelbach and Miller),
+        and folds of the cross-fitting keep clusters whole if the treatment goes by
+        cluster, or no ids are inputs. A column without another role is no feature.
+        None: all rows are independent.
     history : str, int or sequence of them, default=None
         The column of lists of past items, oldest first, as
         :class:`~sklearn_causalrec.interactions.HistorySequence` makes it. Further
@@ -289,6 +297,7 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         "history": [str, Integral, "array-like", None],
         "history_length": [Interval(Integral, 1, None, closed="left")],
         "control": [str, Real, "boolean", None],
+        "cluster": [str, Integral, list, tuple, None],
         "user_features": ["array-like", None],
         "item_features": ["array-like", None],
         "towers": [StrOptions({"prefix"}), dict, None],
@@ -309,7 +318,9 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
 
     # Treatment travels through Pipeline and cross-validation as soon as metadata
     # routing is on, without a set_fit_request on the user's side.
-    __metadata_request__fit = {"treatment": True, "propensity": True}
+    __metadata_request__fit = {
+        "treatment": True, "propensity": True, "cluster": True
+    }  # fmt: skip
     __metadata_request__partial_fit = {"treatment": True, "propensity": True}
     __metadata_request__predict = {"treatment": True}
     __metadata_request__predict_proba = {"treatment": True}
@@ -324,6 +335,7 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         time=None,
         treatment=None,
         propensity=None,
+        cluster="auto",
         history=None,
         history_length=50,
         control=None,
@@ -366,6 +378,7 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         self.time = time
         self.treatment = treatment
         self.propensity = propensity
+        self.cluster = cluster
         self.history = history
         self.history_length = history_length
         self.control = control
@@ -419,7 +432,9 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
 
     # -- fitting ---------------------------------------------------------------
 
-    def fit(self, X, y, treatment=None, propensity=None, sample_weight=None):
+    def fit(
+        self, X, y, treatment=None, propensity=None, sample_weight=None, cluster=None
+    ):
         """Train the networks and, with several arms, the effect learner.
 
         Parameters
@@ -436,6 +451,8 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
             unknown.
         sample_weight : array-like of shape (n,), default=None
             The weight of each row. With None, all rows count equally.
+        cluster : array-like of shape (n,) or (n, 2), default=None
+            The ids by which rows belong together, where they are no columns of X.
 
         Returns
         -------
@@ -450,7 +467,8 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         """
         with unchanged_on_failure(self):
             again = self.warm_start and hasattr(self, "nets_")
-            rows = self._read(X, y, treatment, propensity, sample_weight, again)
+            given = (X, y, treatment, propensity, sample_weight)
+            rows = self._read(*given, again, cluster=cluster)
             with Progress(self.verbose) as progress:
                 self._train(rows, again, self.max_epochs, progress)
                 self._fit_effects(rows, OBJECTIVES[self.objective], progress)
@@ -528,14 +546,17 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         outcome, named = name_roles(
             self.graph, columns, getattr(y, "name", None), named
         )
-        inputs = [c for c in columns if c not in (named, self.time)]
+        ids = [c for c in cluster_names(self.cluster) if c not in self.graph.nodes]
+        inputs = [c for c in columns if c not in (named, self.time, *ids)]
         self._unidentified = check_inputs(self.graph, inputs, outcome, named)
 
-    def _read(self, X, y, treatment, propensity, sample_weight, again, *known):
+    def _read(
+        self, X, y, treatment, propensity, sample_weight, again, *known, cluster=None
+    ):
         """Check the parameters against each other, and encode the log."""
         self._validate_params()
         roles = {name: getattr(self, name) for name in ROLES}
-        roles = ColumnRoles(self.towers, **roles)
+        roles = ColumnRoles(self.towers, cluster_names(self.cluster), **roles)
         check_encoder(self.encoder, roles.given)
         self._check_graph(X, y, treatment)
         self.device_ = resolve_device(self.device)
@@ -544,9 +565,10 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
             encoder = copy.deepcopy(self.log_encoder_)
         else:
             length = self.history_length
-            encoder = LogEncoder(roles, binary, *known, history_length=length)
+            options = dict(history_length=length, cluster=self.cluster)
+            encoder = LogEncoder(roles, binary, *known, **options)
         given = (X, y, treatment, propensity, sample_weight)
-        options = dict(first=not again, control=self.control)
+        options = dict(first=not again, control=self.control, cluster=cluster)
         rows = encoder.fit_rows(self, *given, **options)
         check_objective(self.objective, encoder.n_arms, binary, encoder.roles.given)
         self.log_encoder_, self.arms_ = encoder, encoder.arms

@@ -81,7 +81,7 @@ class ArmEffects:
                 sample_weight=weight[pair],
                 fold=fold[pair],
                 groups=None if groups is None else groups[pair],
-                clusters=None if clusters is None else clusters.take(pair),
+                clusters=None if clusters is None else clusters[pair],
                 progress=progress,
             )
             if self.n_arms == 2:

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from sklearn_causalrec._utils.warn import warn_user
 from sklearn_causalrec.effects.cross_fitting import stratified_folds
 from sklearn_causalrec.effects.intervals import Estimate
 
@@ -67,8 +68,8 @@ class Clusters:
             found.append(np.unique(pairs, return_inverse=True)[1])
         return found
 
-    def take(self, rows):
-        """The clusters of some rows."""
+    def __getitem__(self, rows):
+        """The clusters of some rows, by position or mask."""
         codes = [np.unique(c, return_inverse=True)[1] for c in self.codes[rows].T]
         return Clusters(np.column_stack(codes), self.names)
 
@@ -223,7 +224,7 @@ def share_between(arm, codes):
     return max(shares, default=0.0)
 
 
-def cross_fitting_folds(arm, n_folds, rng, clusters=None, *, keep="always"):
+def cross_fitting_folds(arm, n_folds, rng, clusters=None, *, ids_are_read=False):
     """Folds for cross-fitting: of rows, or of whole clusters.
 
     Parameters
@@ -231,17 +232,16 @@ def cross_fitting_folds(arm, n_folds, rng, clusters=None, *, keep="always"):
     arm : ndarray of int of shape (n,)
         The arm of each row.
     n_folds : int
-        Number of folds.
+        Number of folds; fewer if clusters are fewer.
     rng : RandomState
         Draws them.
     clusters : Clusters, default=None
         Which rows belong together. Of two ways, the one is kept whole by which the
         treatment goes the more.
-    keep : {"always", "by_treatment"}, default="always"
-        When clusters are kept whole. "by_treatment": only where the treatment hardly
-        varies within them. That is for models that read the clusters' ids: they have
-        something to learn from the other rows of a cluster as long as these differ in
-        treatment.
+    ids_are_read : bool, default=False
+        Whether the models read the ids of users and items. Then clusters are kept
+        whole only where the treatment hardly varies within them: elsewhere the other
+        rows of a user, which differ in treatment, say what there is to say of the user.
 
     Returns
     -------
@@ -250,18 +250,28 @@ def cross_fitting_folds(arm, n_folds, rng, clusters=None, *, keep="always"):
     Raises
     ------
     ValueError
-        If there are fewer clusters than folds.
+        If all rows are of one cluster.
+
+    Warns
+    -----
+    UserWarning
+        If the clusters kept whole are fewer than 30.
     """
     if clusters is None:
         return stratified_folds(arm, n_folds, rng)
     shares = [share_between(arm, codes) for codes in clusters.codes.T]
     way = int(np.argmax(shares))
-    if keep == "by_treatment" and shares[way] < BY_CLUSTER:
+    if ids_are_read and shares[way] < BY_CLUSTER:
         return stratified_folds(arm, n_folds, rng)
-    if clusters.counts[way] < n_folds:
+    name, count = clusters.names[way], clusters.counts[way]
+    if count < 2:
         raise ValueError(
-            f"the clusters {clusters.names[way]!r} are {clusters.counts[way]}, fewer "
-            f"than the {n_folds} folds of cross-fitting: use fewer folds, or "
-            "cluster=None if rows are independent."
+            f"all rows belong to one cluster {name!r}: nothing tells how much clusters "
+            "differ. Name another column, or set cluster=None."
         )
-    return folds_by(arm, clusters.codes[:, way], n_folds, rng)
+    if count < FEW_CLUSTERS:
+        warn_user(
+            f"There are {count} clusters {name!r}, fewer than {FEW_CLUSTERS}: how much "
+            "clusters differ is known badly, and intervals may be too short."
+        )
+    return folds_by(arm, clusters.codes[:, way], min(n_folds, count), rng)

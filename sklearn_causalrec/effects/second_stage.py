@@ -7,8 +7,9 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_causalrec.effects.arms import ArmEffects, ate_table
+from sklearn_causalrec.effects.clusters import cross_fitting_folds
 from sklearn_causalrec.effects.cross_fitting import MANY_ROWS, stratified_folds
-from sklearn_causalrec.effects.intervals import check_alpha, normal_interval
+from sklearn_causalrec.effects.intervals import check_alpha
 from sklearn_causalrec.effects.targeted import targeted_step
 from sklearn_causalrec.encoding.contrasts import contrast
 from sklearn_causalrec.encoding.exposure import factual_exposure
@@ -63,7 +64,11 @@ class EffectMixin:
                 stacklevel=3,
             )
             return
-        fold = stratified_folds(rows.arm, n_folds, rng)
+        fold = cross_fitting_folds(
+            rows.arm, n_folds, rng, rows.clusters,
+            ids_are_read=rows.user is not None or rows.item is not None,
+        )  # fmt: skip
+        n_folds = fold.max() + 1
         if len(rows) >= MANY_ROWS:
             # One validation part speaks for the networks of all folds.
             options["epochs"] = self._ensemble.best_epoch(self.max_epochs)
@@ -84,6 +89,7 @@ class EffectMixin:
             exposure=found.exposure,
             propensity=propensity,
             groups=self._groups(rows),
+            clusters=rows.clusters,
             progress=progress.step,
         )
 
@@ -234,7 +240,7 @@ class EffectMixin:
         """
         return self._average(X, T0, T1, "ate")[0]
 
-    def ate_interval(self, X=None, alpha=0.05, T0=None, T1=None):
+    def ate_interval(self, X=None, alpha=0.05, T0=None, T1=None, *, cluster=True):
         """Return bounds of the average effect, by its influence function.
 
         Parameters
@@ -245,6 +251,9 @@ class EffectMixin:
             One minus the coverage.
         T0, T1 : scalar, default=None
             The arms, as in ``effect``.
+        cluster : bool, default=True
+            Whether the interval counts that rows of a cluster belong together. With
+            False, all rows count as independent.
 
         Returns
         -------
@@ -257,7 +266,8 @@ class EffectMixin:
             If the effect is not identified, or there is no second stage.
         """
         check_alpha(alpha)
-        return normal_interval(*self._average(X, T0, T1, "ate_interval"), alpha)
+        found = self._average(X, T0, T1, "ate_interval", cluster)
+        return found.interval(alpha)
 
     def ate_table(self, alpha=0.05):
         """Compare every other arm with the control, on average over the log.
@@ -285,8 +295,8 @@ class EffectMixin:
         self._need_effects("ate_table")
         return ate_table(self, self.effects_.n_rows, alpha)
 
-    def _average(self, X, T0, T1, what):
+    def _average(self, X, T0, T1, what, clustered=True):
         t0, t1 = self._contrast(T0, T1)
         self._need_effects(what)
         effect = None if X is None else self.effect(X, T0, T1)
-        return self.effects_.ate(t0, t1, effect)
+        return self.effects_.ate(t0, t1, effect, clustered=clustered)

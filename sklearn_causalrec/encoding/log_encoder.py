@@ -11,6 +11,11 @@ from sklearn_causalrec.encoding.checks import (
     check_weight,
     refuse_copies,
 )
+from sklearn_causalrec.encoding.cluster_columns import (
+    clusters_of,
+    given_clusters,
+    is_auto,
+)
 from sklearn_causalrec.encoding.contrasts import find_control
 from sklearn_causalrec.encoding.feature_columns import FAR
 from sklearn_causalrec.encoding.history_columns import read_histories
@@ -43,6 +48,7 @@ class Rows:
     shift: np.ndarray | None = None  # (n,) what the tilt of an objective multiplies
     weight: np.ndarray | None = None  # (n,) mean 1
     y: np.ndarray | None = None  # (n,) in the units of y; 0 and 1 where binary
+    clusters: object = None  # Clusters, which rows belong together
     total: float = 0.0  # the weight of all rows, as it came
     catalogue: object = None  # of the users and items of the log
 
@@ -133,12 +139,14 @@ class LogEncoder:
         *,
         history_length=50,
         many_arms=False,
+        cluster=None,
     ):
         self.roles = roles
         self.binary = binary
         self.history_length = history_length
         self.classes = None if classes is None else np.unique(classes)
         self.many_arms, self.control = many_arms, None
+        self.cluster = cluster
         self.arms = None if arms is None else distinct_arms(read_treatment(arms))[0]
         self.users, self.items = IdIndex("user"), IdIndex("item")
 
@@ -153,6 +161,7 @@ class LogEncoder:
         *,
         first=True,
         control=None,
+        cluster=None,
     ):
         """Learn from a log and encode it.
 
@@ -167,6 +176,8 @@ class LogEncoder:
             ids not seen before.
         control : scalar, default=None
             The arm that effects are against, where it is named.
+        cluster : array-like of shape (n,) or (n, 2), default=None
+            Which rows belong together, where no column says so.
 
         Returns
         -------
@@ -197,6 +208,7 @@ class LogEncoder:
             propensity=propensity,
             weight=weight,
             y=y,
+            clusters=self._clusters(log, cluster),
         )
         past = None
         if log.history is not None:
@@ -232,6 +244,21 @@ class LogEncoder:
             self.items.extend(past.ids, self._history_role)
             rows.history = self._known(past._replace(codes=rows.history))
         return rows
+
+    def _clusters(self, log, given):
+        """Which rows belong together, by a column or the argument; or None."""
+        columns = log.clusters
+        if given is not None:
+            if columns is not None:
+                raise ValueError(
+                    "cluster came twice: as an argument and as the columns "
+                    f"{list(columns)} of X. Drop one."
+                )
+            return given_clusters(given, len(log))
+        if is_auto(self.cluster):
+            ids = {"user": log.user, "item": log.item}
+            columns = {role: v for role, v in ids.items() if v is not None}
+        return clusters_of(columns, len(log)) if columns else None
 
     def _find_control(self, treatment, first, control):
         if control is None and not first:

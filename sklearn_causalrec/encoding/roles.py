@@ -290,6 +290,8 @@ class Log:
         The probability of the treatment taken. It is NaN where it is unknown.
     history : list of ndarray of shape (n,), default=None
         The columns of sequences, of which the first contains items.
+    clusters : dict of name to ndarray of shape (n,), default=None
+        The columns of ids by which rows belong together.
 
     See Also
     --------
@@ -311,6 +313,7 @@ class Log:
     treatment: np.ndarray | None = None  # (n,) raw values
     propensity: np.ndarray | None = None  # (n,) NaN where unknown
     history: list | None = None  # of (n,) sequences
+    clusters: dict | None = None  # name: (n,) ids
 
     def __len__(self):
         return len(self.features)
@@ -325,6 +328,8 @@ class ColumnRoles:
         Groups of features that the networks read separately. With "prefix", the group
         of a column is what stands before the first "__" in its name. A dict gives each
         group a prefix or a list of columns. With None, there are no groups.
+    clusters : sequence of str or int, default=()
+        The columns by which rows belong together. They may have another role as well.
     **roles
         The columns of X that play a role, by name or position: `user`, `item`, `time`,
         `treatment`, `propensity` and `history`. `history` can be a sequence of columns.
@@ -363,8 +368,9 @@ class ColumnRoles:
     (['ann', 'bo'], [[30.0], [40.0]])
     """
 
-    def __init__(self, towers=None, **roles):
+    def __init__(self, towers=None, clusters=(), **roles):
         self.towers, self.towers_ = towers, None
+        self.clusters = list(clusters)
         self.columns_, self.has_names_ = {}, False
         self.roles = {name: roles.get(name) for name in ROLES}
         self.named = {k: v for k, v in self.roles.items() if v is not None}
@@ -389,6 +395,7 @@ class ColumnRoles:
         resolved = {}
         single = [(k, v) for k, v in self.named.items() if k != "history"]
         single += [(("history", i), key) for i, key in enumerate(self.histories)]
+        single += [(("cluster", i), key) for i, key in enumerate(self.clusters)]
         for place, key in single:
             role = place if isinstance(place, str) else place[0]
             if isinstance(key, (int, np.integer)) and names and key not in names:
@@ -416,7 +423,9 @@ class ColumnRoles:
                     "keep names through a Pipeline with "
                     '.set_output(transform="pandas").'
                 )
-        if len(set(map(str, resolved.values()))) < len(resolved):
+        # Rows may belong together by a column that has another role, such as the user.
+        alone = [str(v) for k, v in resolved.items() if k[0] != "cluster"]
+        if len(set(alone)) < len(alone):
             raise ValueError(f"Two roles name the same column: {self.named}.")
         return keys, resolved
 
@@ -449,7 +458,8 @@ class ColumnRoles:
         """
         if reset:
             self._columns = FeatureColumns()
-        if not self.named and self.towers is None and not _needs_reading(X):
+        plain = not self.named and not self.clusters and self.towers is None
+        if plain and not _needs_reading(X):
             checks = dict(dtype=[np.float32, np.float64], force_writeable=True)
             X = validate_data(estimator, X, reset=reset, **checks)
             names = range(X.shape[1])
@@ -484,8 +494,11 @@ class ColumnRoles:
         else:
             part = np.zeros((len(X), 0), np.float32)
         histories = [column(X, roles.pop(("history", i))) for i in range(n_histories)]
+        places = [roles.pop(("cluster", i)) for i in range(len(self.clusters))]
         log = Log(part, **{role: column(X, key) for role, key in roles.items()})
         log.history = histories or None
+        if places:
+            log.clusters = {key: column(X, key) for key in places}
         if "treatment" in roles:  # its categories may have an order
             log.treatment = _as_it_came(X, roles["treatment"])
         for role in ("user", "item"):

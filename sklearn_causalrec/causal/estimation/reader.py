@@ -8,6 +8,13 @@ from sklearn_causalrec.causal.graph import CausalGraph
 from sklearn_causalrec.causal.graphs.bitsets import as_names
 from sklearn_causalrec.encoding.arms import distinct_arms, read_treatment
 from sklearn_causalrec.encoding.checks import as_outcome, is_copy
+from sklearn_causalrec.encoding.cluster_columns import (
+    cluster_names,
+    clusters_of,
+    given_clusters,
+    is_auto,
+    warn_of_ids,
+)
 
 
 def as_frame(estimator, X, reset, optional=()):
@@ -21,6 +28,7 @@ def as_frame(estimator, X, reset, optional=()):
     if reset or all(name in X.columns for name in optional):
         validate_data(estimator, X, skip_check_array=True, reset=reset)
     else:
+        optional = [name for name in optional if name not in X.columns]
         wanted = [c for c in estimator.feature_names_in_ if c not in optional]
         if lacking := [c for c in wanted if c not in X.columns]:
             raise ValueError(f"X lacks the columns {lacking} that fit saw.")
@@ -67,6 +75,9 @@ class Reader:
         Columns of X, or names for the treatment passed beside it.
     outcome : name or None
         None: the name of y, or the node that X lacks.
+    cluster : name, list of names, "auto" or None
+        The columns of ids by which rows belong together. They are no covariates,
+        unless the graph has them as nodes.
 
     Attributes
     ----------
@@ -77,14 +88,17 @@ class Reader:
         Columns of X that are not treatments.
     graph : CausalGraph
         The one given; otherwise every column causes treatments and outcome.
+    clusters : Clusters or None
+        Which rows of ``fit`` belong together.
     """
 
-    def __init__(self, graph, treatment, outcome):
+    def __init__(self, graph, treatment, outcome, cluster=None):
         self.given = graph
+        self.cluster = cluster
         self.treatments = () if treatment is None else tuple(as_names(treatment))
         self.outcome = outcome
 
-    def fit(self, estimator, X, y, treatment):
+    def fit(self, estimator, X, y, treatment, cluster=None):
         """Names and arrays of a log.
 
         Returns
@@ -94,6 +108,7 @@ class Reader:
         y : ndarray of shape (n,)
         """
         frame = as_frame(estimator, X, reset=True)
+        frame = self._read_clusters(frame, cluster)
         name = getattr(y, "name", None)
         y = as_outcome(estimator, y, len(frame))
         if len(frame) < 2:
@@ -118,7 +133,31 @@ class Reader:
                     "a graph is given and no treatment: name the node whose effect is "
                     f"asked for, treatment=...; the nodes are {list(self.given.nodes)}."
                 )
+        if is_auto(self.cluster) and self.clusters is None:
+            warn_of_ids({c: frame[c] for c in self.columns})
         return frame, y
+
+    def _read_clusters(self, frame, given):
+        """Take the ids by which rows belong together out of the frame."""
+        names, self.clusters = cluster_names(self.cluster), None
+        if lacking := [name for name in names if name not in frame]:
+            raise ValueError(
+                f"cluster={lacking[0]!r} is no column of X, whose columns are "
+                f"{list(frame.columns)[:12]}; name one, or pass cluster= to fit."
+            )
+        if given is not None:
+            if names:
+                raise ValueError(
+                    f"cluster came twice: as an argument and as the columns {names} of "
+                    "X. Drop one."
+                )
+            self.clusters = given_clusters(given, len(frame))
+        elif names:
+            columns = {name: frame[name] for name in names}
+            self.clusters = clusters_of(columns, len(frame))
+        nodes = getattr(self.given, "nodes", ())
+        self._ids = [name for name in names if name not in nodes]
+        return frame.drop(columns=self._ids)
 
     def _beside(self, frame, treatment):
         values = pd.DataFrame(treatment).reset_index(drop=True)
@@ -233,7 +272,8 @@ class Reader:
     def rows(self, estimator, X, treatment=None):
         """Frame of new rows: with the treatments where they are known."""
         optional = () if self.separate else self.treatments
-        frame = as_frame(estimator, X, False, optional)
+        frame = as_frame(estimator, X, False, (*optional, *self._ids))
+        frame = frame.drop(columns=[name for name in self._ids if name in frame])
         if treatment is not None and self.treatments:
             if np.ndim(treatment) == 0:
                 treatment = np.repeat(np.asarray([treatment]), len(frame))

@@ -1,0 +1,131 @@
+"""Which rows belong together: the columns or the argument that say so, as codes."""
+
+import re
+
+import numpy as np
+import pandas as pd
+
+from sklearn_causalrec._utils.warn import warn_user
+from sklearn_causalrec.effects.clusters import Clusters
+from sklearn_causalrec.encoding.roles import as_ids
+
+_ID_NAME = re.compile(
+    r"(^|_)(id|uuid|user|customer|client|visitor|member|patient|session|household)$",
+    re.IGNORECASE,
+)
+
+
+def is_auto(cluster):
+    """Whether rows belong together by the ids that have a role."""
+    return isinstance(cluster, str) and cluster == "auto"
+
+
+def cluster_names(cluster):
+    """The columns that the parameter `cluster` names: one or two.
+
+    Parameters
+    ----------
+    cluster : name, list of names, "auto" or None
+        The parameter of an estimator.
+
+    Returns
+    -------
+    list of names
+        It is empty for "auto" and None.
+
+    Raises
+    ------
+    ValueError
+        If there are more than two.
+    """
+    if cluster is None or is_auto(cluster):
+        return []
+    names = list(cluster) if isinstance(cluster, (list, tuple)) else [cluster]
+    if not 1 <= len(names) <= 2:
+        raise ValueError(
+            f"cluster={cluster!r} names {len(names)} columns: rows are grouped by one "
+            'or two, such as cluster="user_id" or cluster=["user_id", "item_id"].'
+        )
+    return names
+
+
+def clusters_of(columns, n):
+    """Rows that belong together, from columns of ids.
+
+    Parameters
+    ----------
+    columns : dict of name to array-like of shape (n,)
+        One or two columns of ids.
+    n : int
+        Number of rows of X.
+
+    Returns
+    -------
+    Clusters
+
+    Raises
+    ------
+    ValueError
+        If an id is missing, or the rows are not as many as those of X.
+    """
+    codes = []
+    for name, values in columns.items():
+        values = np.asarray(values)
+        if values.shape != (n,):
+            raise ValueError(
+                f"cluster {name!r} has shape {values.shape} and X has {n} rows: pass "
+                "one id a row."
+            )
+        codes.append(pd.factorize(as_ids(values, f"cluster {name!r}"))[0])
+    return Clusters(np.column_stack(codes).astype(np.int64), columns)
+
+
+def given_clusters(cluster, n):
+    """The argument `cluster` of ``fit``: ids in one or two columns.
+
+    Parameters
+    ----------
+    cluster : array-like of shape (n,) or (n, 2)
+        The ids.
+    n : int
+        Number of rows of X.
+
+    Returns
+    -------
+    Clusters
+    """
+    if hasattr(cluster, "columns"):
+        columns = {name: cluster[name] for name in cluster.columns}
+    elif np.ndim(cluster) == 2:
+        cluster = np.asarray(cluster)
+        columns = {f"cluster {k + 1}": c for k, c in enumerate(cluster.T)}
+    else:
+        columns = {getattr(cluster, "name", None) or "cluster": cluster}
+    cluster_names(list(columns))
+    return clusters_of(columns, n)
+
+
+def warn_of_ids(columns):
+    """Warn of columns that repeat as ids do, where no cluster is named.
+
+    Parameters
+    ----------
+    columns : dict of name to Series of shape (n,)
+        The covariates.
+
+    Warns
+    -----
+    UserWarning
+        If a column is called as ids are, and has values that repeat.
+    """
+    for name, values in columns.items():
+        if isinstance(name, str) and _ID_NAME.search(name):
+            n_ids = values.nunique()
+            if 20 < n_ids < len(values):
+                warn_user(
+                    f"column {name!r} looks like an id: {n_ids} values in "
+                    f"{len(values)} rows. It is adjusted for as a covariate, and all "
+                    "rows count as independent. If rows belong together by it, say "
+                    f"so, cluster={name!r}: intervals are too short otherwise. "
+                    "cluster=None says that they do not."
+                )
