@@ -116,7 +116,9 @@ class _Baseline(BaseEstimator):
                     len(self.log_encoder_.users),
                     len(self.log_encoder_.items),
                 )
-                self.catalogue_ = Catalogue(rows, n_users, n_items)
+                self.catalogue_ = Catalogue(
+                    rows, n_users, n_items, names=roles.feature_columns_
+                )
             self._learn(rows)
             weight = rows.weight * rows.total / rows.weight.sum()
             inputs = self._inputs(rows)

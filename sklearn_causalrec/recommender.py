@@ -30,6 +30,7 @@ from sklearn_causalrec.encoding.exposure import (
     factual_exposure,
     make_exposure,
 )
+from sklearn_causalrec.encoding.feature_groups import told_owners
 from sklearn_causalrec.encoding.log_encoder import LogEncoder
 from sklearn_causalrec.encoding.roles import ROLES, ColumnRoles
 from sklearn_causalrec.networks.encoders import ENCODERS
@@ -92,6 +93,16 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         else the smallest number, the first category of an ordered Categorical, or the
         one arm that is called control, placebo, none, no or off. Where they do not
         tell, effects have to be asked for by `T0` and `T1`.
+    user_features : sequence of str or int, default=None
+        The feature columns that describe the user. Their last values count in lists,
+        if they change with time. With None, or for columns that are not named, the log
+        tells whose a feature is (``catalogue_.owner``, see
+        :class:`~sklearn_causalrec.ranking.Catalogue`). It cannot tell if every user
+        has one row. With both `user_features` and `item_features`, all other features
+        describe the context. The prefixes "user", "item" and "context" of `towers`
+        tell the same.
+    item_features : sequence of str or int, default=None
+        The feature columns that describe the item, told as `user_features` are.
     towers : {"prefix"} or dict of str to prefix or list of columns, default=None
         Groups of features (user, item, context, text, image) with a first layer each,
         whose outputs are joined. "prefix" groups by what stands before "__" in a
@@ -211,8 +222,8 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
     log_encoder_ : LogEncoder
         What encodes a log: column roles, ids, arms and scales.
     catalogue_ : Catalogue or None
-        The users and items of the log, their features and the pairs seen. None if user
-        or item is not named.
+        The users and items of the log, their features and the pairs seen. Its ``owner``
+        says whose each feature is. None if user or item is not named.
     exposure_model_ : object or None
         The fitted exposure model. None if a head of the networks stands for it.
     effects_ : ArmEffects or None
@@ -278,6 +289,8 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         "history": [str, Integral, "array-like", None],
         "history_length": [Interval(Integral, 1, None, closed="left")],
         "control": [str, Real, "boolean", None],
+        "user_features": ["array-like", None],
+        "item_features": ["array-like", None],
         "towers": [StrOptions({"prefix"}), dict, None],
         "encoder": [ENCODERS.constraint],
         "input_noise": [Interval(Real, 0, None, closed="left")],
@@ -314,6 +327,8 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         history=None,
         history_length=50,
         control=None,
+        user_features=None,
+        item_features=None,
         towers=None,
         encoder="dnn",
         hidden_layer_sizes=(128, 64),
@@ -354,6 +369,8 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         self.history = history
         self.history_length = history_length
         self.control = control
+        self.user_features = user_features
+        self.item_features = item_features
         self.towers = towers
         self.encoder = encoder
         self.hidden_layer_sizes = hidden_layer_sizes
@@ -561,9 +578,18 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         before = self.catalogue_ if again else None
         self.catalogue_ = None
         if self.user is not None and self.item is not None:
-            encoder = self.log_encoder_
-            size = len(encoder.users), len(encoder.items)
-            self.catalogue_ = Catalogue(rows, *size, before)
+            encoder, roles = self.log_encoder_, self.log_encoder_.roles
+            names = roles.feature_columns_
+            owners = self.user_features, self.item_features
+            self.catalogue_ = Catalogue(
+                rows,
+                len(encoder.users),
+                len(encoder.items),
+                before,
+                names=names,
+                told=told_owners(names, roles.towers_, *owners),
+                control=self._not_shown(),
+            )
         objective, n_arms = OBJECTIVES[self.objective], len(self.arms_)
         self.exposure_model_ = self._make_exposure(objective)
         if self.exposure_model_ is not None:
@@ -571,6 +597,12 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
             self.exposure_model_.fit(rows, self.catalogue_, rng)
         facts = (self.catalogue_, self.exposure_model_)
         add_facts(rows, *facts, objective=objective, n_arms=n_arms)
+
+    def _not_shown(self):
+        """Code of the arm that means "not shown"; None: all do, or it can't be told."""
+        if len(self.arms_) == 1 or self.control_ is None:
+            return None
+        return self.arms_.tolist().index(self.control_)
 
     def _make_exposure(self, objective):
         """The exposure model, where it is not a head of the networks."""

@@ -15,6 +15,7 @@ from sklearn_causalrec.encoding.contrasts import find_control
 from sklearn_causalrec.encoding.feature_columns import FAR
 from sklearn_causalrec.encoding.history_columns import read_histories
 from sklearn_causalrec.encoding.roles import IdIndex
+from sklearn_causalrec.encoding.time_formats import shown
 from sklearn_causalrec.encoding.times import in_order
 
 BLOCK_ROWS = 65536
@@ -139,7 +140,7 @@ class LogEncoder:
         self.classes = None if classes is None else np.unique(classes)
         self.many_arms, self.control = many_arms, None
         self.arms = None if arms is None else distinct_arms(read_treatment(arms))[0]
-        self.users, self.items = IdIndex(), IdIndex()
+        self.users, self.items = IdIndex("user"), IdIndex("item")
 
     def fit_rows(
         self,
@@ -227,7 +228,8 @@ class LogEncoder:
         if rows.item is not None:
             rows.item = self.items.extend(rows.item).codes(rows.item)
         if past is not None:
-            self.items.extend(past.ids)
+            self._known_codes(past)  # refuses histories that are spelt otherwise
+            self.items.extend(past.ids, self._history_role)
             rows.history = self._known(past._replace(codes=rows.history))
         return rows
 
@@ -259,8 +261,23 @@ class LogEncoder:
         return self._known(past), past.values
 
     def _known(self, past):
-        table = np.append(self.items.codes(past.ids), -1).astype(np.int32)
+        table = np.append(self._known_codes(past), -1).astype(np.int32)
         return table[past.codes]
+
+    def _known_codes(self, past):
+        codes = self.items.codes(past.ids, self._history_role)
+        if len(codes) and (codes == len(self.items)).all():
+            raise ValueError(
+                f"No item in {self.roles.histories[0]!r} is an item of the log: "
+                f"{shown(past.ids[0])} is in a history, and {shown(self.items.ids[0])} "
+                "is an item. Are they spelt alike? Spell them alike, or leave items "
+                "that the log does not know out of the histories."
+            )
+        return codes
+
+    @property
+    def _history_role(self):
+        return f"{self.roles.histories[0]} (history)"
 
     def _first_of_gaps(self, features):
         groups = (self.roles.towers_ or {}).values()
@@ -281,10 +298,11 @@ class LogEncoder:
         """Encode X; the arm where treatment is a column of it. (Rows)"""
         log = self.roles.split(estimator, X, reset=False)
         rows = Rows(log.features, time=log.time)
+        words = log.features.shape[1] > 0
         if log.user is not None:
-            rows.user = self.users.codes(log.user)
+            rows.user = self.users.codes(log.user, words=words)
         if log.item is not None:
-            rows.item = self.items.codes(log.item)
+            rows.item = self.items.codes(log.item, words=words)
         if log.treatment is not None:
             rows.arm = check_arms(log.treatment, len(log), self.arms)[0]
         if log.history is not None:
