@@ -112,7 +112,7 @@ def test_text_that_does_not_tell_the_control_is_asked_about(make, experiment):
     for call in calls:
         with pytest.raises(ValueError, match=r"\['Mens E-Mail', 'No E-Mail'\]"):
             call()
-    with pytest.raises(ValueError, match="under which|Which of the arms"):
+    with pytest.raises(ValueError, match=r"under which|Which of the arms"):
         model.predict(X)
     named = model.ate(T0="No E-Mail", T1="Mens E-Mail")
     assert named == pytest.approx(1.5, abs=0.15)
@@ -132,7 +132,7 @@ def test_three_arms_ask_for_T1_and_have_a_table(make, experiment):
     assert model.ate() == model.ate(T0=0, T1=1)  # arms called 0 and 1 keep their sense
     arms = np.array(["off", "email", "push"])[t]
     model = make().fit(X, y, treatment=arms)
-    with pytest.raises(ValueError, match="is compared with 'off'. Name it, T1="):
+    with pytest.raises(ValueError, match=r"is compared with 'off'. Name it, T1="):
         model.ate()
     table = model.ate_table(alpha=0.01)
     assert list(table) == ["arm", "effect", "low", "high", "n"]
@@ -169,7 +169,7 @@ def test_large_whole_numbers_are_different_arms(make, experiment):
     for unseen in (2**53 + 2, float(2**53 + 2), "9007199254740992"):
         with pytest.raises(ValueError, match="is not an arm"):
             model.ate(T1=unseen)
-        with pytest.raises(ValueError, match="is not an arm|unseen in fit|holds text"):
+        with pytest.raises(ValueError, match=r"is not an arm|unseen in fit|holds text"):
             model.predict(X, treatment=unseen)
 
 
@@ -191,7 +191,7 @@ def test_arms_in_other_types_give_the_same_answer_or_one_error(make, experiment)
         with pytest.raises(ValueError, match=r"T0=.* is not one arm: name one of \["):
             model.effect(X, T0=T0)
     for T0 in (0.2, "0.1", np.nan):
-        with pytest.raises(ValueError, match="T0=.* is not an arm; the arms are"):
+        with pytest.raises(ValueError, match=r"T0=.* is not an arm; the arms are"):
             model.ate(T0=T0)
 
 
@@ -222,7 +222,7 @@ def test_several_treatments(rng):
     options = dict(treatment=["a", "b"], outcome="y", effect_model=None, random_state=0)
     model = DoCalculusEffect(graph, **options).fit(X, y)
     assert model.control_ == (0, "none")
-    with pytest.raises(ValueError, match="is compared with .0, 'none'.. Name it"):
+    with pytest.raises(ValueError, match=r"is compared with .0, 'none'.. Name it"):
         model.ate()
     assert model.ate(T1={"a": 1, "b": "mail"}) == pytest.approx(3, abs=0.05)
     assert (
@@ -249,7 +249,7 @@ def test_doses(rng):
     with pytest.raises(ValueError, match="ate_table compares arms"):
         model.ate_table()
     for dose in ("1", [1], np.nan, np.inf):
-        with pytest.raises(ValueError, match="T1=.* is no dose: pass a number"):
+        with pytest.raises(ValueError, match=r"T1=.* is no dose: pass a number"):
             model.ate(T1=dose)
     with pytest.raises(ValueError, match="control='a' is no dose"):
         DoCalculusEffect(treatment="t", control="a").fit(X, y, treatment=t)
@@ -447,7 +447,7 @@ def test_lists_follow_the_control():
     by = dict(by="outcome", exclude_seen=False)
     assert (recommend(unnamed, k=1.0, T1="awake", **by)["item"] == 3).mean() > 0.9
     for k in (0, 1.5, "2", True, None, np.nan, np.inf):
-        with pytest.raises(ValueError, match="k is .*: a whole number, at least 1"):
+        with pytest.raises(ValueError, match=r"k is .*: a whole number, at least 1"):
             recommend(named, k=k)
 
 
