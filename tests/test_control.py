@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 from sklearn.base import BaseEstimator
 from sklearn.linear_model import LinearRegression, LogisticRegression
@@ -201,6 +202,31 @@ def test_the_order_of_a_column_of_X_counts(experiment):
     for model in (by_graph(), by_networks(treatment="t")):
         assert model.fit(X, y).control_ == "z"
         assert model.ate() == pytest.approx(1.5, abs=0.15)
+
+
+@BOTH
+@pytest.mark.parametrize("kind", ["enum", "big-endian", "column", "boolean"])
+def test_treatments_of_any_container(make, kind, experiment):
+    X, y, t = two(experiment)
+    treatment = {
+        "enum": pl.Series(np.array(["z", "a"])[t].tolist(), dtype=pl.Enum(["z", "a"])),
+        "big-endian": t.astype(">i4"),
+        "column": t.reshape(-1, 1),
+        "boolean": pd.Series(t == 1, dtype="boolean"),
+    }[kind]
+    model = make().fit(X, y, treatment=treatment)
+    assert model.ate() == pytest.approx(1.5, abs=0.15)
+    gap = model.predict(X, treatment=model.control_) - model.predict(X)
+    assert gap.mean() == pytest.approx(-1.5, abs=0.3)
+
+
+def test_a_control_without_rows_is_named(experiment):
+    X, y, t = two(experiment)
+    arms = pd.Categorical(np.array(["u", "v"])[t], ["none", "u", "v"], ordered=True)
+    for make in (by_graph, by_networks):
+        assert make().fit(X, y, treatment=arms).control_ is None
+    with pytest.raises(ValueError, match="'none', the first category .* has no row"):
+        metrics.qini_score(y, y, arms)
 
 
 def test_partial_fit_keeps_the_control(experiment):
