@@ -213,8 +213,8 @@ class _Baseline(BaseEstimator):
         self,
         by: str = "outcome",
         min_effect: float | None = None,
-        T0: Arm = 0,
-        T1: Arm = 1,
+        T0: Arm | None = None,
+        T1: Arm | None = None,
     ) -> PairScores:
         """Return how pairs are scored for :func:`~sklearn_causalrec.recommend`.
 
@@ -224,9 +224,9 @@ class _Baseline(BaseEstimator):
             What pairs are ranked by. Only "outcome" is possible.
         min_effect : float, default=None
             The effect above which a pair is a candidate. Only None is possible.
-        T0 : scalar, default=0
+        T0 : scalar, default=None
             Ignored, because there are no effects.
-        T1 : scalar, default=1
+        T1 : scalar, default=None
             Ignored, because there are no effects.
 
         Returns

@@ -4,13 +4,14 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from sklearn_causalrec.encoding.arms import check_arms
+from sklearn_causalrec.encoding.arms import check_arms, distinct_arms, read_treatment
 from sklearn_causalrec.encoding.checks import (
     check_outcome,
     check_propensity,
     check_weight,
     refuse_copies,
 )
+from sklearn_causalrec.encoding.contrasts import find_control
 from sklearn_causalrec.encoding.feature_columns import FAR
 from sklearn_causalrec.encoding.history_columns import read_histories
 from sklearn_causalrec.encoding.roles import IdIndex
@@ -97,6 +98,8 @@ class LogEncoder:
         All classes and arms that will ever come. None: those of the first rows.
     history_length : int, default=50
         The number of items of a history that count, the last ones.
+    many_arms : bool, default=False
+        Whether whole numbers and text are arms at any number.
 
     Attributes
     ----------
@@ -104,6 +107,8 @@ class LogEncoder:
         The ids seen. Items that are in histories alone are among them.
     arms : ndarray of shape (n_arms,) or None
         The treatment values, sorted; ``array([1])`` where none was given.
+    control : scalar or None
+        The arm that effects are against; None where it can't be told.
     classes : ndarray of shape (2,) or None
         The values of a binary outcome, sorted.
     mean, scale : ndarray of shape (p,)
@@ -119,16 +124,35 @@ class LogEncoder:
         apart, as it is with y around 1e8.
     """
 
-    def __init__(self, roles, binary, classes=None, arms=None, *, history_length=50):
+    def __init__(
+        self,
+        roles,
+        binary,
+        classes=None,
+        arms=None,
+        *,
+        history_length=50,
+        many_arms=False,
+    ):
         self.roles = roles
         self.binary = binary
         self.history_length = history_length
         self.classes = None if classes is None else np.unique(classes)
-        self.arms = None if arms is None else np.unique(arms)
+        self.many_arms, self.control = many_arms, None
+        self.arms = None if arms is None else distinct_arms(read_treatment(arms))[0]
         self.users, self.items = IdIndex("user"), IdIndex("item")
 
     def fit_rows(
-        self, estimator, X, y, treatment, propensity, sample_weight, *, first=True
+        self,
+        estimator,
+        X,
+        y,
+        treatment,
+        propensity,
+        sample_weight,
+        *,
+        first=True,
+        control=None,
     ):
         """Learn from a log and encode it.
 
@@ -141,6 +165,8 @@ class LogEncoder:
         first : bool, default=True
             Whether to learn everything. False keeps arms, classes and scales, and adds
             ids not seen before.
+        control : scalar, default=None
+            The arm that effects are against, where it is named.
 
         Returns
         -------
@@ -154,7 +180,10 @@ class LogEncoder:
         )
         treatment = self.one_source("treatment", treatment, log.treatment)
         propensity = self.one_source("propensity", propensity, log.propensity)
-        arm, self.arms = check_arms(treatment, len(log), self.arms)
+        arm, self.arms = check_arms(
+            treatment, len(log), self.arms, any_number=self.many_arms
+        )
+        self._find_control(treatment, first, control)
         if len(self.arms) > 1:
             self._refuse_copies(log.features, y, arm, name)
         propensity = check_propensity(propensity, len(log))
@@ -203,6 +232,17 @@ class LogEncoder:
             self.items.extend(past.ids, self._history_role)
             rows.history = self._known(past._replace(codes=rows.history))
         return rows
+
+    def _find_control(self, treatment, first, control):
+        if control is None and not first:
+            return
+        if treatment is not None:
+            self.control = find_control(treatment, self.arms.tolist(), control)
+        elif control is not None:
+            raise ValueError(
+                f"control={control!r} is an arm, and fit was given no treatment: pass "
+                "treatment= to fit, or name a column of X as treatment."
+            )
 
     def histories(self, columns):
         """Codes and values of histories, columns of lists; ids not seen share a code.

@@ -21,11 +21,15 @@ ROLES = ("user", "item", "time", "treatment", "propensity", "history")
 
 def column(X, key):
     """Return one column of an array or of a pandas or polars frame, as a 1-d array."""
+    return np.asarray(_as_it_came(X, key))
+
+
+def _as_it_came(X, key):
     if isinstance(X, np.ndarray):
         return X[:, key]
     if isinstance(key, str) or key in list(X.columns):
-        return np.asarray(X[key])
-    return np.asarray(X.iloc[:, key])
+        return X[key]
+    return X.iloc[:, key]
 
 
 def as_ids(values, role):
@@ -482,6 +486,8 @@ class ColumnRoles:
         histories = [column(X, roles.pop(("history", i))) for i in range(n_histories)]
         log = Log(part, **{role: column(X, key) for role, key in roles.items()})
         log.history = histories or None
+        if "treatment" in roles:  # its categories may have an order
+            log.treatment = _as_it_came(X, roles["treatment"])
         for role in ("user", "item"):
             if role in roles:
                 setattr(log, role, as_ids(getattr(log, role), role))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from numbers import Real
 from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
@@ -33,8 +34,8 @@ def recommend(
     bonus: float = 1.0,
     withhold: int = 0,
     random_state: Seed = None,
-    T0: Arm = 0,
-    T1: Arm = 1,
+    T0: Arm | None = None,
+    T1: Arm | None = None,
 ) -> pd.DataFrame:
     """Recommend the k best items to every user, by effect or by outcome.
 
@@ -91,10 +92,11 @@ def recommend(
         uniformly from the candidates outside the list. It needs `explore`.
     random_state : int, RandomState instance or None, default=None
         The seed of the draws with `explore`. Pass an int for reproducible lists.
-    T0 : scalar, default=0
-        The arm that `T1` is compared with.
-    T1 : scalar, default=1
-        The arm of the effect and of the outcome.
+    T0 : scalar, default=None
+        The arm that `T1` is compared with. None stands for the control.
+    T1 : scalar, default=None
+        The arm of the effect and of the outcome. None stands for the other of two arms.
+        Of more arms it has to be named, but for 1 against a control of 0.
 
     Returns
     -------
@@ -148,8 +150,9 @@ def recommend(
     transform, estimator = unwrap(fitted)
     if by not in ("effect", "outcome"):
         raise ValueError(f'by is {by!r}: choose "effect" or "outcome".')
-    if k < 1:
-        raise ValueError(f"k is {k!r}: at least 1 item a user.")
+    if isinstance(k, bool) or not isinstance(k, Real) or k != int(k) or k < 1:
+        raise ValueError(f"k is {k!r}: a whole number, at least 1 item a user.")
+    k = int(k)
     how = ColdStart.of(cold_start, estimator)
     if explore is not None:
         rng = check_random_state(random_state)
