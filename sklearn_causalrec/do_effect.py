@@ -6,6 +6,12 @@ from sklearn.metrics import r2_score
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_causalrec._utils.judging import (
+    NotScorableError,
+    never_nan,
+    refusing,
+    warn_if_judged,
+)
 from sklearn_causalrec.causal.estimation.answers import OneArm
 from sklearn_causalrec.causal.estimation.problem import Problem, Variables
 from sklearn_causalrec.causal.estimation.program import path_effects
@@ -599,6 +605,7 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
             keys = [row if len(names) > 1 else row[0] for row in rows]
             arm = np.array([self._arm("treatment", key) for key in keys], int)
         elif self.discrete_treatment_ and len(self.arms_) == 2:
+            warn_if_judged(self.arms_)
             arm = np.ones(len(frame), int)
         else:
             raise ValueError(
@@ -606,6 +613,7 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
             )
         return self._answer.predict(variables, arm)
 
+    @never_nan
     def score(self, X, y, treatment=None, sample_weight=None):
         """Judge the effects on other rows; higher is better.
 
@@ -646,7 +654,15 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
             instrument=self.instrument, discrete_treatment=self.discrete_treatment_,
             effect_model=None, cv=2, random_state=0,
         )  # fmt: skip
-        judge.fit(X, y, treatment)
+        if treatment is None and self._reader.separate:
+            raise NotScorableError(
+                f"treatment is missing: fit was given {list(self.treatment_names_)} "
+                "beside X, and an effect can't be judged without the arm of every row. "
+                "Pass treatment= to score. With cross_validate and GridSearchCV, "
+                "set_config(enable_metadata_routing=True) and params={'treatment': t}."
+            )
+        with refusing():
+            judge.fit(X, y, treatment)
         truth, weight = judge._answer.pseudo_effects()
         pairs = [(0.0, 1.0)]
         if self.discrete_treatment_:

@@ -16,6 +16,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from sklearn_causalrec import metrics
+from sklearn_causalrec.metrics.outcome_scorers import READY_MADE
 from sklearn_causalrec.metrics.registry import METRICS, SECTIONS, Metric
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -163,7 +164,8 @@ def rows(section):
 def test_public_names_are_those_of_the_table():
     names = {each.__name__ for section in SECTIONS for each in rows(section)}
     names |= {f"{name}_scorer" for name in METRICS}
-    names |= {"make_causal_scorer", "register_metric"}
+    names |= {f"outcome_{name}_scorer" for name in READY_MADE}
+    names |= {"make_causal_scorer", "make_outcome_scorer", "register_metric"}
     assert names == set(metrics.__all__) == set(dir(metrics))
     everything = {}
     exec("from sklearn_causalrec.metrics import *", everything)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+from sklearn import config_context
 from sklearn.base import clone
 from sklearn.model_selection import KFold
 from sklearn.utils import check_random_state
@@ -93,7 +94,8 @@ def cross_fit_outcomes(y, codes, n_actions, X=None, model=None, *, cv=5, rng=0):
         return np.column_stack(columns)
 
     folds = KFold(min(cv, len(y)), shuffle=True, random_state=rng)
-    return out_of_fold(folds_of(folds, y), fit_predict)
+    with config_context(enable_metadata_routing=False):  # nothing is routed to these
+        return out_of_fold(folds_of(folds, y), fit_predict)
 
 
 def policy_value(
