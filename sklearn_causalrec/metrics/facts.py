@@ -91,6 +91,8 @@ class Facts:
         The arms that are compared.
     model, cv : regressor, int
         Of :func:`~sklearn_causalrec.metrics.nuisances.cross_fit_nuisances`.
+    by : str
+        Of :func:`~sklearn_causalrec.metrics.policies.recommender_policy`.
     """
 
     # Facts about two arms; those of them that models are fitted for.
@@ -98,11 +100,16 @@ class Facts:
     FITTED = {"outcomes", "outcome", "scores"}
     # What the judged model says: an error on the way to them can be its own.
     PREDICTED = {"effect_pred", "outcome_pred", "y_score", "policy"}
+    # Parameters that say how facts are found, which no metric takes.
+    PARAMETERS = {"model": FITTED, "cv": FITTED, "by": {"policy"}}
 
-    def __init__(self, needs, fitted, X, y, metadata, T0, T1, model=None, cv=3):
+    def __init__(
+        self, needs, fitted, X, y, metadata, T0, T1, model=None, cv=3, by=None
+    ):
         self._fitted, self._X = fitted, X
         self._estimator = unwrap(fitted)[1]
         self._T0, self._T1, self._model, self._cv = T0, T1, model, cv
+        self._by = by
         if is_classifier(fitted) and hasattr(self._estimator, "classes_"):
             y = np.asarray(y) == self._estimator.classes_[-1]
         self._y = column(y, "y")
@@ -204,7 +211,7 @@ class Facts:
 
     def policy(self):
         """Probabilities of the arms where the best predicted one is taken."""
-        return recommender_policy(self._fitted, self._X, self.actions())
+        return recommender_policy(self._fitted, self._X, self.actions(), by=self._by)
 
     # ----------------------------------------------------------------------------------
 

@@ -69,11 +69,13 @@ class Metric:
         may give this candidate their ``error_score``.
         """
         facts = set(self.needs.values())
-        models = {}
-        if facts & Facts.FITTED:
-            models = {key: kwargs.pop(key) for key in ("model", "cv") if key in kwargs}
+        how = {
+            key: kwargs.pop(key)
+            for key, concerned in Facts.PARAMETERS.items()
+            if key in kwargs and facts & concerned
+        }
         with refusing():
-            found = Facts(facts, fitted, X, y, metadata, T0, T1, **models)
+            found = Facts(facts, fitted, X, y, metadata, T0, T1, **how)
             given = self._facts(found, facts - Facts.PREDICTED)
         predicted = self._facts(found, facts & Facts.PREDICTED)
         if all(np.isfinite(value).all() for value in predicted.values()):

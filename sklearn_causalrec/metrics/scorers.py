@@ -81,7 +81,8 @@ def make_causal_scorer(name, *, T0=0, T1=1, **kwargs):
         and propensities of the rows ("rate", "calibration_error", "cdcg",
         "causal_precision", "r_loss", "dr_loss", "joint_loss") fit them to the rows to
         be judged, out of fold. They also take ``model``, a regressor, and ``cv``, the
-        number of folds.
+        number of folds. "policy_value" takes ``by``, "effect" or "outcome", by which
+        the judged estimator chooses.
 
     Returns
     -------
