@@ -13,6 +13,7 @@ from sklearn_causalrec._utils.warn import warn_user
 _JUDGES = (
     "sklearn.metrics.",
     "sklearn.calibration",
+    "sklearn.linear_model._ransac",
     "sklearn.model_selection._validation",
 )
 _VALIDATION = "sklearn.model_selection._validation"

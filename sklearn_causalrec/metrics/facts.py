@@ -1,10 +1,12 @@
 """What a scorer can find out about the rows that it judges, and gives to its metric."""
 
+from contextlib import nullcontext
+
 import numpy as np
 import pandas as pd
 from sklearn.base import is_classifier
 
-from sklearn_causalrec._utils.judging import NotScorableError
+from sklearn_causalrec._utils.judging import NotScorableError, refusing
 from sklearn_causalrec._utils.unwrap import unwrap
 from sklearn_causalrec.effects.effect import effect
 from sklearn_causalrec.encoding.checks import column, probability
@@ -133,7 +135,9 @@ class Facts:
 
     def effect_pred(self):
         """Effect predicted."""
-        predicted = effect(self._fitted, self._X, T0=self._T0, T1=self._T1)
+        one_arm = len(getattr(self._estimator, "arms_", ())) == 1
+        with refusing() if one_arm else nullcontext():  # treatment did not reach fit
+            predicted = effect(self._fitted, self._X, T0=self._T0, T1=self._T1)
         return np.asarray(predicted)[self._kept]
 
     def effect_true(self):

@@ -232,8 +232,8 @@ def test_predictions_that_the_user_asked_for_are_silent(log, errors):
     with config_context(enable_metadata_routing=True):
         search = GridSearchCV(pipe, {"causaldnnrecommender__max_epochs": [2]}, cv=2)
         search.fit(X, y, treatment=t)
+        search.score(X, y, treatment=t)
     search.predict(X)
-    search.score(X, y, treatment=t)
     partial_dependence(model, X, ["a"])
     cross_validate(
         FrozenEstimator(model),
@@ -276,27 +276,38 @@ def forgotten():
     return [doubtful, policy, DoCalculusEffect(random_state=0)]
 
 
-@pytest.mark.parametrize("model", forgotten(), ids=lambda m: type(m).__name__)
-@pytest.mark.parametrize("n_jobs", [1, 2])
-@pytest.mark.parametrize("error_score", ["raise", np.nan, -1.0])
-def test_forgotten_routing_raises_in_cross_validation(log, model, n_jobs, error_score):
+def few(log, model):
     X, y, t, *_ = log
-    X, y, t = X[:300], y[:300], t[:300]
-    params = {"treatment": t}
+    params = {"treatment": t[:300]}
     if isinstance(model, CounterfactualPolicy):
         params["propensity"] = np.full(300, 0.5)
-    how = dict(cv=2, n_jobs=n_jobs, error_score=error_score)
+    return X[:300], y[:300], params
+
+
+@pytest.mark.parametrize("model", forgotten(), ids=lambda m: type(m).__name__)
+@pytest.mark.parametrize("error_score", ["raise", np.nan, -1.0])
+def test_forgotten_routing_raises_in_cross_validation(log, model, error_score):
+    X, y, params = few(log, model)
+    how = dict(cv=2, error_score=error_score)
     with pytest.raises(ValueError, match="treatment"):
         cross_validate(model, X, y, params=params, **how)
     with pytest.raises(ValueError, match="treatment"):
         cross_val_score(model, X, y, params=params, **how)
     with pytest.raises(ValueError, match="treatment"):
         GridSearchCV(model, {"random_state": [0]}, **how).fit(X, y, **params)
+    pipe = make_pipeline(StandardScaler(), model)
+    name = f"{type(model).__name__.lower()}__"
+    params = {name + key: value for key, value in params.items()}
     with pytest.raises(ValueError, match="treatment"):
-        pipe = make_pipeline(StandardScaler(), model)
-        name = f"{type(model).__name__.lower()}__"
-        params = {name + key: value for key, value in params.items()}
         cross_validate(pipe, X, y, params=params, **how)
+
+
+def test_forgotten_routing_raises_out_of_processes_too(log):
+    """Once: joblib starts its processes afresh after an error."""
+    model = forgotten()[0]
+    X, y, params = few(log, model)
+    with pytest.raises(ValueError, match="treatment"):
+        cross_validate(model, X, y, params=params, cv=2, n_jobs=2)
 
 
 @pytest.mark.parametrize("error_score", ["raise", np.nan])
@@ -310,6 +321,22 @@ def test_forgotten_routing_of_an_outcome_scorer(log, error_score):
             cv=2,
             scoring=metrics.outcome_r2_scorer,
             error_score=error_score,
+        )
+
+
+@pytest.mark.parametrize("name", ["pehe", "ate_error"])
+def test_treatment_that_did_not_reach_fit_is_an_error_of_every_scorer(
+    log, name, enable_routing
+):
+    X, y, t, *_ = log
+    with pytest.raises(ValueError, match="not identified.*Fit with treatment="):
+        cross_validate(
+            CausalDNNRecommender(**QUICK | {"max_epochs": 1}),
+            X,
+            y,
+            cv=2,
+            scoring=getattr(metrics, f"{name}_scorer"),
+            params={"true_effect": 2.0 * t},
         )
 
 
