@@ -1,6 +1,5 @@
 """Inspection of effects by scikit-learn's tools."""
 
-import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
@@ -20,8 +19,6 @@ from sklearn_causalrec import (
     EffectRegressor,
     effect,
 )
-
-matplotlib.use("Agg")
 
 
 @pytest.fixture(scope="module")

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.stats import norm
+from sklearn.base import BaseEstimator
 from sklearn.linear_model import LinearRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
@@ -396,7 +397,7 @@ class Items:
         return (X["item"] == X["likes"]).to_numpy(float)
 
 
-class Corrected(Arms):
+class Corrected(Arms, BaseEstimator):
     """Its effects, which were corrected, say the contrary of its outcomes."""
 
     def effect(self, X, T0=0, T1=1):
@@ -413,7 +414,11 @@ class CorrectedItems(Items):
 def test_policies_by_effect_or_by_outcome():
     X = np.array([[2.0], [-2.0]])
     by_effect, by_outcome = [[1, 0], [0, 1]], [[0, 1], [1, 0]]
-    for by, right in ((None, by_effect), ("effect", by_effect), ("outcome", by_outcome)):
+    for by, right in (
+        (None, by_effect),
+        ("effect", by_effect),
+        ("outcome", by_outcome),
+    ):
         found = recommender_policy(Corrected(), X, [0, 1], by=by)
         np.testing.assert_array_equal(found, right)
         found = recommender_policy(make_pipeline(Corrected()), X, [1, 0], by=by)
@@ -472,10 +477,14 @@ def test_labels_are_spelt_as_in_the_log():
         policy_value([1, 2, 3], action, "A", **given)
     with pytest.raises(ValueError, match="policy holds 7"):
         policy_value([1, 2, 3], [0, 1, 0], [0, 1, 7], **given)
-    named = policy_value([1, 2, 3], action, ["a", "b", "c"], actions=list("abc"), **given)
+    named = policy_value(
+        [1, 2, 3], action, ["a", "b", "c"], actions=list("abc"), **given
+    )
     assert named.effective_sample_size == 2
     of_flags = policy_value([1, 2, 3], [0, 1, 0], [True, True, False], **given)
-    assert of_flags.value == policy_value([1, 2, 3], [0, 1, 0], [1, 1, 0], **given).value
+    assert (
+        of_flags.value == policy_value([1, 2, 3], [0, 1, 0], [1, 1, 0], **given).value
+    )
 
 
 def test_labels_or_probabilities_is_asked_where_both_may_be_meant():
@@ -485,9 +494,10 @@ def test_labels_or_probabilities_is_asked_where_both_may_be_meant():
     labels = policy_value(y, [0, 1, 0], [0, 1, 0], actions=[0, 1], **given)
     np.testing.assert_allclose(labels.effective_sample_size, 3)
     chances = policy_value(y, [0, 1, 2], [0.5, 0.25, 0.25], **given)
-    assert chances.value == policy_value(
-        y, [0, 1, 2], np.tile([0.5, 0.25, 0.25], (3, 1)), **given
-    ).value
+    assert (
+        chances.value
+        == policy_value(y, [0, 1, 2], np.tile([0.5, 0.25, 0.25], (3, 1)), **given).value
+    )
 
 
 def test_policies_of_recommenders():

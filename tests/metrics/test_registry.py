@@ -206,7 +206,9 @@ def test_code_of_the_guide_runs():
     guide = (DOCS / "objectives_and_metrics.md").read_text()
     names = {}
     with config_context():  # set_config of the guide ends here
-        for block in re.findall(r"^```python\n(.*?)^```$", guide, re.DOTALL | re.MULTILINE):
+        for block in re.findall(
+            r"^```python\n(.*?)^```$", guide, re.DOTALL | re.MULTILINE
+        ):
             exec(block, names)
     plt.close("all")
     assert names["found"].importances_mean.shape == (12,)
