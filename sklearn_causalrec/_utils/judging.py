@@ -1,4 +1,4 @@
-"""What is judged by scikit-learn: no refusal becomes nan, no arm is assumed silently."""
+"""What scikit-learn judges: no refusal becomes nan, no arm is assumed silently."""
 
 import functools
 import sys
@@ -112,10 +112,10 @@ def warn_if_judged(arms):
         if name.startswith(_JUDGES):
             arms = np.asarray(arms, object).tolist()
             warn_user(
-                f"{name.rpartition('._')[0] or name} compares outcomes with predictions "
-                f"that were asked for without an arm, of a model of the arms {arms}: "
-                f"all rows were predicted under the arm {arms[1]!r}, as if shown, which "
-                "is right only where all of them had it. Judge by "
+                f"{name.rpartition('._')[0] or name} compares outcomes with "
+                "predictions that were asked for without an arm, of a model of the "
+                f"arms {arms}: all rows were predicted under the arm {arms[1]!r}, as "
+                "if shown, which is right only where all of them had it. Judge by "
                 "sklearn_causalrec.metrics.make_outcome_scorer, for instance "
                 "scoring=make_outcome_scorer('roc_auc'), which passes each row's arm "
                 "on; or let the arm be a column of X that the estimator names, "

@@ -83,5 +83,5 @@ def test_what_is_not_fitted_is_refused(log):
         EffectRegressor(clone(pipe)).predict(X)
     with pytest.raises(NotFittedError, match="not fitted"):
         partial_dependence(EffectRegressor(clone(pipe)), X, ["a"])
-    with pytest.raises(TypeError, match="Pipeline that is fitted.*with its treatment"):
+    with pytest.raises(TypeError, match=r"Pipeline that is fitted.*with its treatment"):
         EffectRegressor(pipe).fit(X)

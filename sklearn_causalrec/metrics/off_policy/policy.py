@@ -38,8 +38,8 @@ def action_codes(action, actions, name="action"):
         unknown = np.asarray(action)[codes < 0].tolist()[0]
         raise ValueError(
             f"{name} holds {unknown!r}, which is not one of the {len(actions)} actions "
-            f"{actions[:5].tolist()}: those of the policy's columns, or of the log where "
-            "the policy holds labels. Name them by actions=."
+            f"{actions[:5].tolist()}: those of the policy's columns, or of the log "
+            "where the policy holds labels. Name them by actions=."
         )
     return codes
 
