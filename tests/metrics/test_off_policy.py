@@ -432,7 +432,7 @@ def test_policies_by_effect_or_by_outcome():
     np.testing.assert_array_equal(found, [[0, 1], [1, 0]])
     found = recommender_policy(CorrectedItems(), frame, [20, 30], by="outcome")
     np.testing.assert_array_equal(found, [[1, 0], [0, 1]])
-    with pytest.raises(ValueError, match='Arms has no effects.*by="outcome"'):
+    with pytest.raises(ValueError, match=r'Arms has no effects.*by="outcome"'):
         recommender_policy(Arms(), X, [0, 1], by="effect")
     with pytest.raises(ValueError, match="by is 'uplift': choose"):
         recommender_policy(Corrected(), X, [0, 1], by="uplift")

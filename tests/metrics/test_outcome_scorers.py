@@ -163,7 +163,7 @@ def test_other_estimators(log, errors):
 
 def test_refusals(log):
     X, y, t, _, model, _ = log
-    with pytest.raises(ValueError, match="treatment is missing. Pass treatment="):
+    with pytest.raises(ValueError, match=r"treatment is missing\. Pass treatment="):
         metrics.outcome_r2_scorer(model, X, y)
     with pytest.raises(ValueError, match="treatment has 3 values"):
         metrics.outcome_r2_scorer(model, X, y, treatment=t[:3])
@@ -175,7 +175,7 @@ def test_refusals(log):
         metrics.make_outcome_scorer(r2_score)
 
 
-# -- predictions without an arm ----------------------------------------------------------
+# -- predictions without an arm --------------------------------------------------------
 
 
 def judgements(log):
@@ -226,7 +226,7 @@ def test_predictions_that_are_judged_without_an_arm_warn_once(log, how):
 
 
 def test_predictions_that_the_user_asked_for_are_silent(log, errors):
-    X, y, t, labels, model, classifier = log
+    X, y, t, _, model, classifier = log
     model.predict(X), classifier.predict_proba(X)
     pipe = make_pipeline(StandardScaler(), CausalDNNRecommender(**QUICK))
     with config_context(enable_metadata_routing=True):
@@ -267,7 +267,7 @@ def test_the_effect_estimator_warns_too(log):
         get_scorer("r2")(model, X, y)
 
 
-# -- routing forgotten -------------------------------------------------------------------
+# -- routing forgotten -----------------------------------------------------------------
 
 
 def forgotten():
@@ -329,7 +329,7 @@ def test_treatment_that_did_not_reach_fit_is_an_error_of_every_scorer(
     log, name, enable_routing
 ):
     X, y, t, *_ = log
-    with pytest.raises(ValueError, match="not identified.*Fit with treatment="):
+    with pytest.raises(ValueError, match=r"not identified.*Fit with treatment="):
         cross_validate(
             CausalDNNRecommender(**QUICK | {"max_epochs": 1}),
             X,

@@ -88,7 +88,7 @@ def test_an_outcome_that_is_no_relevance_is_an_error_and_never_nan(
     log, name, error_score, enable_routing
 ):
     X, y, given = log
-    with pytest.raises(ValueError, match="y_true holds .*: relevance is"):
+    with pytest.raises(ValueError, match=r"y_true holds .*: relevance is"):
         cross_validate(
             make_pipe(),
             X,
