@@ -1,6 +1,7 @@
 """`DoCalculusEffect`: identify an effect in a graph, then estimate it."""
 
 import math
+import reprlib
 from numbers import Real
 
 import numpy as np
@@ -9,6 +10,12 @@ from sklearn.metrics import r2_score
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_causalrec._utils.judging import (
+    NotScorableError,
+    never_nan,
+    refusing,
+    warn_if_judged,
+)
 from sklearn_causalrec.causal.estimation.answers import OneArm
 from sklearn_causalrec.causal.estimation.problem import Problem, Variables
 from sklearn_causalrec.causal.estimation.program import path_effects
@@ -29,7 +36,7 @@ def _dose(name, dose):
     if np.ndim(dose) == 0 and isinstance(dose, np.ndarray):
         dose = dose.item()
     if not isinstance(dose, Real) or not math.isfinite(dose):
-        raise ValueError(f"{name}={dose!r} is no dose: pass a number.")
+        raise ValueError(f"{name}={reprlib.repr(dose)} is no dose: pass a number.")
     return float(dose)
 
 
@@ -477,8 +484,8 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
         low, high : ndarray of shape (n,)
             The lower and the upper bound, in the units of y.
         """
-        pair = self._contrast(T0, T1)
         check_alpha(alpha)
+        pair = self._contrast(T0, T1)
         variables, _ = self._new(X)
         return self._answer.effect_interval(variables, *pair, alpha)
 
@@ -580,8 +587,8 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
         low, high : float
             The lower and the upper bound, in the units of y.
         """
-        pair = self._contrast(T0, T1)
         check_alpha(alpha)
+        pair = self._contrast(T0, T1)
         return self._answer.att_interval(*pair, alpha, cluster)
 
     def ate_table(self, alpha=0.05):
@@ -695,6 +702,7 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
             and len(self.arms_) == 2
             and self.control_ is not None
         ):
+            warn_if_judged(self.arms_)
             arm = np.full(len(frame), contrast(self.arms_, self.control_)[1])
         else:
             raise ValueError(
@@ -702,6 +710,7 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
             )
         return self._answer.predict(variables, arm)
 
+    @never_nan
     def score(self, X, y, treatment=None, sample_weight=None):
         """Judge the effects on other rows; higher is better.
 
@@ -742,7 +751,15 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
             instrument=self.instrument, discrete_treatment=self.discrete_treatment_,
             effect_model=None, cv=2, random_state=0,
         )  # fmt: skip
-        judge.fit(X, y, treatment)
+        if treatment is None and self._reader.separate:
+            raise NotScorableError(
+                f"treatment is missing: fit was given {list(self.treatment_names_)} "
+                "beside X, and an effect can't be judged without the arm of every row. "
+                "Pass treatment= to score. With cross_validate and GridSearchCV, "
+                "set_config(enable_metadata_routing=True) and params={'treatment': t}."
+            )
+        with refusing():
+            judge.fit(X, y, treatment)
         truth, weight = judge._answer.pseudo_effects()
         pairs = [(0.0, 1.0)]
         if self.discrete_treatment_:

@@ -15,6 +15,7 @@ from sklearn_causalrec.encoding.cluster_columns import (
     is_auto,
     warn_of_ids,
 )
+from sklearn_causalrec.encoding.kinds import as_series
 
 
 def as_frame(estimator, X, reset, optional=()):
@@ -36,7 +37,7 @@ def as_frame(estimator, X, reset, optional=()):
     if not len(X):
         raise ValueError("X has 0 sample(s): at least one row is needed.")
     if not isinstance(X, pd.DataFrame):
-        X = pd.DataFrame({name: X[name].to_numpy() for name in X.columns})
+        X = pd.DataFrame({name: as_series(X[name], name) for name in X.columns})
     if X.columns.has_duplicates:
         twice = X.columns[X.columns.duplicated()][0]
         raise ValueError(f"X has the column {twice!r} twice.")
@@ -51,6 +52,19 @@ def as_frame(estimator, X, reset, optional=()):
                 "Impute it, or drop the row."
             )
     return X.reset_index(drop=True)
+
+
+def _columns_of(treatment):
+    """Treatments passed beside X as a frame; an order of categories stays."""
+    if hasattr(treatment, "columns"):
+        columns = [treatment[name] for name in treatment.columns]
+    elif np.ndim(treatment) == 1:
+        columns = [treatment]
+    else:
+        columns = [column for _, column in pd.DataFrame(treatment).items()]
+    return pd.DataFrame(
+        {k: as_series(column, "treatment") for k, column in enumerate(columns)}
+    )
 
 
 def joint_arms(frame):
@@ -160,7 +174,7 @@ class Reader:
         return frame.drop(columns=self._ids)
 
     def _beside(self, frame, treatment):
-        values = pd.DataFrame(treatment).reset_index(drop=True)
+        values = _columns_of(treatment)
         own = getattr(treatment, "name", None)
         names = self.treatments or ("treatment" if own is None else own,)
         if values.shape[1] != len(names):
@@ -277,7 +291,7 @@ class Reader:
         if treatment is not None and self.treatments:
             if np.ndim(treatment) == 0:
                 treatment = np.repeat(np.asarray([treatment]), len(frame))
-            values = pd.DataFrame(treatment).reset_index(drop=True)
+            values = _columns_of(treatment)
             frame = frame.drop(columns=[t for t in self.treatments if t in frame])
             if values.shape != (len(frame), len(self.treatments)):
                 raise ValueError(
