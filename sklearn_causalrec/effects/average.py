@@ -123,7 +123,7 @@ def arm_mean(X, y, mine, outcome, propensity, weight, fold, *, known, clip):
     fold : ndarray of int of shape (n,)
         Folds 0 to k - 1.
     known : bool
-        Whether ``propensity`` is known, or calibrated: it is then used as it is.
+        Whether ``propensity`` is known, and has no error to pass on.
     clip : float
         Propensities are kept above it.
 

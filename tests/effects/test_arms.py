@@ -44,7 +44,7 @@ def test_rows_of_a_pair_speak_for_all_rows(scores_alone):
     third = 0.1 + 0.8 * x  # the higher the effect, the rarer the pair (0, 1)
     exposure = np.column_stack([(1 - third) / 2, (1 - third) / 2, third])
     arm = (rng.random(len(x))[:, None] > exposure.cumsum(1)).sum(1)
-    mean, error = fit(x[:, None], arm, exposure).ate(0, 1)
+    mean, error, _ = fit(x[:, None], arm, exposure).ate(0, 1)
     assert abs(mean - x.mean()) < 4 * error
     unweighted = x[arm < 2].sum() / len(x)
     assert abs(unweighted - x.mean()) > 20 * error
@@ -53,7 +53,7 @@ def test_rows_of_a_pair_speak_for_all_rows(scores_alone):
 def test_average_over_other_rows_is_corrected_by_the_scores(scores_alone):
     X = np.ones((50, 1))
     effects = fit(X, np.arange(50) % 2, np.full((50, 2), 0.5))
-    mean, error = effects.ate(0, 1, effect=np.array([0.5, 1.5]))
+    mean, error, _ = effects.ate(0, 1, effect=np.array([0.5, 1.5]))
     assert mean == pytest.approx(1.0 + 1.0)  # their mean effect + the mean residual
     assert error == pytest.approx(np.sqrt(np.var([0.5, 1.5]) / 2))
     assert effects.ate(1, 0)[0] == pytest.approx(-1.0)

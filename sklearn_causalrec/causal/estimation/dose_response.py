@@ -128,7 +128,7 @@ class DoseResponse:
     >>> t = Z[:, 0] + rng.normal(size=1000)
     >>> y = t + Z[:, 0] + rng.normal(size=1000)
     >>> model = DoseResponse().fit(y, t, Z, np.arange(1000) % 5)
-    >>> effect, error = model.contrast(-1, 1)
+    >>> effect, error, _ = model.contrast(-1, 1)
     >>> bool(abs(effect - 2) < 3 * error)
     True
     """

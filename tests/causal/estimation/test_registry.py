@@ -23,7 +23,7 @@ class DifferenceInMeans(ArmStrategy):
         taken = problem.arm[:, None] == np.arange(len(problem.arms))
         means = (taken * problem.y[:, None]).sum(0) / taken.sum(0)
         scores = means + taken / taken.mean(0) * (problem.y[:, None] - means)
-        return ArmMeans.from_scores(scores, "root-n", "difference in means")
+        return ArmMeans(scores, "root-n", "difference in means")
 
 
 @pytest.fixture

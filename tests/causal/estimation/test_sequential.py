@@ -130,7 +130,7 @@ def test_doubly_robust(wrong):
     frame = frontdoor_log(np.random.default_rng(0), 20_000)
     models[wrong] = broken[wrong]
     one = sequential(make_problem(graph, frame, "Y", ["T"], **models))
-    estimate, error = one.contrast(0, 1)
+    estimate, error, _ = one.contrast(0, 1)
     assert abs(estimate - 1) < 4 * error and error < 0.05
     both = sequential(make_problem(graph, frame, "Y", ["T"], **broken))
     assert abs(both.contrast(0, 1)[0] - 1) > 0.5

@@ -9,12 +9,18 @@ from sklearn_causalrec.causal.estimation.positivity import (
 )
 from sklearn_causalrec.causal.estimation.problem import ArmMeans, Nuisances
 from sklearn_causalrec.causal.estimation.strategies.base import ArmStrategy
+from sklearn_causalrec.effects.average import arm_mean
 
 
 def aipw(problem, names):
-    r"""Means under each arm by cross-fitted AIPW [1]_ [2]_.
+    r"""Means under each arm by cross-fitted AIPW from calibrated nuisances [1]_ [2]_.
 
     .. math:: \phi_a = \mu_a(Z) + \frac{1[A = a]}{\pi_a(Z)} (Y - \mu_a(Z))
+
+    Outcomes are calibrated and corrected by a regression of their residuals, and the
+    error counts what their estimation passes on, as in
+    :func:`~sklearn_causalrec.effects.average.arm_mean`: the interval then holds where
+    overlap is poor or one nuisance is wrong.
 
     Parameters
     ----------
@@ -40,8 +46,13 @@ def aipw(problem, names):
     ]
     outcomes = np.column_stack([fit(Z) for fit in fits])
     propensity, raw = arm_probabilities(problem, Z)
-    taken = arm[:, None] == np.arange(n_arms)
-    scores = outcomes + taken / propensity * (y[:, None] - outcomes)
+    ones, scores = np.ones(len(y)), np.empty((len(y), n_arms))
+    for a in range(n_arms):
+        score, correction = arm_mean(
+            Z, y, arm == a, outcomes[:, a], propensity[:, a], ones, problem.fold,
+            known=False, clip=problem.clip,
+        )  # fmt: skip
+        scores[:, a] = score - correction + correction.mean()
     return ArmMeans(
         scores,
         "doubly robust, root-n",
