@@ -121,18 +121,27 @@ def test_whole_clusters_or_rows(rng):
     users = one_way(codes)
     by_user, by_row = rng.integers(0, 2, 60)[codes], rng.integers(0, 2, 600)
 
-    def whole(arm, clusters, keep):
+    def whole(arm, clusters, ids_are_read=False):
         draws = np.random.RandomState(0)
-        fold = cross_fitting_folds(arm, 5, draws, clusters, keep=keep)
+        fold = cross_fitting_folds(arm, 5, draws, clusters, ids_are_read=ids_are_read)
         return all(len(np.unique(fold[codes == g])) == 1 for g in range(60))
 
-    assert whole(by_user, users, "always") and whole(by_row, users, "always")
-    assert whole(by_user, users, "by_treatment")
-    assert not whole(by_row, users, "by_treatment")
-    assert not whole(by_row, None, "always")
-    item = rng.integers(0, 12, 600)
+    assert whole(by_user, users) and whole(by_row, users)
+    assert whole(by_user, users, ids_are_read=True)
+    assert not whole(by_row, users, ids_are_read=True)
+    assert not whole(by_row, None)
+    item = rng.integers(0, 40, 600)
     two = Clusters(np.column_stack([item, codes]), ["item", "user"])
-    assert whole(by_user, two, "always")
-    with pytest.raises(ValueError, match="'shop' are 3, fewer than the 5 folds"):
-        shops = Clusters(codes[:, None] % 3, ["shop"])
-        cross_fitting_folds(by_row, 5, np.random.RandomState(0), shops)
+    assert whole(by_user, two)
+
+
+def test_few_clusters_are_said(rng):
+    arm, shop = rng.integers(0, 2, 600), np.arange(600) % 3
+    with pytest.warns(UserWarning, match="3 clusters 'shop', fewer than 30"):
+        fold = cross_fitting_folds(
+            arm, 5, np.random.RandomState(0), Clusters(shop[:, None], ["shop"])
+        )
+    assert fold.max() == 2
+    with pytest.raises(ValueError, match="all rows belong to one cluster 'shop'"):
+        one = Clusters(np.zeros((600, 1), int), ["shop"])
+        cross_fitting_folds(arm, 5, np.random.RandomState(0), one)

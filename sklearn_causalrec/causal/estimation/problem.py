@@ -224,17 +224,17 @@ class ArmMeans:
         What the theory promises, in a few words.
     method : str
         What was computed, for reports.
-    clusters : Clusters or None
-        Which rows belong together.
     nuisances : Nuisances
         What was fitted on the way.
+    clusters : Clusters or None
+        Which rows belong together; those of the problem.
     """
 
     scores: np.ndarray
     guarantee: str
     method: str
-    clusters: Any = None
     nuisances: Nuisances = Nuisances()
+    clusters: Any = None
 
     @property
     def mean(self):

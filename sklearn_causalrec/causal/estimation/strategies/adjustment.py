@@ -57,7 +57,6 @@ def aipw(problem, names):
         scores,
         "doubly robust, root-n",
         "cross-fitted AIPW",
-        problem.clusters,
         Nuisances(
             names=tuple(names),
             propensity=propensity,

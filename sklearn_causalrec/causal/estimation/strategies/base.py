@@ -1,6 +1,7 @@
 """`Strategy`: what every way to estimate an effect offers."""
 
 from abc import ABC, abstractmethod
+from dataclasses import replace
 
 from sklearn_causalrec.causal.estimation.answers import ArmsAnswer
 from sklearn_causalrec.causal.estimation.conditional import conditional_effect
@@ -124,7 +125,7 @@ class ArmStrategy(Strategy):
         modifiers = query.modifiers()
         if self.cross_fits:
             check_arms(problem)
-        means = self.means(query, problem)
+        means = replace(self.means(query, problem), clusters=problem.clusters)
         conditional = conditional_effect(query, problem, means, modifiers)
         return ArmsAnswer(
             problem,

@@ -311,7 +311,6 @@ def weighted(problem):
         scores,
         GUARANTEE,
         "regressions weighted by kernels, one-step",
-        problem.clusters,
         Nuisances(
             steps=steps,
             plain=plain,

@@ -287,8 +287,7 @@ class _JointProgram:
         influence = np.column_stack([g.ravel() for _, g in found])
         influence -= count @ influence / n
         rows = mean + influence[self.cells.cell]
-        clusters = self.problem.clusters
-        return ArmMeans(rows, GUARANTEE, "plug-in of the joint table", clusters)
+        return ArmMeans(rows, GUARANTEE, "plug-in of the joint table")
 
 
 def plugin(problem, *, smoothing=1.0):

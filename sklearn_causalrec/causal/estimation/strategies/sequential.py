@@ -52,7 +52,6 @@ def sequential(problem, program=None):
         np.column_stack(columns),
         "doubly robust, root-n",
         "cross-fitted one-step estimator, sequential regressions",
-        problem.clusters,
     )
 
 
