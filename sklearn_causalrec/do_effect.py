@@ -152,7 +152,8 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
     diagnostics_ : dict of str to DataFrame
         Overlap, balance, effective sample sizes and influential rows.
     path_effects_ : DataFrame or None
-        With ``mediators``, the total, direct and indirect effect with intervals.
+        With ``mediators``, the total, direct and indirect effect of each arm against
+        the control, with intervals.
 
     See Also
     --------
@@ -343,10 +344,17 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
         if self.discrete_treatment_:
             self.arms_, self.arm_ = joint_arms(frame[list(names)])
         self.control_ = self._find_control(frame)
+        if self.mediators is not None:
+            if not self.arms_:
+                raise ValueError(
+                    "mediators split the effect of arms, and this treatment is "
+                    "continuous: bin it, or leave mediators None."
+                )
+            against = contrast(self.arms_, self.control_, T1=self.arms_[0])[0]
         problem = self._problem(variables, y, rng)
         self._keep(choose(query, problem).estimate(query, problem))
         if self.mediators is not None:
-            self.path_effects_ = path_effects(query, problem)
+            self.path_effects_ = path_effects(query, problem, against)
 
     def _keep(self, answer):
         """The answer, and what it says of itself under public names."""

@@ -548,7 +548,9 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         given = (X, y, treatment, propensity, sample_weight)
         options = dict(first=not again, control=self.control)
         rows = encoder.fit_rows(self, *given, **options)
-        check_objective(self.objective, encoder.n_arms, binary, encoder.roles.given)
+        first = encoder.control == encoder.arms[0]
+        of_log = (encoder.n_arms, binary, encoder.roles.given, first)
+        check_objective(self.objective, *of_log)
         self.log_encoder_, self.arms_ = encoder, encoder.arms
         self.control_ = encoder.control
         if binary:
