@@ -227,7 +227,7 @@ def test_a_control_without_rows_is_named(experiment):
     arms = pd.Categorical(np.array(["u", "v"])[t], ["none", "u", "v"], ordered=True)
     for make in (by_graph, by_networks):
         assert make().fit(X, y, treatment=arms).control_ is None
-    with pytest.raises(ValueError, match="'none', the first category .* has no row"):
+    with pytest.raises(ValueError, match=r"'none', the first category .* has no row"):
         metrics.qini_score(y, y, arms)
 
 
