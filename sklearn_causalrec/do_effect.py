@@ -10,6 +10,12 @@ from sklearn.metrics import r2_score
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_causalrec._utils.judging import (
+    NotScorableError,
+    never_nan,
+    refusing,
+    warn_if_judged,
+)
 from sklearn_causalrec.causal.estimation.answers import OneArm
 from sklearn_causalrec.causal.estimation.problem import Problem, Variables
 from sklearn_causalrec.causal.estimation.program import path_effects
@@ -687,6 +693,7 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
             and len(self.arms_) == 2
             and self.control_ is not None
         ):
+            warn_if_judged(self.arms_)
             arm = np.full(len(frame), contrast(self.arms_, self.control_)[1])
         else:
             raise ValueError(
@@ -694,6 +701,7 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
             )
         return self._answer.predict(variables, arm)
 
+    @never_nan
     def score(self, X, y, treatment=None, sample_weight=None):
         """Judge the effects on other rows; higher is better.
 
@@ -734,7 +742,15 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
             instrument=self.instrument, discrete_treatment=self.discrete_treatment_,
             effect_model=None, cv=2, random_state=0,
         )  # fmt: skip
-        judge.fit(X, y, treatment)
+        if treatment is None and self._reader.separate:
+            raise NotScorableError(
+                f"treatment is missing: fit was given {list(self.treatment_names_)} "
+                "beside X, and an effect can't be judged without the arm of every row. "
+                "Pass treatment= to score. With cross_validate and GridSearchCV, "
+                "set_config(enable_metadata_routing=True) and params={'treatment': t}."
+            )
+        with refusing():
+            judge.fit(X, y, treatment)
         truth, weight = judge._answer.pseudo_effects()
         pairs = [(0.0, 1.0)]
         if self.discrete_treatment_:

@@ -12,6 +12,11 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_causalrec._utils.judging import (
+    NotScorableError,
+    never_nan,
+    warn_if_judged,
+)
 from sklearn_causalrec._utils.progress import Progress
 from sklearn_causalrec.causal.graph import CausalGraph
 from sklearn_causalrec.causal.identification.inputs import check_inputs, name_roles
@@ -637,7 +642,7 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         if rows.arm is not None:
             return rows.arm
         if len(self.arms_) > 1 and factual:
-            raise ValueError(
+            raise NotScorableError(
                 f"Several arms {self.arms_.tolist()} were fitted, and an outcome can "
                 "be scored only under the arm its row had: pass treatment= to score. "
                 "With cross_validate and GridSearchCV, set_config("
@@ -651,6 +656,7 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
                 f"Which of the arms {listed(self.arms_)}? Pass treatment= to predict, "
                 "one arm or one a row."
             )
+        warn_if_judged(self.arms_)
         return np.full(len(rows), contrast(self.arms_.tolist(), self.control_)[1])
 
     def _mean_outcome(self, X, treatment, factual=False):
@@ -679,6 +685,13 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         ValueError
             If none is given and there are more than two arms, or which one is the
             control can't be told; or if it is not an arm of ``fit``.
+
+        Warns
+        -----
+        UserWarning
+            If scikit-learn compares the prediction under the second arm with outcomes
+            of rows of either arm, as in ``cross_validate(..., scoring="roc_auc")``. See
+            :func:`~sklearn_causalrec.metrics.make_outcome_scorer`.
         """
         mean = self._mean_outcome(X, treatment)
         if _is_classifier(self):
@@ -704,6 +717,7 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         p = self._mean_outcome(X, treatment)
         return np.column_stack([1 - p, p])
 
+    @never_nan
     def score(self, X, y, treatment=None, sample_weight=None):
         """Return R^2, or the accuracy of a classifier, under the arm that each row had.
 
