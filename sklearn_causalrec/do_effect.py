@@ -693,8 +693,9 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
             and len(self.arms_) == 2
             and self.control_ is not None
         ):
-            warn_if_judged(self.arms_)
-            arm = np.full(len(frame), contrast(self.arms_, self.control_)[1])
+            shown = contrast(self.arms_, self.control_)[1]
+            warn_if_judged(self.arms_, self.arms_[shown])
+            arm = np.full(len(frame), shown)
         else:
             raise ValueError(
                 f"predict(X, treatment=...): under which value of {list(names)}?"

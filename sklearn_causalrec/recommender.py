@@ -656,8 +656,10 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
                 f"Which of the arms {listed(self.arms_)}? Pass treatment= to predict, "
                 "one arm or one a row."
             )
-        warn_if_judged(self.arms_)
-        return np.full(len(rows), contrast(self.arms_.tolist(), self.control_)[1])
+        arms = self.arms_.tolist()
+        shown = contrast(arms, self.control_)[1]
+        warn_if_judged(self.arms_, arms[shown])
+        return np.full(len(rows), shown)
 
     def _mean_outcome(self, X, treatment, factual=False):
         rows, outcomes = self._outcomes(X)
@@ -689,7 +691,7 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         Warns
         -----
         UserWarning
-            If scikit-learn compares the prediction under the second arm with outcomes
+            If scikit-learn compares the prediction "if shown" with outcomes
             of rows of either arm, as in ``cross_validate(..., scoring="roc_auc")``. See
             :func:`~sklearn_causalrec.metrics.make_outcome_scorer`.
         """

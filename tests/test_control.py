@@ -334,6 +334,9 @@ class Known(BaseEstimator):
 
     arms_ = np.array(["Mens E-Mail", "No E-Mail", "Womens E-Mail"])
 
+    def __init__(self, treatment=None):
+        self.treatment = treatment
+
     def effect(self, X, T0=0, T1=1):
         sign = {"No E-Mail": 1, "Mens E-Mail": -1}[T0]
         return sign * (1 + X["x"].to_numpy())
@@ -402,6 +405,18 @@ def test_scorers_take_the_control(name, mails):
         ready(Known(), X, y, treatment=arms)
     with pytest.raises(ValueError, match="both name the arm"):
         metrics.make_causal_scorer(name, T0="a", control="b")
+
+
+def test_scorers_read_the_order_of_categories(mails):
+    X, y, arms = mails
+    kept = arms != "Womens E-Mail"
+    X, y = X[kept].reset_index(drop=True), y[kept]
+    ordered = pd.Categorical(arms[kept], ["No E-Mail", "Mens E-Mail"], ordered=True)
+    right = metrics.make_causal_scorer("qini", **MENS)(Known(), X, y, treatment=ordered)
+    known = Known().set_params(treatment="arm")
+    known.arms_ = ()
+    assert metrics.qini_scorer(known, X, y, treatment=ordered) == right
+    assert metrics.qini_scorer(known, X.assign(arm=ordered), y) == right
 
 
 def test_displays_select_two_arms(mails):
