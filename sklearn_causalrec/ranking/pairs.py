@@ -400,8 +400,8 @@ class Pairs:
             raise ValueError(
                 "exclude_seen=True leaves out the pairs that were shown, and which of "
                 f"the arms {arms.tolist()[:20]} means not shown can't be told: name "
-                "the control before fit, or set exclude_seen=False and pass the pairs "
-                "as exclude=."
+                "it before fit, control=…, or set exclude_seen=False and pass the "
+                "pairs as exclude=."
             )
 
 
