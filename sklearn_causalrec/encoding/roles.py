@@ -503,7 +503,8 @@ class ColumnRoles:
 
         Returns
         -------
-        dict of name or position to ndarray of shape (n,), in the dtype of `features`
+        dict of str or int to ndarray of shape (n,)
+            Each feature by its name or position, in the dtype of `features`.
         """
         if not features.shape[1]:
             return {}
