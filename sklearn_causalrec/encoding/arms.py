@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 
 from sklearn_causalrec.encoding.checks import probability
+from sklearn_causalrec.encoding.kinds import as_series, kind_of
 
 MAX_ARMS = 50
 
@@ -28,14 +29,14 @@ def read_treatment(treatment, n):
     ValueError
         If there is not one arm a row, or one is missing or infinite.
     """
-    treatment = np.asarray(treatment)
-    if treatment.ndim == 2 and treatment.shape[1] == 1:
-        treatment = treatment[:, 0]
-    if treatment.ndim != 1 or len(treatment) != n:
+    treatment = as_series(treatment, "treatment")
+    if len(treatment) != n:
         raise ValueError(
             f"treatment has the shape {treatment.shape}, and there are {n} rows: pass "
             "one arm a row."
         )
+    kind_of(treatment, "treatment")
+    treatment = treatment.to_numpy()
     missing = pd.isna(treatment)
     if treatment.dtype.kind == "f":
         missing |= ~np.isfinite(treatment)

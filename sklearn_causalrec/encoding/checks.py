@@ -394,11 +394,9 @@ def number(value, name, low=-np.inf, high=np.inf, *, open_low=False):
         If it is no number, or outside of the range.
     """
     real = isinstance(value, Real) and not isinstance(value, bool | np.bool_)
-    if not real or not abs(value) <= _LARGEST or not low <= value <= high:
-        wrong = True
-    else:
-        wrong = open_low and value == low
-    if wrong:
+    value = float(value) if real and abs(value) < 10**100 else value
+    real &= isinstance(value, float)
+    if not real or not low <= value <= high or (open_low and value == low):
         between = (
             ""
             if low == -np.inf and high == np.inf
@@ -408,7 +406,7 @@ def number(value, name, low=-np.inf, high=np.inf, *, open_low=False):
             )
         )
         raise ValueError(f"{name} is {_short(value)}: a number{between} is needed.")
-    return float(value)
+    return value
 
 
 def whole_number(value, name, low=1, high=2**31 - 1):
