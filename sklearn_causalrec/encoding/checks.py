@@ -276,6 +276,8 @@ def labels(values, name, n=None):
     values = series.to_numpy()
     if values.dtype == object:
         values = _keys(values, name)
+    if values.dtype.kind == "c":
+        raise ValueError(f"{name} holds complex numbers, which name nothing.")
     if values.dtype.kind == "f" and not np.isfinite(values).all():
         row = int((~np.isfinite(values)).argmax())
         raise ValueError(f"{name} is {values[row]} in row {row}, which names nothing.")
@@ -394,8 +396,8 @@ def number(value, name, low=-np.inf, high=np.inf, *, open_low=False):
         If it is no number, or outside of the range.
     """
     real = isinstance(value, Real) and not isinstance(value, bool | np.bool_)
-    value = float(value) if real and abs(value) < 10**100 else value
-    real &= isinstance(value, float)
+    real = real and abs(value) < 10**100
+    value = float(value) if real else value
     if not real or not low <= value <= high or (open_low and value == low):
         between = (
             ""
