@@ -105,7 +105,7 @@ def effective_sample_size(weight):
     >>> effective_sample_size([1, 1, 0, 0])
     2.0
     """
-    return _kish(column(weight, "weight"))
+    return _kish(column(weight, "weight", largest=np.inf))
 
 
 def _kish(weight):

@@ -15,6 +15,9 @@ from sklearn.utils.validation import (
 
 from sklearn_causalrec.encoding.kinds import as_series, floats_of, kind_of
 
+_LARGEST = 1e100  # what products and squares of can be added up in float64
+_SMALLEST = 1e-30  # of a probability: a row must not weigh more than all others
+
 
 @contextmanager
 def unchanged_on_failure(estimator):
@@ -135,11 +138,8 @@ def check_weight(sample_weight, X_like):
 
 # -- what everybody asks of columns ----------------------------------------------------
 
-_LARGEST = 1e100  # what products and squares of can be added up in float64
-_SMALLEST = 1e-30  # of a probability: a row must not weigh more than all others
 
-
-def column(values, name, n=None, *, allow_nan=False):
+def column(values, name, n=None, *, allow_nan=False, largest=_LARGEST):
     """One finite float a row, whatever holds them.
 
     Parameters
@@ -153,6 +153,8 @@ def column(values, name, n=None, *, allow_nan=False):
         The number of rows. None stands for any.
     allow_nan : bool, default=False
         Whether a row may have none.
+    largest : float, default=1e100
+        The largest magnitude. Squares of larger ones can't be added up.
 
     Returns
     -------
@@ -161,8 +163,7 @@ def column(values, name, n=None, *, allow_nan=False):
     Raises
     ------
     ValueError
-        If there are not `n` of them, or one is no number, NaN, infinite, or beyond
-        1e100.
+        If there are not `n` of them, or one is no number, NaN, infinite, or too large.
     TypeError
         If `values` are no rows at all: a text, a set, a mapping.
     """
@@ -177,7 +178,7 @@ def column(values, name, n=None, *, allow_nan=False):
     if wrong.any():
         row = int(wrong.argmax())
         raise ValueError(f"{name} is {values[row]} in row {row}: numbers are needed.")
-    return _refuse_large(values, name)
+    return _refuse_large(values, name, largest)
 
 
 def _numbers(series, name, rule="numbers are needed"):
@@ -190,13 +191,13 @@ def _numbers(series, name, rule="numbers are needed"):
     raise ValueError(f"{name} holds {_KINDS[kind]}{example}: {rule}{way_out}.")
 
 
-def _refuse_large(values, name):
-    large = np.abs(values) > _LARGEST
+def _refuse_large(values, name, largest=_LARGEST):
+    large = np.abs(values) > largest
     if large.any():
         row = int(large.argmax())
         raise ValueError(
             f"{name} is {values[row]} in row {row}: squares of numbers beyond "
-            f"{_LARGEST:g} are infinite. Give it in larger units."
+            f"{largest:g} are infinite. Give it in larger units."
         )
     return values
 
@@ -204,7 +205,7 @@ def _refuse_large(values, name):
 _KINDS = {"time": "times", "text": "text", "category": "categories"}
 
 
-def matrix(values, name, shape=None):
+def matrix(values, name, shape=None, layout="numbers in rows and columns"):
     """Finite float64 numbers in rows and columns.
 
     Parameters
@@ -215,6 +216,8 @@ def matrix(values, name, shape=None):
         What messages call them.
     shape : tuple of int, default=None
         The shape that is needed. None stands for any.
+    layout : str, default="numbers in rows and columns"
+        What rows and columns are, for messages.
 
     Returns
     -------
@@ -234,9 +237,9 @@ def matrix(values, name, shape=None):
     except ValueError:
         raise ValueError(f"{name} has rows of different lengths.") from None
     if values.ndim != 2 or (shape is not None and values.shape != shape):
-        wanted = "rows and columns" if shape is None else f"the shape {shape}"
+        wanted = "" if shape is None else f", {shape}"
         raise ValueError(
-            f"{name} has the shape {values.shape}: numbers in {wanted} are needed."
+            f"{name} has the shape {values.shape}: {layout} are needed{wanted}."
         )
     columns = [column(values[:, j], f"{name}[:, {j}]") for j in range(values.shape[1])]
     return np.column_stack(columns) if columns else values.astype(float)

@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike
 from sklearn.model_selection import BaseCrossValidator, GroupKFold
 
 from sklearn_causalrec._utils.typing import Column, Seed
+from sklearn_causalrec.encoding.checks import labels
 from sklearn_causalrec.encoding.roles import column
 from sklearn_causalrec.encoding.times import in_order
 
@@ -23,6 +24,8 @@ def _column(X, key, role):
     names = list(getattr(X, "columns", []))
     if names and isinstance(key, Integral) and key not in names:
         key = names[key]
+    if not isinstance(key, str | Integral):
+        raise TypeError(f"{role} is {key!r}: the name of a column, or its position.")
     if isinstance(key, str) and key not in names:
         raise ValueError(
             f"{role}={key!r} is not a column of X"
@@ -208,7 +211,8 @@ class LastOutSplit(BaseCrossValidator):
     def _iter_test_indices(self, X=None, y=None, groups=None):
         if self.n_last < 1:
             raise ValueError(f"n_last is {self.n_last!r}: at least 1 row a user.")
-        user = pd.factorize(_column(X, self.user, "user"))[0]
+        user = labels(_column(X, self.user, "user"), "the user column")
+        user = pd.factorize(user)[0]
         order = np.lexsort((_moments(X, self.time), user))
         rows = pd.Series(user[order])
         from_end = rows.groupby(rows).cumcount(ascending=False).to_numpy()
@@ -274,7 +278,7 @@ class _ColdSplit(BaseCrossValidator):
         """
         (role,) = (name for name in ("user", "item") if hasattr(self, name))
         ids = _column(X, getattr(self, role), role)
-        codes = pd.factorize(ids)[0]
+        codes = pd.factorize(labels(ids, f"the {role} column"))[0]
         folds = GroupKFold(
             self.n_splits, shuffle=self.shuffle, random_state=self.random_state
         )

@@ -170,7 +170,7 @@ def miscalibration(
             "categories is needed, or a Series with the items as its index."
         )
     categories = pd.Series(categories)
-    smoothing = number(smoothing, "smoothing", 0, 1, open_low=True)
+    smoothing = number(smoothing, "smoothing", 0, 1)
     items, log_items = labels(items, "items"), labels(log_items, "log_items")
     users = labels(users, "users", len(items))
     log_users = labels(log_users, "log_users", len(log_items))
@@ -194,6 +194,14 @@ def miscalibration(
         raise ValueError("No user has both a list and a history.")
     p = history.loc[both].to_numpy()
     q = (1 - smoothing) * lists.loc[both].to_numpy() + smoothing * p
+    absent = (p > 0) & (q == 0)
+    if absent.any():
+        user, category = (int(k[0]) for k in np.nonzero(absent))
+        raise ValueError(
+            f"The list of {both[user]!r} has no item of the category "
+            f"{history.columns[category]!r}, and the divergence is infinite: smoothing "
+            "above 0 keeps it finite."
+        )
     terms = np.log(p, out=np.zeros_like(p), where=p > 0)
     terms -= np.log(q, out=np.zeros_like(q), where=p > 0)
     return float(abs((p * terms).sum(axis=1).mean()))

@@ -62,7 +62,9 @@ def _texts(fuzzer):
 
 def _names(fuzzer):
     rng = fuzzer.rng
-    names = [ODD_NAMES[k] for k in rng.permutation(len(ODD_NAMES))[: rng.integers(2, 6)]]
+    names = [
+        ODD_NAMES[k] for k in rng.permutation(len(ODD_NAMES))[: rng.integers(2, 6)]
+    ]
     directed, both = _edges(rng, names)
     graph = fuzzer.call(
         f"from_edges({directed}, {both}, {names})",

@@ -155,7 +155,7 @@ def escaped(error):
     last = frames[-1]
     ours = [frame for frame in frames if frame.filename.startswith(PACKAGE)]
     ours = [frame for frame in ours if "_testing" not in frame.filename]
-    if not ours or "/sklearn/utils/" in last.filename or "/sklearn/base" in last.filename:
+    if not ours or re.search("/sklearn/(utils|base|model_selection)", last.filename):
         return None  # Python's own "missing argument", or scikit-learn's validation
     if last is ours[-1] and last.lineno in raising_lines(last.filename):
         return None

@@ -216,10 +216,11 @@ def _split(fuzzer):
     log, name = a_log(rng)
     kind = str(rng.choice(["TimeSplit", "LastOutSplit", "ColdUserSplit",
                            "ColdItemSplit"]))  # fmt: skip
-    options = {}
+    splitter = getattr(interactions, kind)
+    known = sorted(signature(splitter).parameters)
+    options = {role: role for role in ("user", "item", "time") if role in known}
     if rng.random() < 0.4:
-        made = getattr(interactions, kind)()
-        options[str(rng.choice(sorted(vars(made))))] = a_scalar(rng)
+        options[str(rng.choice(known))] = a_scalar(rng)
 
     def apart(splits):
         if any(np.intersect1d(train, test).size for train, test in splits):
@@ -227,7 +228,7 @@ def _split(fuzzer):
 
     fuzzer.call(
         f"{kind}({name}, {options})",
-        lambda: list(getattr(interactions, kind)(**options).split(log)),
+        lambda: list(splitter(**options).split(log)),
         apart,
         unchanged=[log],
     )

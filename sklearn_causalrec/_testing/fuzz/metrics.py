@@ -100,7 +100,17 @@ def _calls(rng, d):
     ranked = {"y_score": "effect", "users": "id"}
     effects = {"effect_pred": "effect", "scores": "y"}
     interval = str(rng.choice(["normal", "bootstrap", "bernstein", "sequence"]))
-    names = ["dm", "ips", "snips", "dr", "sndr", "switch_dr", "dr_os", "sg_ips", "sg_dr"]
+    names = [
+        "dm",
+        "ips",
+        "snips",
+        "dr",
+        "sndr",
+        "switch_dr",
+        "dr_os",
+        "sg_ips",
+        "sg_dr",
+    ]
     kinds = {"categories": {0: "a", 1: "b", 2: "a", 3: "b"}}
     bounds = {"lower": 0.0, "upper": 1.0}
     half = n // 2 * 2

@@ -317,7 +317,7 @@ def _choose(parts, clip, parameter, alpha):
         return tried[chosen]
     parameter = default_parameter(name, weight)
     if clip is not None and ESTIMATORS[name][0] is clipped:
-        parameter = number(clip, "clip, the largest weight,", 0, open_low=True)
+        parameter = number(clip, "clip", 0, open_low=True)
     return round_values(*parts, parameter)
 
 

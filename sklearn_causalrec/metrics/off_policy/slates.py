@@ -9,8 +9,11 @@ from sklearn_causalrec.metrics.off_policy.estimators import Rounds, summarize
 _ESTIMATORS = ("standard", "independent", "reward_interaction", "cascade_dr")
 
 
+_LAYOUT = "a row a slate and a column a position"
+
+
 def _probabilities(values, name, shape, positive=False):
-    values = matrix(values, name, shape)
+    values = matrix(values, name, shape, _LAYOUT)
     wrong = ((values < 0) | (values > 1) | (positive & (values == 0))).any(axis=1)
     if wrong.any():
         row = int(wrong.argmax())
@@ -109,7 +112,7 @@ def slate_policy_value(
     0.5
     """
     choice(estimator, "estimator", _ESTIMATORS)
-    y = matrix(y, "y")
+    y = matrix(y, "y", None, _LAYOUT)
     policy = _probabilities(policy, "policy", y.shape)
     taken = _probabilities(propensity, "propensity", y.shape, positive=True)
     weight = np.cumprod(policy / taken, axis=1)
@@ -124,8 +127,8 @@ def slate_policy_value(
         rounds["independent"] = Rounds((ours / theirs * y).sum(axis=1))
     if outcome is not None:
         outcome = pair(outcome, "outcome")
-        shown = matrix(outcome[0], "outcome[0]", y.shape)
-        mean = matrix(outcome[1], "outcome[1]", y.shape)
+        shown = matrix(outcome[0], "outcome[0]", y.shape, _LAYOUT)
+        mean = matrix(outcome[1], "outcome[1]", y.shape, _LAYOUT)
         before = np.column_stack([np.ones(len(y)), weight[:, :-1]])
         rounds["cascade_dr"] = Rounds(
             (weight * (y - shown) + before * mean).sum(axis=1)
