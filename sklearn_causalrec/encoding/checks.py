@@ -375,8 +375,8 @@ def choice(value, name, known):
     return value
 
 
-def number(value, name, low=-np.inf, high=np.inf, *, open_low=False):
-    """A finite number in a range, as a float.
+def number(value, name, low=-np.inf, high=np.inf, *, open_low=False, infinite=False):
+    """A number in a range, as a float.
 
     Parameters
     ----------
@@ -388,6 +388,8 @@ def number(value, name, low=-np.inf, high=np.inf, *, open_low=False):
         The smallest and the largest value allowed.
     open_low : bool, default=False
         Whether `low` itself is out of range.
+    infinite : bool, default=False
+        Whether infinity is a number too.
 
     Returns
     -------
@@ -399,7 +401,7 @@ def number(value, name, low=-np.inf, high=np.inf, *, open_low=False):
         If it is no number, or outside of the range.
     """
     real = isinstance(value, Real) and not isinstance(value, bool | np.bool_)
-    real = real and abs(value) < 10**100
+    real = real and (abs(value) < 10**100 or (infinite and value == np.inf))
     value = float(value) if real else value
     if not real or not low <= value <= high or (open_low and value == low):
         between = (

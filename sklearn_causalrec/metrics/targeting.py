@@ -266,9 +266,8 @@ def causal_precision_at_k(effect, y_score, users=None, *, k=10):
     >>> causal_precision_at_k([1.0, 0.0, -1.0], [3, 2, 1], k=2)
     0.5
     """
-    return _causal_list(
-        effect, y_score, users, _cut(k), lambda r: np.full(len(r), 1 / k)
-    )
+    k = whole_number(k, "k", high=np.inf)
+    return _causal_list(effect, y_score, users, k, lambda r: np.full(len(r), 1 / k))
 
 
 def _causal_list(effect, y_score, users, k, discount):

@@ -311,17 +311,15 @@ class Budget:
             if unknown:
                 raise ValueError(f"limit is not known for the user {unknown[0]!r}.")
             limit = [
-                _limit(limit[user], f"limit[{user!r}]") for user in candidates.users
+                number(limit[user], f"limit[{user!r}]", 0, infinite=True)
+                for user in candidates.users
             ]
         else:
-            limit = np.full(len(candidates.users), _limit(limit, "limit"))
+            limit = np.full(
+                len(candidates.users), number(limit, "limit", 0, infinite=True)
+            )
         A = candidates.sums(candidates.user, cost)
         return A, np.zeros(A.shape[0]), np.asarray(limit, float)
-
-
-def _limit(value, name):
-    """A number, 0 or more; infinity is no limit."""
-    return np.inf if value is np.inf or value == np.inf else number(value, name, 0)
 
 
 def _values(score, k, fill):

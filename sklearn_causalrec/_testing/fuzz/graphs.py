@@ -10,8 +10,8 @@ from sklearn_causalrec import CausalGraph
 from sklearn_causalrec._testing.graph_strategies import ODD_NAMES, PIECES
 
 _THINGS = [
-    0, 1, -1, 2**70, 1.5, np.nan, None, True, (1, 2), frozenset([1]), b"x", "a", "0", "",
-    np.int64(1), np.str_("a"), pd.Timestamp("2024"), object(), {}, [[]], ["a", "a"],
+    0, 1, -1, 2**70, 1.5, np.nan, None, True, (1, 2), frozenset([1]), b"x", "a", "0",
+    "", np.int64(1), np.str_("a"), pd.Timestamp("2024"), object(), {}, [[]], ["a", "a"],
 ]  # fmt: skip
 _READERS = {
     "CausalGraph": CausalGraph,

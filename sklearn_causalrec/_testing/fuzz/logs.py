@@ -123,7 +123,8 @@ def _clean(fuzzer):
         options[str(rng.choice(_RULES))] = str(rng.choice(choices))
     if rng.random() < 0.2:
         values = [a_scalar(rng), {"value": (0, 1)}, {"value": (1,)}, ("2020", "now"),
-                  (None, None), "UTC", "Mars/X", ["a"], "1h", {"value": ("a", "b")}]  # fmt: skip
+                  (None, None), "UTC", "Mars/X", ["a"], "1h",
+                  {"value": ("a", "b")}]  # fmt: skip
         options[str(rng.choice(_OPTIONS))] = values[rng.integers(len(values))]
 
     def check(result):
@@ -287,7 +288,8 @@ def _lists(fuzzer):
     if column in odd:
         odd[column] = pd.Series(a_form(rng, IDS)[1](rng.integers(0, 5, len(odd))))
     odd_rules = [PopularityCap(value), Budget(value, value), Budget(cost, value),
-                 CategoryQuota(value, value), CategoryQuota(genre, value), value]  # fmt: skip
+                 CategoryQuota(value, value), CategoryQuota(genre, value),
+                 value]  # fmt: skip
     constraints = [odd_rules[rng.integers(len(odd_rules))]] if column == "rule" else []
     fuzzer.call(
         f"rerank(odd {column}, {value!r}, {constraints})",

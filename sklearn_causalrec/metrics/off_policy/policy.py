@@ -28,6 +28,7 @@ from sklearn_causalrec.metrics.off_policy.estimators import (
     round_values,
     slope,
     summarize,
+    switch,
 )
 from sklearn_causalrec.metrics.policies import recommender_policy
 
@@ -302,7 +303,9 @@ def _choose(parts, clip, parameter, alpha):
     if name == "dm":
         return round_values(*parts, np.nan)
     if parameter is not None:
-        return round_values(*parts, number(parameter, f"parameters[{name!r}]", 0))
+        least_bent = ESTIMATORS[name][0] in (clipped, switch)  # at infinity
+        parameter = number(parameter, f"parameters[{name!r}]", 0, infinite=least_bent)
+        return round_values(*parts, parameter)
     if isinstance(clip, str):
         choice(clip, "clip", {"slope"})
         tried = [round_values(*parts, value) for value in parameter_grid(name, weight)]
@@ -317,7 +320,7 @@ def _choose(parts, clip, parameter, alpha):
         return tried[chosen]
     parameter = default_parameter(name, weight)
     if clip is not None and ESTIMATORS[name][0] is clipped:
-        parameter = number(clip, "clip", 0, open_low=True)
+        parameter = number(clip, "clip", 0, open_low=True, infinite=True)
     return round_values(*parts, parameter)
 
 
