@@ -64,6 +64,9 @@ class FeatureColumns:
         ``fit`` where the range is narrow beside its distance from 0, else 0.
     """
 
+    def __init__(self):
+        self.offset_ = np.zeros(0)  # of a log that has ids alone
+
     def read(self, X, names, estimator, *, reset, gaps=False):
         """Read the features of X.
 

@@ -4,16 +4,18 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from sklearn_causalrec.encoding.arms import check_arms
+from sklearn_causalrec.encoding.arms import check_arms, distinct_arms, read_treatment
 from sklearn_causalrec.encoding.checks import (
     check_outcome,
     check_propensity,
     check_weight,
     refuse_copies,
 )
+from sklearn_causalrec.encoding.contrasts import find_control
 from sklearn_causalrec.encoding.feature_columns import FAR
 from sklearn_causalrec.encoding.history_columns import read_histories
 from sklearn_causalrec.encoding.roles import IdIndex
+from sklearn_causalrec.encoding.time_formats import shown
 from sklearn_causalrec.encoding.times import in_order
 
 BLOCK_ROWS = 65536
@@ -96,6 +98,8 @@ class LogEncoder:
         All classes and arms that will ever come. None: those of the first rows.
     history_length : int, default=50
         The number of items of a history that count, the last ones.
+    many_arms : bool, default=False
+        Whether whole numbers and text are arms at any number.
 
     Attributes
     ----------
@@ -103,6 +107,8 @@ class LogEncoder:
         The ids seen. Items that are in histories alone are among them.
     arms : ndarray of shape (n_arms,) or None
         The treatment values, sorted; ``array([1])`` where none was given.
+    control : scalar or None
+        The arm that effects are against; None where it can't be told.
     classes : ndarray of shape (2,) or None
         The values of a binary outcome, sorted.
     mean, scale : ndarray of shape (p,)
@@ -118,16 +124,35 @@ class LogEncoder:
         apart, as it is with y around 1e8.
     """
 
-    def __init__(self, roles, binary, classes=None, arms=None, *, history_length=50):
+    def __init__(
+        self,
+        roles,
+        binary,
+        classes=None,
+        arms=None,
+        *,
+        history_length=50,
+        many_arms=False,
+    ):
         self.roles = roles
         self.binary = binary
         self.history_length = history_length
         self.classes = None if classes is None else np.unique(classes)
-        self.arms = None if arms is None else np.unique(arms)
-        self.users, self.items = IdIndex(), IdIndex()
+        self.many_arms, self.control = many_arms, None
+        self.arms = None if arms is None else distinct_arms(read_treatment(arms))[0]
+        self.users, self.items = IdIndex("user"), IdIndex("item")
 
     def fit_rows(
-        self, estimator, X, y, treatment, propensity, sample_weight, *, first=True
+        self,
+        estimator,
+        X,
+        y,
+        treatment,
+        propensity,
+        sample_weight,
+        *,
+        first=True,
+        control=None,
     ):
         """Learn from a log and encode it.
 
@@ -140,6 +165,8 @@ class LogEncoder:
         first : bool, default=True
             Whether to learn everything. False keeps arms, classes and scales, and adds
             ids not seen before.
+        control : scalar, default=None
+            The arm that effects are against, where it is named.
 
         Returns
         -------
@@ -153,7 +180,10 @@ class LogEncoder:
         )
         treatment = self.one_source("treatment", treatment, log.treatment)
         propensity = self.one_source("propensity", propensity, log.propensity)
-        arm, self.arms = check_arms(treatment, len(log), self.arms)
+        arm, self.arms = check_arms(
+            treatment, len(log), self.arms, any_number=self.many_arms
+        )
+        self._find_control(treatment, first, control)
         if len(self.arms) > 1:
             self._refuse_copies(log.features, y, arm, name)
         propensity = check_propensity(propensity, len(log))
@@ -198,9 +228,21 @@ class LogEncoder:
         if rows.item is not None:
             rows.item = self.items.extend(rows.item).codes(rows.item)
         if past is not None:
-            self.items.extend(past.ids)
+            self._known_codes(past)  # refuses histories that are spelt otherwise
+            self.items.extend(past.ids, self._history_role)
             rows.history = self._known(past._replace(codes=rows.history))
         return rows
+
+    def _find_control(self, treatment, first, control):
+        if control is None and not first:
+            return
+        if treatment is not None:
+            self.control = find_control(treatment, self.arms.tolist(), control)
+        elif control is not None:
+            raise ValueError(
+                f"control={control!r} is an arm, and fit was given no treatment: pass "
+                "treatment= to fit, or name a column of X as treatment."
+            )
 
     def histories(self, columns):
         """Codes and values of histories, columns of lists; ids not seen share a code.
@@ -219,8 +261,23 @@ class LogEncoder:
         return self._known(past), past.values
 
     def _known(self, past):
-        table = np.append(self.items.codes(past.ids), -1).astype(np.int32)
+        table = np.append(self._known_codes(past), -1).astype(np.int32)
         return table[past.codes]
+
+    def _known_codes(self, past):
+        codes = self.items.codes(past.ids, self._history_role)
+        if len(codes) and (codes == len(self.items)).all():
+            raise ValueError(
+                f"No item in {self.roles.histories[0]!r} is an item of the log: "
+                f"{shown(past.ids[0])} is in a history, and {shown(self.items.ids[0])} "
+                "is an item. Are they spelt alike? Spell them alike, or leave items "
+                "that the log does not know out of the histories."
+            )
+        return codes
+
+    @property
+    def _history_role(self):
+        return f"{self.roles.histories[0]} (history)"
 
     def _first_of_gaps(self, features):
         groups = (self.roles.towers_ or {}).values()
@@ -241,10 +298,11 @@ class LogEncoder:
         """Encode X; the arm where treatment is a column of it. (Rows)"""
         log = self.roles.split(estimator, X, reset=False)
         rows = Rows(log.features, time=log.time)
+        words = log.features.shape[1] > 0
         if log.user is not None:
-            rows.user = self.users.codes(log.user)
+            rows.user = self.users.codes(log.user, words=words)
         if log.item is not None:
-            rows.item = self.items.codes(log.item)
+            rows.item = self.items.codes(log.item, words=words)
         if log.treatment is not None:
             rows.arm = check_arms(log.treatment, len(log), self.arms)[0]
         if log.history is not None:

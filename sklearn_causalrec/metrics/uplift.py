@@ -43,11 +43,11 @@ class Curve(NamedTuple):
 class _Ranked:
     """Weighted sums over the first rows, by predicted effect, at the end of ties."""
 
-    def __init__(self, y, effect_pred, treatment, propensity, ties=True):
+    def __init__(self, y, effect_pred, treatment, propensity, control=None, ties=True):
         y = column(y, "y")
         n = len(y)
         effect = column(effect_pred, "effect_pred", n)
-        treated = two_arms(treatment, n)
+        treated = two_arms(treatment, n, control)
         weight = np.ones(n)
         if propensity is not None:
             chance = second_arm_probability(treated, propensity)
@@ -97,7 +97,7 @@ class _Ranked:
         return self.y_treated - self.y_control * ratio
 
 
-def uplift_curve(y, effect_pred, treatment, *, propensity=None):
+def uplift_curve(y, effect_pred, treatment, *, propensity=None, control=None):
     """Uplift curve: the cumulative gain of treating the first share of rows.
 
     Parameters
@@ -111,6 +111,10 @@ def uplift_curve(y, effect_pred, treatment, *, propensity=None):
     propensity : array-like of shape (n,), default=None
         The probability of the arm taken, by which rows are weighted inversely. None
         says that every row had the same chances, as in an experiment.
+    control : scalar, default=None
+        The arm that effects are against. None stands for False, 0 or else the smaller
+        number, the first category of an ordered Categorical, or the one arm that is
+        called control, placebo, none, no or off. Other text has to be told.
 
     Returns
     -------
@@ -121,8 +125,8 @@ def uplift_curve(y, effect_pred, treatment, *, propensity=None):
     Raises
     ------
     ValueError
-        If an array does not fit, the treatment does not take two values, or a
-        propensity is 1 or no probability.
+        If an array does not fit, the treatment does not take two values or does not
+        tell the control, or a propensity is 1 or no probability.
 
     See Also
     --------
@@ -136,11 +140,11 @@ def uplift_curve(y, effect_pred, treatment, *, propensity=None):
     >>> uplift_curve([1, 0, 1, 1], [2, 2, 1, 1], [1, 0, 1, 0]).gain.tolist()
     [0.0, 0.5, 0.5]
     """
-    ranked = _Ranked(y, effect_pred, treatment, propensity)
+    ranked = _Ranked(y, effect_pred, treatment, propensity, control)
     return Curve(ranked.share, ranked.uplift_gain() / ranked.rows[-1])
 
 
-def qini_curve(y, effect_pred, treatment, *, propensity=None):
+def qini_curve(y, effect_pred, treatment, *, propensity=None, control=None):
     """Qini curve: the extra outcome of the treated among the first rows.
 
     Parameters
@@ -154,6 +158,10 @@ def qini_curve(y, effect_pred, treatment, *, propensity=None):
     propensity : array-like of shape (n,), default=None
         The probability of the arm taken, by which rows are weighted inversely. None
         says that every row had the same chances, as in an experiment.
+    control : scalar, default=None
+        The arm that effects are against. None stands for False, 0 or else the smaller
+        number, the first category of an ordered Categorical, or the one arm that is
+        called control, placebo, none, no or off. Other text has to be told.
 
     Returns
     -------
@@ -165,8 +173,8 @@ def qini_curve(y, effect_pred, treatment, *, propensity=None):
     Raises
     ------
     ValueError
-        If an array does not fit, the treatment does not take two values, or a
-        propensity is 1 or no probability.
+        If an array does not fit, the treatment does not take two values or does not
+        tell the control, or a propensity is 1 or no probability.
 
     See Also
     --------
@@ -185,7 +193,7 @@ def qini_curve(y, effect_pred, treatment, *, propensity=None):
     >>> qini_curve([1, 0, 1, 1], [2, 2, 1, 1], [1, 0, 1, 0]).gain.tolist()
     [0.0, 0.5, 0.5]
     """
-    ranked = _Ranked(y, effect_pred, treatment, propensity)
+    ranked = _Ranked(y, effect_pred, treatment, propensity, control)
     return Curve(ranked.share, ranked.qini_gain() / ranked.n_treated[-1])
 
 
@@ -256,7 +264,9 @@ def _curve_score(y, effect_pred, treatment, propensity, convention, qini):
     return _scikit_uplift(y, treatment, ranked, qini)
 
 
-def auuc_score(y, effect_pred, treatment, *, propensity=None, convention="row"):
+def auuc_score(
+    y, effect_pred, treatment, *, propensity=None, convention="row", control=None
+):
     r"""Area between the uplift curve and that of a random order.
 
     Parameters
@@ -280,6 +290,10 @@ def auuc_score(y, effect_pred, treatment, *, propensity=None, convention="row"):
           outcome.
         - "causalml" takes the mean of the curve divided by its last value. The random
           order is not subtracted, and scores about 0.5.
+    control : scalar, default=None
+        The arm that effects are against. None stands for False, 0 or else the smaller
+        number, the first category of an ordered Categorical, or the one arm that is
+        called control, placebo, none, no or off. Other text has to be told.
 
     Returns
     -------
@@ -289,8 +303,8 @@ def auuc_score(y, effect_pred, treatment, *, propensity=None, convention="row"):
     Raises
     ------
     ValueError
-        If an array does not fit, the treatment does not take two values, or a
-        propensity is 1 or no probability.
+        If an array does not fit, the treatment does not take two values or does not
+        tell the control, or a propensity is 1 or no probability.
 
     See Also
     --------
@@ -304,10 +318,13 @@ def auuc_score(y, effect_pred, treatment, *, propensity=None, convention="row"):
     >>> auuc_score([1, 0, 1, 1], [2, 2, 1, 1], [1, 0, 1, 0])
     0.125
     """
-    return _curve_score(y, effect_pred, treatment, propensity, convention, qini=False)
+    treated = two_arms(treatment, len(y), control)
+    return _curve_score(y, effect_pred, treated, propensity, convention, qini=False)
 
 
-def qini_score(y, effect_pred, treatment, *, propensity=None, convention="row"):
+def qini_score(
+    y, effect_pred, treatment, *, propensity=None, convention="row", control=None
+):
     """Area between the Qini curve and that of a random order.
 
     Parameters
@@ -330,6 +347,10 @@ def qini_score(y, effect_pred, treatment, *, propensity=None, convention="row"):
           outcome.
         - "causalml" divides the area by the number of rows and the last value of the
           curve.
+    control : scalar, default=None
+        The arm that effects are against. None stands for False, 0 or else the smaller
+        number, the first category of an ordered Categorical, or the one arm that is
+        called control, placebo, none, no or off. Other text has to be told.
 
     Returns
     -------
@@ -339,8 +360,8 @@ def qini_score(y, effect_pred, treatment, *, propensity=None, convention="row"):
     Raises
     ------
     ValueError
-        If an array does not fit, the treatment does not take two values, or a
-        propensity is 1 or no probability.
+        If an array does not fit, the treatment does not take two values or does not
+        tell the control, or a propensity is 1 or no probability.
 
     See Also
     --------
@@ -359,10 +380,11 @@ def qini_score(y, effect_pred, treatment, *, propensity=None, convention="row"):
     >>> qini_score([1, 0, 1, 1], [2, 2, 1, 1], [1, 0, 1, 0])
     0.125
     """
-    return _curve_score(y, effect_pred, treatment, propensity, convention, qini=True)
+    treated = two_arms(treatment, len(y), control)
+    return _curve_score(y, effect_pred, treated, propensity, convention, qini=True)
 
 
-def uplift_at_k(y, effect_pred, treatment, *, k=0.3, propensity=None):
+def uplift_at_k(y, effect_pred, treatment, *, k=0.3, propensity=None, control=None):
     """Difference of the arms' means among the first rows.
 
     Parameters
@@ -379,6 +401,10 @@ def uplift_at_k(y, effect_pred, treatment, *, k=0.3, propensity=None):
     propensity : array-like of shape (n,), default=None
         The probability of the arm taken, by which rows are weighted inversely. None
         says that every row had the same chances, as in an experiment.
+    control : scalar, default=None
+        The arm that effects are against. None stands for False, 0 or else the smaller
+        number, the first category of an ordered Categorical, or the one arm that is
+        called control, placebo, none, no or off. Other text has to be told.
 
     Returns
     -------
@@ -402,7 +428,7 @@ def uplift_at_k(y, effect_pred, treatment, *, k=0.3, propensity=None):
     >>> uplift_at_k([1, 0, 1, 1], [2, 2, 1, 1], [1, 0, 1, 0], k=0.5)
     1.0
     """
-    ranked = _Ranked(y, effect_pred, treatment, propensity)
+    ranked = _Ranked(y, effect_pred, treatment, propensity, control)
     n = ranked.rows[-1]
     first = k
     if isinstance(k, Real) and not isinstance(k, Integral) and 0 < k <= 1:

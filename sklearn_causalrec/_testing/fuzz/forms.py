@@ -34,7 +34,7 @@ SAME = {
     "deque": lambda v: deque(v.tolist()),
     "dict values": lambda v: dict(enumerate(v.tolist())).values(),
     "array": lambda v: array("d", v.tolist()),
-    "memoryview": lambda v: memoryview(np.ascontiguousarray(v)),
+    "memoryview": lambda v: np.ascontiguousarray(v).data,
     "float16": lambda v: v.astype(np.float16),
     "float32": lambda v: v.astype(np.float32),
     "long double": lambda v: v.astype(np.longdouble),

@@ -6,6 +6,7 @@ from sklearn.utils.validation import validate_data
 
 from sklearn_causalrec.causal.graph import CausalGraph
 from sklearn_causalrec.causal.graphs.bitsets import as_names
+from sklearn_causalrec.encoding.arms import distinct_arms, read_treatment
 from sklearn_causalrec.encoding.checks import as_outcome, is_copy
 
 
@@ -46,18 +47,14 @@ def as_frame(estimator, X, reset, optional=()):
 
 def joint_arms(frame):
     """Levels of the treatments, joint where several, and the code of every row."""
-    parts = [np.unique(frame[name].to_numpy(), return_inverse=True) for name in frame]
+    parts = [distinct_arms(read_treatment(frame[name])) for name in frame]
     stacked = np.column_stack([code for _, code in parts])
     levels, arm = np.unique(stacked, axis=0, return_inverse=True)
     arms = [
-        tuple(_plain(values[c]) for (values, _), c in zip(parts, level))
+        tuple(values.tolist()[c] for (values, _), c in zip(parts, level))
         for level in levels
     ]
     return (arms if frame.shape[1] > 1 else [a[0] for a in arms]), arm.ravel()
-
-
-def _plain(value):
-    return value.item() if hasattr(value, "item") else value
 
 
 class Reader:

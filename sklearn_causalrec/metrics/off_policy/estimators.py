@@ -176,6 +176,7 @@ def slope(candidates, *, alpha=0.05):
     >>> slope([(1.0, 0.3), (0.9, 0.2), (-0.5, 0.01)])
     1
     """
+    check_alpha(alpha)
     quantile = normal_quantile(alpha / len(candidates))
     for i, (value, stderr) in enumerate(candidates):
         for other, wider in candidates[:i]:

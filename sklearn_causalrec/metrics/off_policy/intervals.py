@@ -271,8 +271,8 @@ def confidence_sequence(
     >>> bool((low <= 0.5).all() and (high >= 0.5).all() and high[-1] - low[-1] < 0.1)
     True
     """
-    choice(method, "method", {"asymptotic", "bernstein"})
     intervals.check_alpha(alpha)
+    choice(method, "method", {"asymptotic", "bernstein"})
     if method == "asymptotic":
         return _asymptotic(column(values, "values"), alpha, n_planned)
     if lower is None:

@@ -242,6 +242,7 @@ def policy_value(
     >>> bool(low < 0.3 < high), round(always_1.effective_sample_size / 4000, 1)
     (True, 0.5)
     """
+    check_alpha(alpha)
     y = column(y, "y")
     n = len(y)
     if propensity is None:
@@ -278,7 +279,6 @@ def policy_value(
         outcome = cross_fit_outcomes(y, codes, n_actions, X, outcome, rng=rng)
     outcome = matrix(outcome, "outcome", policy.shape)
     base, factual = (policy * outcome).sum(axis=1), outcome[rows, codes]
-    check_alpha(alpha)
     parameters = {} if parameters is None else parameters
     if not isinstance(parameters, Mapping):
         raise TypeError(
