@@ -401,7 +401,7 @@ def number(value, name, low=-np.inf, high=np.inf, *, open_low=False, infinite=Fa
         If it is no number, or outside of the range.
     """
     real = isinstance(value, Real) and not isinstance(value, bool | np.bool_)
-    real = real and (abs(value) < 10**100 or (infinite and value == np.inf))
+    real = real and (abs(value) < 10**100 or (infinite and abs(value) == np.inf))
     value = float(value) if real else value
     if not real or not low <= value <= high or (open_low and value == low):
         between = (

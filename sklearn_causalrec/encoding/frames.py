@@ -48,6 +48,34 @@ def as_frame(X, name="X", *, arrays=False):
     return pd.DataFrame(X, columns=[f"x{j}" for j in range(X.shape[1])])
 
 
+def refuse_unclear(X, name="X"):
+    """Refuse a table whose entries are masked, or two of whose columns share a name.
+
+    Parameters
+    ----------
+    X : frame or array-like of shape (n, p)
+        The table.
+    name : str, default="X"
+        What error messages call it.
+
+    Raises
+    ------
+    ValueError
+        If it is masked, as a mask is lost on the way, or a name is there twice.
+    """
+    if isinstance(X, np.ma.MaskedArray) and np.ma.is_masked(X):
+        row, column = np.argwhere(np.ma.getmaskarray(X))[0][:2].tolist()
+        raise ValueError(
+            f"{name} is masked, for instance in row {row}, column {column}: fill it, "
+            f"{name}.filled(...), or leave these rows out."
+        )
+    if isinstance(X, pd.DataFrame) and not X.columns.is_unique:
+        twice = X.columns[X.columns.duplicated()].tolist()[0]
+        raise ValueError(
+            f"{name} has two columns {twice!r}, and a name stands for one: rename them."
+        )
+
+
 def check_columns(frame, **columns):
     """Refuse names that are no columns of the frame."""
     for role, names in columns.items():
