@@ -61,7 +61,7 @@ def test_features_that_are_numbers(values):
 @pytest.mark.parametrize(
     "values, days",
     [
-        (pd.to_datetime(["1970-01-02", "1970-01-03 12:00"]), [1, 2.5]),
+        (pd.to_datetime(["1970-01-02 00:00", "1970-01-03 12:00"]), [1, 2.5]),
         (pd.to_datetime(["1970-01-02 01:00+01:00"] * 2), [1, 1]),
         (pd.PeriodIndex(["1970-02", "1970-03"], freq="M"), [31, 59]),
         (pd.to_timedelta(["36h", "12h"]), [1.5, 0.5]),
@@ -247,7 +247,7 @@ def test_probabilities_and_single_numbers():
         with pytest.raises(ValueError, match="alpha must lie between 0 and 1"):
             normal_interval([1, 2, 3], alpha=wrong)
     for wrong in (2.5, True, 0, "a", np.inf, np.nan, [2], pd.NA):
-        with pytest.raises(ValueError, match="k is .*a whole number"):
+        with pytest.raises(ValueError, match=r"k is .*a whole number"):
             ndcg_at_k([1, 0], [2, 1], k=wrong)
     assert ndcg_at_k([1, 0, 1], [3, 2, 1], k=2.0) == ndcg_at_k(
         [1, 0, 1], [3, 2, 1], k=2
@@ -326,10 +326,11 @@ def test_times_that_are_refused(value):
 
 def test_missing_times_and_ids_of_a_log():
     log = pd.DataFrame({"u": [1, 2, None], "i": list("abc"), "t": [1.0, np.nan, 3.0]})
-    clean, report = clean_log(log, user="u", item="i", time="t")
+    roles = dict(user="u", item="i", time="t", near_window=0)
+    clean, report = clean_log(log, **roles)
     assert len(clean) == 1 and report.n_before - report.n_after == 2
-    with pytest.raises(ValueError, match="every row|all rows|no row"):
-        clean_log(log.assign(t=np.nan), user="u", item="i", time="t")
+    with pytest.raises(ValueError, match=r"every row|all rows|no row"):
+        clean_log(log.assign(t=np.nan), **roles)
 
 
 # -- ids -------------------------------------------------------------------------------
@@ -359,7 +360,7 @@ def test_what_is_no_id(ids, message):
 
 def test_ids_of_another_spelling():
     assert coverage([1, 1.0], [1, 2]) == 0.5
-    with pytest.raises(ValueError, match="items holds '1' and catalogue 1.*spelt"):
+    with pytest.raises(ValueError, match=r"items holds '1' and catalogue 1.*spelt"):
         coverage(["1"], [1, 2])
 
 
@@ -386,7 +387,7 @@ def test_graphs(text, meant):
 
 
 def test_graphs_that_are_refused():
-    with pytest.raises(ValueError, match="undirected|--|direction"):
+    with pytest.raises(ValueError, match=r"undirected|--|direction"):
         CausalGraph.from_dot("digraph { a -- b }")
     with pytest.raises(ValueError, match="cycle"):
         CausalGraph("a -> b -> a")

@@ -13,7 +13,7 @@ from sklearn.utils.validation import (
     assert_all_finite,
 )
 
-from sklearn_causalrec.encoding.kinds import as_series, floats_of, kind_of
+from sklearn_causalrec.encoding.kinds import as_series, floats_of, kind_of, short
 
 _LARGEST = 1e100  # what products and squares of can be added up in float64
 _SMALLEST = 1e-30  # of a probability: a row must not weigh more than all others
@@ -186,7 +186,7 @@ def _numbers(series, name, rule="numbers are needed"):
     if kind == "number":
         return floats_of(series.rename(name))
     given = series.dropna()
-    example = f", such as {_short(given.iloc[0])}" if len(given) else ""
+    example = f", such as {short(given.iloc[0])}" if len(given) else ""
     way_out = "" if kind == "time" else ". Numbers as text: pd.to_numeric(values)"
     raise ValueError(f"{name} holds {_KINDS[kind]}{example}: {rule}{way_out}.")
 
@@ -295,7 +295,7 @@ def _keys(values, name):
             hash(value)
         except TypeError:
             raise ValueError(
-                f"{name} is {_short(value)} in row {row}: a number or text is needed."
+                f"{name} is {short(value)} in row {row}: a number or text is needed."
             ) from None
         numbers += isinstance(value, Real | Decimal)
     if 0 < numbers < len(values) and any(isinstance(v, str) for v in values):
@@ -371,7 +371,7 @@ def choice(value, name, known):
         If it is none of them; they are listed.
     """
     if not isinstance(value, str) or value not in known:
-        raise ValueError(f"{name} is {_short(value)}: choose one of {sorted(known)}.")
+        raise ValueError(f"{name} is {short(value)}: choose one of {sorted(known)}.")
     return value
 
 
@@ -412,7 +412,7 @@ def number(value, name, low=-np.inf, high=np.inf, *, open_low=False, infinite=Fa
                 f"{')' if high == np.inf else ']'}"
             )
         )
-        raise ValueError(f"{name} is {_short(value)}: a number{between} is needed.")
+        raise ValueError(f"{name} is {short(value)}: a number{between} is needed.")
     return value
 
 
@@ -440,7 +440,7 @@ def whole_number(value, name, low=1, high=2**31 - 1):
     real = isinstance(value, Real) and not isinstance(value, bool | np.bool_)
     if not real or not low <= value <= high or value % 1 != 0:
         raise ValueError(
-            f"{name} is {_short(value)}: a whole number, {low} or more, is needed."
+            f"{name} is {short(value)}: a whole number, {low} or more, is needed."
         )
     return int(value)
 
@@ -465,15 +465,10 @@ def pair(values, name):
         If they are not two.
     """
     if not isinstance(values, tuple | list | np.ndarray) or np.ndim(values) == 0:
-        raise ValueError(f"{name} is {_short(values)}: a tuple of two is needed.")
+        raise ValueError(f"{name} is {short(values)}: a tuple of two is needed.")
     if len(values) != 2:
         raise ValueError(f"{name} has {len(values)} entries: two are needed.")
     return list(values)
-
-
-def _short(value):
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
 
 
 def refuse_copies(columns, outcome, treatment, outcome_name=None):

@@ -22,7 +22,8 @@ def as_frame(X, name="X", *, arrays=False):
     Returns
     -------
     DataFrame of shape (n, p)
-        A pandas frame comes back as it is, not copied.
+        A pandas frame comes back as it is, not copied, unless a column has another
+        byte order than this machine.
 
     Raises
     ------
@@ -32,7 +33,7 @@ def as_frame(X, name="X", *, arrays=False):
         If an array does not have rows and columns.
     """
     if isinstance(X, pd.DataFrame):
-        return X
+        return _native(X)
     if hasattr(X, "collect") and not hasattr(X, "to_pandas"):  # polars LazyFrame
         X = X.collect()
     if hasattr(X, "to_pandas"):
@@ -46,6 +47,16 @@ def as_frame(X, name="X", *, arrays=False):
     if X.ndim != 2:
         raise ValueError(f"{name} must have rows and columns, got the shape {X.shape}.")
     return pd.DataFrame(X, columns=[f"x{j}" for j in range(X.shape[1])])
+
+
+def _native(frame):
+    """The frame with numbers in this machine's byte order, which pandas needs."""
+    swapped = {
+        name: dtype.newbyteorder("=")
+        for name, dtype in frame.dtypes.items()
+        if isinstance(dtype, np.dtype) and not dtype.isnative
+    }
+    return frame.astype(swapped) if swapped else frame
 
 
 def refuse_unclear(X, name="X"):

@@ -68,7 +68,7 @@ def _vector(values, name):
     if strange or hasattr(values, "tocsr") or not hasattr(values, "__len__"):
         way_out = "values.toarray().ravel()" if hasattr(values, "tocsr") else "a list"
         raise TypeError(
-            f"{_what(name)} is {_short(values)}, of type {type(values).__name__}: one "
+            f"{_what(name)} is {short(values)}, of type {type(values).__name__}: one "
             f"value a row is needed, in an array, a Series or a list. Pass {way_out}."
         )
     try:
@@ -76,7 +76,7 @@ def _vector(values, name):
     except ValueError:
         raise ValueError(
             f"{_what(name)} has rows of different lengths, such as "
-            f"{_short(values[0])}: one value a row is needed."
+            f"{short(values[0])}: one value a row is needed."
         ) from None
     if values.dtype.names:
         raise ValueError(
@@ -179,8 +179,8 @@ def kind_of(column, name=None):
         if len(found) > 1:
             (a, first), (b, second) = found.items()
             raise ValueError(
-                f"{_what(name)} mixes kinds: {_short(first)} is a {a} and "
-                f"{_short(second)} a {b}. Make it one kind, for instance with "
+                f"{_what(name)} mixes kinds: {short(first)} is a {a} and "
+                f"{short(second)} a {b}. Make it one kind, for instance with "
                 "pd.to_numeric, or X[column].astype(str) for categories."
             )
     return next(iter(found), "number")
@@ -199,18 +199,30 @@ def _strange(value, name):
         )
     if isinstance(value, list | tuple | set | np.ndarray):
         return ValueError(
-            f"{_what(name)} holds {_short(value)}, which is not a number but a "
+            f"{_what(name)} holds {short(value)}, which is not a number but a "
             "collection. If it is a history of items, name its role, history=; else "
             "give each of its entries a column."
         )
     return TypeError(
-        f"{_what(name)} holds {_short(value)}: argument must be a string or a real "
+        f"{_what(name)} holds {short(value)}: argument must be a string or a real "
         f"number, not {type(value).__name__!r}. Turn it into numbers first."
     )
 
 
-def _short(value):
-    text = repr(value)
+def short(value):
+    """A value as a message quotes it: on one line, of 60 characters at most.
+
+    Parameters
+    ----------
+    value : object
+        The value.
+
+    Returns
+    -------
+    str
+    """
+    value = value.item() if isinstance(value, np.generic) else value
+    text = " ".join(repr(value).split())
     return text if len(text) <= 60 else text[:57] + "..."
 
 
@@ -349,7 +361,7 @@ def _as_float(value, name):
         return np.nan if pd.isna(value) else float(value)
     except OverflowError:
         raise ValueError(
-            f"{_what(name)} holds {_short(value)}, which is too large for a number in "
+            f"{_what(name)} holds {short(value)}, which is too large for a number in "
             "float64: give it in larger units."
         ) from None
 
@@ -444,7 +456,7 @@ class Feature:
         if len(levels) > max(MAX_LEVELS, n / 2):
             raise ValueError(
                 f"{_what(name)} has {len(levels)} different values in {n} rows, such "
-                f"as {_short(_plain(levels[0]))}: a category of that many levels says "
+                f"as {short(_plain(levels[0]))}: a category of that many levels says "
                 f"nothing about new rows. If it is an id, {_REPLACE}."
             )
         return cls(name, "category", levels)

@@ -12,7 +12,7 @@ from sklearn.utils import check_random_state
 
 from sklearn_causalrec._utils.typing import Arm, Seed
 from sklearn_causalrec._utils.unwrap import unwrap
-from sklearn_causalrec.encoding.checks import number
+from sklearn_causalrec.encoding.checks import choice, number
 
 if TYPE_CHECKING:
     from sklearn_causalrec.ranking.cold_start import ColdStart
@@ -149,8 +149,7 @@ def recommend(
     from sklearn_causalrec.ranking.topk import top_k
 
     transform, estimator = unwrap(fitted)
-    if by not in ("effect", "outcome"):
-        raise ValueError(f'by is {by!r}: choose "effect" or "outcome".')
+    choice(by, "by", {"effect", "outcome"})
     if isinstance(k, bool) or not isinstance(k, Real) or k % 1 != 0 or k < 1:
         raise ValueError(f"k is {k!r}: a whole number, at least 1 item a user.")
     k = int(k)
