@@ -124,6 +124,15 @@ def test_categories_of_features(log):
         quick(treatment="t").fit(X, y)
 
 
+def test_levels_that_fit_did_not_see(log):
+    X, y = log
+    fitted = adjusted().fit(X.assign(town=LEVELS + LEVELS[:20]), y)
+    with pytest.warns(UserWarning, match="'town' has levels that fit did not see: 'x'"):
+        fitted.effect(X.assign(town="x"))
+    with pytest.raises(ValueError, match="'town'.*are they spelt alike"):
+        fitted.effect(X.assign(town=7))
+
+
 @pytest.mark.parametrize("make", [adjusted, lambda: quick(treatment="t")])
 def test_copies_are_refused(log, make):
     X, y = log
@@ -326,7 +335,7 @@ def test_times_that_are_refused(value):
 
 def test_missing_times_and_ids_of_a_log():
     log = pd.DataFrame({"u": [1, 2, None], "i": list("abc"), "t": [1.0, np.nan, 3.0]})
-    roles = dict(user="u", item="i", time="t", near_window=0)
+    roles = dict(user="u", item="i", time="t", near_window=0.5, burst_window=1)
     clean, report = clean_log(log, **roles)
     assert len(clean) == 1 and report.n_before - report.n_after == 2
     with pytest.raises(ValueError, match=r"every row|all rows|no row"):

@@ -131,6 +131,11 @@ def check_weight(sample_weight, X_like):
     """Weights as float64, or ones."""
     if np.ndim(sample_weight) and not hasattr(sample_weight, "tocsr"):
         sample_weight = column(sample_weight, "sample_weight")
+        if 0 < np.abs(sample_weight).max() < _SMALLEST:
+            raise ValueError(
+                f"sample_weight is {np.abs(sample_weight).max()} at most, and float32 "
+                "can't hold it: give it in smaller units, its mean is free."
+            )
     return _check_sample_weight(
         sample_weight, X_like, dtype=np.float64, ensure_non_negative=True
     )

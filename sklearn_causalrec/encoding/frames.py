@@ -33,7 +33,7 @@ def as_frame(X, name="X", *, arrays=False):
         If an array does not have rows and columns.
     """
     if isinstance(X, pd.DataFrame):
-        return _native(X)
+        return native(X)
     if hasattr(X, "collect") and not hasattr(X, "to_pandas"):  # polars LazyFrame
         X = X.collect()
     if hasattr(X, "to_pandas"):
@@ -49,8 +49,19 @@ def as_frame(X, name="X", *, arrays=False):
     return pd.DataFrame(X, columns=[f"x{j}" for j in range(X.shape[1])])
 
 
-def _native(frame):
-    """The frame with numbers in this machine's byte order, which pandas needs."""
+def native(frame):
+    """The frame with its numbers in this machine's byte order, which pandas needs.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        The table.
+
+    Returns
+    -------
+    DataFrame
+        The frame itself where nothing is to be done.
+    """
     swapped = {
         name: dtype.newbyteorder("=")
         for name, dtype in frame.dtypes.items()
