@@ -129,7 +129,7 @@ def test_levels_that_fit_did_not_see(log):
     fitted = adjusted().fit(X.assign(town=LEVELS + LEVELS[:20]), y)
     with pytest.warns(UserWarning, match="'town' has levels that fit did not see: 'x'"):
         fitted.effect(X.assign(town="x"))
-    with pytest.raises(ValueError, match="'town'.*are they spelt alike"):
+    with pytest.raises(ValueError, match=r"'town'.*are they spelt alike"):
         fitted.effect(X.assign(town=7))
 
 
