@@ -1,5 +1,6 @@
 """Whether those who gain most are ranked first: uplift and Qini curves."""
 
+from numbers import Integral, Real
 from typing import NamedTuple
 
 import numpy as np
@@ -429,8 +430,10 @@ def uplift_at_k(y, effect_pred, treatment, *, k=0.3, propensity=None, control=No
     """
     ranked = _Ranked(y, effect_pred, treatment, propensity, control)
     n = ranked.rows[-1]
-    first = k if isinstance(k, (int, np.integer)) else int(k * n)
-    if not 1 <= first <= n:
+    first = k
+    if isinstance(k, Real) and not isinstance(k, Integral) and 0 < k <= 1:
+        first = int(k * n)
+    if not isinstance(first, Integral) or isinstance(k, bool) or not 1 <= first <= n:
         raise ValueError(f"k is {k!r}: 1 to {n} rows, or a share of them in (0, 1].")
     value = ranked.uplift(np.nan)[np.searchsorted(ranked.rows, first)]
     if np.isnan(value):

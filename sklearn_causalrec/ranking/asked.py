@@ -111,7 +111,9 @@ def read_side(given, role, key, index, known, position=None):
             f"{role}s came as a {type(given).__name__}: pass ids, or a DataFrame."
         )
     if not hasattr(given, "columns"):
-        if isinstance(given, str) or (np.ndim(given) == 0 and not _is_many(given)):
+        if isinstance(given, str) or (
+            not pd.api.types.is_list_like(given) and not _is_many(given)
+        ):
             given = [given]
         elif not hasattr(given, "dtype"):
             given = list(given)
@@ -287,7 +289,7 @@ def excluded_pairs(exclude, users, items, indexes):
     else:
         rows = exclude.tolist() if isinstance(exclude, np.ndarray) else list(exclude)
         for number, row in enumerate(rows):
-            if isinstance(row, str) or not hasattr(row, "__len__") or len(row) != 2:
+            if isinstance(row, str) or np.ndim(row) != 1 or len(row) != 2:
                 raise ValueError(
                     f"exclude holds {row!r} in row {number}: pairs (user, item) are "
                     f"needed, or a frame with the columns {users.key!r} and "

@@ -8,6 +8,7 @@ from sklearn_causalrec.causal.graph import CausalGraph
 from sklearn_causalrec.causal.graphs.bitsets import as_names
 from sklearn_causalrec.encoding.arms import distinct_arms, read_treatment
 from sklearn_causalrec.encoding.checks import as_outcome, is_copy
+from sklearn_causalrec.encoding.frames import native, refuse_unclear
 from sklearn_causalrec.encoding.kinds import as_series
 
 
@@ -16,6 +17,7 @@ def as_frame(estimator, X, reset, optional=()):
 
     ``optional`` are columns that new rows may lack.
     """
+    refuse_unclear(X)
     if not hasattr(X, "columns"):
         X = validate_data(estimator, X, dtype=None, reset=reset)
         return pd.DataFrame(X, columns=[f"x{k}" for k in range(X.shape[1])])
@@ -30,9 +32,6 @@ def as_frame(estimator, X, reset, optional=()):
         raise ValueError("X has 0 sample(s): at least one row is needed.")
     if not isinstance(X, pd.DataFrame):
         X = pd.DataFrame({name: as_series(X[name], name) for name in X.columns})
-    if X.columns.has_duplicates:
-        twice = X.columns[X.columns.duplicated()][0]
-        raise ValueError(f"X has the column {twice!r} twice.")
     for name in X.columns:
         bad = X[name].isna().to_numpy()
         if pd.api.types.is_float_dtype(X[name]):
@@ -43,7 +42,7 @@ def as_frame(estimator, X, reset, optional=()):
                 f"Input X contains NaN or infinity: column {name!r}, row {row}. "
                 "Impute it, or drop the row."
             )
-    return X.reset_index(drop=True)
+    return native(X).reset_index(drop=True)
 
 
 def _columns_of(treatment):
