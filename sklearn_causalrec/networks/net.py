@@ -1,7 +1,6 @@
 """The skorch net that trains a network: steps, penalties, seeding, device."""
 
 import time
-from contextlib import contextmanager
 from fnmatch import filter as matching
 
 import numpy as np
@@ -29,15 +28,6 @@ def resolve_device(device):
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-@contextmanager
-def seeded(seed, device):
-    """Torch seeded inside, its global generators untouched outside."""
-    cuda = [torch.cuda.current_device()] if str(device).startswith("cuda") else []
-    with torch.random.fork_rng(devices=cuda):
-        torch.manual_seed(seed)
-        yield
-
-
 class CausalNet(NeuralNet):
     """skorch net of a :class:`CausalNetwork` under an objective.
 
@@ -54,6 +44,7 @@ class CausalNet(NeuralNet):
         return []  # skorch's read the records of single batches
 
     progress = None
+    generators = None
 
     def __init__(self, *args, l1=0.0, l2=0.0, n_rows=1.0, **kwargs):
         self.l1 = l1
@@ -99,8 +90,9 @@ class CausalNet(NeuralNet):
         X, y = batch
         self._set_training(True)
         self.optimizer_.zero_grad()
-        y_pred = self.infer(X)
-        loss = self.get_loss(y_pred, y, X=X, training=True)
+        with self.generators.each_batch():
+            y_pred = self.infer(X)
+            loss = self.get_loss(y_pred, y, X=X, training=True)
         loss.backward()
         self.optimizer_.step()
         return {"loss": loss, "y_pred": y_pred}
@@ -153,8 +145,9 @@ class CausalNet(NeuralNet):
             self.progress(self.history[-1])
 
     def train(
-        self, X, y, kept, held_out=None, *, callbacks, epochs, draw_pairs, progress
-    ):
+        self, X, y, kept, held_out, generators, *,
+        callbacks, epochs, draw_pairs, progress,
+    ):  # fmt: skip
         """Train from where the net stands until the epochs or the patience run out.
 
         Parameters
@@ -162,7 +155,9 @@ class CausalNet(NeuralNet):
         X : dict of tensors
         y : tensor of shape (n,)
         kept, held_out : array of int
-            Rows to train on, and those of them for validation.
+            Rows to train on, and those of them for validation; the latter or None.
+        generators : OwnGenerators
+            What the order of the batches and the network draw from.
         callbacks : list of (name, Callback)
         epochs : int
         draw_pairs : callable or None
@@ -185,6 +180,8 @@ class CausalNet(NeuralNet):
             parts = dataset, None
         lent = dict(
             train_split=lambda *_, **__: parts,
+            generators=generators,
+            iterator_train__generator=generators.on("cpu"),
             iterator_train__draw_pairs=draw_pairs,
             iterator_valid__draw_pairs=draw_pairs,
             progress=progress,
@@ -301,7 +298,9 @@ def training_callbacks(settings, epochs, early, threshold_mode="rel"):
     return callbacks
 
 
-def make_net(module, criterion, criterion_options, settings, rows, net_class=CausalNet):
+def make_net(
+    module, criterion, criterion_options, settings, rows, generators, net_class=CausalNet
+):
     """An initialised net.
 
     Parameters
@@ -316,6 +315,8 @@ def make_net(module, criterion, criterion_options, settings, rows, net_class=Cau
         How to train.
     rows : Rows
         The log; the weight of all its rows divides the penalties.
+    generators : OwnGenerators
+        What the network's first weights are drawn from.
     net_class : type, default=CausalNet
         Class of the net.
 
@@ -347,5 +348,5 @@ def make_net(module, criterion, criterion_options, settings, rows, net_class=Cau
         l2=settings.l2,
         n_rows=rows.total,
     )
-    with config_context(enable_metadata_routing=False):
+    with config_context(enable_metadata_routing=False), generators:
         return net.initialize()
