@@ -75,7 +75,8 @@ class _Baseline(BaseEstimator):
     def _model(self):
         alpha = getattr(self, "alpha", 1e-6)
         if _is_classifier(self):
-            return LogisticRegression(C=1 / alpha, tol=1e-6, max_iter=1000)
+            options = dict(tol=1e-6, max_iter=1000, random_state=0)
+            return LogisticRegression(C=1 / alpha, **options)
         return Ridge(alpha, solver="auto")
 
     def fit(

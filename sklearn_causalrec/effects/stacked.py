@@ -1,14 +1,12 @@
 """Effects from cross-fitted predictions: R-stacking of orthogonal learners."""
 
-import warnings
-
 import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
-from threadpoolctl import threadpool_limits
 
+from sklearn_causalrec._utils.process import one_thread, quiet
 from sklearn_causalrec.effects.average import average_effect
 from sklearn_causalrec.effects.cross_fitting import (
     MANY_ROWS,
@@ -229,17 +227,13 @@ class StackedEffect(BaseEstimator):
                     rows = np.sort(rng.choice(rows, self.max_rows, replace=False))
                 return model.fit(X[rows], target[rows], weight[rows])
 
-            # one thread a task: sums in another order would change the last bits
-            with threadpool_limits(1, user_api="openmp"):
+            with one_thread():
                 done = job(parts[i], k, rows, held, train)
             self._done()
             return done
 
-        # Small matrices: BLAS threads cost more than they give, many times so where
-        # other processes want the same cores.
-        with warnings.catch_warnings(), threadpool_limits(1, user_api="blas"):
-            # The path is searched coarsely: its penalty is chosen by validation.
-            warnings.simplefilter("ignore", ConvergenceWarning)
+        # The path is searched coarsely: its penalty is chosen by validation.
+        with one_thread(), quiet(category=ConvergenceWarning):
             return each_fold(
                 self._fold, run, range(len(parts)), n_jobs=self.n_jobs, prefer="threads"
             )

@@ -10,13 +10,20 @@ from sklearn.utils.validation import (
     assert_all_finite,
 )
 
+from sklearn_causalrec._utils.process import filters_kept
+
 
 @contextmanager
 def unchanged_on_failure(estimator):
-    """Give the estimator its attributes back if the block raises."""
+    """Give the estimator its attributes back if the block raises.
+
+    It is around every fit, and so the place to see that fits in threads leave the
+    process as it was, too.
+    """
     before = dict(vars(estimator))
     try:
-        yield
+        with filters_kept():
+            yield
     except BaseException:
         vars(estimator).clear()
         vars(estimator).update(before)

@@ -8,11 +8,13 @@ knows of selection on the outcome.
 
 import numpy as np
 from scipy.sparse import csr_array
-from sklearn.base import clone
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
+
+from sklearn_causalrec._utils.seeds import seeded
 
 TINY = 1e-6
 MAX_CLASSES = 10
+MAX_SEED = 2**30
 
 
 class PopularityExposure:
@@ -141,11 +143,12 @@ class ClassifierExposure:
                        self._inputs(drawn, user, item)])  # fmt: skip
         logged = np.repeat([1, 0], n)
         folds = StratifiedKFold(5, shuffle=True, random_state=rng)
-        p = cross_val_predict(
-            clone(self.classifier), X, logged, cv=folds, method="predict_proba"
-        )[:n, 1]
+        classifier = seeded(self.classifier, rng.randint(MAX_SEED))
+        p = cross_val_predict(classifier, X, logged, cv=folds, method="predict_proba")[
+            :n, 1
+        ]
         self.logged = self._odds(p)
-        self.fitted = clone(self.classifier).fit(X, logged)
+        self.fitted = classifier.fit(X, logged)
         return self
 
     def _inputs(self, features, user, item):

@@ -299,7 +299,13 @@ def training_callbacks(settings, epochs, early, threshold_mode="rel"):
 
 
 def make_net(
-    module, criterion, criterion_options, settings, rows, generators, net_class=CausalNet
+    module,
+    criterion,
+    criterion_options,
+    settings,
+    rows,
+    generators,
+    net_class=CausalNet,
 ):
     """An initialised net.
 

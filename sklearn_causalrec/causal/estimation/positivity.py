@@ -114,7 +114,8 @@ def warn_of_poor_overlap(problem, names, propensity):
         return
     Z = problem.variables.matrix(names)
     labels = problem.variables.labels(names)
-    tree = DecisionTreeClassifier(max_depth=1, min_samples_leaf=10).fit(Z, low).tree_
+    tree = DecisionTreeClassifier(max_depth=1, min_samples_leaf=10, random_state=0)
+    tree = tree.fit(Z, low).tree_
     where = ""
     if tree.node_count > 1:
         right = tree.value[2][0][-1] > tree.value[1][0][-1]
