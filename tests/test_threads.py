@@ -104,7 +104,7 @@ BASELINES = [
 def process_state():
     return {
         "torch": torch.get_rng_state().tolist(),
-        "numpy": [np.asarray(part).tolist() for part in np.random.get_state()],
+        "numpy": [np.asarray(part).tolist() for part in np.random.get_state()],  # noqa: NPY002
         "python": random.getstate(),
         "filters": list(warnings.filters),
         "torch threads": torch.get_num_threads(),
@@ -133,7 +133,7 @@ def test_a_seeded_fit_moves_no_generator_of_the_process(log, name):
     before = process_state()
     first = FITS[name](log)
     assert process_state() == before
-    np.random.seed(1)
+    np.random.seed(1)  # noqa: NPY002
     torch.manual_seed(1)
     second = FITS[name](log)
     np.testing.assert_array_equal(answers(second, log), answers(first, log))

@@ -2,6 +2,7 @@
 
 import time
 from fnmatch import filter as matching
+from operator import itemgetter
 
 import numpy as np
 import torch
@@ -19,6 +20,13 @@ from sklearn_causalrec.networks.network import CausalNetwork
 INFERENCE_ROWS = 8192
 # An id's vector has a gradient in its own rows alone, so id tables learn faster.
 ID_RATE = 10.0
+# So many times the loss of a constant, or of the start, is no fit but an accident.
+BLOWN_UP = 100
+USUAL_RATE = 2e-3  # the estimators' default
+
+
+class DivergenceError(ValueError):
+    """Training has left the finite numbers; the estimator stays as it was."""
 
 
 def resolve_device(device):
@@ -45,6 +53,8 @@ class CausalNet(NeuralNet):
 
     progress = None
     generators = None
+    start = None  # the loss of the first batch, before any step
+    learns_outcomes = True
 
     def __init__(self, *args, l1=0.0, l2=0.0, n_rows=1.0, **kwargs):
         self.l1 = l1
@@ -120,11 +130,46 @@ class CausalNet(NeuralNet):
                 factual = outcome.cpu().gather(1, arm.unsqueeze(1))[:, 0]
                 weight = batch[0].get("weight", torch.ones_like(factual))
                 seen.append((batch[1], factual, weight))
-        losses = torch.stack(losses).double().cpu().numpy()
-        self.history.record(f"{prefix}_loss", float(np.average(losses, weights=sizes)))
+        self.record_loss(prefix, losses, sizes)
         if seen:
             y, factual, weight = (torch.cat(part).numpy() for part in zip(*seen))
             self.history.record("valid_score", self.score_of(y, factual, weight))
+
+    def record_loss(self, prefix, losses, sizes):
+        """Put the mean loss of an epoch into the history, unless training diverged.
+
+        Parameters
+        ----------
+        prefix : {"train", "valid"}
+        losses : list of tensors
+            Of the batches.
+        sizes : list of int
+            Rows in each batch.
+
+        Raises
+        ------
+        DivergenceError
+            If the loss or a weight is no finite number.
+        """
+        losses = torch.stack(losses).double().cpu().numpy()
+        loss = float(np.average(losses, weights=sizes))
+        weights = self.module_.parameters()
+        if not np.isfinite(loss) or not all(p.isfinite().all() for p in weights):
+            self._refuse(
+                f"in epoch {len(self.history)} the {prefix} loss is {loss:.3g}"
+            )
+        if self.start is None:
+            self.start = losses[0]
+        self.history.record(f"{prefix}_loss", loss)
+
+    def _refuse(self, what):
+        smaller = min(self.lr / 10, USUAL_RATE)
+        raise DivergenceError(
+            f"training diverged: {what}. The steps are too large, with learning_rate="
+            f"{self.lr:g} and the optimizer {self.optimizer.__name__}: set a smaller "
+            f"learning_rate, such as {smaller:.2g}. Rows whose outcome, weight or "
+            "features are beyond those of the first fit can do this, too."
+        )
 
     def score_of(self, y, predicted, weight):
         """R^2, or the area under the ROC curve, of the factual outcome."""
@@ -184,6 +229,7 @@ class CausalNet(NeuralNet):
             iterator_train__generator=generators.on("cpu"),
             iterator_train__draw_pairs=draw_pairs,
             iterator_valid__draw_pairs=draw_pairs,
+            start=None,
             progress=progress,
         )
         vars(self).update(lent)
@@ -198,9 +244,17 @@ class CausalNet(NeuralNet):
             if stopper is None or stopper.misses_ < stopper.patience:
                 raise
         finally:
+            start = self.start
             vars(self).update(dict.fromkeys(lent))
         self.notify("on_train_end", X=X, y=y)
         self.module_.settle_unseen_ids()
+        loss, limit = self.history[-1]["train_loss"], BLOWN_UP * max(1.0, start)
+        if stopper is not None:  # whose best epoch is the one that stays
+            loss = min(self.history[before:], key=itemgetter("valid_loss"))[
+                "train_loss"
+            ]
+        if self.learns_outcomes and loss > limit:
+            self._refuse(f"the loss went from {start:.3g} to {loss:.3g}")
         names = ("epoch", "train_loss", "valid_loss", "valid_score", "seconds")
         nan = float("nan")
         return [{k: r.get(k, nan) for k in names} for r in self.history[before:]]
@@ -323,8 +377,8 @@ def make_net(
         The log; the weight of all its rows divides the penalties.
     generators : OwnGenerators
         What the network's first weights are drawn from.
-    net_class : type, default=CausalNet
-        Class of the net.
+    net_class : type, default=None
+        Class of the net. None: CausalNet.
 
     Returns
     -------
@@ -335,7 +389,7 @@ def make_net(
     if settings.optimizer == "sgd":
         momentum = settings.momentum
         optimizer = dict(optimizer=torch.optim.SGD, optimizer__momentum=momentum)
-    net = net_class(
+    net = (net_class or CausalNet)(
         module=CausalNetwork,
         criterion=criterion,
         **{f"module__{key}": value for key, value in module.items()},

@@ -42,6 +42,8 @@ def snips(reward, weight):
 class PolicyNet(CausalNet):
     """skorch net whose network is a policy; the validation score is its SNIPS value."""
 
+    learns_outcomes = False  # its loss has no unit to compare it by
+
     @torch.no_grad()
     def weighted_rows(self, iterator):
         """Reward, importance weight and row weight of all rows, three tensors."""
@@ -74,8 +76,7 @@ class PolicyNet(CausalNet):
             step_fn(batch, **fit_params)
             losses.append(self.criterion_.outcome_loss)
             sizes.append(len(batch[1]))
-        losses = torch.stack(losses).double().cpu().numpy()
-        self.history.record(f"{prefix}_loss", float(np.average(losses, weights=sizes)))
+        self.record_loss(prefix, losses, sizes)
 
     def policy(self, rows):
         """Probability of every arm for each of the Rows, (n, n_arms)."""
