@@ -117,7 +117,9 @@ class _Baseline(BaseEstimator):
                     len(self.log_encoder_.users),
                     len(self.log_encoder_.items),
                 )
-                self.catalogue_ = Catalogue(rows, n_users, n_items)
+                self.catalogue_ = Catalogue(
+                    rows, n_users, n_items, names=roles.feature_columns_
+                )
             self._learn(rows)
             weight = rows.weight * rows.total / rows.weight.sum()
             inputs = self._inputs(rows)
@@ -212,8 +214,8 @@ class _Baseline(BaseEstimator):
         self,
         by: str = "outcome",
         min_effect: float | None = None,
-        T0: Arm = 0,
-        T1: Arm = 1,
+        T0: Arm | None = None,
+        T1: Arm | None = None,
     ) -> PairScores:
         """Return how pairs are scored for :func:`~sklearn_causalrec.recommend`.
 
@@ -223,9 +225,9 @@ class _Baseline(BaseEstimator):
             What pairs are ranked by. Only "outcome" is possible.
         min_effect : float, default=None
             The effect above which a pair is a candidate. Only None is possible.
-        T0 : scalar, default=0
+        T0 : scalar, default=None
             Ignored, because there are no effects.
-        T1 : scalar, default=1
+        T1 : scalar, default=None
             Ignored, because there are no effects.
 
         Returns

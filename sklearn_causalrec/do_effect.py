@@ -1,5 +1,8 @@
 """`DoCalculusEffect`: identify an effect in a graph, then estimate it."""
 
+import math
+from numbers import Real
+
 import numpy as np
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.metrics import r2_score
@@ -12,11 +15,22 @@ from sklearn_causalrec.causal.estimation.program import path_effects
 from sklearn_causalrec.causal.estimation.query import Options, Query
 from sklearn_causalrec.causal.estimation.reader import Reader, joint_arms
 from sklearn_causalrec.causal.estimation.registry import check_strategy, choose
+from sklearn_causalrec.effects.arms import ate_table
 from sklearn_causalrec.effects.cross_fitting import stratified_folds
-from sklearn_causalrec.effects.intervals import normal_interval
+from sklearn_causalrec.effects.intervals import check_alpha, normal_interval
+from sklearn_causalrec.encoding.arms import arm_position
 from sklearn_causalrec.encoding.checks import unchanged_on_failure
+from sklearn_causalrec.encoding.contrasts import contrast, find_control
 
 MAX_SEED = 2**30
+
+
+def _dose(name, dose):
+    if np.ndim(dose) == 0 and isinstance(dose, np.ndarray):
+        dose = dose.item()
+    if not isinstance(dose, Real) or not math.isfinite(dose):
+        raise ValueError(f"{name}={dose!r} is no dose: pass a number.")
+    return float(dose)
 
 
 class DoCalculusEffect(RegressorMixin, BaseEstimator):
@@ -46,6 +60,12 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
         or the name of the node that ``fit(..., treatment=)`` gives. With ``graph=None``
         and no treatment at all, every row counts as treated: ``predict`` works, and
         effects are not identified.
+    control : scalar, dict or tuple, default=None
+        The arm that effects are against; of several treatments, a value for each. With
+        None it is told by the arms: False, 0 or else the smallest number, the first
+        category of an ordered Categorical, or the one arm that is called control,
+        placebo, none, no or off. Where they do not tell, effects have to be asked for
+        by `T0` and `T1`. Of a continuous treatment it is a dose, with None 0.
     outcome : name, default=None
         The node that y is. None takes the name of y, or the one node that X lacks.
     strategy : {"auto", "plug-in", "adjustment", "dose-response", "sequential", \
@@ -113,6 +133,9 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
         The steps of do-calculus from the query to the formula.
     arms_ : list
         The levels of a discrete treatment; tuples where several are set.
+    control_ : scalar, tuple or None
+        The arm, or the dose, that effects are against. None if it can't be told, or
+        every row counts as treated.
     arm_ : ndarray of int of shape (n,)
         For every row of ``fit``, the position of its arm in ``arms_``.
     adjustment_set_ : frozenset of names, or None
@@ -166,6 +189,7 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
         graph=None,
         *,
         treatment=None,
+        control=None,
         outcome=None,
         strategy="auto",
         adjustment_set=None,
@@ -183,6 +207,7 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
     ):
         self.graph = graph
         self.treatment = treatment
+        self.control = control
         self.outcome = outcome
         self.strategy = strategy
         self.adjustment_set = adjustment_set
@@ -241,7 +266,14 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
             self.treatment_names_ = reader.treatments
             rng = check_random_state(self.random_state)
             self.path_effects_ = self.estimand_ = self.derivation_ = None
+            self.control_ = None
             if not reader.treatments:
+                if self.control is not None:
+                    raise ValueError(
+                        f"control={self.control!r} is an arm, and fit was given no "
+                        "treatment: name its column, treatment=..., or pass treatment= "
+                        "to fit."
+                    )
                 self._fit_one_arm(frame, y, rng)
             else:
                 self._fit_effect(frame, y, rng)
@@ -309,6 +341,7 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
         self.arms_, self.arm_ = [], np.zeros(len(y), int)
         if self.discrete_treatment_:
             self.arms_, self.arm_ = joint_arms(frame[list(names)])
+        self.control_ = self._find_control(frame)
         problem = self._problem(variables, y, rng)
         self._keep(choose(query, problem).estimate(query, problem))
         if self.mediators is not None:
@@ -324,6 +357,23 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
         self.scores_ = answer.scores
         self.propensity_, self.outcomes_ = answer.propensity, answer.outcomes
         self.diagnostics_ = answer.diagnostics()
+
+    def _find_control(self, frame):
+        """The arm or dose that effects are against; None where it can't be told."""
+        names, control = self.treatment_names_, self._joint(self.control)
+        if not self.discrete_treatment_:
+            return 0.0 if control is None else _dose("control", control)
+        if len(names) > 1 and control is None:
+            found = [frame[name] for name in names]
+            found = [find_control(t, joint_arms(t.to_frame())[0]) for t in found]
+            return tuple(found) if tuple(found) in self.arms_ else None
+        return find_control(frame[names[0]], self.arms_, control)
+
+    def _joint(self, arm):
+        """An arm of several treatments as a tuple, where it came as a dict."""
+        if isinstance(arm, dict) and len(self.treatment_names_) > 1:
+            return tuple(arm.get(name) for name in self.treatment_names_)
+        return arm
 
     def _is_discrete(self, variables):
         kinds = [variables.is_discrete(name) for name in self.treatment_names_]
@@ -351,44 +401,32 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
     def _contrast(self, T0, T1):
         """Positions of two arms, or two doses."""
         self._contrast_known()
-        if not self.discrete_treatment_:
-            for name, dose in (("T0", T0), ("T1", T1)):
-                if not np.isscalar(dose) or isinstance(dose, str):
-                    raise ValueError(f"{name}={dose!r} is no dose: pass a number.")
-            return float(T0), float(T1)
-        return self._arm("T0", T0), self._arm("T1", T1)
-
-    def _arm(self, label, value):
-        arms = self.arms_
-        if len(self.treatment_names_) > 1:
-            if isinstance(value, dict):
-                value = tuple(value.get(name) for name in self.treatment_names_)
-            elif np.ndim(value) == 0:
-                value = (value,) * len(self.treatment_names_)
-            value = tuple(value)
-        if value in arms:
-            return arms.index(value)
-        if not any(a in (0, 1) for a in arms) and value in (0, 1) and len(arms) == 2:
-            return int(value)
-        raise ValueError(f"{label}={value!r} is not an arm; the arms are {arms}.")
+        if self.discrete_treatment_:
+            return contrast(self.arms_, self.control_, self._joint(T0), self._joint(T1))
+        if T1 is None and self.control is not None:
+            raise ValueError(
+                f"Which dose is compared with control={self.control!r}? Name it, T1=."
+            )
+        t0 = self.control_ if T0 is None else _dose("T0", T0)
+        return t0, 1.0 if T1 is None else _dose("T1", T1)
 
     def _new(self, X, treatment=None):
         frame = self._reader.rows(self, X, treatment)
         known = self._answer.variables
         return known.at(frame, quiet=self.treatment_names_), frame
 
-    def effect(self, X, T0=0, T1=1):
+    def effect(self, X, T0=None, T1=None):
         """Estimate the effect of arm T1 against arm T0 on each row.
 
         Parameters
         ----------
         X : DataFrame or array-like of shape (n, p)
             The rows. Of their columns, ``effect_modifiers_`` matter.
-        T0, T1 : scalar, dict or tuple, default=0 and 1
+        T0, T1 : scalar, dict or tuple, default=None
             The arm that the effect is against and the arm of interest, or two doses.
-            Where no arm is called 0 or 1, these are the first and the second of two
-            arms. Of several treatments, a dict or tuple has a value for each, and a
-            scalar is for all.
+            With None, T0 is ``control_``, and T1 the other of two arms; 1 where there
+            are more arms, or doses, and the control is 0. Of several treatments, a
+            dict or tuple has a value for each, and a scalar is for all.
 
         Returns
         -------
@@ -399,13 +437,13 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
         ------
         ValueError
             If the effect given these columns is not identified. The message says given
-            which columns it is.
+            which columns it is. Also if an arm is unknown, or has to be named.
         """
-        contrast = self._contrast(T0, T1)
+        pair = self._contrast(T0, T1)
         variables, _ = self._new(X)
-        return self._answer.effect(variables, *contrast)
+        return self._answer.effect(variables, *pair)
 
-    def effect_interval(self, X, alpha=0.05, T0=0, T1=1):
+    def effect_interval(self, X, alpha=0.05, T0=None, T1=None):
         """Compute an interval for the effect of each row.
 
         The intervals hold on average over rows, not for each of them.
@@ -416,43 +454,44 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
             The rows. Of their columns, ``effect_modifiers_`` matter.
         alpha : float, default=0.05
             One minus the level of confidence.
-        T0, T1 : scalar, dict or tuple, default=0 and 1
+        T0, T1 : scalar, dict or tuple, default=None
             The arm that the effect is against and the arm of interest, or two doses.
-            Where no arm is called 0 or 1, these are the first and the second of two
-            arms. Of several treatments, a dict or tuple has a value for each, and a
-            scalar is for all.
+            With None, T0 is ``control_``, and T1 the other of two arms; 1 where there
+            are more arms, or doses, and the control is 0. Of several treatments, a
+            dict or tuple has a value for each, and a scalar is for all.
 
         Returns
         -------
         low, high : ndarray of shape (n,)
             The lower and the upper bound, in the units of y.
         """
-        contrast = self._contrast(T0, T1)
+        pair = self._contrast(T0, T1)
+        check_alpha(alpha)
         variables, _ = self._new(X)
-        return self._answer.effect_interval(variables, *contrast, alpha)
+        return self._answer.effect_interval(variables, *pair, alpha)
 
-    def ate(self, X=None, T0=0, T1=1):
+    def ate(self, X=None, T0=None, T1=None):
         """Estimate the average effect.
 
         Parameters
         ----------
         X : DataFrame or array-like of shape (n, p), default=None
             The rows to average over. None takes the rows of ``fit``.
-        T0, T1 : scalar, dict or tuple, default=0 and 1
+        T0, T1 : scalar, dict or tuple, default=None
             The arm that the effect is against and the arm of interest, or two doses.
-            Where no arm is called 0 or 1, these are the first and the second of two
-            arms. Of several treatments, a dict or tuple has a value for each, and a
-            scalar is for all.
+            With None, T0 is ``control_``, and T1 the other of two arms; 1 where there
+            are more arms, or doses, and the control is 0. Of several treatments, a
+            dict or tuple has a value for each, and a scalar is for all.
 
         Returns
         -------
         float
             The average effect, in the units of y.
         """
-        contrast = self._contrast(T0, T1)
-        return self._answer.ate(*contrast, self._rows(X))
+        pair = self._contrast(T0, T1)
+        return self._answer.ate(*pair, self._rows(X))
 
-    def ate_interval(self, X=None, alpha=0.05, T0=0, T1=1):
+    def ate_interval(self, X=None, alpha=0.05, T0=None, T1=None):
         """Compute an interval for the average effect.
 
         The interval is the method's own, and as symmetric as that. For a weak
@@ -464,35 +503,34 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
             The rows to average over. None takes the rows of ``fit``.
         alpha : float, default=0.05
             One minus the level of confidence.
-        T0, T1 : scalar, dict or tuple, default=0 and 1
+        T0, T1 : scalar, dict or tuple, default=None
             The arm that the effect is against and the arm of interest, or two doses.
-            Where no arm is called 0 or 1, these are the first and the second of two
-            arms. Of several treatments, a dict or tuple has a value for each, and a
-            scalar is for all.
+            With None, T0 is ``control_``, and T1 the other of two arms; 1 where there
+            are more arms, or doses, and the control is 0. Of several treatments, a
+            dict or tuple has a value for each, and a scalar is for all.
 
         Returns
         -------
         low, high : float
             The lower and the upper bound, in the units of y.
         """
-        if not 0 < alpha < 1:
-            raise ValueError(f"alpha is {alpha!r}: a number between 0 and 1.")
-        contrast = self._contrast(T0, T1)
-        return self._answer.ate_interval(*contrast, alpha, self._rows(X))
+        check_alpha(alpha)
+        pair = self._contrast(T0, T1)
+        return self._answer.ate_interval(*pair, alpha, self._rows(X))
 
     def _rows(self, X):
         return None if X is None else self._new(X)[0]
 
-    def att(self, T0=0, T1=1):
+    def att(self, T0=None, T1=None):
         """Estimate the average effect on the treated: the rows that had arm T1.
 
         Parameters
         ----------
-        T0, T1 : scalar, dict or tuple, default=0 and 1
+        T0, T1 : scalar, dict or tuple, default=None
             The arm that the effect is against and the arm of interest, or two doses.
-            Where no arm is called 0 or 1, these are the first and the second of two
-            arms. Of several treatments, a dict or tuple has a value for each, and a
-            scalar is for all.
+            With None, T0 is ``control_``, and T1 the other of two arms; 1 where there
+            are more arms, or doses, and the control is 0. Of several treatments, a
+            dict or tuple has a value for each, and a scalar is for all.
 
         Returns
         -------
@@ -504,29 +542,61 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
         ValueError
             If the effect is not identified by adjustment.
         """
-        contrast = self._contrast(T0, T1)
-        return self._answer.att(*contrast)
+        pair = self._contrast(T0, T1)
+        return self._answer.att(*pair)
 
-    def att_interval(self, alpha=0.05, T0=0, T1=1):
+    def att_interval(self, alpha=0.05, T0=None, T1=None):
         """Compute an interval for the average effect on the treated.
 
         Parameters
         ----------
         alpha : float, default=0.05
             One minus the level of confidence.
-        T0, T1 : scalar, dict or tuple, default=0 and 1
+        T0, T1 : scalar, dict or tuple, default=None
             The arm that the effect is against and the arm of interest, or two doses.
-            Where no arm is called 0 or 1, these are the first and the second of two
-            arms. Of several treatments, a dict or tuple has a value for each, and a
-            scalar is for all.
+            With None, T0 is ``control_``, and T1 the other of two arms; 1 where there
+            are more arms, or doses, and the control is 0. Of several treatments, a
+            dict or tuple has a value for each, and a scalar is for all.
 
         Returns
         -------
         low, high : float
             The lower and the upper bound, in the units of y.
         """
-        contrast = self._contrast(T0, T1)
-        return self._answer.att_interval(*contrast, alpha)
+        pair = self._contrast(T0, T1)
+        check_alpha(alpha)
+        return self._answer.att_interval(*pair, alpha)
+
+    def ate_table(self, alpha=0.05):
+        """Compare every other arm with the control, on average over the rows of fit.
+
+        Parameters
+        ----------
+        alpha : float, default=0.05
+            One minus the level of confidence.
+
+        Returns
+        -------
+        DataFrame
+            A row for each arm but the control, with the columns ``arm``, ``effect``,
+            ``low``, ``high`` and ``n``. The latter is the number of rows that had the
+            arm.
+
+        Raises
+        ------
+        ValueError
+            If the treatment is continuous, or which arm is the control can't be told.
+        """
+        check_alpha(alpha)
+        self._contrast_known()
+        if not self.discrete_treatment_:
+            raise ValueError(
+                "ate_table compares arms, and this treatment is continuous: "
+                "dose_response() is the curve over doses."
+            )
+        self._contrast(None, self.arms_[-1])
+        n_rows = np.bincount(self.arm_, minlength=len(self.arms_))
+        return ate_table(self, n_rows, alpha)
 
     def dose_response(self, grid=None, alpha=0.05):
         """Estimate the mean outcome under each dose of a continuous treatment.
@@ -544,6 +614,7 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
             A row for each dose, with the columns dose, mean, low and high. The bounds
             hold for all doses at once.
         """
+        check_alpha(alpha)
         return self._continuous("dose_response").curve(grid, alpha)
 
     def average_derivative(self, alpha=0.05):
@@ -559,6 +630,7 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
         estimate, low, high : float
             The estimate and its bounds, in the units of y per unit of the treatment.
         """
+        check_alpha(alpha)
         mean, error = self._continuous("average_derivative").average_derivative()
         return (mean, *normal_interval(mean, error, alpha))
 
@@ -580,7 +652,7 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
             The rows. Of their columns, ``effect_modifiers_`` matter.
         treatment : scalar or array-like of shape (n,), default=None
             The arm or dose to set, one for all rows or one a row. None takes the
-            treatment columns of X, or else the second of two arms.
+            treatment columns of X, or else that of two arms which is not the control.
 
         Returns
         -------
@@ -597,9 +669,16 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
                 return self._answer.predict(variables, frame[names[0]].to_numpy(float))
             rows = frame[list(names)].itertuples(index=False, name=None)
             keys = [row if len(names) > 1 else row[0] for row in rows]
-            arm = np.array([self._arm("treatment", key) for key in keys], int)
-        elif self.discrete_treatment_ and len(self.arms_) == 2:
-            arm = np.ones(len(frame), int)
+            place = {
+                key: arm_position(key, self.arms_, "treatment") for key in set(keys)
+            }
+            arm = np.array([place[key] for key in keys], int)
+        elif (
+            self.discrete_treatment_
+            and len(self.arms_) == 2
+            and self.control_ is not None
+        ):
+            arm = np.full(len(frame), contrast(self.arms_, self.control_)[1])
         else:
             raise ValueError(
                 f"predict(X, treatment=...): under which value of {list(names)}?"
@@ -684,7 +763,9 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
         options.setdefault("random_state", self.random_state)
         return refute(self, X, y, treatment, **options)
 
-    def sensitivity(self, X=None, y=None, treatment=None, *, T0=0, T1=1, benchmarks=()):
+    def sensitivity(
+        self, X=None, y=None, treatment=None, *, T0=None, T1=None, benchmarks=()
+    ):
         """Bound the effect under a latent confounder that the graph rules out.
 
         Parameters
@@ -695,11 +776,11 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
             The outcomes given to ``fit``; needed likewise.
         treatment : array-like of shape (n,) or (n, n_treatments), default=None
             The treatments, where they were given to ``fit`` beside X.
-        T0, T1 : scalar, dict or tuple, default=0 and 1
+        T0, T1 : scalar, dict or tuple, default=None
             The arm that the effect is against and the arm of interest, or two doses.
-            Where no arm is called 0 or 1, these are the first and the second of two
-            arms. Of several treatments, a dict or tuple has a value for each, and a
-            scalar is for all.
+            With None, T0 is ``control_``, and T1 the other of two arms; 1 where there
+            are more arms, or doses, and the control is 0. Of several treatments, a
+            dict or tuple has a value for each, and a scalar is for all.
         benchmarks : sequence of names, default=()
             Covariates to compare the confounder with. The estimator is fitted again
             without each of them.
@@ -766,5 +847,6 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
         """
         from sklearn_causalrec.explaining.summary import summarize
 
+        check_alpha(alpha)
         self._contrast_known()
         return summarize(self, self._answer, alpha)

@@ -10,7 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from sklearn_causalrec._utils.progress import Progress
 from sklearn_causalrec.effects.second_stage import MAX_SEED
-from sklearn_causalrec.encoding.arms import arm_codes, check_arms
+from sklearn_causalrec.encoding.arms import arm_position, check_arms
 from sklearn_causalrec.encoding.checks import (
     check_weight,
     column,
@@ -318,7 +318,9 @@ class CounterfactualPolicy(BaseEstimator):
             )
         self.device_ = resolve_device(self.device)
         roles = {name: getattr(self, name, None) for name in ROLES}
-        self.log_encoder_ = LogEncoder(ColumnRoles(**roles), binary=False)
+        self.log_encoder_ = LogEncoder(
+            ColumnRoles(**roles), binary=False, many_arms=True
+        )
         rows = self.log_encoder_.fit_rows(
             self, X, y, treatment, propensity, sample_weight
         )
@@ -438,7 +440,7 @@ class CounterfactualPolicy(BaseEstimator):
                 )
             given[name] = value
         propensity = probability(given["propensity"], "propensity", len(policy))
-        codes, arms = check_arms(given["treatment"], len(policy))
+        codes, arms = check_arms(given["treatment"], len(policy), any_number=True)
         weight = check_weight(sample_weight, log.features) / propensity
         weight *= self._columns(policy, arms)[np.arange(len(policy)), codes]
         return round_values("snips", y, weight, None, None, np.inf).estimate()
@@ -446,9 +448,10 @@ class CounterfactualPolicy(BaseEstimator):
     def _columns(self, policy, arms):
         """Return the policy's columns for these arms, 0 for an arm unknown to fit."""
         columns = np.zeros((len(policy), len(arms)))
-        for position, arm in enumerate(arms):
+        known = self.arms_.tolist()
+        for position, arm in enumerate(arms.tolist()):
             try:
-                code = arm_codes(arm, self.arms_)[0]
+                code = arm_position(arm, known, "treatment")
             except ValueError:
                 continue
             columns[:, position] = policy[:, code]

@@ -17,13 +17,20 @@ from sklearn_causalrec.causal.graph import CausalGraph
 from sklearn_causalrec.causal.identification.inputs import check_inputs, name_roles
 from sklearn_causalrec.effects.intervals import summarize_overlap
 from sklearn_causalrec.effects.second_stage import MAX_SEED, EffectMixin
-from sklearn_causalrec.encoding.arms import arm_codes
+from sklearn_causalrec.encoding.arms import (
+    arm_codes,
+    arm_position,
+    listed,
+    read_treatment,
+)
 from sklearn_causalrec.encoding.checks import unchanged_on_failure
+from sklearn_causalrec.encoding.contrasts import contrast
 from sklearn_causalrec.encoding.exposure import (
     add_facts,
     factual_exposure,
     make_exposure,
 )
+from sklearn_causalrec.encoding.feature_groups import told_owners
 from sklearn_causalrec.encoding.log_encoder import LogEncoder
 from sklearn_causalrec.encoding.roles import ROLES, ColumnRoles
 from sklearn_causalrec.networks.encoders import ENCODERS
@@ -81,6 +88,21 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         vectors of the item column. An item that no row is about has a vector, too.
     history_length : int, default=50
         The number of items of a history that count, the last ones.
+    control : scalar, default=None
+        The arm that effects are against. With None it is told by the arms: False, 0 or
+        else the smallest number, the first category of an ordered Categorical, or the
+        one arm that is called control, placebo, none, no or off. Where they do not
+        tell, effects have to be asked for by `T0` and `T1`.
+    user_features : sequence of str or int, default=None
+        The feature columns that describe the user. Their last values count in lists,
+        if they change with time. With None, or for columns that are not named, the log
+        tells whose a feature is (``catalogue_.owner``, see
+        :class:`~sklearn_causalrec.ranking.Catalogue`). It cannot tell if every user
+        has one row. With both `user_features` and `item_features`, all other features
+        describe the context. The prefixes "user", "item" and "context" of `towers`
+        tell the same.
+    item_features : sequence of str or int, default=None
+        The feature columns that describe the item, told as `user_features` are.
     towers : {"prefix"} or dict of str to prefix or list of columns, default=None
         Groups of features (user, item, context, text, image) with a first layer each,
         whose outputs are joined. "prefix" groups by what stands before "__" in a
@@ -190,6 +212,9 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
     ----------
     arms_ : ndarray of shape (n_arms,)
         The treatment values, sorted.
+    control_ : scalar or None
+        The arm that effects are against. None if it can't be told, or every row had
+        the same arm.
     classes_ : ndarray of shape (2,)
         The values of y, sorted; with ``task="classification"`` only.
     nets_ : list of skorch.NeuralNet
@@ -197,8 +222,8 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
     log_encoder_ : LogEncoder
         What encodes a log: column roles, ids, arms and scales.
     catalogue_ : Catalogue or None
-        The users and items of the log, their features and the pairs seen. None if user
-        or item is not named.
+        The users and items of the log, their features and the pairs seen. Its ``owner``
+        says whose each feature is. None if user or item is not named.
     exposure_model_ : object or None
         The fitted exposure model. None if a head of the networks stands for it.
     effects_ : ArmEffects or None
@@ -263,6 +288,9 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         "task": [StrOptions({"regression", "classification"})],
         "history": [str, Integral, "array-like", None],
         "history_length": [Interval(Integral, 1, None, closed="left")],
+        "control": [str, Real, "boolean", None],
+        "user_features": ["array-like", None],
+        "item_features": ["array-like", None],
         "towers": [StrOptions({"prefix"}), dict, None],
         "encoder": [ENCODERS.constraint],
         "input_noise": [Interval(Real, 0, None, closed="left")],
@@ -298,6 +326,9 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         propensity=None,
         history=None,
         history_length=50,
+        control=None,
+        user_features=None,
+        item_features=None,
         towers=None,
         encoder="dnn",
         hidden_layer_sizes=(128, 64),
@@ -337,6 +368,9 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         self.propensity = propensity
         self.history = history
         self.history_length = history_length
+        self.control = control
+        self.user_features = user_features
+        self.item_features = item_features
         self.towers = towers
         self.encoder = encoder
         self.hidden_layer_sizes = hidden_layer_sizes
@@ -512,9 +546,11 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
             length = self.history_length
             encoder = LogEncoder(roles, binary, *known, history_length=length)
         given = (X, y, treatment, propensity, sample_weight)
-        rows = encoder.fit_rows(self, *given, first=not again)
+        options = dict(first=not again, control=self.control)
+        rows = encoder.fit_rows(self, *given, **options)
         check_objective(self.objective, encoder.n_arms, binary, encoder.roles.given)
         self.log_encoder_, self.arms_ = encoder, encoder.arms
+        self.control_ = encoder.control
         if binary:
             self.classes_ = encoder.classes
         return rows
@@ -542,9 +578,18 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         before = self.catalogue_ if again else None
         self.catalogue_ = None
         if self.user is not None and self.item is not None:
-            encoder = self.log_encoder_
-            size = len(encoder.users), len(encoder.items)
-            self.catalogue_ = Catalogue(rows, *size, before)
+            encoder, roles = self.log_encoder_, self.log_encoder_.roles
+            names = roles.feature_columns_
+            owners = self.user_features, self.item_features
+            self.catalogue_ = Catalogue(
+                rows,
+                len(encoder.users),
+                len(encoder.items),
+                before,
+                names=names,
+                told=told_owners(names, roles.towers_, *owners),
+                control=self._not_shown(),
+            )
         objective, n_arms = OBJECTIVES[self.objective], len(self.arms_)
         self.exposure_model_ = self._make_exposure(objective)
         if self.exposure_model_ is not None:
@@ -552,6 +597,12 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
             self.exposure_model_.fit(rows, self.catalogue_, rng)
         facts = (self.catalogue_, self.exposure_model_)
         add_facts(rows, *facts, objective=objective, n_arms=n_arms)
+
+    def _not_shown(self):
+        """Code of the arm that means "not shown"; None: all do, or it can't be told."""
+        if len(self.arms_) == 1 or self.control_ is None:
+            return None
+        return self.arms_.tolist().index(self.control_)
 
     def _make_exposure(self, objective):
         """The exposure model, where it is not a head of the networks."""
@@ -577,14 +628,10 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
     def _arms_of(self, rows, treatment, factual=False):
         """Code of each row's arm: as given, of its column, or of the one shown."""
         if treatment is not None:
-            treatment = np.asarray(treatment)
-            if treatment.ndim == 0:
-                treatment = np.repeat(treatment[None], len(rows))
-            if len(treatment) != len(rows):
-                raise ValueError(
-                    f"treatment has {len(treatment)} values and X {len(rows)} rows."
-                )
-            return arm_codes(treatment, self.arms_)
+            if np.ndim(treatment) == 0:
+                arm = arm_position(treatment, self.arms_.tolist(), "treatment")
+                return np.full(len(rows), arm)
+            return arm_codes(read_treatment(treatment, len(rows)), self.arms_)
         if rows.arm is not None:
             return rows.arm
         if len(self.arms_) > 1 and factual:
@@ -595,12 +642,14 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
                 "enable_metadata_routing=True) and params={'treatment': t}, or name a "
                 "column of X as treatment."
             )
-        if len(self.arms_) > 2:
+        if len(self.arms_) == 1:
+            return np.zeros(len(rows), np.int64)
+        if len(self.arms_) > 2 or self.control_ is None:
             raise ValueError(
-                f"Which of the arms {self.arms_.tolist()}? Pass treatment= to predict, "
+                f"Which of the arms {listed(self.arms_)}? Pass treatment= to predict, "
                 "one arm or one a row."
             )
-        return np.full(len(rows), len(self.arms_) - 1)
+        return np.full(len(rows), contrast(self.arms_.tolist(), self.control_)[1])
 
     def _mean_outcome(self, X, treatment, factual=False):
         rows, outcomes = self._outcomes(X)
@@ -616,7 +665,7 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
             The rows, with the columns of ``fit``.
         treatment : scalar or array-like of shape (n,), default=None
             The arm. With None it is the arm of the treatment column if one is named,
-            else the second of two arms: the item is shown.
+            else that of two arms which is not the control: the item is shown.
 
         Returns
         -------
@@ -626,8 +675,8 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If there are more than two arms and none is given, or it is not an arm of
-            ``fit``.
+            If none is given and there are more than two arms, or which one is the
+            control can't be told; or if it is not an arm of ``fit``.
         """
         mean = self._mean_outcome(X, treatment)
         if _is_classifier(self):
@@ -731,7 +780,7 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         """
         return recommend(self, users, k=k, **options)
 
-    def pair_scores(self, by="effect", min_effect=None, T0=0, T1=1):
+    def pair_scores(self, by="effect", min_effect=None, T0=None, T1=None):
         """Return what ranks the pairs in ``recommend``.
 
         Parameters
@@ -740,8 +789,8 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
             What to rank by.
         min_effect : float, default=None
             The effect that a pair has to exceed. With None there is no such limit.
-        T0, T1 : scalar, default=0 and 1
-            The arms of the effect. T1 is the arm of the outcome.
+        T0, T1 : scalar, default=None
+            The arms of the effect, as in ``effect``. T1 is the arm of the outcome.
 
         Returns
         -------
@@ -757,8 +806,8 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         t0, t1 = (0, 0)
         if by == "effect" or min_effect is not None:
             t0, t1 = self._contrast(T0, T1)
-        elif len(self.arms_) > 1:
-            t1 = self._contrast(T0, T1)[1]
+        elif len(self.arms_) > 1:  # T1 alone matters
+            t1 = self._contrast(T1 if T0 is None else T0, T1)[1]
 
         def score(rows):
             if by == "outcome":

@@ -14,6 +14,7 @@ from sklearn_causalrec.causal._causal_learn import (
     needs_causal_learn,
 )
 from sklearn_causalrec.causal.graph import CausalGraph
+from sklearn_causalrec.effects.intervals import check_alpha
 
 METHODS = ("pc", "fci", "ges", "lingam")
 
@@ -238,6 +239,7 @@ def discover(
             f"{'tiers work with pc, fci and lingam; ' if method == 'ges' else ''}"
             f"required and forbidden edges work with pc and fci."
         )
+    check_alpha(alpha)
     data, names, test = as_matrix(X, test)
     named = [v for group in knowledge["tiers"] for v in group]
     named += [v for e in (*required, *forbidden) for v in e]

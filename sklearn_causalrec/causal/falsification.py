@@ -5,6 +5,7 @@ import pandas as pd
 
 from sklearn_causalrec.causal._causal_learn import as_matrix, needs_causal_learn
 from sklearn_causalrec.causal.graphs.bitsets import closure, minimal_separators
+from sklearn_causalrec.effects.intervals import check_alpha
 
 _CORRECTIONS = ("holm", "bonferroni", "bh", "by")
 
@@ -131,8 +132,7 @@ def falsify(graph, X, *, test="auto", alpha=0.05, correction="holm", max_tests=N
         raise ValueError(
             f"correction must be one of {_CORRECTIONS}, got {correction!r}."
         )
-    if not 0 < alpha < 1:
-        raise ValueError(f"alpha must lie between 0 and 1, got {alpha!r}.")
+    check_alpha(alpha)
     if not hasattr(X, "columns"):
         raise TypeError(
             "falsify needs a DataFrame, whose columns say which node they are; got "

@@ -38,6 +38,8 @@ class CausalGraph(ADMG):
 
     Raises
     ------
+    TypeError
+        If ``text`` is no text.
     ValueError
         If the text cannot be read, if an edge leads from a node to itself, or if the
         directed edges have a cycle.
@@ -136,6 +138,12 @@ class CausalGraph(ADMG):
         See Also
         --------
         from_networkx : Read such a graph.
+
+        Examples
+        --------
+        >>> G = CausalGraph("x -> y; x <-> y").to_networkx()
+        >>> list(G.edges(data=True))
+        [('x', 'y', {}), ('x', 'y', {'bidirected': True})]
         """
         import networkx as nx
 
@@ -270,6 +278,16 @@ class CausalGraph(ADMG):
         See Also
         --------
         from_dagitty : Read such text. Names come back as text.
+
+        Examples
+        --------
+        >>> print(CausalGraph("x -> y; x <-> y").to_dagitty())
+        dag {
+        "x"
+        "y"
+        "x" -> "y"
+        "x" <-> "y"
+        }
         """
         return dot.to_dagitty(self)
 
@@ -280,7 +298,7 @@ class CausalGraph(ADMG):
         Parameters
         ----------
         X : DataFrame or array of shape (n_rows, n_columns)
-            One column for each variable.
+            The data, one column for each variable.
         method : {"pc", "fci", "ges", "lingam"}, default="pc"
             The algorithm.
         **options : dict
@@ -291,6 +309,14 @@ class CausalGraph(ADMG):
         DiscoveredGraph
             A graph that knows which ends the data leave open (``undirected``) and how
             well each edge is supported (``support``).
+
+        Raises
+        ------
+        ImportError
+            If causal-learn is not installed.
+        ValueError
+            If an option is unknown or does not suit the method, or if ``X`` has missing
+            values, text, or columns that do not vary.
 
         See Also
         --------
@@ -324,7 +350,7 @@ class CausalGraph(ADMG):
     # -- independence and the rules of do-calculus -------------------------------
 
     def is_separated(self, x, y, given=()):
-        """Whether ``x`` and ``y`` are m-separated by ``given``.
+        """Test whether ``x`` and ``y`` are m-separated by ``given``.
 
         Parameters
         ----------
@@ -360,7 +386,7 @@ class CausalGraph(ADMG):
         return separated(self, *self.masks(x=x, y=y, given=given))
 
     def rule(self, number, outcome, treatment, z, given=()):
-        """Whether a rule of do-calculus [1]_ applies.
+        """Test whether a rule of do-calculus applies [1]_.
 
         With X the treatment, W the given set and Y the outcome,
 
@@ -401,8 +427,8 @@ class CausalGraph(ADMG):
 
         References
         ----------
-        .. [1] J. Pearl (1995). Causal diagrams for empirical research. Biometrika 82,
-           theorem 3.
+        .. [1] Pearl, J. (1995). "Causal diagrams for empirical research." Biometrika
+           82, theorem 3.
 
         Examples
         --------
@@ -423,10 +449,12 @@ class CausalGraph(ADMG):
         return separated(self.surgery(no_in, no_out), y, z_, x | w)
 
     def proper_backdoor(self, outcome, treatment):
-        """Graph without the first edge of each proper causal path.
+        """Make the graph without the first edge of each proper causal path.
 
-        A set that contains no effect of a node on such a path is valid for adjustment
-        exactly if it separates treatment and outcome in this graph.
+        Such a path leads from the treatment to the outcome, and only its first node is
+        a treatment. Take a set without treatments and outcomes, and without descendants
+        of the nodes that come after the treatment on such a path. The set is valid for
+        adjustment exactly if it separates treatment and outcome in this graph.
 
         Parameters
         ----------
@@ -439,6 +467,11 @@ class CausalGraph(ADMG):
         -------
         CausalGraph
             The proper back-door graph.
+
+        Raises
+        ------
+        ValueError
+            If a name is no node, or if the outcome and the treatment overlap.
 
         See Also
         --------
@@ -478,7 +511,7 @@ class CausalGraph(ADMG):
         NotIdentifiableError
             If the graph does not determine the effect; its ``hedge`` proves it.
         ValueError
-            If a name is no node, or if two of the sets overlap.
+            If there is no outcome, if a name is no node, or if two of the sets overlap.
 
         See Also
         --------
@@ -512,6 +545,13 @@ class CausalGraph(ADMG):
         iterator of frozenset of names
             The sets; at most one for "minimum" and for "optimal".
 
+        Raises
+        ------
+        ValueError
+            If ``kind`` is unknown, if a name is no node, if the outcome or the
+            treatment is empty, if the two overlap, or if a cost is no positive whole
+            number.
+
         See Also
         --------
         frontdoor_sets : Sets for another strategy.
@@ -538,6 +578,11 @@ class CausalGraph(ADMG):
         -------
         iterator of frozenset of names
             The sets.
+
+        Raises
+        ------
+        ValueError
+            If a name is no node, or if the outcome and the treatment overlap.
 
         See Also
         --------
@@ -566,6 +611,12 @@ class CausalGraph(ADMG):
         -------
         iterator of (name, frozenset of names)
             Pairs of an instrument and its conditioning set.
+
+        Raises
+        ------
+        ValueError
+            If a name is no node, if there is not exactly one outcome and one treatment,
+            or if the two are the same.
 
         See Also
         --------
@@ -611,6 +662,16 @@ class CausalGraph(ADMG):
         -------
         pandas.DataFrame
             One row for each test, the smallest p-value first.
+
+        Raises
+        ------
+        ImportError
+            If causal-learn is not installed.
+        TypeError
+            If ``X`` has no column names.
+        ValueError
+            If a node has no column, if an option is unknown, or if the data have
+            missing values, text for a numeric test, or columns that do not vary.
 
         See Also
         --------

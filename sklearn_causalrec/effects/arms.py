@@ -1,6 +1,7 @@
 """Effects between any two arms, from a stacked effect of each arm against the first."""
 
 import numpy as np
+import pandas as pd
 
 from sklearn_causalrec.effects.stacked import StackedEffect
 
@@ -54,7 +55,7 @@ class ArmEffects:
         progress : callable, optional
             Called after each task.
         """
-        self.weight = weight
+        self.weight, self.n_rows = weight, np.bincount(arm, minlength=self.n_arms)
         zero = np.zeros(len(y))
         self.stages, self.scores = [None], [zero]
         self.influence, self.fitted = [zero], [zero]
@@ -139,3 +140,31 @@ class ArmEffects:
         error = np.std(influence - (fitted - fitted.mean())) / np.sqrt(n)
         variance = error**2 + np.var(effect) / len(effect)
         return effect.mean() + correction, np.sqrt(variance)
+
+
+def ate_table(fitted, n_rows, alpha):
+    """Average effect of every other arm against the control, with its interval.
+
+    Parameters
+    ----------
+    fitted : estimator
+        With ``ate``, ``ate_interval``, ``arms_`` and ``control_``.
+    n_rows : sequence of int
+        Number of rows of each arm.
+    alpha : float
+        One minus the coverage.
+
+    Returns
+    -------
+    DataFrame
+        The columns arm, effect, low, high and n.
+    """
+    rows, arms = [], fitted.arms_
+    arms = arms.tolist() if isinstance(arms, np.ndarray) else arms
+    for arm, n in zip(arms, n_rows):
+        if arm != fitted.control_:
+            pair = {"T0": fitted.control_, "T1": arm}
+            low, high = fitted.ate_interval(alpha=alpha, **pair)
+            found = float(fitted.ate(**pair)), float(low), float(high)
+            rows.append((arm, *found, int(n)))
+    return pd.DataFrame(rows, columns=["arm", "effect", "low", "high", "n"])

@@ -7,9 +7,12 @@ from numpy.typing import ArrayLike
 
 from sklearn_causalrec._utils.typing import Arm
 from sklearn_causalrec._utils.unwrap import unwrap
+from sklearn_causalrec.encoding.contrasts import named_arms
 
 
-def effect(fitted: Any, X: ArrayLike, T0: Arm = 0, T1: Arm = 1) -> np.ndarray:
+def effect(
+    fitted: Any, X: ArrayLike, T0: Arm | None = None, T1: Arm | None = None
+) -> np.ndarray:
     """Predict the effect of arm T1 against arm T0 on each row.
 
     It works through any Pipeline or search, which have no method ``effect`` of their
@@ -21,10 +24,11 @@ def effect(fitted: Any, X: ArrayLike, T0: Arm = 0, T1: Arm = 1) -> np.ndarray:
         The fitted model. Its last step is an estimator with a method ``effect``.
     X : array-like or frame of shape (n, p)
         The rows, as they enter the pipeline.
-    T0 : scalar, default=0
-        The arm that `T1` is compared with.
-    T1 : scalar, default=1
-        The arm whose effect is predicted.
+    T0 : scalar, default=None
+        The arm that `T1` is compared with. None stands for the control.
+    T1 : scalar, default=None
+        The arm whose effect is predicted. None stands for the other of two arms. Of
+        more arms it has to be named, but for 1 against a control of 0.
 
     Returns
     -------
@@ -34,7 +38,7 @@ def effect(fitted: Any, X: ArrayLike, T0: Arm = 0, T1: Arm = 1) -> np.ndarray:
     Raises
     ------
     ValueError
-        If the effect is not identified, or an arm is unknown.
+        If the effect is not identified, or an arm is unknown, or has to be named.
 
     See Also
     --------
@@ -57,4 +61,4 @@ def effect(fitted: Any, X: ArrayLike, T0: Arm = 0, T1: Arm = 1) -> np.ndarray:
     True
     """
     transform, estimator = unwrap(fitted)
-    return estimator.effect(transform(X), T0=T0, T1=T1)
+    return estimator.effect(transform(X), **named_arms(T0, T1))

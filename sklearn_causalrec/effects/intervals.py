@@ -1,5 +1,7 @@
 """How much rows can say: normal intervals, effective sample sizes, overlap."""
 
+from numbers import Real
+
 import numpy as np
 from scipy.stats import norm
 
@@ -8,7 +10,7 @@ from sklearn_causalrec.encoding.checks import column
 
 def check_alpha(alpha):
     """Refuse an alpha that is not between 0 and 1."""
-    if not 0 < alpha < 1:
+    if not isinstance(alpha, Real) or not 0 < alpha < 1:
         raise ValueError(f"alpha must lie between 0 and 1, got {alpha!r}.")
 
 

@@ -1,24 +1,19 @@
 """Effects of an estimator whose networks predict the outcome under every arm."""
 
 import warnings
-from numbers import Real
 
 import numpy as np
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_causalrec.effects.arms import ArmEffects
+from sklearn_causalrec.effects.arms import ArmEffects, ate_table
 from sklearn_causalrec.effects.cross_fitting import MANY_ROWS, stratified_folds
-from sklearn_causalrec.effects.intervals import normal_interval
+from sklearn_causalrec.effects.intervals import check_alpha, normal_interval
 from sklearn_causalrec.effects.targeted import targeted_step
-from sklearn_causalrec.encoding.arms import arm_codes
+from sklearn_causalrec.encoding.contrasts import contrast
 from sklearn_causalrec.encoding.exposure import factual_exposure
 
 MAX_SEED = np.iinfo(np.int32).max
-
-
-def _numeric(*values):
-    return all(isinstance(value, Real) for value in values)
 
 
 class EffectMixin:
@@ -115,6 +110,8 @@ class EffectMixin:
             features = np.column_stack([features, gaps[:, encoder.gaps]])
         if rows.user is None and rows.item is None and rows.history is None:
             return features
+        if encoder.y_dtype == np.float64:  # which the cast would not tell apart
+            outcome = encoder.standardized(outcome)
         return np.column_stack([features, outcome]).astype(np.float32)
 
     @staticmethod
@@ -124,7 +121,7 @@ class EffectMixin:
         return np.column_stack(codes) if codes else None
 
     def _contrast(self, T0, T1):
-        """Codes of two arms; 0 and 1 are positions where no arm is called so."""
+        """Codes of two arms."""
         check_is_fitted(self, "nets_")
         if len(self.arms_) == 1:
             raise ValueError(
@@ -134,29 +131,20 @@ class EffectMixin:
             )
         if self._unidentified is not None:
             raise self._unidentified
-        codes = []
-        positions = not np.isin([0, 1], self.arms_).any() if _numeric(T0, T1) else False
-        for name, arm in (("T0", T0), ("T1", T1)):
-            if positions and arm in (0, 1):
-                codes.append(int(arm))
-                continue
-            try:
-                codes.append(int(arm_codes(np.array([arm]), self.arms_)[0]))
-            except ValueError:
-                raise ValueError(
-                    f"{name}={arm!r} is not an arm; the arms are {self.arms_.tolist()}."
-                ) from None
-        return codes
+        return contrast(self.arms_.tolist(), self.control_, T0, T1)
 
-    def effect(self, X, T0=0, T1=1):
+    def effect(self, X, T0=None, T1=None):
         """Estimate the effect of arm T1 against arm T0 on each row.
 
         Parameters
         ----------
         X : array-like of shape (n, p)
             The rows, with the columns of ``fit``.
-        T0, T1 : scalar, default=0 and 1
-            The arms. 0 and 1 are positions if no arm has one of these values.
+        T0 : scalar, default=None
+            The arm that the effect is against. None stands for ``control_``.
+        T1 : scalar, default=None
+            The arm of interest. None stands for the other of two arms. Of more arms it
+            has to be named, but for 1 against a control of 0.
 
         Returns
         -------
@@ -166,7 +154,8 @@ class EffectMixin:
         Raises
         ------
         ValueError
-            If fit saw one arm alone, or T0 or T1 is not an arm.
+            If fit saw one arm alone, T0 or T1 is not an arm, or an arm has to be named:
+            which one is the control can't be told, or there are more than two.
         """
         t0, t1 = self._contrast(T0, T1)
         return self._effect_rows(self.log_encoder_.rows(self, X), t0, t1)
@@ -186,7 +175,7 @@ class EffectMixin:
                 f"at least {2 * self.n_folds} rows an arm."
             )
 
-    def effect_interval(self, X, alpha=0.05, T0=0, T1=1):
+    def effect_interval(self, X, alpha=0.05, T0=None, T1=None):
         """Return bounds of the effect of each row.
 
         They hold on average over rows, not for each row. The coverage that was
@@ -198,7 +187,7 @@ class EffectMixin:
             The rows, with the columns of ``fit``.
         alpha : float, default=0.05
             One minus the coverage.
-        T0, T1 : scalar, default=0 and 1
+        T0, T1 : scalar, default=None
             The arms, as in ``effect``.
 
         Returns
@@ -211,6 +200,7 @@ class EffectMixin:
         ValueError
             If the effect is not identified, or there is no second stage.
         """
+        check_alpha(alpha)
         t0, t1 = self._contrast(T0, T1)
         self._need_effects("effect_interval")
         rows, outcomes = self._outcomes(X)
@@ -219,7 +209,7 @@ class EffectMixin:
             features, outcomes, t0, t1, alpha, self._groups(rows)
         )
 
-    def ate(self, X=None, T0=0, T1=1):
+    def ate(self, X=None, T0=None, T1=None):
         """Estimate the average effect over the rows of X, or of the log.
 
         Over the log it is the doubly robust estimate. Over other rows it is the mean
@@ -229,7 +219,7 @@ class EffectMixin:
         ----------
         X : array-like of shape (n, p), default=None
             The rows to average over. None stands for the log.
-        T0, T1 : scalar, default=0 and 1
+        T0, T1 : scalar, default=None
             The arms, as in ``effect``.
 
         Returns
@@ -244,7 +234,7 @@ class EffectMixin:
         """
         return self._average(X, T0, T1, "ate")[0]
 
-    def ate_interval(self, X=None, alpha=0.05, T0=0, T1=1):
+    def ate_interval(self, X=None, alpha=0.05, T0=None, T1=None):
         """Return bounds of the average effect, by its influence function.
 
         Parameters
@@ -253,7 +243,7 @@ class EffectMixin:
             The rows to average over. None stands for the log.
         alpha : float, default=0.05
             One minus the coverage.
-        T0, T1 : scalar, default=0 and 1
+        T0, T1 : scalar, default=None
             The arms, as in ``effect``.
 
         Returns
@@ -266,7 +256,34 @@ class EffectMixin:
         ValueError
             If the effect is not identified, or there is no second stage.
         """
+        check_alpha(alpha)
         return normal_interval(*self._average(X, T0, T1, "ate_interval"), alpha)
+
+    def ate_table(self, alpha=0.05):
+        """Compare every other arm with the control, on average over the log.
+
+        Parameters
+        ----------
+        alpha : float, default=0.05
+            One minus the coverage.
+
+        Returns
+        -------
+        DataFrame
+            A row for each arm but the control, with the columns ``arm``, ``effect``,
+            ``low``, ``high`` and ``n``. The latter is the number of rows of the log
+            that had the arm.
+
+        Raises
+        ------
+        ValueError
+            If the effect is not identified, there is no second stage, or which arm is
+            the control can't be told.
+        """
+        check_alpha(alpha)
+        self._contrast(None, self.arms_[-1])
+        self._need_effects("ate_table")
+        return ate_table(self, self.effects_.n_rows, alpha)
 
     def _average(self, X, T0, T1, what):
         t0, t1 = self._contrast(T0, T1)

@@ -193,3 +193,51 @@ def choice(value, name, known):
     if value not in known:
         raise ValueError(f"{name} is {value!r}: choose one of {sorted(known)}.")
     return value
+
+
+def refuse_copies(columns, outcome, treatment, outcome_name=None):
+    """Refuse a feature that is the outcome or the treatment itself.
+
+    Every feature counts as a confounder. An effect that is adjusted for its own outcome
+    is zero, whatever it is in truth.
+
+    Parameters
+    ----------
+    columns : dict of name to ndarray of shape (n,)
+        The features.
+    outcome : ndarray of shape (n,)
+        The outcome.
+    treatment : ndarray of shape (n,) or None
+        The treatment where it is a number.
+    outcome_name : hashable, default=None
+        The name that y came with.
+
+    Raises
+    ------
+    ValueError
+        If a feature bears the name of the outcome, or equals the outcome or the
+        treatment in every row.
+    """
+    if outcome_name is not None and outcome_name in columns:
+        raise ValueError(
+            f"the outcome {outcome_name!r} is also a column of X, and every feature "
+            "counts as a confounder: an effect adjusted for its own outcome is zero. "
+            f"Drop it, X.drop(columns={outcome_name!r}); or, if y is another variable, "
+            'give it another name, y.rename("y").'
+        )
+    for what, values in (("outcome", outcome), ("treatment", treatment)):
+        for name, column in columns.items():
+            if values is not None and is_copy(column, values):
+                raise ValueError(
+                    f"column {name!r} of X equals the {what} in every row, and every "
+                    "feature counts as a confounder. Leave it out."
+                )
+
+
+def is_copy(column, other):
+    """Whether two columns are equal, value for value, and vary."""
+    try:
+        same = np.asarray(column) == np.asarray(other)
+    except (TypeError, ValueError):
+        return False
+    return bool(np.all(same)) and bool(np.any(column != column[0]))

@@ -132,7 +132,7 @@ class ClassifierExposure:
                 "An estimator as exposure_model tells logged pairs from all pairs: "
                 'name the columns of both, user="…" and item="…".'
             )
-        self.seen = csr_array(catalogue.seen, dtype=np.float64)
+        self.seen = csr_array(catalogue.logged, dtype=np.float64)
         self.counts = self.seen.sum(1), self.seen.sum(0)
         n = len(rows)
         user = rng.randint(catalogue.n_users, size=n)

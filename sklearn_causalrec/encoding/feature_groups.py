@@ -1,4 +1,4 @@
-"""Groups of features that get a layer of their own and may be missing as a whole."""
+"""Groups of features: those with a layer of their own, and those of one owner."""
 
 import numpy as np
 
@@ -71,6 +71,66 @@ def tower_columns(towers, features):
     if rest:
         groups["other"] = groups.get("other", []) + rest
     return groups
+
+
+def told_owners(features, towers, user_features=None, item_features=None):
+    """Whose each feature is, as far as parameters and names of towers tell.
+
+    Parameters
+    ----------
+    features : list
+        Names or positions of the columns.
+    towers : dict of str to list of int, or None
+        The towers, as :func:`tower_columns` returns them. Those called "user", "item"
+        and "context" tell the owner of their columns.
+    user_features, item_features : sequence of columns, default=None
+        The features of the users, and of the items. With both, all other features
+        describe the context.
+
+    Returns
+    -------
+    list of "user", "item", "context" or None
+        None where the owner of a feature is not told.
+
+    Raises
+    ------
+    ValueError
+        If a named column is no feature, or a feature has two owners.
+
+    Examples
+    --------
+    >>> told_owners(["age", "price", "hour"], None, user_features=["age"])
+    ['user', None, None]
+    >>> told_owners(["age", "price", "hour"], None, ["age"], ["price"])
+    ['user', 'item', 'context']
+    """
+    owners = [None] * len(features)
+    lists = {"user": user_features, "item": item_features}
+    for owner, named in lists.items():
+        for name in [] if named is None else list(named):
+            if name not in features:
+                raise ValueError(
+                    f"{owner}_features names {name!r}, which is not a feature of X. "
+                    f"Its features are {list(features)}."
+                )
+            j = features.index(name)
+            if owners[j] not in (None, owner):
+                raise ValueError(
+                    f"{name!r} is in user_features and in item_features: name it in "
+                    "one of them."
+                )
+            owners[j] = owner
+    for owner in ("user", "item", "context"):
+        for j in (towers or {}).get(owner, []):
+            if owners[j] not in (None, owner):
+                raise ValueError(
+                    f"{features[j]!r} is in {owners[j]}_features and in the tower "
+                    f"{owner!r}: name it in one of them."
+                )
+            owners[j] = owner
+    if None not in (user_features, item_features):
+        owners = ["context" if owner is None else owner for owner in owners]
+    return owners
 
 
 def check_missing(X, features, towers):

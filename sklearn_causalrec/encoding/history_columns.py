@@ -86,7 +86,8 @@ def read_histories(columns, names, length):
     n = len(columns[0])
     codes = np.full((n, length), -1, np.int32)
     values = np.zeros((n, length, len(columns) - 1), np.float32)
-    index = IdIndex()
+    role = f"{names[0]} (history)"
+    index = IdIndex(role)
     for start in range(0, n, BLOCK_ROWS):
         stop = min(start + BLOCK_ROWS, n)
         cells = _cells(columns[0], names[0], start, stop)
@@ -101,7 +102,7 @@ def read_histories(columns, names, length):
                     f"Column {names[0]!r} has a missing item in row {row}: "
                     f"{columns[0][row]!r}. Leave it out of the history."
                 )
-            local, unique = pd.factorize(as_ids(ids, f"{names[0]} (history)"))
+            local, unique = pd.factorize(as_ids(ids, role))
             index.extend(unique)
             codes[start:stop][filled] = index.codes(unique)[local]
         for j, (column, name) in enumerate(zip(columns[1:], names[1:])):

@@ -154,6 +154,12 @@ def _strange(value, name):
             f"{_what(name)} holds bytes, {value!r}: decode them, "
             'X[column].str.decode("utf-8").'
         )
+    if isinstance(value, list | tuple | set | np.ndarray):
+        return ValueError(
+            f"{_what(name)} holds {_short(value)}, which is not a number but a "
+            "collection. If it is a history of items, name its role, history=; else "
+            "give each of its entries a column."
+        )
     return TypeError(
         f"{_what(name)} holds {_short(value)}: argument must be a string or a real "
         f"number, not {type(value).__name__!r}. Turn it into numbers first."

@@ -4,14 +4,18 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from sklearn_causalrec.encoding.arms import check_arms
+from sklearn_causalrec.encoding.arms import check_arms, distinct_arms, read_treatment
 from sklearn_causalrec.encoding.checks import (
     check_outcome,
     check_propensity,
     check_weight,
+    refuse_copies,
 )
+from sklearn_causalrec.encoding.contrasts import find_control
+from sklearn_causalrec.encoding.feature_columns import FAR
 from sklearn_causalrec.encoding.history_columns import read_histories
 from sklearn_causalrec.encoding.roles import IdIndex
+from sklearn_causalrec.encoding.time_formats import shown
 from sklearn_causalrec.encoding.times import in_order
 
 BLOCK_ROWS = 65536
@@ -56,7 +60,7 @@ class Rows:
 def weighted_moments(X, weight):
     """Mean and standard deviation of the columns, in float64, block by block.
 
-    Of the values there are, where some are missing.
+    Missing values are left out.
     """
     total = weight.sum()
     first = np.zeros(X.shape[1])
@@ -76,7 +80,7 @@ def weighted_moments(X, weight):
     mean = first / total
     variance = np.maximum(second / total - mean**2, 0.0)
     # A spread below rounding error is no spread: leave such a column unscaled.
-    tiny = 10 * np.finfo(np.float32).eps * np.abs(shift + mean)
+    tiny = 10 * np.finfo(X.dtype).eps * np.abs(shift + mean)
     scale = np.sqrt(variance)
     return shift + mean, np.where(scale > tiny, scale, 1.0)
 
@@ -94,6 +98,8 @@ class LogEncoder:
         All classes and arms that will ever come. None: those of the first rows.
     history_length : int, default=50
         The number of items of a history that count, the last ones.
+    many_arms : bool, default=False
+        Whether whole numbers and text are arms at any number.
 
     Attributes
     ----------
@@ -101,6 +107,8 @@ class LogEncoder:
         The ids seen. Items that are in histories alone are among them.
     arms : ndarray of shape (n_arms,) or None
         The treatment values, sorted; ``array([1])`` where none was given.
+    control : scalar or None
+        The arm that effects are against; None where it can't be told.
     classes : ndarray of shape (2,) or None
         The values of a binary outcome, sorted.
     mean, scale : ndarray of shape (p,)
@@ -111,18 +119,40 @@ class LogEncoder:
         The first feature of each tower that some row lacks.
     y_mean, y_scale : float
         Mean and standard deviation of the outcome; 0 and 1 where it is binary.
+    y_dtype : dtype
+        That of outcomes in the units of y: float64 where float32 cannot tell them
+        apart, as it is with y around 1e8.
     """
 
-    def __init__(self, roles, binary, classes=None, arms=None, *, history_length=50):
+    def __init__(
+        self,
+        roles,
+        binary,
+        classes=None,
+        arms=None,
+        *,
+        history_length=50,
+        many_arms=False,
+    ):
         self.roles = roles
         self.binary = binary
         self.history_length = history_length
         self.classes = None if classes is None else np.unique(classes)
-        self.arms = None if arms is None else np.unique(arms)
-        self.users, self.items = IdIndex(), IdIndex()
+        self.many_arms, self.control = many_arms, None
+        self.arms = None if arms is None else distinct_arms(read_treatment(arms))[0]
+        self.users, self.items = IdIndex("user"), IdIndex("item")
 
     def fit_rows(
-        self, estimator, X, y, treatment, propensity, sample_weight, *, first=True
+        self,
+        estimator,
+        X,
+        y,
+        treatment,
+        propensity,
+        sample_weight,
+        *,
+        first=True,
+        control=None,
     ):
         """Learn from a log and encode it.
 
@@ -135,6 +165,8 @@ class LogEncoder:
         first : bool, default=True
             Whether to learn everything. False keeps arms, classes and scales, and adds
             ids not seen before.
+        control : scalar, default=None
+            The arm that effects are against, where it is named.
 
         Returns
         -------
@@ -142,12 +174,18 @@ class LogEncoder:
             The rows of positive weight.
         """
         log = self.roles.split(estimator, X, reset=first)
+        name = getattr(y, "name", None)
         y, self.classes = check_outcome(
             estimator, y, len(log), self.binary, self.classes
         )
         treatment = self.one_source("treatment", treatment, log.treatment)
         propensity = self.one_source("propensity", propensity, log.propensity)
-        arm, self.arms = check_arms(treatment, len(log), self.arms)
+        arm, self.arms = check_arms(
+            treatment, len(log), self.arms, any_number=self.many_arms
+        )
+        self._find_control(treatment, first, control)
+        if len(self.arms) > 1:
+            self._refuse_copies(log.features, y, arm, name)
         propensity = check_propensity(propensity, len(log))
         weight = check_weight(sample_weight, log.features)
         rows = Rows(
@@ -177,10 +215,12 @@ class LogEncoder:
             self.mean, self.scale = weighted_moments(rows.features, rows.weight)
             self.value_moments = self._value_moments(rows)
             self.gaps = self._first_of_gaps(rows.features)
-            self.y_mean, self.y_scale = 0.0, 1.0
+            self.y_mean, self.y_scale, self.y_dtype = 0.0, 1.0, np.dtype(np.float32)
             if not self.binary:
                 mean, scale = weighted_moments(rows.y[:, None], rows.weight)
                 self.y_mean, self.y_scale = float(mean[0]), float(scale[0])
+                if abs(self.y_mean) > FAR * self.y_scale:
+                    self.y_dtype = np.dtype(np.float64)
         rows.total = float(rows.weight.sum())
         rows.weight = rows.weight / rows.weight.mean()
         if rows.user is not None:
@@ -188,9 +228,21 @@ class LogEncoder:
         if rows.item is not None:
             rows.item = self.items.extend(rows.item).codes(rows.item)
         if past is not None:
-            self.items.extend(past.ids)
+            self._known_codes(past)  # refuses histories that are spelt otherwise
+            self.items.extend(past.ids, self._history_role)
             rows.history = self._known(past._replace(codes=rows.history))
         return rows
+
+    def _find_control(self, treatment, first, control):
+        if control is None and not first:
+            return
+        if treatment is not None:
+            self.control = find_control(treatment, self.arms.tolist(), control)
+        elif control is not None:
+            raise ValueError(
+                f"control={control!r} is an arm, and fit was given no treatment: pass "
+                "treatment= to fit, or name a column of X as treatment."
+            )
 
     def histories(self, columns):
         """Codes and values of histories, columns of lists; ids not seen share a code.
@@ -209,8 +261,23 @@ class LogEncoder:
         return self._known(past), past.values
 
     def _known(self, past):
-        table = np.append(self.items.codes(past.ids), -1).astype(np.int32)
+        table = np.append(self._known_codes(past), -1).astype(np.int32)
         return table[past.codes]
+
+    def _known_codes(self, past):
+        codes = self.items.codes(past.ids, self._history_role)
+        if len(codes) and (codes == len(self.items)).all():
+            raise ValueError(
+                f"No item in {self.roles.histories[0]!r} is an item of the log: "
+                f"{shown(past.ids[0])} is in a history, and {shown(self.items.ids[0])} "
+                "is an item. Are they spelt alike? Spell them alike, or leave items "
+                "that the log does not know out of the histories."
+            )
+        return codes
+
+    @property
+    def _history_role(self):
+        return f"{self.roles.histories[0]} (history)"
 
     def _first_of_gaps(self, features):
         groups = (self.roles.towers_ or {}).values()
@@ -231,15 +298,22 @@ class LogEncoder:
         """Encode X; the arm where treatment is a column of it. (Rows)"""
         log = self.roles.split(estimator, X, reset=False)
         rows = Rows(log.features, time=log.time)
+        words = log.features.shape[1] > 0
         if log.user is not None:
-            rows.user = self.users.codes(log.user)
+            rows.user = self.users.codes(log.user, words=words)
         if log.item is not None:
-            rows.item = self.items.codes(log.item)
+            rows.item = self.items.codes(log.item, words=words)
         if log.treatment is not None:
             rows.arm = check_arms(log.treatment, len(log), self.arms)[0]
         if log.history is not None:
             rows.history, rows.history_values = self.histories(log.history)
         return rows
+
+    def _refuse_copies(self, features, y, arm, name):
+        """Features in the units of the log, against y and the values of the arms."""
+        columns = self.roles.in_units(features)
+        values = self.arms[arm] if self.arms.dtype.kind in "fiub" else None
+        refuse_copies(columns, y.astype(np.float32), values, name)
 
     def one_source(self, name, given, in_column):
         """The argument of fit or the column of X, whichever there is; or None."""
@@ -256,3 +330,11 @@ class LogEncoder:
 
     def standardized(self, y):
         return (y - self.y_mean) / self.y_scale
+
+    def in_units(self, outcome):
+        """Standardized outcomes of the networks in the units of y."""
+        if self.binary:
+            return outcome
+        if self.y_dtype == np.float64:
+            outcome = np.asarray(outcome, np.float64)
+        return outcome * self.y_scale + self.y_mean

@@ -4,21 +4,32 @@ All other columns are features.
 """
 
 from dataclasses import dataclass
+from decimal import Decimal
+from numbers import Real
 
 import numpy as np
 import pandas as pd
-from sklearn.utils.validation import check_array, validate_data
+from sklearn.utils.validation import validate_data
 
+from sklearn_causalrec.encoding.feature_columns import FeatureColumns
 from sklearn_causalrec.encoding.feature_groups import check_missing, tower_columns
+from sklearn_causalrec.encoding.kinds import as_series
+from sklearn_causalrec.encoding.time_formats import shown
 
 ROLES = ("user", "item", "time", "treatment", "propensity", "history")
 
 
 def column(X, key):
     """Return one column of an array or of a pandas or polars frame, as a 1-d array."""
-    if isinstance(key, str):
-        return np.asarray(X[key])
-    return np.asarray(X[:, key] if isinstance(X, np.ndarray) else X.iloc[:, key])
+    return np.asarray(_as_it_came(X, key))
+
+
+def _as_it_came(X, key):
+    if isinstance(X, np.ndarray):
+        return X[:, key]
+    if isinstance(key, str) or key in list(X.columns):
+        return X[key]
+    return X.iloc[:, key]
 
 
 def as_ids(values, role):
@@ -34,45 +45,114 @@ def as_ids(values, role):
     Returns
     -------
     ndarray of shape (n,)
-        The ids as int64 or as objects.
+        The ids as int64, or as objects: text, and numbers beyond int64.
 
     Raises
     ------
     ValueError
-        If an id is missing, or is a fraction because the column was scaled.
+        If there is not one id a row, an id is missing, is a collection, or is a
+        fraction because the column was scaled, or was rounded because it came as a
+        large float.
 
     Examples
     --------
     >>> as_ids([3.0, 1.0], "user")
     array([3, 1])
+    >>> as_ids([2**63 + 1, 5], "user")
+    array([9223372036854775809, 5], dtype=object)
     """
+    if isinstance(values, (list, tuple)):  # numpy would turn [1, "a"] into text
+        values = as_series(values).to_numpy()
     values = np.asarray(values)
+    if values.ndim != 1:
+        raise ValueError(
+            f"The {role} ids have the shape {values.shape}: one id a row is needed."
+        )
     missing = pd.isna(values)
     if missing.any():
         raise ValueError(
             f"The {role} column has a missing id in row {int(missing.argmax())}. "
             "Drop such rows or give them an id of their own."
         )
+    if values.dtype.kind == "O":
+        return _ids_of_objects(values, role)
     if values.dtype.kind == "f":
-        broken = ~np.isfinite(values) | (values != np.round(values))
-        if broken.any():
-            raise ValueError(
-                f"The {role} column holds {values[broken].tolist()[0]!r}, which is not "
-                "an id: it looks scaled. Keep ids out of the scaler, for instance with "
-                'ColumnTransformer([("num", StandardScaler(), numeric_columns)], '
-                'remainder="passthrough", verbose_feature_names_out=False)'
-                '.set_output(transform="pandas").'
-            )
-    if values.dtype.kind in "fiub":
+        return _whole(values, role)
+    if values.dtype.kind == "u" and len(values) and values.max() > INT64_MAX:
+        return values.astype(object)
+    if values.dtype.kind in "iub":
         return values.astype(np.int64)
     return values.astype(object)
+
+
+INT64_MAX = np.iinfo(np.int64).max
+EXACT = 2**53  # from here on floats skip whole numbers
+
+
+def _whole(values, role):
+    """Ids that came as floats, which are whole numbers."""
+    broken = ~np.isfinite(values) | (values != np.round(values))
+    if broken.any():
+        raise ValueError(
+            f"The {role} column holds {values[broken].tolist()[0]!r}, which is not "
+            "an id: it looks scaled. Keep ids out of the scaler, for instance with "
+            'ColumnTransformer([("num", StandardScaler(), numeric_columns)], '
+            'remainder="passthrough", verbose_feature_names_out=False)'
+            '.set_output(transform="pandas").'
+        )
+    rounded = np.abs(values) >= EXACT
+    if rounded.any():
+        raise ValueError(
+            f"The {role} column holds {values[rounded].tolist()[0]!r} as a float. From "
+            "2**53 on floats skip whole numbers, so that different ids become one: "
+            "read the ids as integers or as text."
+        )
+    return values.astype(np.int64)
+
+
+def _ids_of_objects(values, role):
+    """Ids that came as objects: whole numbers are made int64 where they fit."""
+    found = pd.api.types.infer_dtype(values, skipna=False)
+    if found in ("string", "empty"):
+        return values
+    if found in ("integer", "boolean"):
+        plain = pd.Series(values.tolist(), dtype=object).infer_objects().to_numpy()
+        if plain.dtype.kind in "ib":
+            return plain.astype(np.int64)
+        return np.array([int(v) for v in values], dtype=object)
+    if found in ("floating", "mixed-integer-float"):
+        floats = [v for v in values if isinstance(v, (float, np.floating))]
+        _whole(np.array(floats, float), role)
+        whole = np.array([int(v) for v in values], dtype=object)
+        return _ids_of_objects(whole, role)
+    for value in values:
+        if getattr(value, "__hash__", None) is None:
+            raise ValueError(
+                f"The {role} column holds {value!r}, which is not an id: one id a row "
+                "is needed."
+            )
+    return values
+
+
+def _kind_of_id(value):
+    if isinstance(value, str):
+        return "text"
+    if isinstance(value, Real | Decimal):
+        return "numbers"
+    return f"of type {type(value).__name__}"
 
 
 class IdIndex:
     """A mapping of ids to consecutive codes.
 
     The codes of known ids are 0, 1 and so on. Every unknown id has the code
-    ``len(index)``.
+    ``len(index)``. An id of another kind than the known ones, such as "1" among
+    numbers, is refused: it may be a known id that is spelt otherwise.
+
+    Parameters
+    ----------
+    role : str, default="id"
+        The role of the ids, which error messages name.
 
     Attributes
     ----------
@@ -92,52 +172,102 @@ class IdIndex:
     array([1, 2])
     """
 
-    def __init__(self):
+    def __init__(self, role="id"):
+        self.role = role
         self.ids = pd.Index([], dtype=object)
+        self._kinds = set()
 
     def __len__(self):
         return len(self.ids)
 
-    def extend(self, ids):
+    def extend(self, ids, role=None):
         """Append the ids that are not known so far.
 
-        The new ids are sorted, and follow the known ones. Ids of mixed types that
-        cannot be sorted keep their order of appearance.
+        The new ids are sorted, and follow the known ones.
 
         Parameters
         ----------
         ids : array-like of shape (n,)
             The ids. They may repeat.
+        role : str, default=None
+            What error messages call the ids. With None, the role of the index.
 
         Returns
         -------
         IdIndex
             The index itself.
+
+        Raises
+        ------
+        ValueError
+            If an id is of another kind than the known ones, or the ids mix kinds.
         """
         ids = pd.Index(pd.unique(ids))
         new = ids[~ids.isin(self.ids)]
+        self._refuse_other_kinds(new, role)
+        kinds = self._kinds | set(map(_kind_of_id, new))
+        if len(kinds) > 1:
+            one, other = (next(v for v in ids if _kind_of_id(v) == k) for k in kinds)
+            raise ValueError(
+                f"The {role or self.role} ids mix kinds: {one!r} and {other!r}. Are "
+                "they spelt alike? Make them one kind, for instance with .astype(str)."
+            )
+        self._kinds = kinds
         try:
             new = new.sort_values()
-        except TypeError:  # ids of mixed types keep their order of appearance
+        except TypeError:  # ids that have no order keep that of their appearance
             pass
         self.ids = self.ids.append(new) if len(self.ids) else new
         return self
 
-    def codes(self, ids):
+    def codes(self, ids, role=None, *, words=False):
         """Look up the codes of ids.
 
         Parameters
         ----------
         ids : array-like of shape (n,)
             The ids. They may be unknown.
+        role : str, default=None
+            What error messages call the ids. With None, the role of the index.
+        words : bool, default=False
+            Whether text without a digit, such as "new", may stand among numbers: it
+            spells none of them. Say so where features come with the ids, so that an
+            unknown id is not just an average one.
 
         Returns
         -------
         ndarray of shape (n,)
             The codes, which are ``len(index)`` for unknown ids.
+
+        Raises
+        ------
+        ValueError
+            If an unknown id is of another kind than the known ones.
         """
-        codes = self.ids.get_indexer(pd.Index(ids))
-        return np.where(codes < 0, len(self.ids), codes)
+        ids = pd.Index(ids)
+        codes = self.ids.get_indexer(ids)
+        unknown = codes < 0
+        if unknown.any():
+            new = ids[unknown].unique()
+            if words and self._kinds == {"numbers"}:
+                new = [v for v in new if not isinstance(v, str) or _has_digit(v)]
+            self._refuse_other_kinds(new, role)
+        return np.where(unknown, len(self.ids), codes)
+
+    def _refuse_other_kinds(self, ids, role):
+        for value in ids if self._kinds else ():
+            kind = _kind_of_id(value)
+            if kind not in self._kinds:
+                raise ValueError(
+                    f"The {role or self.role} id {shown(value)} is not of the kind "
+                    f"that the log holds, {' and '.join(sorted(self._kinds))} such as "
+                    f"{shown(self.ids[0])}: are they spelt alike? Convert the ids as "
+                    "they were in fit, for instance with .astype(int) or .astype(str)."
+                )
+
+
+def _has_digit(text):
+    return any(character.isnumeric() for character in text)
 
 
 @dataclass
@@ -210,6 +340,10 @@ class ColumnRoles:
         The columns named as history.
     feature_columns_ : list of str or int
         The columns that are features, in order: names, or positions for an array.
+    columns_ : dict of str to str or int
+        The column of each role but `history`: its name, or its position in an array.
+    has_names_ : bool
+        Whether the columns have names.
     towers_ : dict of str to list of int, or None
         The positions of each group among the features.
 
@@ -231,6 +365,7 @@ class ColumnRoles:
 
     def __init__(self, towers=None, **roles):
         self.towers, self.towers_ = towers, None
+        self.columns_, self.has_names_ = {}, False
         self.roles = {name: roles.get(name) for name in ROLES}
         self.named = {k: v for k, v in self.roles.items() if v is not None}
 
@@ -312,10 +447,13 @@ class ColumnRoles:
             If X is empty, a role names no column, two roles name the same column, an id
             is missing, or a feature is not a number.
         """
-        checks = dict(dtype=[np.float32, np.float64], force_writeable=True)
-        if not self.named and self.towers is None:
+        if reset:
+            self._columns = FeatureColumns()
+        if not self.named and self.towers is None and not _needs_reading(X):
+            checks = dict(dtype=[np.float32, np.float64], force_writeable=True)
             X = validate_data(estimator, X, reset=reset, **checks)
-            return Log(_to_float32(X))
+            names = range(X.shape[1])
+            return Log(self._columns.read(X, names, estimator, reset=reset))
         if not hasattr(X, "columns") and not isinstance(X, np.ndarray):
             X = np.asarray(X)
         if np.ndim(X) != 2:
@@ -327,21 +465,20 @@ class ColumnRoles:
         features = [key for key in keys if key not in taken]
         if reset:
             self.feature_columns_ = features
+            self.has_names_ = hasattr(X, "columns")
+            self.columns_ = {k: v for k, v in roles.items() if isinstance(k, str)}
             self.towers_ = tower_columns(self.towers, features)
         if len(X) == 0:
             raise ValueError("Found array with 0 sample(s): X is empty.")
         if features:
             part = X[:, features] if isinstance(X, np.ndarray) else X[features]
-            self._refuse_text(part, features)
-            finite = True if self.towers_ is None else "allow-nan"
-            part = check_array(
+            part = self._columns.read(
                 part,
-                estimator=estimator,
-                input_name="X",
-                ensure_all_finite=finite,
-                **checks,
+                features,
+                estimator,
+                reset=reset,
+                gaps=self.towers_ is not None,
             )
-            part = _to_float32(part)
             if self.towers_ is not None:
                 check_missing(part, features, self.towers_)
         else:
@@ -349,34 +486,51 @@ class ColumnRoles:
         histories = [column(X, roles.pop(("history", i))) for i in range(n_histories)]
         log = Log(part, **{role: column(X, key) for role, key in roles.items()})
         log.history = histories or None
+        if "treatment" in roles:  # its categories may have an order
+            log.treatment = _as_it_came(X, roles["treatment"])
         for role in ("user", "item"):
             if role in roles:
                 setattr(log, role, as_ids(getattr(log, role), role))
         return log
 
-    def _refuse_text(self, part, features):
-        for key in features:
-            values = column(part, key) if isinstance(key, str) else None
-            if values is not None and values.dtype.kind in "OUSTM":
-                try:
-                    values.astype(float)
-                except (TypeError, ValueError):
-                    raise ValueError(
-                        f"Column {key!r} holds {values[0]!r}, which is not a number. "
-                        "Name its role (user=, item=, time=, treatment=, propensity=, "
-                        "history=) or encode it first, for instance with OneHotEncoder."
-                    ) from None
+    def in_units(self, features):
+        """Features that were read, by name and in the units of X.
+
+        Parameters
+        ----------
+        features : ndarray of shape (n, p)
+            The features as the networks read them.
+
+        Returns
+        -------
+        dict of name or position to ndarray of shape (n,), in the dtype of `features`
+        """
+        if not features.shape[1]:
+            return {}
+        names = getattr(self, "feature_columns_", range(features.shape[1]))
+        offset = self._columns.offset_.astype(features.dtype)
+        return {name: features[:, j] + offset[j] for j, name in enumerate(names)}
+
+    def read_feature(self, j, values):
+        """Read one more column as the feature of that position, as float32.
+
+        Parameters
+        ----------
+        j : int
+            The position among ``feature_columns_``.
+        values : array-like of shape (n,)
+            The values.
+
+        Returns
+        -------
+        ndarray of shape (n,), float32
+            The values as the networks read them.
+        """
+        return self._columns.read_column(j, values, self.feature_columns_[j])
 
 
-def _to_float32(X):
-    if X.dtype == np.float32:
-        return X
-    with np.errstate(over="ignore"):
-        X32 = X.astype(np.float32)
-    if np.isinf(X32).any():
-        row, col = np.argwhere(np.isinf(X32))[0]
-        raise ValueError(
-            f"X contains a value too large for float32: {float(X[row, col])!r} in row "
-            f"{row}, feature {col}. Scale it first."
-        )
-    return X32
+def _needs_reading(X):
+    """Whether X has columns that are no plain numbers."""
+    if hasattr(X, "columns"):
+        return True
+    return isinstance(X, np.ndarray) and X.dtype.kind in "OUSMm" and X.ndim == 2

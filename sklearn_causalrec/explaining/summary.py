@@ -63,20 +63,27 @@ def _graph(estimator):
     return text if len(text) < 600 else repr(estimator.graph_)
 
 
+def _reference(estimator):
+    """The arm that the others are set against, by name: the control or the first."""
+    arms, first = estimator.arms_, estimator.control_
+    first = arms[0] if first is None else first
+    return first, [arm for arm in arms if arm != first]
+
+
 def estimates(estimator, answer, alpha=0.05):
-    """Effect of every arm against the first, or of a unit of dose: a frame."""
+    """Effect of every arm against the control, or of a unit of dose: a frame."""
     rows = {}
     if estimator.discrete_treatment_:
-        first = estimator.arms_[0]
-        for arm in estimator.arms_[1:]:
+        first, others = _reference(estimator)
+        for arm in others:
             mean = estimator.ate(T0=first, T1=arm)
             low, high = estimator.ate_interval(alpha=alpha, T0=first, T1=arm)
             rows[f"{arm} against {first}"] = float(mean), float(low), float(high)
     elif answer.has_curve:
         rows["average derivative"] = estimator.average_derivative(alpha)
     else:
-        low, high = estimator.ate_interval(alpha=alpha)
-        rows["one unit more"] = float(estimator.ate()), float(low), float(high)
+        mean, (low, high) = answer.ate(0.0, 1.0), answer.ate_interval(0.0, 1.0, alpha)
+        rows["one unit more"] = float(mean), float(low), float(high)
     return pd.DataFrame.from_dict(
         rows, orient="index", columns=["estimate", "low", "high"]
     )
@@ -111,9 +118,9 @@ def _checks(estimator):
 def _overturns(estimator, answer, alpha):
     if not estimator.discrete_treatment_ or estimator.scores_ is None:
         return
-    second = estimator.arms_[1]
-    scores = estimator.scores_
-    effect = scores[:, 1] - scores[:, 0]
+    first, others = _reference(estimator)
+    pair = [estimator.arms_.index(arm) for arm in (first, others[0])]
+    effect = estimator.scores_[:, pair[1]] - estimator.scores_[:, pair[0]]
     yield (
         f"Leaving out the {rows_to_overturn(effect)} rows of {len(effect)} that speak "
         "most for it would turn its sign."
@@ -124,17 +131,17 @@ def _overturns(estimator, answer, alpha):
             "are known under adjustment only."
         )
         return
-    found = answer.sensitivity(0, 1)
+    found = answer.sensitivity(*pair)
     value = found.robustness_value()
     limit = found.robustness_value(alpha=alpha)
     yield (
         "A latent common cause that explains "
         f"{number(100 * value, 3)} % of the residual variance of the outcome and of "
-        f"the weights would bring the effect of {second} to zero, "
+        f"the weights would bring the effect of {others[0]} to zero, "
         f"{number(100 * limit, 3)} % its interval; sensitivity() compares that with "
         "observed covariates."
     )
-    ratio = answer.risk_ratio(0, 1, alpha)
+    ratio = answer.risk_ratio(*pair, alpha)
     if ratio is not None:
         yield _e_value_line(ratio)
 

@@ -66,7 +66,7 @@ def ate_error(effect_true, effect_pred):
     return float(abs(np.mean(column(effect_pred, "effect_pred", len(true)) - true)))
 
 
-def doubly_robust_scores(y, treatment, *, propensity=None, outcomes=None):
+def doubly_robust_scores(y, treatment, *, propensity=None, outcomes=None, control=None):
     r"""Doubly robust scores: an unbiased estimate of the effect of each row.
 
     Parameters
@@ -74,14 +74,18 @@ def doubly_robust_scores(y, treatment, *, propensity=None, outcomes=None):
     y : array-like of shape (n,)
         The outcome.
     treatment : array-like of shape (n,)
-        The arm of each row. There are two arms, and the effect is that of the larger
-        value.
+        The arm of each row. There are two arms, and the effect is that of the other
+        one against the control.
     propensity : array-like of shape (n,), default=None
         The probability of the arm taken. None stands for the arms' shares, as in an
         experiment with equal chances for every row.
     outcomes : array-like of shape (n, 2), default=None
-        The expected outcomes under the smaller and the larger arm, from a model that
+        The expected outcomes under the control and the other arm, from a model that
         has not seen the row. None stands for the arms' weighted means.
+    control : scalar, default=None
+        The arm that effects are against. None stands for False, 0 or else the smaller
+        number, the first category of an ordered Categorical, or the one arm that is
+        called control, placebo, none, no or off. Other text has to be told.
 
     Returns
     -------
@@ -91,8 +95,8 @@ def doubly_robust_scores(y, treatment, *, propensity=None, outcomes=None):
     Raises
     ------
     ValueError
-        If an array does not fit, the treatment does not take two values, or a
-        propensity is 1 or no probability.
+        If an array does not fit, the treatment does not take two values or does not
+        tell the control, or a propensity is 1 or no probability.
 
     See Also
     --------
@@ -120,7 +124,7 @@ def doubly_robust_scores(y, treatment, *, propensity=None, outcomes=None):
     array([2., 2.])
     """
     y = column(y, "y")
-    treated = two_arms(treatment, len(y))
+    treated = two_arms(treatment, len(y), control)
     chance = second_arm_probability(treated, propensity)
     taken = np.where(treated, chance, 1 - chance)
     if outcomes is None:
@@ -137,7 +141,7 @@ def doubly_robust_scores(y, treatment, *, propensity=None, outcomes=None):
     return outcomes[:, 1] - outcomes[:, 0] + signed * (y - factual)
 
 
-def r_loss(y, effect_pred, treatment, *, outcome, propensity=None):
+def r_loss(y, effect_pred, treatment, *, outcome, propensity=None, control=None):
     r"""R-loss: how well effects explain what is left of the outcome.
 
     Parameters
@@ -145,7 +149,7 @@ def r_loss(y, effect_pred, treatment, *, outcome, propensity=None):
     y : array-like of shape (n,)
         The outcome.
     effect_pred : array-like of shape (n,)
-        The predicted effects of the larger arm against the smaller.
+        The predicted effects of the other arm against the control.
     treatment : array-like of shape (n,)
         The arm of each row, of two.
     outcome : array-like of shape (n,)
@@ -153,6 +157,10 @@ def r_loss(y, effect_pred, treatment, *, outcome, propensity=None):
         has not seen the row.
     propensity : array-like of shape (n,), default=None
         The probability of the arm taken. None stands for the arms' shares.
+    control : scalar, default=None
+        The arm that effects are against. None stands for False, 0 or else the smaller
+        number, the first category of an ordered Categorical, or the one arm that is
+        called control, placebo, none, no or off. Other text has to be told.
 
     Returns
     -------
@@ -164,8 +172,8 @@ def r_loss(y, effect_pred, treatment, *, outcome, propensity=None):
     Raises
     ------
     ValueError
-        If an array does not fit, the treatment does not take two values, or a
-        propensity is 1 or no probability.
+        If an array does not fit, the treatment does not take two values or does not
+        tell the control, or a propensity is 1 or no probability.
 
     See Also
     --------
@@ -185,14 +193,16 @@ def r_loss(y, effect_pred, treatment, *, outcome, propensity=None):
     0.0
     """
     y = column(y, "y")
-    treated = two_arms(treatment, len(y))
+    treated = two_arms(treatment, len(y), control)
     effect = column(effect_pred, "effect_pred", len(y))
     rest = y - column(outcome, "outcome", len(y))
     centered = treated - second_arm_probability(treated, propensity)
     return float(np.mean((rest - centered * effect) ** 2))
 
 
-def joint_loss(y, effect_pred, treatment, outcome_pred, *, outcome, propensity=None):
+def joint_loss(
+    y, effect_pred, treatment, outcome_pred, *, outcome, propensity=None, control=None
+):
     r"""Loss of effects and of the expected outcomes that they belong to.
 
     Parameters
@@ -200,16 +210,20 @@ def joint_loss(y, effect_pred, treatment, outcome_pred, *, outcome, propensity=N
     y : array-like of shape (n,)
         The outcome.
     effect_pred : array-like of shape (n,)
-        The predicted effects of the larger arm against the smaller.
+        The predicted effects of the other arm against the control.
     treatment : array-like of shape (n,)
         The arm of each row, of two.
     outcome_pred : array-like of shape (n, 2)
-        The judged model's own expected outcomes under the smaller and the larger arm.
+        The judged model's own expected outcomes under the control and the other arm.
     outcome : array-like of shape (n,)
         The expected outcome of the row whatever its arm, E[y | x], from a model that
         has not seen the row.
     propensity : array-like of shape (n,), default=None
         The probability of the arm taken. None stands for the arms' shares.
+    control : scalar, default=None
+        The arm that effects are against. None stands for False, 0 or else the smaller
+        number, the first category of an ordered Categorical, or the one arm that is
+        called control, placebo, none, no or off. Other text has to be told.
 
     Returns
     -------
@@ -221,8 +235,8 @@ def joint_loss(y, effect_pred, treatment, outcome_pred, *, outcome, propensity=N
     Raises
     ------
     ValueError
-        If an array does not fit, the treatment does not take two values, or a
-        propensity is 1 or no probability.
+        If an array does not fit, the treatment does not take two values or does not
+        tell the control, or a propensity is 1 or no probability.
 
     See Also
     --------
@@ -257,7 +271,7 @@ def joint_loss(y, effect_pred, treatment, outcome_pred, *, outcome, propensity=N
     >>> joint_loss([0.0, 2.0], [2.0, 2.0], [0, 1], [[0, 2], [0, 2]], outcome=[1, 1])
     0.0
     """
-    given = dict(propensity=propensity)
+    given = dict(propensity=propensity, control=control)
     judged = r_loss(y, effect_pred, treatment, outcome=outcome, **given)
     arms = np.asarray(outcome_pred, float)
     if arms.shape != (len(y), 2):
@@ -265,13 +279,13 @@ def joint_loss(y, effect_pred, treatment, outcome_pred, *, outcome, propensity=N
             f"outcome_pred has the shape {arms.shape}: one row a row of y and one "
             "column an arm are needed."
         )
-    treated = two_arms(treatment, len(arms))
+    treated = two_arms(treatment, len(arms), control)
     chance = second_arm_probability(treated, propensity)
     own = arms[:, 0] + chance * (arms[:, 1] - arms[:, 0])
     return (judged + r_loss(y, effect_pred, treatment, outcome=own, **given)) / 2
 
 
-def dr_loss(y, effect_pred, treatment, *, propensity=None, outcomes=None):
+def dr_loss(y, effect_pred, treatment, *, propensity=None, outcomes=None, control=None):
     """DR-loss: the squared distance of effects to doubly robust scores.
 
     Parameters
@@ -279,14 +293,18 @@ def dr_loss(y, effect_pred, treatment, *, propensity=None, outcomes=None):
     y : array-like of shape (n,)
         The outcome.
     effect_pred : array-like of shape (n,)
-        The predicted effects of the larger arm against the smaller.
+        The predicted effects of the other arm against the control.
     treatment : array-like of shape (n,)
         The arm of each row, of two.
     propensity : array-like of shape (n,), default=None
         The probability of the arm taken. None stands for the arms' shares.
     outcomes : array-like of shape (n, 2), default=None
-        The expected outcomes under the smaller and the larger arm, from a model that
+        The expected outcomes under the control and the other arm, from a model that
         has not seen the row. None stands for the arms' weighted means.
+    control : scalar, default=None
+        The arm that effects are against. None stands for False, 0 or else the smaller
+        number, the first category of an ordered Categorical, or the one arm that is
+        called control, placebo, none, no or off. Other text has to be told.
 
     Returns
     -------
@@ -298,8 +316,8 @@ def dr_loss(y, effect_pred, treatment, *, propensity=None, outcomes=None):
     Raises
     ------
     ValueError
-        If an array does not fit, the treatment does not take two values, or a
-        propensity is 1 or no probability.
+        If an array does not fit, the treatment does not take two values or does not
+        tell the control, or a propensity is 1 or no probability.
 
     See Also
     --------
@@ -318,7 +336,7 @@ def dr_loss(y, effect_pred, treatment, *, propensity=None, outcomes=None):
     0.0
     """
     scores = doubly_robust_scores(
-        y, treatment, propensity=propensity, outcomes=outcomes
+        y, treatment, propensity=propensity, outcomes=outcomes, control=control
     )
     effect = column(effect_pred, "effect_pred", len(scores))
     return float(np.mean((scores - effect) ** 2))

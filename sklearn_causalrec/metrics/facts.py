@@ -6,7 +6,9 @@ from sklearn.base import is_classifier
 
 from sklearn_causalrec._utils.unwrap import unwrap
 from sklearn_causalrec.effects.effect import effect
+from sklearn_causalrec.encoding.arms import had_arm
 from sklearn_causalrec.encoding.checks import column, probability
+from sklearn_causalrec.encoding.contrasts import contrast_of, rows_of_two_arms
 from sklearn_causalrec.metrics.effects import doubly_robust_scores
 from sklearn_causalrec.metrics.nuisances import cross_fit_nuisances
 from sklearn_causalrec.metrics.policies import recommender_policy
@@ -36,8 +38,8 @@ class Facts:
         The rows to be judged.
     metadata : dict
         What came beside them, by the names in ``METADATA``.
-    T0, T1 : scalar
-        The arms that are compared.
+    T0, T1 : scalar or None
+        The arms that are compared. None are those that the estimator would.
     model, cv : regressor, int
         Of :func:`~sklearn_causalrec.metrics.nuisances.cross_fit_nuisances`.
     """
@@ -71,7 +73,7 @@ class Facts:
 
     def effect_pred(self):
         """Effect predicted."""
-        predicted = effect(self._fitted, self._X, T0=self._T0, T1=self._T1)
+        predicted = effect(self._fitted, self._X, *self._arms())
         return np.asarray(predicted)[self._kept]
 
     def effect_true(self):
@@ -119,19 +121,19 @@ class Facts:
     # -- about lists by predicted outcome ----------------------------------------------
 
     def y_true(self):
-        """Outcome of the rows that had the last arm; NaN, unobserved, in others."""
-        return np.where(self._had_last_arm(), self._y, np.nan)
+        """Outcome of the rows that were shown; NaN, unobserved, in others."""
+        return np.where(self._was_shown(), self._y, np.nan)
 
     def y_score(self):
-        """Outcome predicted under the last arm."""
+        """Outcome predicted where the item is shown."""
         return self._predicted()
 
     def observed_propensity(self):
-        """Probability of the last arm where the row had it; 1 in others."""
+        """Probability of being shown where the row was; 1 in others."""
         n = len(self._y)
         taken = self._get("propensity")
         taken = probability(taken, "propensity", n, default=np.ones(n))
-        return np.where(self._had_last_arm(), taken, 1.0)
+        return np.where(self._was_shown(), taken, 1.0)
 
     # -- about a policy ----------------------------------------------------------------
 
@@ -187,36 +189,39 @@ class Facts:
 
     def _arms(self):
         """The two arms that are compared, as the estimator calls them."""
-        arms = np.asarray(getattr(self._estimator, "arms_", [self._T0, self._T1]))
-        t0, t1 = self._T0, self._T1
-        if not np.isin([0, 1], arms).any() and {t0, t1} <= set(range(len(arms))):
-            t0, t1 = arms[t0], arms[t1]
-        return t0, t1
+        return contrast_of(self._estimator, self._T0, self._T1)
 
     def _keep_two_arms(self):
         treatment = self._need("treatment")
-        t0, t1 = self._arms()
-        self._kept = np.flatnonzero((treatment == t0) | (treatment == t1))
-        self._treated = treatment[self._kept] == t1
-        if self._treated.all() or not self._treated.any():
-            raise ValueError(
-                f"The rows to be judged have no row of one of the arms {t0!r}, {t1!r}: "
-                "the effect can't be judged on them. Stratify folds by treatment."
-            )
+        given = self._metadata.get("treatment")  # its categories may have an order
+        self._T0, self._T1 = contrast_of(
+            self._estimator,
+            self._T0,
+            self._T1,
+            treatment=treatment if given is None else given,
+        )
+        found = rows_of_two_arms(treatment, self._T0, self._T1)
+        self._kept, self._treated = found
 
-    def _had_last_arm(self):
-        """Whether the row had the last arm; all rows where there is one arm."""
-        arms = getattr(self._estimator, "arms_", ())
-        if len(arms) > 1:
-            return self._need("treatment") == arms[-1]
-        return np.ones(len(self._y), bool)
+    def _shown_arm(self):
+        """The arm that stands for "shown"; None where there is one arm."""
+        if len(getattr(self._estimator, "arms_", ())) < 2:
+            return None
+        # T1 alone matters: the control needn't be known where it is named.
+        T0 = self._T1 if self._T0 is None else self._T0
+        return contrast_of(self._estimator, T0, self._T1)[1]
+
+    def _was_shown(self):
+        """Whether the row had that arm; all rows where there is one arm."""
+        shown = self._shown_arm()
+        if shown is None:
+            return np.ones(len(self._y), bool)
+        return had_arm(self._need("treatment"), shown)
 
     def _predicted(self, arm=None):
-        """Predicted outcome of every row under an arm; None: under the last."""
+        """Predicted outcome of every row under an arm; None: where it is shown."""
         transform, estimator = unwrap(self._fitted)
-        several = len(getattr(estimator, "arms_", ())) > 1
-        if arm is None and several:
-            arm = estimator.arms_[-1]
+        arm = self._shown_arm() if arm is None else arm
         arm = {} if arm is None else {"treatment": arm}
         X = transform(self._X)
         if is_classifier(estimator):

@@ -92,8 +92,8 @@ def register_metric(name, *, needs, greater_is_better=True):
           estimated too then;
         - "outcome_pred": outcomes under both arms by what is judged, of shape (n, 2);
         - "y_true", "y_score", "observed_propensity": outcome of the rows that had the
-          last arm, NaN in others, the outcome predicted, and the probability of
-          having it;
+          second of the arms compared, NaN in others, the outcome predicted under it,
+          and the probability of having it;
         - "action", "actions", "policy", "logged_propensity": arm taken, all arms,
           their probabilities where the best predicted one is taken, and the
           probability of the arm taken, which has to be known.

@@ -10,6 +10,7 @@ import sys
 
 from sklearn.utils.metadata_routing import MetadataRequest
 
+from sklearn_causalrec.encoding.contrasts import either_name
 from sklearn_causalrec.metrics.facts import METADATA, MissingMetadataError
 from sklearn_causalrec.metrics.registry import METRICS
 
@@ -44,7 +45,7 @@ class CausalScorer:
         and ``GridSearchCV`` whatever their ``error_score``: never nan.
     """
 
-    def __init__(self, name, kwargs=None, *, T0=0, T1=1):
+    def __init__(self, name, kwargs=None, *, T0=None, T1=None):
         self.name = name
         self.metric = METRICS[name]
         self.kwargs = kwargs or {}
@@ -78,7 +79,7 @@ class CausalScorer:
         return False  # asked by scikit-learn's own scorers
 
 
-def make_causal_scorer(name, *, T0=0, T1=1, **kwargs):
+def make_causal_scorer(name, *, T0=None, T1=None, control=None, **kwargs):
     """Make a scorer of a metric, with parameters of its own.
 
     Parameters
@@ -89,11 +90,14 @@ def make_causal_scorer(name, *, T0=0, T1=1, **kwargs):
         "causal_precision", "r_loss", "dr_loss", "joint_loss", "pehe", "ate_error",
         "ndcg", "recall", "mrr", "map", "policy_value", or one that
         :func:`register_metric` added.
-    T0 : scalar, default=0
-        The arm that effects are against, as in ``effect``.
-    T1 : scalar, default=1
-        The arm whose effects are judged. Rows of other arms than these two are left
-        out.
+    T0 : scalar, default=None
+        The arm that effects are against, as in ``effect``. None stands for the
+        ``control_`` of the estimator.
+    T1 : scalar, default=None
+        The arm whose effects are judged. None stands for the other of two arms. Rows of
+        other arms than `T0` and `T1` are left out.
+    control : scalar, default=None
+        Another name for `T0`.
     **kwargs
         Parameters of the metric, for instance ``k=50``. The metrics that need outcomes
         and propensities of the rows ("rate", "calibration_error", "cdcg",
@@ -110,7 +114,7 @@ def make_causal_scorer(name, *, T0=0, T1=1, **kwargs):
     Raises
     ------
     ValueError
-        If no metric has the name.
+        If no metric has the name, or `T0` and `control` are different arms.
 
     See Also
     --------
@@ -125,4 +129,4 @@ def make_causal_scorer(name, *, T0=0, T1=1, **kwargs):
     """
     if name not in METRICS:
         raise ValueError(f"There is no scorer {name!r}: choose one of {list(METRICS)}.")
-    return CausalScorer(name, kwargs, T0=T0, T1=T1)
+    return CausalScorer(name, kwargs, T0=either_name(T0, control), T1=T1)

@@ -42,11 +42,11 @@ class Curve(NamedTuple):
 class _Ranked:
     """Weighted sums over the first rows, by predicted effect, at the end of ties."""
 
-    def __init__(self, y, effect_pred, treatment, propensity, ties=True):
+    def __init__(self, y, effect_pred, treatment, propensity, control=None, ties=True):
         y = column(y, "y")
         n = len(y)
         effect = column(effect_pred, "effect_pred", n)
-        treated = two_arms(treatment, n)
+        treated = two_arms(treatment, n, control)
         weight = np.ones(n)
         if propensity is not None:
             chance = second_arm_probability(treated, propensity)
@@ -96,7 +96,7 @@ class _Ranked:
         return self.y_treated - self.y_control * ratio
 
 
-def uplift_curve(y, effect_pred, treatment, *, propensity=None):
+def uplift_curve(y, effect_pred, treatment, *, propensity=None, control=None):
     """Uplift curve: the cumulative gain of treating the first share of rows.
 
     Parameters
@@ -110,6 +110,10 @@ def uplift_curve(y, effect_pred, treatment, *, propensity=None):
     propensity : array-like of shape (n,), default=None
         The probability of the arm taken, by which rows are weighted inversely. None
         says that every row had the same chances, as in an experiment.
+    control : scalar, default=None
+        The arm that effects are against. None stands for False, 0 or else the smaller
+        number, the first category of an ordered Categorical, or the one arm that is
+        called control, placebo, none, no or off. Other text has to be told.
 
     Returns
     -------
@@ -120,8 +124,8 @@ def uplift_curve(y, effect_pred, treatment, *, propensity=None):
     Raises
     ------
     ValueError
-        If an array does not fit, the treatment does not take two values, or a
-        propensity is 1 or no probability.
+        If an array does not fit, the treatment does not take two values or does not
+        tell the control, or a propensity is 1 or no probability.
 
     See Also
     --------
@@ -135,11 +139,11 @@ def uplift_curve(y, effect_pred, treatment, *, propensity=None):
     >>> uplift_curve([1, 0, 1, 1], [2, 2, 1, 1], [1, 0, 1, 0]).gain.tolist()
     [0.0, 0.5, 0.5]
     """
-    ranked = _Ranked(y, effect_pred, treatment, propensity)
+    ranked = _Ranked(y, effect_pred, treatment, propensity, control)
     return Curve(ranked.share, ranked.uplift_gain() / ranked.rows[-1])
 
 
-def qini_curve(y, effect_pred, treatment, *, propensity=None):
+def qini_curve(y, effect_pred, treatment, *, propensity=None, control=None):
     """Qini curve: the extra outcome of the treated among the first rows.
 
     Parameters
@@ -153,6 +157,10 @@ def qini_curve(y, effect_pred, treatment, *, propensity=None):
     propensity : array-like of shape (n,), default=None
         The probability of the arm taken, by which rows are weighted inversely. None
         says that every row had the same chances, as in an experiment.
+    control : scalar, default=None
+        The arm that effects are against. None stands for False, 0 or else the smaller
+        number, the first category of an ordered Categorical, or the one arm that is
+        called control, placebo, none, no or off. Other text has to be told.
 
     Returns
     -------
@@ -164,8 +172,8 @@ def qini_curve(y, effect_pred, treatment, *, propensity=None):
     Raises
     ------
     ValueError
-        If an array does not fit, the treatment does not take two values, or a
-        propensity is 1 or no probability.
+        If an array does not fit, the treatment does not take two values or does not
+        tell the control, or a propensity is 1 or no probability.
 
     See Also
     --------
@@ -184,7 +192,7 @@ def qini_curve(y, effect_pred, treatment, *, propensity=None):
     >>> qini_curve([1, 0, 1, 1], [2, 2, 1, 1], [1, 0, 1, 0]).gain.tolist()
     [0.0, 0.5, 0.5]
     """
-    ranked = _Ranked(y, effect_pred, treatment, propensity)
+    ranked = _Ranked(y, effect_pred, treatment, propensity, control)
     return Curve(ranked.share, ranked.qini_gain() / ranked.n_treated[-1])
 
 
@@ -255,7 +263,9 @@ def _curve_score(y, effect_pred, treatment, propensity, convention, qini):
     return _scikit_uplift(y, treatment, ranked, qini)
 
 
-def auuc_score(y, effect_pred, treatment, *, propensity=None, convention="row"):
+def auuc_score(
+    y, effect_pred, treatment, *, propensity=None, convention="row", control=None
+):
     r"""Area between the uplift curve and that of a random order.
 
     Parameters
@@ -279,6 +289,10 @@ def auuc_score(y, effect_pred, treatment, *, propensity=None, convention="row"):
           outcome.
         - "causalml" takes the mean of the curve divided by its last value. The random
           order is not subtracted, and scores about 0.5.
+    control : scalar, default=None
+        The arm that effects are against. None stands for False, 0 or else the smaller
+        number, the first category of an ordered Categorical, or the one arm that is
+        called control, placebo, none, no or off. Other text has to be told.
 
     Returns
     -------
@@ -288,8 +302,8 @@ def auuc_score(y, effect_pred, treatment, *, propensity=None, convention="row"):
     Raises
     ------
     ValueError
-        If an array does not fit, the treatment does not take two values, or a
-        propensity is 1 or no probability.
+        If an array does not fit, the treatment does not take two values or does not
+        tell the control, or a propensity is 1 or no probability.
 
     See Also
     --------
@@ -303,10 +317,13 @@ def auuc_score(y, effect_pred, treatment, *, propensity=None, convention="row"):
     >>> auuc_score([1, 0, 1, 1], [2, 2, 1, 1], [1, 0, 1, 0])
     0.125
     """
-    return _curve_score(y, effect_pred, treatment, propensity, convention, qini=False)
+    treated = two_arms(treatment, len(y), control)
+    return _curve_score(y, effect_pred, treated, propensity, convention, qini=False)
 
 
-def qini_score(y, effect_pred, treatment, *, propensity=None, convention="row"):
+def qini_score(
+    y, effect_pred, treatment, *, propensity=None, convention="row", control=None
+):
     """Area between the Qini curve and that of a random order.
 
     Parameters
@@ -329,6 +346,10 @@ def qini_score(y, effect_pred, treatment, *, propensity=None, convention="row"):
           outcome.
         - "causalml" divides the area by the number of rows and the last value of the
           curve.
+    control : scalar, default=None
+        The arm that effects are against. None stands for False, 0 or else the smaller
+        number, the first category of an ordered Categorical, or the one arm that is
+        called control, placebo, none, no or off. Other text has to be told.
 
     Returns
     -------
@@ -338,8 +359,8 @@ def qini_score(y, effect_pred, treatment, *, propensity=None, convention="row"):
     Raises
     ------
     ValueError
-        If an array does not fit, the treatment does not take two values, or a
-        propensity is 1 or no probability.
+        If an array does not fit, the treatment does not take two values or does not
+        tell the control, or a propensity is 1 or no probability.
 
     See Also
     --------
@@ -358,10 +379,11 @@ def qini_score(y, effect_pred, treatment, *, propensity=None, convention="row"):
     >>> qini_score([1, 0, 1, 1], [2, 2, 1, 1], [1, 0, 1, 0])
     0.125
     """
-    return _curve_score(y, effect_pred, treatment, propensity, convention, qini=True)
+    treated = two_arms(treatment, len(y), control)
+    return _curve_score(y, effect_pred, treated, propensity, convention, qini=True)
 
 
-def uplift_at_k(y, effect_pred, treatment, *, k=0.3, propensity=None):
+def uplift_at_k(y, effect_pred, treatment, *, k=0.3, propensity=None, control=None):
     """Difference of the arms' means among the first rows.
 
     Parameters
@@ -378,6 +400,10 @@ def uplift_at_k(y, effect_pred, treatment, *, k=0.3, propensity=None):
     propensity : array-like of shape (n,), default=None
         The probability of the arm taken, by which rows are weighted inversely. None
         says that every row had the same chances, as in an experiment.
+    control : scalar, default=None
+        The arm that effects are against. None stands for False, 0 or else the smaller
+        number, the first category of an ordered Categorical, or the one arm that is
+        called control, placebo, none, no or off. Other text has to be told.
 
     Returns
     -------
@@ -401,7 +427,7 @@ def uplift_at_k(y, effect_pred, treatment, *, k=0.3, propensity=None):
     >>> uplift_at_k([1, 0, 1, 1], [2, 2, 1, 1], [1, 0, 1, 0], k=0.5)
     1.0
     """
-    ranked = _Ranked(y, effect_pred, treatment, propensity)
+    ranked = _Ranked(y, effect_pred, treatment, propensity, control)
     n = ranked.rows[-1]
     first = k if isinstance(k, (int, np.integer)) else int(k * n)
     if not 1 <= first <= n:

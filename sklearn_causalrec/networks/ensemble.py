@@ -287,9 +287,7 @@ class Ensemble:
                 exposure = exposure + np.exp(logits)
             else:
                 exposure = exposure + softmax(logits, axis=1)
-        outcome = outcome / len(self.nets)
-        if not self.binary:
-            outcome = outcome * self.log_encoder.y_scale + self.log_encoder.y_mean
+        outcome = self.log_encoder.in_units(outcome / len(self.nets))
         if exposure is not None:
             exposure = exposure / len(self.nets)
         return Prediction(outcome, exposure)
@@ -315,7 +313,4 @@ class Ensemble:
             link = net.matrix(users, items, arm)
             total = total + (expit(link, out=link) if self.binary else link)
         total /= len(self.nets)
-        if not self.binary:
-            total *= self.log_encoder.y_scale
-            total += self.log_encoder.y_mean
-        return total
+        return self.log_encoder.in_units(total)

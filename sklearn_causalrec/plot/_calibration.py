@@ -1,7 +1,10 @@
 """A display of whether predicted effects are as large as the true ones."""
 
 import numpy as np
+from sklearn.utils import _safe_indexing
 
+from sklearn_causalrec.effects.intervals import check_alpha
+from sklearn_causalrec.encoding.contrasts import contrast_of, rows_of_two_arms
 from sklearn_causalrec.metrics.calibration import calibration_error, effect_calibration
 from sklearn_causalrec.metrics.effects import doubly_robust_scores
 from sklearn_causalrec.plot._common import (
@@ -77,8 +80,9 @@ class CalibrationDisplay:
         treatment,
         propensity=None,
         outcomes=None,
-        T0=0,
-        T1=1,
+        T0=None,
+        T1=None,
+        control=None,
         n_bins=10,
         alpha=0.05,
         name=None,
@@ -96,17 +100,19 @@ class CalibrationDisplay:
         y : array-like of shape (n_samples,)
             The outcome.
         treatment : array-like of shape (n_samples,)
-            The arm of every row, `T0` or `T1`.
+            The arm of every row. Rows of other arms than `T0` and `T1` are left out.
         propensity : array-like of shape (n_samples,), default=None
             The probability of the arm taken. With None, it is estimated on these rows
             by cross-fitting, unless `outcomes` are given.
         outcomes : array-like of shape (n_samples, 2), default=None
             The expected outcomes under both arms, from a model that was not trained on
             these rows. With None, they are estimated on these rows by cross-fitting.
-        T0 : scalar, default=0
-            The arm that `T1` is compared with.
-        T1 : scalar, default=1
-            The arm whose effect is drawn.
+        T0 : scalar, default=None
+            The arm that `T1` is compared with. With None, it is the control.
+        T1 : scalar, default=None
+            The arm whose effect is drawn. With None, it is the other of two arms.
+        control : scalar, default=None
+            Another name for `T0`. With None, it is the control of the estimator.
         n_bins : int, default=10
             The number of bins. They have equally many rows.
         alpha : float, default=0.05
@@ -121,27 +127,40 @@ class CalibrationDisplay:
         -------
         display : CalibrationDisplay
             The display that was drawn.
+
+        Raises
+        ------
+        ValueError
+            If an arm is unknown, has no row, or has to be named.
         """
         from sklearn_causalrec._utils.unwrap import unwrap
         from sklearn_causalrec.effects.effect import effect
         from sklearn_causalrec.metrics.nuisances import cross_fit_nuisances
 
+        check_alpha(alpha)
+        fitted = unwrap(estimator)[1]
         if name is None:
-            name = type(unwrap(estimator)[1]).__name__
-        treated = np.asarray(treatment) == T1
+            name = type(fitted).__name__
+        T0, T1 = contrast_of(fitted, T0, T1, control=control, treatment=treatment)
+        rows, treated = rows_of_two_arms(treatment, T0, T1, n=len(y))
+        y = np.asarray(y, float)[rows]
+        if propensity is not None:
+            propensity = np.asarray(propensity, float)[rows]
         if outcomes is None:
             outcomes, propensity = cross_fit_nuisances(
-                X,
-                np.asarray(y, float),
+                _safe_indexing(X, rows),
+                y,
                 treated,
-                None if propensity is None else np.asarray(propensity, float),
-                ids=[getattr(unwrap(estimator)[1], role, None) for role in _IDS],
+                propensity,
+                ids=[getattr(fitted, role, None) for role in _IDS],
             )
+        else:
+            outcomes = np.asarray(outcomes, float)[rows]
         scores = doubly_robust_scores(
             y, treated, propensity=propensity, outcomes=outcomes
         )
         return cls.from_predictions(
-            effect(estimator, X, T0=T0, T1=T1),
+            effect(estimator, X, T0=T0, T1=T1)[rows],
             scores,
             n_bins=n_bins,
             alpha=alpha,

@@ -179,8 +179,9 @@ class EffectDisplay:
     def from_estimator(cls, estimator, *, alpha=0.05, ax=None):
         """Draw the average effects of a fitted estimator.
 
-        The effects of all arms against the first one are drawn. If the estimator has no
-        arms, its dose-response curve is drawn.
+        The effects of all arms against the control are drawn, or against the first arm
+        if which one is the control can't be told; the labels state it. If the estimator
+        has no arms, its dose-response curve is drawn.
 
         Parameters
         ----------
@@ -211,11 +212,12 @@ class EffectDisplay:
                 dose_label=treatment or "dose",
                 ax=ax,
             )
-        rows = {}
-        for arm in arms[1:]:
-            low, high = estimator.ate_interval(alpha=alpha, T0=arms[0], T1=arm)
-            point = estimator.ate(T0=arms[0], T1=arm)
-            rows[f"{arm} against {arms[0]}"] = [
+        rows, first = {}, getattr(estimator, "control_", None)
+        first = arms[0] if first is None else first
+        for arm in (arm for arm in arms if arm != first):
+            low, high = estimator.ate_interval(alpha=alpha, T0=first, T1=arm)
+            point = estimator.ate(T0=first, T1=arm)
+            rows[f"{arm} against {first}"] = [
                 float(np.squeeze(v)) for v in (point, low, high)
             ]
         frame = pd.DataFrame.from_dict(

@@ -3,6 +3,12 @@
 import numpy as np
 
 from sklearn_causalrec.causal.checks.diagnostics import overlap
+from sklearn_causalrec.encoding.arms import (
+    arm_codes,
+    distinct_arms,
+    read_treatment,
+    two_arms,
+)
 from sklearn_causalrec.plot._common import (
     BLUE,
     VERMILION,
@@ -130,7 +136,8 @@ class OverlapDisplay:
         Parameters
         ----------
         propensity : array-like of shape (n_samples,) or (n_samples, n_arms)
-            The probability of the second arm, or of every arm.
+            The probability of every arm; or, of two arms, that of the one which is not
+            the control, or of the second of `arms`.
         treatment : array-like of shape (n_samples,)
             The arm of every row.
         arms : array-like of shape (n_arms,), default=None
@@ -154,28 +161,30 @@ class OverlapDisplay:
         ------
         ValueError
             If a propensity is not a probability, or the shapes and the arms do not
-            match.
+            match; or if there is one probability a row, and which arm is the control
+            can't be told.
         """
-        propensity, treatment = np.asarray(propensity, float), np.asarray(treatment)
-        arms = np.unique(treatment) if arms is None else np.asarray(arms)
+        propensity = np.asarray(propensity, float)
+        values = read_treatment(treatment)
+        if arms is None:
+            arms = distinct_arms(values)[0]
+            if propensity.ndim == 1 and len(arms) == 2:
+                treated = two_arms(treatment, len(values))
+                arms = values[[treated.argmin(), treated.argmax()]]  # control first
+        arms = np.asarray(arms)
+        codes = arm_codes(values, arms)
         wrong = propensity[~((propensity >= 0) & (propensity <= 1))]
         if len(wrong):
             raise ValueError(f"Propensities lie between 0 and 1, got {wrong[0]}.")
         if propensity.ndim == 1:
             propensity = np.column_stack([1 - propensity, propensity])
-        if propensity.shape != (len(treatment), len(arms)):
+        if propensity.shape != (len(codes), len(arms)):
             raise ValueError(
-                f"propensity must have {len(treatment)} rows, as treatment has, and a "
+                f"propensity must have {len(codes)} rows, as treatment has, and a "
                 f"column for each of the arms {arms.tolist()}, got the shape "
                 f"{propensity.shape}."
             )
-        unknown = treatment[~np.isin(treatment, arms)]
-        if len(unknown):
-            raise ValueError(
-                f"treatment holds {unknown[0]!r}, which is not one of the arms "
-                f"{arms.tolist()}."
-            )
-        return cls(propensity, treatment, arms=arms, clip=clip).plot(bins=bins, ax=ax)
+        return cls(propensity, arms[codes], arms=arms, clip=clip).plot(bins=bins, ax=ax)
 
     @property
     def summary(self):

@@ -94,8 +94,9 @@ class SensitivityDisplay:
         y,
         treatment=None,
         *,
-        T0=0,
-        T1=1,
+        T0=None,
+        T1=None,
+        control=None,
         benchmarks=(),
         rho=1.0,
         alpha=None,
@@ -114,10 +115,12 @@ class SensitivityDisplay:
             The outcome that was given to ``fit``.
         treatment : array-like of shape (n,), default=None
             The treatment that was given to ``fit``. With None, it is a column of X.
-        T0 : scalar, default=0
-            The arm that `T1` is compared with.
-        T1 : scalar, default=1
-            The arm whose effect is examined.
+        T0 : scalar, default=None
+            The arm that `T1` is compared with. With None, it is the control.
+        T1 : scalar, default=None
+            The arm whose effect is examined. With None, it is the other of two arms.
+        control : scalar, default=None
+            Another name for `T0`. With None, it is the control of the estimator.
         benchmarks : sequence of str, or dict of str to sequence of str, default=()
             The covariates that a confounder is compared with. A dict gives groups of
             covariates by label. The estimator is fitted again without each of them.
@@ -142,8 +145,10 @@ class SensitivityDisplay:
         """
         from sklearn_causalrec._utils.unwrap import unwrap
         from sklearn_causalrec.causal.checks.robustness import sensitivity
+        from sklearn_causalrec.encoding.contrasts import contrast_of
 
         transform, estimator = unwrap(estimator)
+        T0, T1 = contrast_of(estimator, T0, T1, control=control)
         found = sensitivity(
             *(estimator, transform(X), y, treatment),
             T0=T0,

@@ -3,7 +3,9 @@
 import numpy as np
 from sklearn.utils import check_random_state
 
-from sklearn_causalrec.effects.intervals import normal_interval
+from sklearn_causalrec.effects.intervals import check_alpha, normal_interval
+from sklearn_causalrec.encoding.arms import two_arms
+from sklearn_causalrec.encoding.contrasts import contrast_of, rows_of_two_arms
 from sklearn_causalrec.metrics.uplift import (
     auuc_score,
     qini_curve,
@@ -84,8 +86,9 @@ class UpliftCurveDisplay:
         *,
         treatment,
         propensity=None,
-        T0=0,
-        T1=1,
+        T0=None,
+        T1=None,
+        control=None,
         kind="uplift",
         n_bootstrap=100,
         alpha=0.05,
@@ -105,14 +108,17 @@ class UpliftCurveDisplay:
         y : array-like of shape (n_samples,)
             The outcome.
         treatment : array-like of shape (n_samples,)
-            The arm of every row, `T0` or `T1`.
+            The arm of every row. Rows of other arms than `T0` and `T1` are left out.
         propensity : array-like of shape (n_samples,), default=None
             The probability of the arm taken. With None, every row had the same chance
             of either arm, as in an experiment.
-        T0 : scalar, default=0
-            The arm that `T1` is compared with.
-        T1 : scalar, default=1
-            The arm whose effect the rows are ordered by.
+        T0 : scalar, default=None
+            The arm that `T1` is compared with. With None, it is the control.
+        T1 : scalar, default=None
+            The arm whose effect the rows are ordered by. With None, it is the other of
+            two arms.
+        control : scalar, default=None
+            Another name for `T0`. With None, it is the control of the estimator.
         kind : {"uplift", "qini"}, default="uplift"
             The kind of gain, as in :meth:`from_predictions`.
         n_bootstrap : int, default=100
@@ -132,17 +138,25 @@ class UpliftCurveDisplay:
         -------
         display : UpliftCurveDisplay
             The display that was drawn.
+
+        Raises
+        ------
+        ValueError
+            If an arm is unknown, has no row, or has to be named.
         """
         from sklearn_causalrec._utils.unwrap import unwrap
         from sklearn_causalrec.effects.effect import effect
 
+        fitted = unwrap(estimator)[1]
         if name is None:
-            name = type(unwrap(estimator)[1]).__name__
+            name = type(fitted).__name__
+        T0, T1 = contrast_of(fitted, T0, T1, control=control, treatment=treatment)
+        rows, treated = rows_of_two_arms(treatment, T0, T1, n=len(y))
         return cls.from_predictions(
-            y,
-            effect(estimator, X, T0=T0, T1=T1),
-            np.asarray(treatment) == T1,
-            propensity=propensity,
+            np.asarray(y)[rows],
+            effect(estimator, X, T0=T0, T1=T1)[rows],
+            treated,
+            propensity=None if propensity is None else np.asarray(propensity)[rows],
             kind=kind,
             n_bootstrap=n_bootstrap,
             alpha=alpha,
@@ -159,6 +173,7 @@ class UpliftCurveDisplay:
         treatment,
         *,
         propensity=None,
+        control=None,
         kind="uplift",
         n_bootstrap=100,
         alpha=0.05,
@@ -179,6 +194,9 @@ class UpliftCurveDisplay:
         propensity : array-like of shape (n_samples,), default=None
             The probability of the arm taken. With None, every row had the same chance
             of either arm, as in an experiment.
+        control : scalar, default=None
+            The arm that effects are against. With None, it is told by the arms, as in
+            :func:`~sklearn_causalrec.metrics.uplift_curve`.
         kind : {"uplift", "qini"}, default="uplift"
             The kind of gain: that of :func:`~sklearn_causalrec.metrics.uplift_curve` or
             that of :func:`~sklearn_causalrec.metrics.qini_curve`.
@@ -203,16 +221,19 @@ class UpliftCurveDisplay:
         Raises
         ------
         ValueError
-            If `kind` is unknown.
+            If `kind` is unknown, there are not two arms, or which of them is the
+            control can't be told.
         """
         if kind not in KINDS:
             raise ValueError(f"kind is {kind!r}: choose one of {list(KINDS)}.")
+        check_alpha(alpha)
         make, score = KINDS[kind]
-        curve = make(y, effect_pred, treatment, propensity=propensity)
-        area = score(y, effect_pred, treatment, propensity=propensity)
+        treated = two_arms(treatment, len(y), control)
+        curve = make(y, effect_pred, treated, propensity=propensity)
+        area = score(y, effect_pred, treated, propensity=propensity)
         band = None
         if n_bootstrap:
-            arrays = [np.asarray(v) for v in (y, effect_pred, treatment)]
+            arrays = [np.asarray(v) for v in (y, effect_pred, treated)]
             chance = None if propensity is None else np.asarray(propensity)
             rng = check_random_state(random_state)
             draws = []

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 from scipy.sparse import csr_array
 
 
@@ -23,27 +24,79 @@ class PairScores(NamedTuple):
     matrix: Callable | None
 
 
-def _constant_within(codes, n_codes, column):
-    """Return the value of the column for each code, or None if it varies within a code.
+class _Side:
+    """The features of the users, or of the items, as far as the log has come.
 
-    Codes without rows have the mean of the column.
+    Attributes
+    ----------
+    table : ndarray of shape (n_ids + 1, p)
+        The last value of every feature for each id. The last row is the mean of the
+        ids that have rows. It stands for all others.
+    known : ndarray of bool of shape (n_ids,)
+        Whether each id has rows.
+    constant : ndarray of bool of shape (p,)
+        Whether each feature has never changed for any id.
+    repeats : bool
+        Whether an id has several rows. Without one, constancy says nothing.
     """
-    table = np.full(n_codes, np.nanmean(column), column.dtype)
-    table[codes] = column
-    return table if np.array_equal(table[codes], column, equal_nan=True) else None
+
+    def __init__(self, n_ids, n_features, before=None):
+        self.table = np.zeros((n_ids + 1, n_features), np.float32)
+        self.known = np.zeros(n_ids, bool)
+        self.constant = np.ones(n_features, bool)
+        self.repeats = False
+        if before is not None:
+            n = len(before.known)
+            self.table[:n], self.known[:n] = before.table[:-1], before.known
+            self.constant, self.repeats = before.constant.copy(), before.repeats
+
+    def add(self, features, codes, order):
+        """Add the rows of a log; of an id's several rows, the last in order stays."""
+        met = self.known[codes]
+        self.repeats |= bool(met.any()) or len(np.unique(codes)) < len(codes)
+        last = np.full(len(self.known), -1)
+        last[codes[order]] = order
+        here = np.flatnonzero(last >= 0)
+        for j in range(features.shape[1]):
+            column, values = features[:, j], self.table[:-1, j]
+            if self.constant[j]:
+                self.constant[j] = _same(column[met], values[codes[met]])
+            values[here] = column[last[here]]
+            if self.constant[j]:
+                self.constant[j] = _same(column, values[codes])
+        self.known[here] = True
+        mean = _mean(self.table[:-1][self.known])
+        self.table[:-1][~self.known] = mean
+        self.table[-1] = mean
 
 
-def _grown(table, n):
-    """Make room for n ids. New ids start with the last row, as unknown ids do."""
-    return np.concatenate([table, np.repeat(table[-1:], n + 1 - len(table), axis=0)])
+def _same(a, b):
+    return np.array_equal(a, b, equal_nan=True)
+
+
+def _mean(features):
+    """The mean of each column over the values there are; NaN where there are none."""
+    mean = features.mean(axis=0, dtype=np.float64)
+    gaps = np.isnan(mean)
+    if gaps.any():
+        part = features[:, gaps].astype(np.float64)
+        there = ~np.isnan(part)
+        total = np.where(there, part, 0.0).sum(axis=0)
+        count = there.sum(axis=0)
+        mean[gaps] = np.where(count > 0, total / np.maximum(count, 1), np.nan)
+    return mean
 
 
 class Catalogue:
     """The users and items of a log, so that any pair of them can be scored.
 
-    A feature that is constant within every user is a feature of the user. Otherwise, a
-    feature that is constant within every item is a feature of the item. All other
-    features describe the context, and count at their mean.
+    Each feature belongs to the user, to the item or to the context. Who owns it can be
+    told (`told`). Otherwise the log says it. A feature that never changes for any item,
+    and changes for some user, is a feature of the item. With the roles swapped it is a
+    feature of the user. A feature that changes for both describes the context, and so
+    does one that has the same value in all rows. A feature that changes for neither is
+    a feature of the item; but if no item has several rows and some user has, it is a
+    feature of the user.
 
     Parameters
     ----------
@@ -56,19 +109,34 @@ class Catalogue:
     before : Catalogue, default=None
         The catalogue of the log so far, which the rows are added to. With None, a new
         catalogue is made.
+    names : sequence of length p, default=None
+        The names of the features. With None, their positions.
+    told : sequence of {"user", "item", "context", None}, default=None
+        The owner of each feature where it is told, else None. With None, no owner is
+        told.
+    control : int, default=None
+        The code of the arm that means "not shown". With None, every row counts as
+        shown.
 
     Attributes
     ----------
-    of_user : ndarray of shape (p,)
+    owner : Series
+        Whose each feature is: "user", "item" or "context". The index is the names of
+        the features. Features of the context count at ``context`` where nobody gives a
+        value.
+    certain : ndarray of bool of shape (p,)
+        Whether the owner of each feature was told, or follows from a change of its
+        value. Otherwise more rows could tell otherwise.
+    of_user : ndarray of bool of shape (p,)
         Whether each feature is a feature of the user.
-    of_item : ndarray of shape (p,)
+    of_item : ndarray of bool of shape (p,)
         Whether each feature is a feature of the item.
     user_table : ndarray of shape (n_users + 1, p)
-        The user features of each user. The last row, the mean, stands for unknown
-        users.
+        The last value of each feature for each user. The last row, the mean over users,
+        stands for unknown users.
     item_table : ndarray of shape (n_items + 1, p)
-        The item features of each item. The last row, the mean, stands for unknown
-        items.
+        The last value of each feature for each item. The last row, the mean over items,
+        stands for unknown items.
     context : ndarray of shape (p,)
         The mean of each feature.
     history : ndarray of shape (n_users + 1, length), or None
@@ -78,8 +146,15 @@ class Catalogue:
         The values that go with the history.
     items : ndarray of int
         The codes of the items that have rows. An item may occur in histories alone.
+    logged : csr_array of shape (n_users + 1, n_items + 1)
+        Whether each pair of user and item has rows.
     seen : csr_array of shape (n_users + 1, n_items + 1)
-        Whether each pair of user and item was logged.
+        Whether each pair was shown: whether it has a row of another arm than
+        `control`.
+    control : int or None
+        The code of the arm that means "not shown".
+    rated : csr_array of shape (n_users + 1, n_items + 1)
+        Whether the user acted on the item: whether the pair has a row with y > 0.
     share : float
         The share of all pairs that were logged.
 
@@ -94,78 +169,93 @@ class Catalogue:
     >>> log = pd.DataFrame({"user": [1, 1, 2], "item": [7, 8, 7], "age": [30, 30, 40]})
     >>> model = GlobalMean(user="user", item="item").fit(log, [0.0, 1.0, 1.0])
     >>> catalogue = model.catalogue_
-    >>> catalogue.of_user.tolist(), catalogue.share
-    ([True], 0.75)
+    >>> catalogue.owner.to_dict(), catalogue.share
+    ({'age': 'user'}, 0.75)
     """
 
-    def __init__(self, rows, n_users, n_items, before=None):
+    def __init__(
+        self,
+        rows,
+        n_users,
+        n_items,
+        before=None,
+        *,
+        names=None,
+        told=None,
+        control=None,
+    ):
         features, user, item = rows.features, rows.user, rows.item
         n, p = features.shape
         self.n_users, self.n_items, self.n_rows = n_users, n_items, n
-        context = features.mean(axis=0, dtype=np.float64)
-        if np.isnan(context).any():
-            context = np.nanmean(features, axis=0, dtype=np.float64)
+        order = np.arange(n)
+        if rows.time is not None:
+            order = np.argsort(rows.time, kind="stable")
+        context = _mean(features)
         if before is None:
-            self.of_user = np.zeros(p, bool)
-            self.of_item = np.zeros(p, bool)
-            self.user_table = np.zeros((n_users + 1, p), np.float32)
-            self.item_table = np.zeros((n_items + 1, p), np.float32)
-            self._place_features(features, user, item)
+            self._first, self._varies = features[0].copy(), np.zeros(p, bool)
         else:
             self.n_rows += before.n_rows
             context = before.context + n / self.n_rows * (context - before.context)
-            self.user_table = _grown(before.user_table, n_users)
-            self.item_table = _grown(before.item_table, n_items)
-            self.of_user, self.of_item = before.of_user.copy(), before.of_item.copy()
-            self._update_features(features, user, item)
+            self._first, self._varies = before._first, before._varies.copy()
+        for j in np.flatnonzero(~self._varies):
+            first = np.full(n, self._first[j])
+            self._varies[j] = not _same(features[:, j], first)
         self.context = context.astype(np.float32)
-        self.history = self._last_of_users(rows, "history", before, -1)
-        self.history_values = self._last_of_users(rows, "history_values", before, 0)
-        shape = (n_users + 1, n_items + 1)
-        self.seen = csr_array((np.ones(n, bool), (user, item)), shape=shape)
+        self._users = _Side(n_users, p, None if before is None else before._users)
+        self._items = _Side(n_items, p, None if before is None else before._items)
+        self._users.add(features, user, order)
+        self._items.add(features, item, order)
+        self.user_table, self.item_table = self._users.table, self._items.table
+        self._find_owners(range(p) if names is None else names, told)
+        self.history = self._last_of_users(rows, "history", before, -1, order)
+        self.history_values = self._last_of_users(
+            rows, "history_values", before, 0, order
+        )
+        everything = np.ones(n, bool)
+        shown = everything if control is None else rows.arm != control
+        rated = ~everything if rows.y is None else rows.y > 0
+        self.control = control
+        self.logged = self._pairs(rows, everything, before, "logged")
+        self.seen = self._pairs(rows, shown, before, "seen")
+        self.rated = self._pairs(rows, rated, before, "rated")
+        self.items = np.unique(self.logged.indices).astype(np.int64)
+        self.share = self.logged.nnz / (n_users * len(self.items))
+
+    def _find_owners(self, names, told):
+        user, item = self._users, self._items
+        owner = np.full(len(self._varies), "context", object)
+        owner[user.constant] = "user"
+        owner[item.constant] = "item"
+        if user.repeats and not item.repeats:
+            owner[user.constant] = "user"
+        owner[~self._varies] = "context"
+        self.certain = ~(user.constant & item.constant)
+        if told is not None:
+            told = np.asarray(told, object)
+            given = np.array([one is not None for one in told], bool)
+            owner[given] = told[given]
+            self.certain |= given
+        self.owner = pd.Series(owner, list(names), name="owner", dtype=object)
+        self.of_user, self.of_item = owner == "user", owner == "item"
+
+    def _pairs(self, rows, chosen, before, name):
+        """Whether each pair has a chosen row, here or before."""
+        shape = (self.n_users + 1, self.n_items + 1)
+        cells = rows.user[chosen], rows.item[chosen]
+        pairs = csr_array((np.ones(len(cells[0]), bool), cells), shape=shape)
         if before is not None:
-            earlier = before.seen.tocoo()
+            earlier = getattr(before, name).tocoo()
             earlier = csr_array((earlier.data, earlier.coords), shape=shape)
-            self.seen = csr_array(self.seen + earlier)
-        self.items = np.unique(self.seen.indices).astype(np.int64)
-        self.share = self.seen.nnz / (n_users * len(self.items))
+            pairs = csr_array(pairs + earlier)
+        return pairs
 
-    def _place_features(self, features, user, item):
-        for j in range(features.shape[1]):
-            column = features[:, j]
-            if np.array_equal(column, np.full_like(column, column[0]), equal_nan=True):
-                continue
-            for codes, table, mine in (
-                (user, self.user_table, self.of_user),
-                (item, self.item_table, self.of_item),
-            ):
-                values = _constant_within(codes, len(table) - 1, column)
-                if values is not None:
-                    table[:-1, j] = values
-                    table[-1, j] = np.nanmean(values)
-                    mine[j] = True
-                    break
-
-    def _update_features(self, features, user, item):
-        for codes, table, mine in (
-            (user, self.user_table, self.of_user),
-            (item, self.item_table, self.of_item),
-        ):
-            for j in np.flatnonzero(mine):
-                column = features[:, j]
-                table[codes, j] = column
-                mine[j] = np.array_equal(table[codes, j], column, equal_nan=True)
-
-    def _last_of_users(self, rows, name, before, empty):
+    def _last_of_users(self, rows, name, before, empty, order):
         values = getattr(rows, name)
         if values is None:
             return None
         table = np.full((self.n_users + 1, *values.shape[1:]), empty, values.dtype)
         if before is not None:
             table[: before.n_users] = getattr(before, name)[:-1]
-        order = np.arange(len(values))
-        if rows.time is not None:
-            order = np.argsort(rows.time, kind="stable")
         last = np.full(self.n_users, -1)
         last[rows.user[order]] = order  # of a user's several rows, the last one stays
         table[:-1][last >= 0] = values[last[last >= 0]]
@@ -180,8 +270,10 @@ class Catalogue:
             The user code of each pair.
         item : ndarray of int of shape (n,)
             The item code of each pair.
-        context : ndarray of shape (p,), default=None
-            The values of the context features. With None, they are at their means.
+        context : ndarray of shape (p,) or (n, p), default=None
+            The values of the context features, and of features that change with time
+            for their owner. With None, the former are at their means and the latter at
+            their last values.
 
         Returns
         -------
@@ -189,7 +281,11 @@ class Catalogue:
             The features as float32.
         """
         out = np.empty((len(user), len(self.context)), np.float32)
+        of_user, of_item = self.of_user, self.of_item
+        if context is not None:
+            of_user = of_user & self._users.constant
+            of_item = of_item & self._items.constant
         out[:] = self.context if context is None else context
-        out[:, self.of_user] = self.user_table[user][:, self.of_user]
-        out[:, self.of_item] = self.item_table[item][:, self.of_item]
+        out[:, of_user] = self.user_table[user][:, of_user]
+        out[:, of_item] = self.item_table[item][:, of_item]
         return out

@@ -111,9 +111,8 @@ class _Side:
     """The users, or the items: those of the log and those asked for."""
 
     def __init__(
-        self, index, n_pairs, table, own, ids, features, informed, history=None
+        self, index, n_pairs, table, own, ids, codes, features, informed, history=None
     ):
-        codes = index.codes(ids)
         self.n_rows = np.append(n_pairs[: len(index)], 0)[codes]
         self.codes = codes
         self.known = np.flatnonzero(n_pairs[: len(index)])
@@ -182,14 +181,15 @@ def sides(estimator, pairs):
     n_users, n_items = len(pairs.users), len(pairs.items)
     user_features = pairs.rows(np.arange(n_users), np.zeros(n_users, int)).features
     item_features = pairs.rows(np.zeros(n_items, int), np.arange(n_items)).features
-    seen = catalogue.seen
+    logged = catalogue.logged
     user = _Side(
-        encoder.users, seen.sum(1), catalogue.user_table, catalogue.of_user,
-        pairs.users, user_features, pairs.informed[0], pairs.history,
+        encoder.users, logged.sum(1), catalogue.user_table, catalogue.of_user,
+        pairs.users, pairs.sides[0].codes, user_features, pairs.informed[0],
+        pairs.history,
     )  # fmt: skip
     item = _Side(
-        encoder.items, seen.sum(0), catalogue.item_table, catalogue.of_item,
-        pairs.items, item_features, pairs.informed[1],
+        encoder.items, logged.sum(0), catalogue.item_table, catalogue.of_item,
+        pairs.items, pairs.sides[1].codes, item_features, pairs.informed[1],
     )  # fmt: skip
     return user, item
 

@@ -137,9 +137,9 @@ class Exploration:
             What the pairs are ranked by.
         min_effect : float or None
             The effect above which a pair is a candidate. With None, all pairs are.
-        T0 : scalar
-            The arm that `T1` is compared with.
-        T1 : scalar
+        T0 : scalar or None
+            The arm that `T1` is compared with. None stands for the control.
+        T1 : scalar or None
             The arm of the effect and of the outcome.
 
         Returns

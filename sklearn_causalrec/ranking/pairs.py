@@ -3,26 +3,33 @@
 import numpy as np
 import pandas as pd
 from scipy.sparse import csr_array
+from sklearn.pipeline import Pipeline
 
+from sklearn_causalrec.encoding.feature_groups import check_missing
 from sklearn_causalrec.encoding.log_encoder import Rows
-from sklearn_causalrec.encoding.roles import as_ids, column
+from sklearn_causalrec.encoding.roles import column
+from sklearn_causalrec.encoding.time_formats import shown
+from sklearn_causalrec.ranking.asked import (
+    column_of_role,
+    excluded_pairs,
+    one_row_each,
+    read_context,
+    read_side,
+)
 
 PAIRS_AT_ONCE = 65536
 
 
-def _query(given, key, role, known):
-    """Return the ids asked for, and the frame that came with them, if any."""
-    if given is None:
-        return known.to_numpy(), None
-    if not hasattr(given, "columns"):
-        return as_ids(np.atleast_1d(np.asarray(given)), role), None
-    frame = given if isinstance(given, pd.DataFrame) else given.to_pandas()
-    if key not in frame.columns:
-        raise ValueError(
-            f"{role}s came as a frame without the column {key!r} of ids; its columns "
-            f"are {list(frame.columns)}."
-        )
-    return as_ids(frame[key].to_numpy(), role), frame.reset_index(drop=True)
+def _transforms(fitted, estimator):
+    """Whether there are steps before the estimator."""
+    while fitted is not estimator:
+        if hasattr(fitted, "best_estimator_"):
+            fitted = fitted.best_estimator_
+        elif isinstance(fitted, Pipeline) and len(fitted) == 1:
+            fitted = fitted[-1]
+        else:
+            return True
+    return False
 
 
 class Pairs:
@@ -38,9 +45,13 @@ class Pairs:
         The estimator at the end of `fitted`.
     users, items : array-like of ids, frame, or None
         The users and items asked for, as in :func:`~sklearn_causalrec.recommend`.
+    context : dict, one-row frame, or None, default=None
+        The values of further columns, as in :func:`~sklearn_causalrec.recommend`.
 
     Attributes
     ----------
+    keys : tuple of two
+        The columns of the user ids and of the item ids, as the caller calls them.
     users, items : ndarray of ids
         The ids of the users and of the items.
     user_codes, item_codes : ndarray of int
@@ -49,7 +60,7 @@ class Pairs:
         Whether features of the users, and of the items, were given.
     """
 
-    def __init__(self, fitted, transform, estimator, users, items):
+    def __init__(self, fitted, transform, estimator, users, items, context=None):
         catalogue = getattr(estimator, "catalogue_", None)
         if catalogue is None:
             raise ValueError(
@@ -58,41 +69,184 @@ class Pairs:
             )
         self.estimator, self.catalogue = estimator, catalogue
         encoder = estimator.log_encoder_
-        roles = encoder.roles
-        keys = (roles.named["user"], roles.named["item"])
-        offered = encoder.items.ids[catalogue.items]
-        self.users, user_frame = _query(users, keys[0], "user", encoder.users.ids)
-        self.items, item_frame = _query(items, keys[1], "item", offered)
-        if len(self.items) == 0:
+        self.roles = encoder.roles
+        both = ("user", "item")
+        self.keys = tuple(column_of_role(fitted, estimator, role) for role in both)
+        positions = [self.roles.columns_[role] for role in both]
+        offered = encoder.items.ids[catalogue.items].to_numpy()
+        everybody = encoder.users.ids.to_numpy()
+        self.sides = [
+            read_side(given, role, key, index, known, position)
+            for given, role, key, index, known, position in zip(
+                (users, items), both, self.keys, (encoder.users, encoder.items),
+                (everybody, offered), positions,
+            )
+        ]  # fmt: skip
+        if len(self.sides[1].ids) == 0:
             raise ValueError("The catalogue is empty: items holds no item.")
-        self.user_codes = encoder.users.codes(self.users)
-        self.item_codes = encoder.items.codes(self.items)
-        self.user_table = catalogue.user_table[self.user_codes]
-        self.item_table = catalogue.item_table[self.item_codes]
+        raw = None
+        if _transforms(fitted, estimator):
+            raw = self._raw_frames(fitted, transform, context)
+        else:
+            self._keep_columns([*self.roles.feature_columns_, *self.roles.histories])
+        self.users, self.items = (side.ids for side in self.sides)
+        self.user_codes, self.item_codes = (side.codes for side in self.sides)
+        self.raw = raw
         self.history = self.history_values = None
         if catalogue.history is not None:
-            self._read_histories(user_frame)
-        frames = (user_frame, item_frame)
-        featured = [f for f in frames if f is not None and f.shape[1] > 1]
-        self.raw = None
-        self.informed = [f is not None and f.shape[1] > 1 for f in frames]
-        if featured and fitted is not estimator:
-            self.raw = self._raw_frames(fitted, transform, *frames, keys)
-        elif featured:
-            self._read_features(frames, roles.feature_columns_)
+            self._read_histories(self.sides[0].frame)
+        self._read_features(context)
 
-    def _read_features(self, frames, features):
-        catalogue = self.catalogue
-        sides = (
-            (frames[0], self.user_table, catalogue.of_user),
-            (frames[1], self.item_table, catalogue.of_item),
+    def _keep_columns(self, known):
+        """Keep the columns that the model reads, of one row an id."""
+        for n, side in enumerate(self.sides):
+            if side.frame is None:
+                continue
+            mine = [c for c in side.frame.columns if c in known and c not in self.keys]
+            self.sides[n] = one_row_each(side, mine)
+
+    # -- features as the estimator reads them ----------------------------------
+
+    def _read_features(self, context):
+        """Values of users, of items and of the context, and which of them count."""
+        catalogue, roles = self.catalogue, self.roles
+        self.user_table = catalogue.user_table[self.user_codes]
+        self.item_table = catalogue.item_table[self.item_codes]
+        self.of_user, self.of_item = catalogue.of_user.copy(), catalogue.of_item.copy()
+        self.context = catalogue.context.copy()
+        frames = [side.frame for side in self.sides]
+        self.informed = [f is not None and f.shape[1] > 0 for f in frames]
+        if self.raw is not None:
+            return
+        given = [self._given_features(side) for side in self.sides]
+        both = given[0].keys() & given[1].keys()
+        if both:
+            name = roles.feature_columns_[min(both)]
+            raise ValueError(f"items holds {name!r}, {_both('users')}.")
+        tables = (self.user_table, self.item_table)
+        masks = (self.of_user, self.of_item)
+        own = (catalogue.of_user, catalogue.of_item)
+        for n in (0, 1):
+            self.informed[n] = any(own[n][j] for j in given[n])
+            for j, values in given[n].items():
+                tables[n][:, j] = values
+                masks[n][j], masks[1 - n][j] = True, False
+        self._read_context(context, given)
+        self.given = [set(g) for g in given]
+        if roles.towers_ is not None:
+            self._check_towers()
+
+    def _given_features(self, side):
+        """Values of the features in the frame of a side, by position."""
+        out = {}
+        for name in [] if side.frame is None else side.frame.columns:
+            if name not in self.roles.feature_columns_:
+                continue
+            j = self.roles.feature_columns_.index(name)
+            owner = self.catalogue.owner.iloc[j]
+            if self.catalogue.certain[j] and owner not in (side.role, "context"):
+                raise ValueError(
+                    f"{name!r} came with {side.role}s, and it is a feature of the "
+                    f"{owner} (catalogue_.owner): pass it with {owner}s=, drop it "
+                    f"there, or name it in {side.role}_features= before fit."
+                )
+            values = self.roles.read_feature(j, side.frame[name])
+            wrong = np.isinf(values)
+            if self.roles.towers_ is None:
+                wrong |= np.isnan(values)
+            if wrong.any():
+                row = int(wrong.argmax())
+                raise ValueError(
+                    f"{side.role}s: {name!r} is {values[row]} for the {side.role} "
+                    f"{shown(side.ids[row])}. Fill such values; or leave the column "
+                    "out, and what is assumed then is in explain."
+                )
+            out[j] = values
+        return out
+
+    def _read_context(self, context, given):
+        features, roles = self.roles.feature_columns_, self.roles
+        passive = set(roles.columns_) & {"time", "treatment", "propensity"}
+        known = [*features, *(roles.columns_[role] for role in sorted(passive))]
+        owners, certain = self.catalogue.owner.tolist(), self.catalogue.certain
+        why_not = {
+            name: f"which is a feature of the {owner} (catalogue_.owner): pass it with "
+            f"{owner}s="
+            for name, owner, sure in zip(features, owners, certain)
+            if sure and owner != "context"
+        }
+        for values, side in zip(given, self.sides):
+            why_not |= {features[j]: _both(f"{side.role}s") for j in values}
+        shared = read_context(context, known, list(self.keys), why_not)
+        for name, value in shared.items():
+            if name not in features:
+                continue  # lists do not depend on it
+            j = features.index(name)
+            self.context[j] = roles.read_feature(j, [value])[0]
+            if not np.isfinite(self.context[j]) and roles.towers_ is None:
+                raise ValueError(f"context: {name!r} is {value!r}. Pass a number.")
+            self.of_user[j] = self.of_item[j] = False
+            given[0][j] = None
+
+    def _check_towers(self):
+        """A pair may lack a whole tower, and nothing else."""
+        n_users, n_items = len(self.users), len(self.items)
+        pairs = (
+            ("users", np.arange(n_users), np.zeros(n_users, int)),
+            ("items", np.zeros(n_items, int), np.arange(n_items)),
         )
-        for side, (frame, table, own) in enumerate(sides):
-            named = [] if frame is None else frame.columns
-            found = [j for j, name in enumerate(features) if name in named and own[j]]
-            self.informed[side] = bool(found)
-            for j in found:
-                table[:, j] = frame[features[j]].to_numpy(np.float32)
+        for name, user, item in pairs if n_users else ():
+            features = self.rows(user, item).features
+            try:
+                check_missing(features, self.roles.feature_columns_, self.roles.towers_)
+            except ValueError as refusal:
+                raise ValueError(f"{name}: {refusal}") from None
+
+    def assumed(self, user, item):
+        """What was assumed for columns that nobody gave.
+
+        Parameters
+        ----------
+        user, item : ndarray of int of shape (n,)
+            The positions of users and items.
+
+        Returns
+        -------
+        list of dict of feature to value
+            One dict a pair. A feature of the context counts at its mean over the log.
+            A feature of a user or item that the log does not know counts at its mean
+            over users or items.
+        """
+        if self.raw is not None:
+            return [{} for _ in user]
+        free = ~(self.of_user | self.of_item)
+        shared = self._named(self.context, free & ~self._is_given())
+        catalogue = self.catalogue
+        parts = []
+        for positions, table, mask, codes, n_rows in (
+            (user, self.user_table, self.of_user, self.user_codes, 1),
+            (item, self.item_table, self.of_item, self.item_codes, 0),
+        ):
+            counts = np.append(catalogue.logged.sum(n_rows)[:-1], 0)
+            new = counts[np.minimum(codes, len(counts) - 1)] == 0
+            open_ = mask & ~self._is_given()
+            found = {p: self._named(table[p], open_) for p in {*positions} if new[p]}
+            parts.append([found.get(p, {}) for p in positions])
+        return [{**shared, **mine, **its} for mine, its in zip(*parts)]
+
+    def _is_given(self):
+        given = np.zeros(len(self.context), bool)
+        given[list(self.given[0] | self.given[1])] = True
+        return given
+
+    def _named(self, values, chosen):
+        """Values by name, in the units of the log."""
+        found = self.roles.in_units(values[None].astype(np.float64))
+        return {
+            name: float(value[0])
+            for (name, value), mine in zip(found.items(), chosen)
+            if mine
+        }
 
     def _read_histories(self, frame):
         """Read histories from the users' frame if it has them, else from the log."""
@@ -106,43 +260,86 @@ class Pairs:
         if catalogue.history_values is not None:
             self.history_values = catalogue.history_values[self.user_codes]
 
-    def _raw_frames(self, fitted, transform, users, items, keys):
+    # -- columns as they enter a pipeline --------------------------------------
+
+    def _raw_frames(self, fitted, transform, context):
+        """Columns for the steps before the estimator; None where ids came alone."""
+        frames = [side.frame for side in self.sides]
+        if context is None and not any(
+            f is not None and f.shape[1] > 1 for f in frames
+        ):
+            self._keep_columns([])
+            return None
         needed = list(getattr(fitted, "feature_names_in_", []))
+        if not needed:
+            raise ValueError(
+                "The pipeline was fitted to an array, so that the columns of frames "
+                "cannot be told: fit it to a DataFrame, or pass ids alone."
+            )
+        self._keep_columns(needed)
         parts = []
-        for frame, ids, key in zip((users, items), (self.users, self.items), keys):
-            frame = pd.DataFrame({key: ids}) if frame is None else frame
-            parts.append(frame[[c for c in needed if c in frame.columns]])
-        parts[1] = parts[1].drop(columns=parts[0].columns, errors="ignore")
+        for side in self.sides:
+            frame = pd.DataFrame(index=range(len(side.ids)))
+            frame = frame if side.frame is None else side.frame
+            if side.key in needed:
+                frame = frame.assign(**{side.key: side.ids})
+            parts.append(frame)
+        both = [c for c in parts[0].columns if c in parts[1].columns]
+        if both:
+            raise ValueError(f"items holds {both[0]!r}, {_both('users')}.")
+        settable = [c for c in needed if c not in self.keys]
+        why_not = {}
+        for part, where in zip(parts, ("users", "items")):
+            why_not |= dict.fromkeys(part.columns.difference(self.keys), _both(where))
+        shared = read_context(context, settable, list(self.keys), why_not)
         encoder = self.estimator.log_encoder_
         done = {"treatment": encoder.arms[0], "propensity": np.nan}  # not asked here
-        done = {encoder.roles.roles[role]: value for role, value in done.items()}
-        for c in done:
-            if c in needed and c not in {*parts[0], *parts[1]}:
-                parts[0] = parts[0].assign(**{c: done[c]})
+        for role, value in done.items():
+            name = column_of_role(fitted, self.estimator, role)
+            shared.setdefault(name, value)
+        lists = [[value] * len(parts[0]) for value in shared.values()]
+        for name, values in zip(shared, lists):
+            if name in needed and name not in {*parts[0], *parts[1]}:
+                parts[0] = parts[0].assign(**{name: values})
         missing = [c for c in needed if c not in {*parts[0], *parts[1]}]
         if missing:
             raise ValueError(
                 f"The pipeline transforms the columns {needed}, and users and items "
-                f"came without {missing}. Pass frames that hold them, or ids alone."
+                f"came without {missing}. Pass frames that hold them, users= and "
+                "items=; set what all lists share, context={column: value}; or pass "
+                "ids alone."
             )
         return needed, transform, *parts
+
+    def _raw_rows(self, user, item):
+        needed, transform, users, items = self.raw
+        parts = [users.iloc[user], items.iloc[item]]
+        parts = [part.reset_index(drop=True) for part in parts]
+        X = pd.concat(parts, axis=1)[needed]
+        try:
+            rows = self.estimator.log_encoder_.rows(self.estimator, transform(X))
+        except ValueError as refusal:
+            gaps = X.columns[X.isna().any()].tolist()
+            if not gaps:
+                raise
+            raise ValueError(
+                f"Values are missing in the columns {gaps} of users and items, and the "
+                f"pipeline does not fill them: {refusal}"
+            ) from refusal
+        rows.arm = None
+        rows.user, rows.item = self.user_codes[user], self.item_codes[item]
+        return rows
+
+    # -- rows and scores -------------------------------------------------------
 
     def rows(self, user, item):
         """Return the encoded rows of the pairs (users[user[i]], items[item[i]])."""
         if self.raw is not None:
-            needed, transform, users, items = self.raw
-            parts = [users.iloc[user], items.iloc[item]]
-            parts = [part.reset_index(drop=True) for part in parts]
-            X = transform(pd.concat(parts, axis=1)[needed])
-            rows = self.estimator.log_encoder_.rows(self.estimator, X)
-            rows.arm = None
-            rows.user, rows.item = self.user_codes[user], self.item_codes[item]
-            return rows
-        catalogue = self.catalogue
-        features = np.empty((len(user), len(catalogue.context)), np.float32)
-        features[:] = catalogue.context
-        features[:, catalogue.of_user] = self.user_table[user][:, catalogue.of_user]
-        features[:, catalogue.of_item] = self.item_table[item][:, catalogue.of_item]
+            return self._raw_rows(user, item)
+        features = np.empty((len(user), len(self.context)), np.float32)
+        features[:] = self.context
+        features[:, self.of_user] = self.user_table[user][:, self.of_user]
+        features[:, self.of_item] = self.item_table[item][:, self.of_item]
         rows = Rows(features, self.user_codes[user], self.item_codes[item])
         if self.history is not None:
             rows.history = self.history[user]
@@ -152,46 +349,61 @@ class Pairs:
 
     def scores(self, scorer, start, stop):
         """Score the users start to stop against all items; (stop - start, n_items)."""
-        if self.raw is None and scorer.matrix is not None:
-            return scorer.matrix(self.user_codes[start:stop], self.item_codes)
         n_items = len(self.items)
-        out = np.empty((stop - start) * n_items, np.float32)
-        for first in range(0, len(out), PAIRS_AT_ONCE):
-            flat = np.arange(first, min(first + PAIRS_AT_ONCE, len(out)))
-            rows = self.rows(start + flat // n_items, flat % n_items)
-            out[flat] = scorer.rows(rows)
+        if self.raw is None and scorer.matrix is not None:
+            codes = self.user_codes[start:stop], self.item_codes
+            out = np.asarray(scorer.matrix(*codes)).ravel()
+        else:
+            out = None
+            size = (stop - start) * n_items
+            for first in range(0, size, PAIRS_AT_ONCE):
+                flat = np.arange(first, min(first + PAIRS_AT_ONCE, size))
+                rows = self.rows(start + flat // n_items, flat % n_items)
+                scores = np.asarray(scorer.rows(rows))
+                if out is None:
+                    out = np.empty(size, scores.dtype)
+                out[flat] = scores
+        lost = np.isnan(out)
+        if lost.any():
+            user, item = divmod(int(lost.argmax()), n_items)
+            raise ValueError(
+                f"The score of the user {shown(self.users[start + user])} with the "
+                f"item {shown(self.items[item])} is not a number."
+            )
         return out.reshape(stop - start, n_items)
 
     def excluded(self, exclude, exclude_seen):
         """Return the pairs to leave out, as a csr_array of shape (n_users, n_items)."""
+        catalogue, encoder = self.catalogue, self.estimator.log_encoder_
+        indexes = encoder.users, encoder.items
         shape = (len(self.users), len(self.items))
         out = csr_array(shape, dtype=bool)
-        if exclude_seen:
-            encoder = self.estimator.log_encoder_
-            user, item = (
-                encoder.users.codes(self.users),
-                encoder.items.codes(self.items),
+        if not isinstance(exclude_seen, (bool, np.bool_)) and exclude_seen != "rated":
+            raise ValueError(
+                f"exclude_seen is {exclude_seen!r}: True leaves out pairs that were "
+                'shown, "rated" those with an outcome above 0, and False none.'
             )
-            out = self.catalogue.seen[user][:, item]
+        if exclude_seen:
+            pairs = catalogue.rated
+            if exclude_seen != "rated":
+                self._shown_is_known()
+                pairs = catalogue.seen
+            user, item = (side.codes for side in self.sides)
+            out = pairs[user][:, item]
         if exclude is not None:
-            pairs = np.asarray(exclude, dtype=object).reshape(-1, 2)
-            user = as_ids(_plain(pairs[:, 0]), "user of exclude")
-            item = as_ids(_plain(pairs[:, 1]), "item of exclude")
-            listed = pd.MultiIndex.from_arrays([user, item]).unique()
-            by_user = pd.Series(np.arange(shape[0]), self.users)
-            by_item = pd.Series(np.arange(shape[1]), self.items)
-            known = [(u, i) for u, i in listed if u in by_user and i in by_item]
-            cells = [
-                (a, b)
-                for u, i in known
-                for a in np.atleast_1d(by_user[u])
-                for b in np.atleast_1d(by_item[i])
-            ]
-            if cells:
-                a, b = np.array(cells).T
-                out = out + csr_array((np.ones(len(a), bool), (a, b)), shape=shape)
+            out = out + excluded_pairs(exclude, *self.sides, indexes)
         return csr_array(out)
 
+    def _shown_is_known(self):
+        arms = self.estimator.log_encoder_.arms
+        if len(arms) > 1 and self.catalogue.control is None:
+            raise ValueError(
+                "exclude_seen=True leaves out the pairs that were shown, and which of "
+                f"the arms {arms.tolist()[:20]} means not shown can't be told: name "
+                "the control before fit, or set exclude_seen=False and pass the pairs "
+                "as exclude=."
+            )
 
-def _plain(ids):
-    return np.array(ids.tolist())
+
+def _both(where):
+    return f"which is in {where} as well: drop it from one of them"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from numbers import Real
 from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
@@ -24,15 +26,16 @@ def recommend(
     exclude: ArrayLike | None = None,
     min_effect: float | None = None,
     *,
-    exclude_seen: bool = True,
+    context: Mapping[str, Any] | ArrayLike | None = None,
+    exclude_seen: bool | Literal["rated"] = True,
     cold_start: str | ColdStart = "blend",
     explore: Literal["epsilon", "thompson", "uncertainty"] | None = None,
     epsilon: float = 0.1,
     bonus: float = 1.0,
     withhold: int = 0,
     random_state: Seed = None,
-    T0: Arm = 0,
-    T1: Arm = 1,
+    T0: Arm | None = None,
+    T1: Arm | None = None,
 ) -> pd.DataFrame:
     """Recommend the k best items to every user, by effect or by outcome.
 
@@ -41,9 +44,10 @@ def recommend(
     fitted : estimator, Pipeline or search
         The fitted model. Its ``user`` and ``item`` columns must be named.
     users : array-like of ids, frame, or None, default=None
-        The users. A frame has the column of ids and may have feature columns, as they
-        enter the pipeline. The features stand for ids that are new to the model. With
-        None, the users of the log.
+        The users. A frame has the column of ids, one row for each user, and may have
+        any columns that differ between users, as they enter the pipeline: features of
+        the user, the context in which the user is met, histories. They go before what
+        the log says of the user. With None, the users of the log.
     items : array-like of ids, frame, or None, default=None
         The items to choose from. They are given as `users` are. With None, the items of
         the log.
@@ -54,11 +58,19 @@ def recommend(
         What the items are ranked by: "effect" is what changes because an item is shown,
         "outcome" is what happens if it is shown.
     exclude : frame or array-like of shape (m, 2), default=None
-        Pairs (user, item) that are left out.
+        Pairs that are left out. A frame is read by the names of the columns of ids;
+        other columns do not count. An array has the order (user, item).
     min_effect : float, default=None
         The effect above which a pair is a candidate. With None, all pairs are.
-    exclude_seen : bool, default=True
-        Whether the pairs of the log are left out.
+    context : dict or frame of one row, default=None
+        The values of columns that all lists share, such as the time of day. A column
+        that nobody gives counts at its mean over the log;
+        :func:`~sklearn_causalrec.explain` says which value that is. A pipeline needs
+        all its columns, in `users`, `items` or here.
+    exclude_seen : bool or "rated", default=True
+        Which pairs of the log are left out. With True, those that were shown: rows of
+        the control arm are not. With "rated", those that the user acted on: a row has
+        y > 0. With False, none.
     cold_start : str or ColdStart, default="blend"
         What stands for ids with few rows or no rows in the log: "blend", "content",
         "neighbors", "average", or the settings of a
@@ -80,16 +92,19 @@ def recommend(
         uniformly from the candidates outside the list. It needs `explore`.
     random_state : int, RandomState instance or None, default=None
         The seed of the draws with `explore`. Pass an int for reproducible lists.
-    T0 : scalar, default=0
-        The arm that `T1` is compared with.
-    T1 : scalar, default=1
-        The arm of the effect and of the outcome.
+    T0 : scalar, default=None
+        The arm that `T1` is compared with. None stands for the control.
+    T1 : scalar, default=None
+        The arm of the effect and of the outcome. None stands for the other of two arms.
+        Of more arms it has to be named, but for 1 against a control of 0.
 
     Returns
     -------
     DataFrame
-        One row per listed pair, with the columns ``user``, ``item``, ``rank`` (from 1)
-        and ``score`` (in units of y). With `explore`, ``propensity`` is the exact
+        One row per listed pair. The columns of the ids have the names that they have in
+        the log (``user`` and ``item`` if it has no names, or one of those below).
+        ``rank`` is counted from 1,
+        and ``score`` is in units of y. With `explore`, ``propensity`` is the exact
         probability that the pair is in the list. With `withhold`, there are also
         ``shown`` and ``sample_weight``. A withheld pair has rank 0 and ``shown`` 0; its
         ``propensity`` is the probability that it is not shown, and its
@@ -100,7 +115,9 @@ def recommend(
     ------
     ValueError
         If the catalogue is empty, the user or item column was not named, the effect is
-        not identified, or an option cannot be used. The message names it.
+        not identified, ids are of another kind than in the log (such as "1" among
+        numbers), a value is missing, a column comes twice, or an option cannot be used.
+        The message names it.
 
     See Also
     --------
@@ -133,8 +150,9 @@ def recommend(
     transform, estimator = unwrap(fitted)
     if by not in ("effect", "outcome"):
         raise ValueError(f'by is {by!r}: choose "effect" or "outcome".')
-    if k < 1:
-        raise ValueError(f"k is {k!r}: at least 1 item a user.")
+    if isinstance(k, bool) or not isinstance(k, Real) or k != int(k) or k < 1:
+        raise ValueError(f"k is {k!r}: a whole number, at least 1 item a user.")
+    k = int(k)
     how = ColdStart.of(cold_start, estimator)
     if explore is not None:
         rng = check_random_state(random_state)
@@ -145,7 +163,7 @@ def recommend(
             'never shown has no counterpart. Set explore="epsilon".'
         )
     estimator.pair_scores(by, min_effect, T0, T1)  # refuses before any work
-    pairs = Pairs(fitted, transform, estimator, users, items)
+    pairs = Pairs(fitted, transform, estimator, users, items, context)
     estimator = with_stand_ins(estimator, pairs, how)
     excluded = pairs.excluded(exclude, exclude_seen)
     size = len(pairs.users), len(pairs.items)
@@ -170,15 +188,24 @@ def recommend(
         drawn = {"propensity": propensity}
         if withhold:
             drawn.update(shown=(rank > 0).astype(int), sample_weight=weight)
+    keys = _names_of_ids(pairs.keys)
     return pd.DataFrame(
         {
-            "user": pairs.users[user],
-            "item": pairs.items[item],
+            keys[0]: pairs.users[user],
+            keys[1]: pairs.items[item],
             "rank": rank,
             "score": score,
             **drawn,
         }
     )
+
+
+def _names_of_ids(keys):
+    """The names of the columns of ids in lists, whose other columns come first."""
+    taken = {"rank", "score", "propensity", "shown", "sample_weight", "assumed"}
+    if taken & set(keys) or keys[0] == keys[1]:
+        return "user", "item"
+    return keys
 
 
 def explain(
@@ -188,6 +215,7 @@ def explain(
     k: int = 10,
     by: Literal["effect", "outcome"] = "effect",
     *,
+    context: Mapping[str, Any] | ArrayLike | None = None,
     cold_start: str | ColdStart = "blend",
     n_neighbors: int = 5,
     **options: Any,
@@ -206,6 +234,9 @@ def explain(
         The number of items per user.
     by : {"effect", "outcome"}, default="effect"
         What the items are ranked by.
+    context : dict or frame of one row, default=None
+        The values of columns that all lists share, as in
+        :func:`~sklearn_causalrec.recommend`.
     cold_start : str or ColdStart, default="blend"
         What stands for ids with few rows or no rows in the log, as in
         :func:`~sklearn_causalrec.recommend`.
@@ -217,8 +248,10 @@ def explain(
     Returns
     -------
     DataFrame
-        The columns of :func:`~sklearn_causalrec.recommend`, and the following ones for
-        the user (``user_...``) and for the item (``item_...``).
+        The columns of :func:`~sklearn_causalrec.recommend`; ``assumed``, a dict of the
+        features that nobody gave and the log does not know for this user or item, with
+        the values that they count at; and the following ones for the user
+        (``user_...``) and for the item (``item_...``).
 
         source
             What stands for the id. "behaviour" is its own rows in the log. "content"
@@ -252,30 +285,36 @@ def explain(
     >>> log = make_exposure_log(900, n_users=50, n_items=100, random_state=0)
     >>> model = CausalDNNRecommender(user="user", item="item", effect_learner="t")
     >>> model = model.fit(log.X, log.y, treatment=log.treatment)
-    >>> newcomer = log.world.users.tail(1).assign(user="new")
+    >>> newcomer = log.world.users.tail(1).assign(user=9000)
     >>> why = explain(model, newcomer, k=1)
     >>> why[["user", "user_source", "user_rows"]].values.tolist()
-    [['new', 'content', 0]]
+    [[9000, 'content', 0]]
     """
     from sklearn_causalrec.ranking.cold_start import ColdStart, sides
     from sklearn_causalrec.ranking.pairs import Pairs
 
-    top = recommend(fitted, users, items, k, by, cold_start=cold_start, **options)
+    options |= dict(context=context, cold_start=cold_start)
+    top = recommend(fitted, users, items, k, by, **options)
     transform, estimator = unwrap(fitted)
     how = ColdStart.of(cold_start, estimator)
-    pairs = Pairs(fitted, transform, estimator, users, items)
+    pairs = Pairs(fitted, transform, estimator, users, items, context)
     if len(pairs.users) == 0:
         return top
-    for name, side in zip(("user", "item"), sides(estimator, pairs)):
+    user, item = (
+        pd.Index(ids).get_indexer(pd.Index(top[key]))
+        for ids, key in zip((pairs.users, pairs.items), _names_of_ids(pairs.keys))
+    )
+    top["assumed"] = pairs.assumed(user, item)
+    both = zip(("user", "item"), (user, item), sides(estimator, pairs))
+    for name, positions, side in both:
         about = pd.DataFrame(
             {
                 "source": side.sources(how),
                 "feature_weight": side.weights(how),
                 "rows": side.n_rows,
                 "neighbors": side.nearest(n_neighbors),
-            },
-            index=side.ids,
+            }
         )
-        about = about[~about.index.duplicated()].loc[top[name]].reset_index(drop=True)
+        about = about.iloc[positions].reset_index(drop=True)
         top = top.join(about.add_prefix(f"{name}_"))
     return top

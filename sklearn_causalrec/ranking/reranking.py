@@ -14,10 +14,11 @@ from scipy.sparse.csgraph import connected_components
 class _Candidates:
     """The pairs to choose from, and what is known of their items."""
 
-    def __init__(self, frame, k, items):
+    def __init__(self, frame, k, items, keys):
         self.frame, self.k, self.items = frame, k, items
-        self.user, users = pd.factorize(frame["user"])
-        self.item = pd.factorize(frame["item"])[0]
+        self.user, users = pd.factorize(frame[keys[0]])
+        self.item_ids, self.item_key = frame[keys[1]], keys[1]
+        self.item = pd.factorize(self.item_ids)[0]
         self.users = users.tolist()
 
     def __len__(self):
@@ -27,7 +28,7 @@ class _Candidates:
         """Return a value for each pair, from a column or from a mapping of items to
         values.
         """
-        item = self.frame["item"]
+        item = self.item_ids
         if isinstance(given, str):
             if given in self.frame.columns:
                 return self.frame[given]
@@ -37,7 +38,7 @@ class _Candidates:
                     f"{what}={given!r} is a column neither of the candidates, "
                     f"{list(self.frame.columns)}, nor of items, {known}."
                 )
-            given = self.items.set_index("item")[given]
+            given = self.items.set_index(self.item_key)[given]
         given = pd.Series(given) if isinstance(given, Mapping) else given
         lacking = ~item.isin(given.index)
         if lacking.any():
@@ -289,7 +290,7 @@ class Budget:
         cost = np.asarray(candidates.of_items(self.cost, "cost"), float)
         wrong = ~(np.isfinite(cost) & (cost >= 0))
         if wrong.any():
-            item = candidates.frame["item"].tolist()[int(wrong.argmax())]
+            item = candidates.item_ids.tolist()[int(wrong.argmax())]
             raise ValueError(
                 f"The cost of the item {item!r} is {cost[wrong][0]}: a number, 0 or "
                 "more."
@@ -333,7 +334,17 @@ def _solve(value, A, low, high, users, gap):
     return result.x > 0.5
 
 
-def rerank(candidates, k=10, constraints=(), *, items=None, fill=None, gap=0.0):
+def rerank(
+    candidates,
+    k=10,
+    constraints=(),
+    *,
+    items=None,
+    fill=None,
+    gap=0.0,
+    user=None,
+    item=None,
+):
     """Choose the best lists that satisfy all constraints.
 
     The total score is maximised by an integer program, which is solved to optimality
@@ -345,7 +356,7 @@ def rerank(candidates, k=10, constraints=(), *, items=None, fill=None, gap=0.0):
 
     Parameters
     ----------
-    candidates : frame with columns user, item and score
+    candidates : frame with columns of users, items and scores
         The pairs to choose from. Pass what :func:`~sklearn_causalrec.recommend` returns
         with a larger `k` than that of the lists.
     k : int, default=10
@@ -354,14 +365,18 @@ def rerank(candidates, k=10, constraints=(), *, items=None, fill=None, gap=0.0):
         The constraints. Any object is allowed whose method ``rows(candidates)`` returns
         a sparse matrix over the candidates, with lower and upper bounds.
     items : frame, default=None
-        A table of the items, with the column ``item`` and the columns that constraints
-        name.
+        A table of the items, with the column of item ids, which is called as in the
+        candidates, and the columns that constraints name.
     fill : bool, default=None
         Whether a longer list is better than a higher score. With False, the score alone
         counts: pairs with a negative score are left out, and a budget may go to a few
         expensive items. With None, it is False if there is a Budget, else True.
     gap : float, default=0.0
         The relative gap up to which the total may stay below the highest one.
+    user, item : str, default=None
+        The columns of the users and of the items in the candidates. With None, the
+        columns that are called "user" and "item", or else the first and the second
+        column, as :func:`~sklearn_causalrec.recommend` returns them.
 
     Returns
     -------
@@ -397,11 +412,12 @@ def rerank(candidates, k=10, constraints=(), *, items=None, fill=None, gap=0.0):
     ['a', 'c', 'a', 'd']
     """
     frame, items = (_pandas(f) for f in (candidates, items))
-    _check(frame, k, items)
+    keys = _columns_of_ids(frame, user, item)
+    _check(frame, k, items, keys)
     if frame.empty:
         return frame
     n = len(frame)
-    problem = _Candidates(frame, k, items)
+    problem = _Candidates(frame, k, items, keys)
     of_user = problem.sums(problem.user)
     rows = [(of_user, np.zeros(of_user.shape[0]), np.full(of_user.shape[0], float(k)))]
     rows += [constraint.rows(problem) for constraint in constraints]
@@ -429,7 +445,7 @@ def rerank(candidates, k=10, constraints=(), *, items=None, fill=None, gap=0.0):
         if one_list and (total >= low[mine]).all() and (total <= high[mine]).all():
             chosen[part] = greedy
             continue
-        users = pd.unique(frame["user"].iloc[part]).tolist()
+        users = pd.unique(frame[keys[0]].iloc[part]).tolist()
         chosen[part] = _solve(value, own[mine], low[mine], high[mine], users, gap)
     out = frame[chosen].assign(_user=problem.user[chosen])
     out = out.sort_values(["_user", "score"], ascending=[True, False], kind="stable")
@@ -443,15 +459,30 @@ def _pandas(frame):
     )
 
 
-def _check(frame, k, items):
-    lacking = [c for c in ("user", "item", "score") if c not in frame.columns]
+def _columns_of_ids(frame, user, item):
+    """The columns of users and items: as named, "user" and "item", or the first two."""
+    keys = []
+    for place, (role, named) in enumerate((("user", user), ("item", item))):
+        first = list(frame.columns[place : place + 1])
+        unnamed = role in frame.columns or first in ([], ["rank"], ["score"])
+        keys.append(named or (role if unnamed else first[0]))
+    if keys[0] == keys[1]:
+        raise ValueError(
+            f"Which columns of the candidates, {list(frame.columns)}, hold the users "
+            "and the items? Name them, user=… and item=…."
+        )
+    return keys
+
+
+def _check(frame, k, items, keys):
+    lacking = [c for c in (*keys, "score") if c not in frame.columns]
     if lacking:
         raise ValueError(
             f"candidates lack the columns {lacking}: pass what recommend returns."
         )
-    if items is not None and "item" not in items.columns:
+    if items is not None and keys[1] not in items.columns:
         raise ValueError(
-            f"items lack the column 'item'; they have {list(items.columns)}."
+            f"items lack the column {keys[1]!r}; they have {list(items.columns)}."
         )
     if not isinstance(k, Integral) or k < 1:
         raise ValueError(f"k is {k!r}: at least 1 item a user.")
@@ -460,9 +491,9 @@ def _check(frame, k, items):
             "These lists were drawn at random, and choosing among them would make "
             "their propensities wrong: recommend without explore=, then rerank."
         )
-    twice = frame.duplicated(["user", "item"])
+    twice = frame.duplicated(keys)
     if twice.any():
-        pair = frame.loc[twice, ["user", "item"]].iloc[0].tolist()
+        pair = frame.loc[twice, keys].iloc[0].tolist()
         raise ValueError(f"The pair {pair} is there twice.")
     if not np.isfinite(frame["score"]).all():
         raise ValueError("A score is missing or infinite.")

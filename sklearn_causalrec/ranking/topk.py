@@ -13,7 +13,7 @@ def top_k(score, n_users, n_items, k, *, excluded=None, floor=None, progress=Fal
     ----------
     score : callable
         ``score(start, stop)`` returns the scores of the users from start to stop
-        against all items, as float32 of shape (stop - start, n_items). The array may be
+        against all items, as floats of shape (stop - start, n_items). The array may be
         overwritten.
     n_users : int
         The number of users, which are the rows of the matrix.
@@ -37,8 +37,8 @@ def top_k(score, n_users, n_items, k, *, excluded=None, floor=None, progress=Fal
         The column of each pair.
     rank : ndarray of int64 of shape (m,)
         The rank of each pair among those of its user, from 1.
-    score : ndarray of float32 of shape (m,)
-        The score of each pair.
+    score : ndarray of shape (m,)
+        The score of each pair, in the dtype of the scores.
 
     See Also
     --------
@@ -56,12 +56,12 @@ def top_k(score, n_users, n_items, k, *, excluded=None, floor=None, progress=Fal
     import torch
 
     k = min(k, n_items)
-    block = max(1, BLOCK_BYTES // (4 * max(n_items, 1)))
+    block = max(1, BLOCK_BYTES // (8 * max(n_items, 1)))
     found = []
     bar = tqdm(total=n_users, desc="recommend", unit="user", disable=not progress)
     for start in range(0, n_users, block):
         stop = min(start + block, n_users)
-        scores = np.asarray(score(start, stop), np.float32)
+        scores = np.asarray(score(start, stop))
         if excluded is not None:
             rows, cols = excluded[start:stop].nonzero()
             scores[rows, cols] = -np.inf

@@ -165,7 +165,7 @@ class OffByThree(Linear):
 
 def test_joint_loss_judges_outcomes_of_both_arms(log):
     X, y, t = log["X"], log["y"], log["treatment"]
-    for arms in (t, np.where(t == 1, "b", "a")):
+    for arms in (t, np.where(t == 1, "mail", "control")):
         given = {"treatment": arms, "propensity": log["propensity"]}
         right, off = (kind().fit(X, y, arms) for kind in (Linear, OffByThree))
         r_loss = metrics.r_loss_scorer(right, X, y, **given)

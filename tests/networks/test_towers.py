@@ -223,7 +223,10 @@ def test_the_catalogue_grows_with_the_batches():
     )
     ids = whole.log_encoder_.items.ids
     to = parts.log_encoder_.items.codes(ids)
-    np.testing.assert_array_equal(one.item_table[:-1], other.item_table[to])
+    its = one.of_item
+    np.testing.assert_array_equal(
+        one.item_table[:-1, its], other.item_table[to][:, its]
+    )
     assert (one.seen[:, :-1] != other.seen[:, to]).nnz == 0
     np.testing.assert_allclose(one.context, other.context, rtol=1e-5)
     assert one.share == other.share
@@ -231,6 +234,8 @@ def test_the_catalogue_grows_with_the_batches():
     np.testing.assert_array_equal(
         past, parts.log_encoder_.items.ids.to_numpy()[other.history[:-1, 0]]
     )
-    seen = set(zip(X["user"], X["item"]))
+    pd.testing.assert_series_equal(one.owner, other.owner)
+    shown = set(zip(X["user"][t == 1], X["item"][t == 1]))
     top = recommend(parts, k=15)
-    assert not seen & set(zip(top["user"], top["item"]))
+    assert not shown & set(zip(top["user"], top["item"]))
+    assert len(top) == 40 * 15 - len(shown)

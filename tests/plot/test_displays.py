@@ -233,7 +233,7 @@ def test_overlap_bad_input(propensity, treatment, match):
 
 
 def test_overlap_unknown_arm():
-    with pytest.raises(ValueError, match=r"holds .*2.* not one of the arms \[0, 1\]"):
+    with pytest.raises(ValueError, match=r"holds 2, an arm unseen .* are \[0, 1\]"):
         OverlapDisplay.from_predictions([0.5, 0.5], [0, 2], arms=[0, 1])
 
 

@@ -36,11 +36,12 @@ def all_pairs(taste, quality):
 
 @pytest.mark.parametrize("by", ["effect", "outcome"])
 def test_lists_equal_brute_force(log, model, by):
-    frame, _, _, taste, quality = log
+    frame, _, t, taste, quality = log
     pairs = all_pairs(taste, quality)
     scores = model.effect(pairs) if by == "effect" else model.predict(pairs)
     pairs["score"] = scores
-    seen = set(zip(frame["user"], frame["item"]))
+    shown = frame[t == 1]
+    seen = set(zip(shown["user"], shown["item"]))
     unseen = [(u, i) not in seen for u, i in zip(pairs["user"], pairs["item"])]
     expected = (
         pairs[unseen].sort_values("score", ascending=False).groupby("user").head(5)

@@ -3,6 +3,8 @@
 import numpy as np
 from sklearn.base import clone
 
+from sklearn_causalrec.encoding.contrasts import named_arms
+
 
 def take(values, rows):
     """Rows of a column, a frame or None, as what they are."""
@@ -72,6 +74,7 @@ def with_common_cause(graph, name, treatments, outcome):
 
 def average_effect(fitted, T0, T1, alpha=0.05):
     """Estimate and confidence limits, three floats."""
-    low, high = fitted.ate_interval(alpha=alpha, T0=T0, T1=T1)
-    point = fitted.ate(T0=T0, T1=T1)
+    arms = named_arms(T0, T1)
+    low, high = fitted.ate_interval(alpha=alpha, **arms)
+    point = fitted.ate(**arms)
     return tuple(float(np.squeeze(v)) for v in (point, low, high))

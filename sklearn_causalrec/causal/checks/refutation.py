@@ -13,7 +13,8 @@ from sklearn_causalrec._utils.tables import html_table, text_table
 from sklearn_causalrec.causal.checks.refits import average_effect, refit
 from sklearn_causalrec.causal.checks.refuters import EXPECTED, Changes, p_value_of
 from sklearn_causalrec.causal.falsification import adjust_p_values
-from sklearn_causalrec.effects.intervals import standard_error
+from sklearn_causalrec.effects.intervals import check_alpha, standard_error
+from sklearn_causalrec.encoding.contrasts import contrast_of
 from sklearn_causalrec.encoding.frames import as_frame
 
 
@@ -86,8 +87,8 @@ def refute(
     *,
     methods=("placebo", "random_common_cause", "subset", "dummy_outcome"),
     n_simulations=20,
-    T0=0,
-    T1=1,
+    T0=None,
+    T1=None,
     tolerance=0.1,
     alpha=0.05,
     random_state=None,
@@ -124,8 +125,9 @@ def refute(
         The number of refits for each method, at least 3. Where the estimator has
         randomness of its own, as many refits on the original data are the yardstick of
         "no change".
-    T0, T1 : scalar, default=0 and 1
-        The arms or doses whose average effect is tried.
+    T0, T1 : scalar, default=None
+        The arms or doses whose average effect is tried. None are those of the
+        estimator's ``ate``.
     tolerance : float, default=0.1
         The bias or change, in standard errors of the estimate, that is not held against
         it. A tenth lowers the coverage of a 95 % interval to 94.9 %. With 0, many
@@ -197,7 +199,9 @@ def refute(
         raise ValueError(f"methods must be among {list(EXPECTED)}, got {unknown}.")
     if n_simulations < 3:
         raise ValueError(f"n_simulations must be at least 3, got {n_simulations!r}.")
+    check_alpha(alpha)
     check_is_fitted(estimator)
+    T0, T1 = contrast_of(estimator, T0, T1)
     changes = Changes(estimator, X, y, treatment)
     rng = check_random_state(random_state)
     point, low, high = average_effect(estimator, T0, T1)
@@ -278,7 +282,9 @@ def _judged(rows, refits, alpha):
     return Refutation(results, refits, alpha)
 
 
-def negative_control(estimator, X, outcomes, treatment=None, *, T0=0, T1=1, alpha=0.05):
+def negative_control(
+    estimator, X, outcomes, treatment=None, *, T0=None, T1=None, alpha=0.05
+):
     """Effects on outcomes that the treatment is known not to have.
 
     An outcome that shares the confounders of the true one but that the treatment
@@ -296,8 +302,9 @@ def negative_control(estimator, X, outcomes, treatment=None, *, T0=0, T1=1, alph
         Columns of X that were not adjusted for, or the values themselves by label.
     treatment : array-like of shape (n,), default=None
         The treatments, where they were given to ``fit`` beside X.
-    T0, T1 : scalar, default=0 and 1
-        The arms or doses whose average effect is tried.
+    T0, T1 : scalar, default=None
+        The arms or doses whose average effect is tried. None are those of the
+        estimator's ``ate``.
     alpha : float, default=0.05
         The level of the verdicts, for all outcomes together.
 
@@ -343,7 +350,9 @@ def negative_control(estimator, X, outcomes, treatment=None, *, T0=0, T1=1, alph
     >>> negative_control(fitted, X, {"last week": last_week}).passed
     False
     """
+    check_alpha(alpha)
     check_is_fitted(estimator)
+    T0, T1 = contrast_of(estimator, T0, T1)
     X = as_frame(X, arrays=True)
     if not isinstance(outcomes, dict):
         names = [outcomes] if isinstance(outcomes, str) else list(outcomes)

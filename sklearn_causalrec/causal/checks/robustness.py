@@ -2,10 +2,11 @@
 
 from sklearn_causalrec.causal.checks.refits import refit_without
 from sklearn_causalrec.causal.checks.sensitivity import Sensitivity
+from sklearn_causalrec.encoding.contrasts import contrast, contrast_of
 from sklearn_causalrec.encoding.frames import as_frame
 
 
-def sensitivity(estimator, X, y, treatment=None, *, T0=0, T1=1, benchmarks=()):
+def sensitivity(estimator, X, y, treatment=None, *, T0=None, T1=None, benchmarks=()):
     """Sensitivity of a fitted estimator that adjusts for covariates.
 
     Parameters
@@ -14,8 +15,8 @@ def sensitivity(estimator, X, y, treatment=None, *, T0=0, T1=1, benchmarks=()):
         Fitted, with ``scores_``, ``outcomes_``, ``propensity_``, ``arm_``, ``arms_``.
     X, y, treatment
         As given to ``fit``.
-    T0, T1 : scalar
-        Arms.
+    T0, T1 : scalar, default=None
+        Arms. None are the control and the other one.
     benchmarks : sequence of names, or dict of label to names
         Covariates, or groups of them, that a confounder is compared with: without
         each, a clone with ``graph=None`` is fitted on the other covariates.
@@ -52,17 +53,16 @@ def sensitivity(estimator, X, y, treatment=None, *, T0=0, T1=1, benchmarks=()):
             f"{type(estimator).__name__} has no {', '.join(missing)} after fit."
         )
 
+    T0, T1 = contrast_of(estimator, T0, T1)
+
     def of(fitted):
         arms = list(fitted.arms_)
-        for value in (T0, T1):
-            if value not in arms:
-                raise ValueError(f"{value!r} is not one of the arms {arms}.")
         return Sensitivity.from_interactive(
             y,
             fitted.arm_,
             fitted.outcomes_,
             fitted.propensity_,
-            contrast=(arms.index(T0), arms.index(T1)),
+            contrast=contrast(arms, None, T0, T1),
             scores=fitted.scores_,
         )
 

@@ -11,7 +11,7 @@ from sklearn_causalrec.causal.estimation.econml_effects import (
     nuisance,
 )
 from sklearn_causalrec.effects.default_learners import nuisance_regressors
-from sklearn_causalrec.effects.intervals import normal_interval
+from sklearn_causalrec.effects.intervals import check_alpha, normal_interval
 
 WEAK = 10.0  # effective F below which the usual interval is not to be trusted
 METHODS = ("2sls", "ortho_iv", "dmliv")
@@ -96,6 +96,7 @@ def anderson_rubin_set(y, t, Z, alpha=0.05, *, n_controls=0):
        equation in a complete system of stochastic equations. Annals of Mathematical
        Statistics 20.
     """
+    check_alpha(alpha)
     n, k = Z.shape
     freedom = n - k - n_controls
     unit = np.std(y) / np.std(t)

@@ -6,7 +6,8 @@ from sklearn.utils.validation import validate_data
 
 from sklearn_causalrec.causal.graph import CausalGraph
 from sklearn_causalrec.causal.graphs.bitsets import as_names
-from sklearn_causalrec.encoding.checks import as_outcome
+from sklearn_causalrec.encoding.arms import distinct_arms, read_treatment
+from sklearn_causalrec.encoding.checks import as_outcome, is_copy
 
 
 def as_frame(estimator, X, reset, optional=()):
@@ -44,31 +45,16 @@ def as_frame(estimator, X, reset, optional=()):
     return X.reset_index(drop=True)
 
 
-def _is_copy(column, other):
-    """Whether two columns are equal, value for value, and vary."""
-    if column.dtype == object and other.dtype != object:
-        column = column.infer_objects()
-    try:
-        same = (column.to_numpy() == other.to_numpy()).all()
-    except (TypeError, ValueError):
-        return False
-    return bool(same) and column.nunique() > 1
-
-
 def joint_arms(frame):
     """Levels of the treatments, joint where several, and the code of every row."""
-    parts = [np.unique(frame[name].to_numpy(), return_inverse=True) for name in frame]
+    parts = [distinct_arms(read_treatment(frame[name])) for name in frame]
     stacked = np.column_stack([code for _, code in parts])
     levels, arm = np.unique(stacked, axis=0, return_inverse=True)
     arms = [
-        tuple(_plain(values[c]) for (values, _), c in zip(parts, level))
+        tuple(values.tolist()[c] for (values, _), c in zip(parts, level))
         for level in levels
     ]
     return (arms if frame.shape[1] > 1 else [a[0] for a in arms]), arm.ravel()
-
-
-def _plain(value):
-    return value.item() if hasattr(value, "item") else value
 
 
 class Reader:
@@ -187,7 +173,7 @@ class Reader:
         others |= {f"the treatment {t!r}": frame[t] for t in self.treatments}
         for what, values in others.items():
             for column in self.columns:
-                if _is_copy(frame[column], values):
+                if is_copy(frame[column].to_numpy(), values.to_numpy()):
                     raise ValueError(
                         f"column {column!r} of X equals {what} in every row, and every "
                         "column of X counts as a confounder. Drop it, "

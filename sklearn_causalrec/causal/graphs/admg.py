@@ -36,6 +36,16 @@ class ADMG(NumberedGraph):
         -------
         frozenset of names
             The nodes with an edge into the set, without the set itself.
+
+        Raises
+        ------
+        ValueError
+            If a name is no node.
+
+        See Also
+        --------
+        children : The direct effects.
+        ancestors : The indirect causes, too.
         """
         return self._around(names, self.parents_of)
 
@@ -51,6 +61,16 @@ class ADMG(NumberedGraph):
         -------
         frozenset of names
             The nodes that an edge out of the set leads to, without the set itself.
+
+        Raises
+        ------
+        ValueError
+            If a name is no node.
+
+        See Also
+        --------
+        parents : The direct causes.
+        descendants : The indirect effects, too.
         """
         return self._around(names, self.children_of)
 
@@ -66,6 +86,16 @@ class ADMG(NumberedGraph):
         -------
         frozenset of names
             The nodes joined to the set by bidirected edges, without the set itself.
+
+        Raises
+        ------
+        ValueError
+            If a name is no node.
+
+        See Also
+        --------
+        district : All nodes that paths of bidirected edges reach.
+        parents : The direct causes.
         """
         return self._around(names, self.siblings_of)
 
@@ -82,6 +112,16 @@ class ADMG(NumberedGraph):
         frozenset of names
             All nodes from which a directed path leads into the set; the set belongs to
             them.
+
+        Raises
+        ------
+        ValueError
+            If a name is no node.
+
+        See Also
+        --------
+        parents : The direct causes only.
+        descendants : The effects instead.
         """
         return self.named(closure(self.parents_of, self.mask(names), self.everything))
 
@@ -98,6 +138,16 @@ class ADMG(NumberedGraph):
         frozenset of names
             All nodes that a directed path from the set leads to; the set belongs to
             them.
+
+        Raises
+        ------
+        ValueError
+            If a name is no node.
+
+        See Also
+        --------
+        children : The direct effects only.
+        ancestors : The causes instead.
         """
         return self.named(closure(self.children_of, self.mask(names), self.everything))
 
@@ -108,6 +158,10 @@ class ADMG(NumberedGraph):
         -------
         list of frozenset of names
             Each district is a set of nodes that paths of bidirected edges join.
+
+        See Also
+        --------
+        district : The districts of some nodes only.
         """
         return [
             frozenset(self._names[i] for i in part)
@@ -127,6 +181,23 @@ class ADMG(NumberedGraph):
         frozenset of names
             All nodes that paths of bidirected edges join to the set; the set belongs
             to them.
+
+        Raises
+        ------
+        ValueError
+            If a name is no node.
+
+        See Also
+        --------
+        districts : All districts, one by one.
+        siblings : The nodes that one bidirected edge reaches.
+
+        Examples
+        --------
+        >>> from sklearn_causalrec import CausalGraph
+        >>> graph = CausalGraph("a -> b -> c; b <-> d; d -> c")
+        >>> sorted(graph.district("b"))
+        ['b', 'd']
         """
         return self.named(closure(self.siblings_of, self.mask(names), self.everything))
 
@@ -142,6 +213,22 @@ class ADMG(NumberedGraph):
         -------
         frozenset of names
             The Markov blanket of the node.
+
+        Raises
+        ------
+        ValueError
+            If the name is no node, or if there are several names.
+
+        See Also
+        --------
+        moral_edges : The graph in which the blanket is the set of neighbors.
+
+        Examples
+        --------
+        >>> from sklearn_causalrec import CausalGraph
+        >>> graph = CausalGraph("a -> b -> c; b <-> d; d -> c")
+        >>> sorted(graph.markov_blanket("b"))
+        ['a', 'c', 'd']
         """
         (node,) = members(self.mask(name))
         near = MoralGraph(self, self.everything).neighbors(node)
@@ -155,6 +242,16 @@ class ADMG(NumberedGraph):
         tuple of pairs of names
             The pairs of nodes that an edge joins, or a path on which every inner node
             is a collider.
+
+        See Also
+        --------
+        markov_blanket : The neighbors of one node in this graph.
+
+        Examples
+        --------
+        >>> from sklearn_causalrec import CausalGraph
+        >>> CausalGraph("a -> b <-> c").moral_edges()
+        (('a', 'b'), ('a', 'c'), ('b', 'c'))
         """
         return tuple(
             (self._names[i], self._names[j])
@@ -174,7 +271,22 @@ class ADMG(NumberedGraph):
         Returns
         -------
         CausalGraph
-            The graph without the edges into these nodes.
+            The graph without the edges into these nodes, bidirected edges included.
+
+        Raises
+        ------
+        ValueError
+            If a name is no node.
+
+        See Also
+        --------
+        without_outgoing : The graph without edges out of some nodes.
+
+        Examples
+        --------
+        >>> from sklearn_causalrec import CausalGraph
+        >>> CausalGraph("z -> x -> y; z -> y; x <-> y").do("x")
+        CausalGraph('z -> y; x -> y')
         """
         return self.surgery(no_in=self.mask(names))
 
@@ -190,6 +302,21 @@ class ADMG(NumberedGraph):
         -------
         CausalGraph
             The graph without these edges. Bidirected edges stay.
+
+        Raises
+        ------
+        ValueError
+            If a name is no node.
+
+        See Also
+        --------
+        do : The graph without the edges into some nodes.
+
+        Examples
+        --------
+        >>> from sklearn_causalrec import CausalGraph
+        >>> CausalGraph("z -> x -> y; z -> y; x <-> y").without_outgoing("x")
+        CausalGraph('z -> x; z -> y; x <-> y')
         """
         return self.surgery(no_out=self.mask(names))
 
@@ -205,6 +332,15 @@ class ADMG(NumberedGraph):
         -------
         CausalGraph
             The graph with these nodes and the edges among them.
+
+        Raises
+        ------
+        ValueError
+            If a name is no node.
+
+        See Also
+        --------
+        project : Hide nodes, and keep what follows for the others.
         """
         keep = self.named(self.mask(names))
         return self.from_edges(
@@ -230,10 +366,25 @@ class ADMG(NumberedGraph):
         CausalGraph
             The graph of the nodes that are left.
 
+        Raises
+        ------
+        ValueError
+            If a name is no node.
+
+        See Also
+        --------
+        subgraph : Drop nodes together with all that runs through them.
+
         References
         ----------
         .. [1] Verma, T. and Pearl, J. (1990). "Equivalence and synthesis of causal
            models." UAI.
+
+        Examples
+        --------
+        >>> from sklearn_causalrec import CausalGraph
+        >>> CausalGraph("u -> x -> m -> y; u -> y").project(["u", "m"])
+        CausalGraph('x -> y; x <-> y')
         """
         hidden = self.mask(latent)
         if not hidden:

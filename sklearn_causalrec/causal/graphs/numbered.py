@@ -106,9 +106,16 @@ class NumberedGraph:
 
         Raises
         ------
+        TypeError
+            If the edges are text or no collection, or if a name is not hashable.
         ValueError
-            If the directed edges form a cycle, an edge joins a node to itself, or a
-            node cannot be named so.
+            If the directed edges form a cycle, an edge joins a node to itself, an edge
+            is no pair, or a node cannot be named so.
+
+        See Also
+        --------
+        sklearn_causalrec.CausalGraph : The same from text, as in ``x -> y``.
+        sklearn_causalrec.CausalGraph.from_networkx : The same from a networkx graph.
 
         Examples
         --------
@@ -218,7 +225,7 @@ class NumberedGraph:
     # -- names and bitsets -------------------------------------------------------
 
     def mask(self, names):
-        """The bitset of some nodes.
+        """Turn names into the bitset of some nodes.
 
         Parameters
         ----------
@@ -257,7 +264,7 @@ class NumberedGraph:
         return mask_of(self.number[name] for name in names)
 
     def masks(self, **roles):
-        """Bitsets of several sets of nodes that must not overlap.
+        """Turn sets of names that must not overlap into bitsets.
 
         Parameters
         ----------
@@ -297,7 +304,7 @@ class NumberedGraph:
         return tuple(masks.values())
 
     def listed(self, mask):
-        """Names of a bitset, in topological order.
+        """Turn a bitset into names, in topological order.
 
         Parameters
         ----------
@@ -323,7 +330,7 @@ class NumberedGraph:
         return tuple(self._names[i] for i in members(mask))
 
     def named(self, mask):
-        """Names of a bitset, as a set.
+        """Turn a bitset into a set of names.
 
         Parameters
         ----------
@@ -349,7 +356,7 @@ class NumberedGraph:
         return frozenset(self.listed(mask))
 
     def surgery(self, no_in=0, no_out=0, edges=()):
-        """A copy of the graph with some edges removed, on bitsets.
+        """Copy the graph without some edges, on bitsets.
 
         Parameters
         ----------
@@ -408,7 +415,7 @@ class NumberedGraph:
 
     @property
     def directed_edges(self):
-        """Tuple of ``(cause, effect)``."""
+        """The directed edges, a tuple of ``(cause, effect)``."""
         names = self._names
         return tuple(
             (names[i], names[j])
@@ -418,7 +425,7 @@ class NumberedGraph:
 
     @property
     def bidirected_edges(self):
-        """Tuple of ``(a, b)``, each pair once."""
+        """The bidirected edges, a tuple of ``(a, b)``, each pair once."""
         names = self._names
         return tuple(
             (names[i], names[j])
@@ -429,5 +436,5 @@ class NumberedGraph:
 
     @property
     def topological_order(self):
-        """All nodes, causes before effects."""
+        """All nodes as a tuple, causes before effects."""
         return self._names

@@ -37,15 +37,16 @@ class Estimand:
         The districts of the program and how the data give each of them.
     conditions : int
         The bitset of the conditions that remain in the program.
-    moved : int
-        The bitset of the conditions that rule 2 turned into treatments.
+    moved : list of int
+        The numbers of the conditions that rule 2 turned into treatments, in the order
+        in which it did so.
 
     Attributes
     ----------
     graph : CausalGraph
         The graph in which the query was identified.
     outcome, treatment, given : tuple of names
-        The query.
+        The outcomes, the treatments and the conditions that were asked for.
 
     See Also
     --------
@@ -85,27 +86,49 @@ class Estimand:
         There is one kernel for each district of the graph on the causes of the outcome
         that remain once the treatment is set. The tuple is empty where the treatment
         has no effect.
+
+        See Also
+        --------
+        expression : The same program as an `Expression`.
         """
         return self._plan.kernels()
 
     @property
     def do(self):
-        """Tuple of the treatments that matter, with conditions that became ones."""
+        """The tuple of the treatments that matter and the conditions that became ones.
+
+        Rule 2 of do-calculus turns a condition into a treatment.
+
+        See Also
+        --------
+        conditions : The conditions that remain.
+        """
         return self.graph.listed(self._plan.x)
 
     @property
     def conditions(self):
-        """Tuple of the conditions that remain, joint with the outcome."""
+        """The tuple of the conditions that remain, joint with the outcome.
+
+        See Also
+        --------
+        do : The treatments, and the conditions that became ones.
+        """
         return self.graph.listed(self._rest)
 
     @property
     def summed(self):
-        """Tuple of the variables that the program sums over."""
+        """The tuple of the variables that the program sums over."""
         return self.graph.listed(self._plan.inner & ~self._plan.y)
 
     @cached_property
     def expression(self):
-        """The canonical program as an `Expression`."""
+        """The canonical program as an `Expression`.
+
+        See Also
+        --------
+        formula : The simplest valid form.
+        canonical_derivation : How it follows from the query.
+        """
         if self._plan.x:
             q = total(self.summed, product(k.expression for k in self.kernels))
         else:
@@ -114,7 +137,7 @@ class Estimand:
 
     @cached_property
     def variables(self):
-        """Tuple of the variables the program reads, in topological order."""
+        """The tuple of the variables that the program reads, in topological order."""
         names = {*self.outcome, *self.given}
         for k in self.kernels:
             names.update(*k.chain, *k.outside, *(b for v, b in k.blankets[0]))
@@ -155,6 +178,11 @@ class Estimand:
 
         It is the first of these that is valid: "no-effect", "experiment" (a kernel is
         read off an experiment), "adjustment", "frontdoor", "primal-fixable", "general".
+
+        See Also
+        --------
+        adjustment_set : The set, where the strategy is "adjustment".
+        mediators : The set, where the strategy is "frontdoor".
         """
         return self._named_strategy[0]
 
@@ -163,19 +191,39 @@ class Estimand:
         """The minimal adjustment set closest to the treatment, or None.
 
         It is None where the strategy is another one.
+
+        See Also
+        --------
+        mediators : The set of the strategy "frontdoor".
+        CausalGraph.adjustment_sets : All valid sets.
         """
         name, z = self._named_strategy
         return self.graph.named(z) if name == "adjustment" else None
 
     @property
     def mediators(self):
-        """A smallest front-door set, or None where the strategy is another one."""
+        """A front-door set, or None where the strategy is another one.
+
+        Mediators that turn out not to be needed are left out of it, one at a time. This
+        step is skipped where there are more than 64.
+
+        See Also
+        --------
+        adjustment_set : The set of the strategy "adjustment".
+        CausalGraph.frontdoor_sets : All front-door sets.
+        """
         name, z = self._named_strategy
         return self.graph.named(z) if name == "frontdoor" else None
 
     @cached_property
     def formula(self):
-        """The simplest valid form as an `Expression`: what is shown."""
+        """The simplest valid form as an `Expression`; it is the form that is shown.
+
+        See Also
+        --------
+        expression : The canonical program.
+        derivation : How the formula follows from the query.
+        """
         strategy, z = self._named_strategy
         x, y = self.do, self.graph.listed(self._plan.y)
         if strategy == "adjustment":
@@ -195,7 +243,7 @@ class Estimand:
 
     @property
     def query(self):
-        """The query as a `P`."""
+        """The query as an `Expression`, a `P`."""
         return P(self.outcome, self.given, self.treatment)
 
     def __str__(self):
@@ -207,7 +255,13 @@ class Estimand:
         Returns
         -------
         str
-            The equation without dollar signs around it.
+            The equation of the query and `formula`, without dollar signs around it.
+
+        Examples
+        --------
+        >>> from sklearn_causalrec import CausalGraph
+        >>> print(CausalGraph("x -> y").identify("y", "x").to_latex())
+        P(y \\mid do(x)) = P(y \\mid x)
         """
         return f"{self.query.to_latex()} = {self._text(latex=True)}"
 
@@ -228,18 +282,28 @@ class Estimand:
 
     @cached_property
     def derivation(self):
-        """How `formula` follows from the query, see `Derivation`."""
+        """How `formula` follows from the query, as a `Derivation`.
+
+        See Also
+        --------
+        canonical_derivation : How the canonical program follows from it.
+        """
         return derivation.derive(self)
 
     @cached_property
     def canonical_derivation(self):
-        """How `expression` follows from the query, whatever the strategy."""
+        """How `expression` follows from the query, whatever the strategy.
+
+        See Also
+        --------
+        derivation : How the formula that is shown follows from the query.
+        """
         return derivation.derive_canonical(self)
 
     # -- its value ---------------------------------------------------------------
 
     def evaluate(self, table, do, given=None, *, experiments=None):
-        """The exact value on a table of joint probabilities.
+        """Compute the exact value on a table of joint probabilities.
 
         Parameters
         ----------
@@ -248,24 +312,47 @@ class Estimand:
             Combinations left out have probability zero; variables that the program
             does not read may be absent.
         do : dict
-            A value for each treatment.
+            A value for each treatment. Values of conditions may stand here, too.
         given : dict, optional
-            Values of conditions. The others stay as further index levels.
+            Values of conditions. Each condition without a value stays as a further
+            index level. By default all of them stay.
         experiments : dict, optional
-            For each experiment used, keyed by its variable or tuple of variables, the
-            table of joint probabilities of its data.
+            The table of joint probabilities of the data of each experiment used. The
+            keys are the variables of the experiments, one name or a tuple of names. By
+            default there is none.
 
         Returns
         -------
         pandas.Series
-            Probabilities over the values of the outcome.
+            The probabilities over the values of the outcome.
 
         Raises
         ------
+        TypeError
+            If a table is no Series.
         ValueError
-            Where the table is not a distribution over the variables needed, a value is
-            not in it, or the program divides by the probability of a cell that is zero
-            (positivity); the cell is named.
+            If a table is no distribution over the variables that are needed, if a value
+            is not in it, if ``do`` lacks a treatment, if ``do`` or ``given`` names a
+            variable without that role in the query, or if the table of an experiment is
+            lacking. It is also raised if the program divides by a probability of zero
+            (positivity); the message then names the cell.
+
+        See Also
+        --------
+        DoCalculusEffect : Estimate the effect from rows of data.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> from sklearn_causalrec import CausalGraph
+        >>> estimand = CausalGraph("z -> x -> y; z -> y").identify("y", "x", given="z")
+        >>> index = pd.MultiIndex.from_product([[0, 1]] * 3, names=["z", "x", "y"])
+        >>> table = pd.Series([.3, .1, .05, .05, .1, .1, .1, .2], index=index)
+        >>> estimand.evaluate(table, do={"x": 1}, given={"z": 0})
+        y
+        0    0.5
+        1    0.5
+        Name: P(y | do(x), z), dtype: float64
         """
         do, fixed = dict(do), dict(given or {})
         for name in [v for v in do if v in self.given]:

@@ -25,8 +25,8 @@ class NotIdentifiableError(ValueError):
         The bitsets of the outcomes and the treatments that the hedge is about.
     hedge : tuple of two int
         The bitsets of F and F'.
-    experiments : sequence, default=()
-        The experiments whose data were named.
+    experiments : sequence of tuples of names, default=()
+        The sets of variables of the experiments whose data were named.
 
     Attributes
     ----------
@@ -37,8 +37,10 @@ class NotIdentifiableError(ValueError):
         disagree on the effect ([1]_, theorem 4).
     graph : CausalGraph
         The graph in which the query is not identified.
+    experiments : sequence of tuples of names
+        The sets of variables of the experiments whose data were named.
     outcome, treatment, given : tuple of names
-        The query.
+        The outcomes, the treatments and the conditions that were asked for.
     effective : pair of tuples of names
         The outcomes and treatments that the hedge is about. They differ from those of
         the query where it has conditions: a condition is then an outcome or, where
@@ -61,8 +63,11 @@ class NotIdentifiableError(ValueError):
     ...     CausalGraph("x -> y; x <-> y").identify("y", "x")
     ... except NotIdentifiableError as error:
     ...     hedge = error.hedge
+    ...     remedies = error.remedies
     >>> [sorted(part) for part in hedge]
     [['x', 'y'], ['y']]
+    >>> remedies
+    {'measure': [(('x', 'y'),)], 'experiment': []}
     """
 
     def __init__(self, graph, query, effective, hedge, experiments=()):
@@ -82,7 +87,19 @@ class NotIdentifiableError(ValueError):
 
     @cached_property
     def remedies(self):
-        """What would make the effect identifiable: a dict, see `remedies`."""
+        """What would make the effect identifiable, a dict with two lists.
+
+        ``"measure"`` lists tuples of bidirected edges, each written as a pair of names.
+        It is enough to measure the latent causes behind all edges of one tuple. The
+        list has the tuples of a single edge where there are any, and otherwise one
+        larger tuple, from which no edge can be left out.
+
+        ``"experiment"`` lists variables, neither treatment nor outcome. An experiment
+        on one of them is enough.
+
+        A list is empty where there is no such remedy, or where the graph is too large
+        to search for one.
+        """
         return remedies(self)
 
 

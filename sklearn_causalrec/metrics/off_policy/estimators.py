@@ -5,7 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from sklearn_causalrec.effects.intervals import effective_sample_size, normal_quantile
+from sklearn_causalrec.effects.intervals import (
+    check_alpha,
+    effective_sample_size,
+    normal_quantile,
+)
 from sklearn_causalrec.encoding.checks import choice
 from sklearn_causalrec.metrics.off_policy.intervals import (
     bernstein_interval,
@@ -170,6 +174,7 @@ def slope(candidates, *, alpha=0.05):
     >>> slope([(1.0, 0.3), (0.9, 0.2), (-0.5, 0.01)])
     1
     """
+    check_alpha(alpha)
     quantile = normal_quantile(alpha / len(candidates))
     for i, (value, stderr) in enumerate(candidates):
         for other, wider in candidates[:i]:

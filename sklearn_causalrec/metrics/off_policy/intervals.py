@@ -104,6 +104,7 @@ def bootstrap_interval(
     >>> bool(low < 0.5 < high)
     True
     """
+    intervals.check_alpha(alpha)
     values = column(values, "values")
     n = len(values)
     weight = np.ones(n) if weight is None else column(weight, "weight", n)
@@ -164,6 +165,7 @@ def bernstein_interval(values, *, lower, upper, alpha=0.05):
     >>> round(low, 3), round(high, 3)
     (0.443, 0.557)
     """
+    intervals.check_alpha(alpha)
     values = _bounded(values, lower, upper)
     n, log = len(values), np.log(4 / alpha)
     reach = np.sqrt(2 * values.var(ddof=1) * log / n)
@@ -254,6 +256,7 @@ def confidence_sequence(
     >>> bool((low <= 0.5).all() and (high >= 0.5).all() and high[-1] - low[-1] < 0.1)
     True
     """
+    intervals.check_alpha(alpha)
     choice(method, "method", {"asymptotic", "bernstein"})
     if method == "asymptotic":
         return _asymptotic(column(values, "values"), alpha, n_planned)
@@ -371,6 +374,7 @@ def ips_confidence_sequence(y, weight, *, alpha=0.05, reward_range=(0.0, 1.0)):
     >>> bool((low <= 0.4).all() and (high >= 0.4).all() and high[-1] - low[-1] < 0.2)
     True
     """
+    intervals.check_alpha(alpha)
     lower, upper = reward_range
     reward = (_bounded(y, lower, upper) - lower) / (upper - lower)
     weight = column(weight, "weight", len(reward))

@@ -9,7 +9,7 @@ from sklearn_causalrec._utils.seeds import seeded
 from sklearn_causalrec._utils.unwrap import is_policy, unwrap
 from sklearn_causalrec.effects.cross_fitting import folds_of, out_of_fold
 from sklearn_causalrec.effects.default_learners import shrunken_means
-from sklearn_causalrec.effects.intervals import normal_quantile
+from sklearn_causalrec.effects.intervals import check_alpha, normal_quantile
 from sklearn_causalrec.encoding.checks import choice, column, probability
 from sklearn_causalrec.metrics.off_policy.estimators import (
     ESTIMATORS,
@@ -228,6 +228,7 @@ def policy_value(
     >>> bool(low < 0.3 < high), round(always_1.effective_sample_size / 4000, 1)
     (True, 0.5)
     """
+    check_alpha(alpha)
     y = column(y, "y")
     n = len(y)
     if propensity is None:
