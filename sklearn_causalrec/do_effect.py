@@ -1,6 +1,7 @@
 """`DoCalculusEffect`: identify an effect in a graph, then estimate it."""
 
 import math
+import reprlib
 from numbers import Real
 
 import numpy as np
@@ -29,7 +30,7 @@ def _dose(name, dose):
     if np.ndim(dose) == 0 and isinstance(dose, np.ndarray):
         dose = dose.item()
     if not isinstance(dose, Real) or not math.isfinite(dose):
-        raise ValueError(f"{name}={dose!r} is no dose: pass a number.")
+        raise ValueError(f"{name}={reprlib.repr(dose)} is no dose: pass a number.")
     return float(dose)
 
 
@@ -465,8 +466,8 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
         low, high : ndarray of shape (n,)
             The lower and the upper bound, in the units of y.
         """
-        pair = self._contrast(T0, T1)
         check_alpha(alpha)
+        pair = self._contrast(T0, T1)
         variables, _ = self._new(X)
         return self._answer.effect_interval(variables, *pair, alpha)
 
@@ -563,8 +564,8 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
         low, high : float
             The lower and the upper bound, in the units of y.
         """
-        pair = self._contrast(T0, T1)
         check_alpha(alpha)
+        pair = self._contrast(T0, T1)
         return self._answer.att_interval(*pair, alpha)
 
     def ate_table(self, alpha=0.05):

@@ -150,7 +150,7 @@ def recommend(
     transform, estimator = unwrap(fitted)
     if by not in ("effect", "outcome"):
         raise ValueError(f'by is {by!r}: choose "effect" or "outcome".')
-    if isinstance(k, bool) or not isinstance(k, Real) or k != int(k) or k < 1:
+    if isinstance(k, bool) or not isinstance(k, Real) or k < 1 or k % 1 != 0:
         raise ValueError(f"k is {k!r}: a whole number, at least 1 item a user.")
     k = int(k)
     how = ColdStart.of(cold_start, estimator)

@@ -106,7 +106,7 @@ def test_one_number_of_several_kinds_is_one_arm():
     assert arm_codes([1.0, 0.0], [0, 1]).tolist() == [1, 0]
     assert arm_position(np.array(1), [0, 1], "T1") == 1
     for several in ([1], np.array([0, 1]), {"t": 1}, (1,)):
-        with pytest.raises(ValueError, match="T1=.* is not one arm: name one of"):
+        with pytest.raises(ValueError, match=r"T1=.* is not one arm: name one of"):
             arm_position(several, [0, 1], "T1")
     for none in (None, np.nan, "2", 2):
         with pytest.raises(ValueError, match=r"T1=.* is not an arm; the arms are"):
@@ -202,7 +202,7 @@ def test_control_and_T0_are_one():
     assert either_name(None, None) is None
     assert either_name(0, None) == either_name(None, 0) == either_name(0, 0.0) == 0
     for T0 in (1, "0", [0]):
-        with pytest.raises(ValueError, match="control=0 and T0=.* both name the arm"):
+        with pytest.raises(ValueError, match=r"control=0 and T0=.* both name the arm"):
             either_name(T0, 0)
 
 
