@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 
+from sklearn_causalrec.effects.overlap import average_on_treated
 from sklearn_causalrec.effects.stacked import StackedEffect
 
 
@@ -57,6 +58,8 @@ class ArmEffects:
         """
         self.weight, self.n_rows = weight, np.bincount(arm, minlength=self.n_arms)
         zero = np.zeros(len(y))
+        self.y, self.arm = y, arm
+        self.outcomes, self.propensity = outcome, exposure
         self.stages, self.scores = [None], [zero]
         self.influence, self.fitted = [zero], [zero]
         for t in range(1, self.n_arms):
@@ -81,6 +84,8 @@ class ArmEffects:
             if self.n_arms == 2:
                 score, influence = stage.scores_, stage.influence_
                 fitted = stage.effect_oof_
+                self.outcomes, e = stage.outcome_oof_, stage.calibrated_
+                self.propensity = np.column_stack([1 - e, e])
             else:
                 # The scores of the pair speak for all rows once they are weighted by
                 # the inverse probability of being in the pair.
@@ -140,6 +145,12 @@ class ArmEffects:
         error = np.std(influence - (fitted - fitted.mean())) / np.sqrt(n)
         variance = error**2 + np.var(effect) / len(effect)
         return effect.mean() + correction, np.sqrt(variance)
+
+    def att(self, t0, t1):
+        """Average effect among the rows that had arm t1, and its standard error."""
+        p = np.maximum(self.propensity, self.clip)
+        given = self.y, self.arm, t0, t1, self.outcomes, p, self.weight
+        return average_on_treated(*given)
 
 
 def ate_table(fitted, n_rows, alpha):

@@ -7,7 +7,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_causalrec._utils.process import one_thread, quiet
-from sklearn_causalrec.effects.average import average_effect
+from sklearn_causalrec.effects.average import average_effect, isotonic
 from sklearn_causalrec.effects.cross_fitting import (
     MANY_ROWS,
     each_fold,
@@ -80,6 +80,8 @@ class StackedEffect(BaseEstimator):
         Cross-fitted stacked outcomes under each arm, in units of ``y``.
     propensity_ : ndarray of shape (n_samples,)
         Cross-fitted (or given) propensities after clipping.
+    calibrated_ : ndarray of shape (n_samples,)
+        The same, calibrated by isotonic regression unless given, and clipped again.
     scores_ : ndarray of shape (n_samples,)
         Doubly robust (AIPW) scores of the effect; their mean is ``ate_``.
     influence_ : ndarray of shape (n_samples,)
@@ -397,6 +399,10 @@ class StackedEffect(BaseEstimator):
 
     # ------------------------------------------------------ the average effect
     def _fit_average(self, X, y, treatment):
+        e = self.propensity_
+        if not self._known:
+            e = np.clip(isotonic(e, treatment, self._w, e), self.clip, 1 - self.clip)
+        self.calibrated_ = e
         score, influence = average_effect(
             X,
             y,

@@ -235,6 +235,32 @@ def factual_exposure(rows, estimated, is_ratio):
     return known if exposure is None else np.where(np.isnan(known), exposure, known)
 
 
+def arm_probabilities(rows, estimated):
+    """Probability of every arm: as known, else by a head of the networks.
+
+    Parameters
+    ----------
+    rows : Rows
+        The log.
+    estimated : ndarray of shape (n, n_arms)
+        Probability of every arm, by a head of the networks.
+
+    Returns
+    -------
+    ndarray of shape (n, n_arms)
+        Of more than two arms, what is known of one leaves the shares of the others.
+    """
+    p, known = estimated.astype(np.float64), rows.propensity
+    if known is None:
+        return p
+    here = np.flatnonzero(~np.isnan(known))
+    taken = here, rows.arm[here]
+    others = np.maximum(1 - p[taken], TINY)
+    p[here] *= ((1 - known[here]) / others)[:, None]
+    p[taken] = known[here]
+    return p
+
+
 def randomized_rows(rows):
     """Rows shown at random (of known propensity) beside others; None: no such."""
     if rows.propensity is None or not np.isnan(rows.propensity).any():

@@ -12,6 +12,7 @@ from sklearn_causalrec.causal.checks.risk import risk_ratio
 from sklearn_causalrec.causal.checks.sensitivity import Sensitivity
 from sklearn_causalrec.causal.estimation.nuisances import regress
 from sklearn_causalrec.effects.intervals import normal_interval
+from sklearn_causalrec.effects.overlap import average_on_treated
 
 
 class Answer:
@@ -210,7 +211,7 @@ class ArmsAnswer(Answer):
             self.adjustment_set = frozenset(means.nuisances.names)
         self._means, self._conditional, self._refusal = means, conditional, refusal
         self._y, self._arm, self._arms = problem.y, problem.arm, problem.arms
-        self._clip = problem.clip
+        self._clip, self._weight = problem.clip, problem.weight
 
     def average(self, t0, t1, variables=None):
         """Average effect and its standard error.
@@ -234,13 +235,8 @@ class ArmsAnswer(Answer):
                 "the effect on the treated is estimated by adjustment; this one is "
                 f"{self.strategy!r}."
             )
-        p, mu = self.propensity, self.outcomes
-        treated = (self._arm == t1).astype(float)
-        odds = (self._arm == t0) * p[:, t1] / p[:, t0]
-        score = (treated - odds) * (self._y - mu[:, t0]) / treated.mean()
-        mean = score.mean()
-        influence = score - mean * treated / treated.mean()
-        return mean, influence.std() / np.sqrt(len(score))
+        given = self._y, self._arm, t0, t1, self.outcomes, self.propensity
+        return average_on_treated(*given, self._weight)
 
     def _need_conditional(self):
         if self.modifiers is None:

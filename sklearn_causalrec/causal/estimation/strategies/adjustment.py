@@ -3,12 +3,10 @@
 import numpy as np
 
 from sklearn_causalrec.causal.estimation.nuisances import arm_probabilities, regress
-from sklearn_causalrec.causal.estimation.positivity import (
-    check_positivity,
-    warn_of_poor_overlap,
-)
+from sklearn_causalrec.causal.estimation.positivity import check_positivity
 from sklearn_causalrec.causal.estimation.problem import ArmMeans
 from sklearn_causalrec.causal.estimation.strategies.base import ArmStrategy
+from sklearn_causalrec.effects.overlap import warn_of_poor_overlap
 
 
 def aipw(problem, names):
@@ -71,5 +69,7 @@ class Adjustment(ArmStrategy):
         names = query.ordered({*query.adjustment, *query.modifiers()})
         check_positivity(problem, names, query.treatments)
         means = aipw(problem, names)
-        warn_of_poor_overlap(problem, names, means.nuisances.raw_propensity)
+        raw, variables = means.nuisances.raw_propensity, problem.variables
+        Z, labels = variables.matrix(names), variables.labels(names)
+        warn_of_poor_overlap(raw, problem.clip, Z, labels)
         return means
