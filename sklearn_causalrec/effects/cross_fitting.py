@@ -2,7 +2,9 @@
 
 import numpy as np
 from joblib import Parallel, delayed
+from sklearn import config_context
 from sklearn.base import is_classifier
+from sklearn.utils import get_tags
 
 from sklearn_causalrec._utils.process import filters_kept, one_thread
 from sklearn_causalrec._utils.seeds import seeded
@@ -109,6 +111,12 @@ def as_models(models, default):
     return list(models) if isinstance(models, (list, tuple)) else [models]
 
 
+def takes_missing(model):
+    """Whether a model says that it takes missing values; None does not."""
+    tags = None if model is None or isinstance(model, str) else get_tags(model)
+    return tags is not None and tags.input_tags.allow_nan
+
+
 def _is_skorch(model):
     return any(c.__module__.startswith("skorch.") for c in type(model).__mro__)
 
@@ -203,7 +211,8 @@ class CrossFit:
             learn = train[rows[train]]
             y = target[learn, k] if own else target[learn]
             w = None if weight is None else weight[learn]
-            with one_thread():
+            # what is routed to the estimator is not for its nuisance models
+            with one_thread(), config_context(enable_metadata_routing=False):
                 return Fitted(model, X[learn], y, w, n_classes, seed + k)
 
         self.fitted = each_fold(fold, job, models, n_jobs=n_jobs)

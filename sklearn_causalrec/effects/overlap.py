@@ -1,4 +1,4 @@
-"""Overlap of the arms: where there is none, who is left, and the effect on the treated."""
+"""Overlap of the arms: where it fails, which rows have it, and the treated."""
 
 import numpy as np
 from sklearn.tree import DecisionTreeClassifier

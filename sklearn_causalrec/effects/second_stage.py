@@ -100,10 +100,11 @@ class EffectMixin:
             self.propensity_ = p = self.effects_.propensity
             self.overlap_["clipped"] = float(at_the_clip(p, self.clip).mean())
         columns = self.log_encoder_.roles.in_units(rows.features)
+        labels = [c if isinstance(c, str) else f"column {c}" for c in columns]
         X = np.column_stack([*columns.values(), np.zeros((len(rows), 0))])
         # of many arms, each is rare
         limit = min(self.clip, 0.5 / len(self.arms_))
-        warn_of_poor_overlap(self.propensity_, limit, X, list(columns))
+        warn_of_poor_overlap(self.propensity_, limit, X, labels)
 
     def _target_average(self, rows, fold, seeds, objective, options):
         """Move the intercept towards the average over all pairs."""
@@ -281,7 +282,7 @@ class EffectMixin:
         """Estimate the average effect on the treated: the rows that had arm T1.
 
         It asks for rows of arm T0 that are like those of T1, and not for the opposite:
-        where many rows could not have had T1, it is known and the average effect is not.
+        where many rows could not have had T1, this effect can still be told.
 
         Parameters
         ----------

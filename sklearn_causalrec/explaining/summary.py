@@ -131,6 +131,9 @@ def _overturns(estimator, answer, alpha):
             "are known under adjustment only."
         )
         return
+    if "sample_weight" in estimator.given_:
+        yield "A latent common cause. Bounds for it are known without weights only."
+        return
     found = answer.sensitivity(*pair)
     value = found.robustness_value()
     limit = found.robustness_value(alpha=alpha)

@@ -172,7 +172,8 @@ class OneArm(Answer):
         super().__init__(problem.variables)
         self._names = problem.variables.names
         X = problem.variables.matrix(self._names)
-        self._fit = regress(problem, X, problem.y, first=True)
+        weight = problem.weight
+        self._fit = regress(problem, X, problem.y, weight=weight, first=True)
 
     def predict(self, variables, treatment=None):
         """Mean outcome of each row, (n,)."""
@@ -223,10 +224,14 @@ class ArmsAnswer(Answer):
         effect = self.effect(variables, t0, t1)
         if self.scores is None:
             return self._means.contrast(t0, t1)
-        rest = self.scores[:, t1] - self.scores[:, t0]
+        rest = self._means.pseudo[:, t1] - self._means.pseudo[:, t0]
         rest = rest - self._conditional.fitted(t0, t1)
-        variance = rest.var() / len(rest) + effect.var() / len(effect)
-        return effect.mean() + rest.mean(), np.sqrt(variance)
+        mean, relative = np.average(rest, weights=self._weight), 1.0
+        if self._weight is not None:
+            relative = self._weight
+        variance = np.var(relative * (rest - mean)) / len(rest)
+        variance += effect.var() / len(effect)
+        return effect.mean() + mean, np.sqrt(variance)
 
     def average_on_treated(self, t0, t1):
         """Average effect among the rows that had arm t1, and its standard error."""
@@ -280,6 +285,11 @@ class ArmsAnswer(Answer):
         """Bounds for an omitted confounder, see `Sensitivity`."""
         if self.outcomes is None:
             return super().sensitivity(t0, t1)
+        if self._weight is not None:
+            raise ValueError(
+                "bounds for omitted confounders do not read the sample_weight that fit "
+                "was given: fit without it."
+            )
         return Sensitivity.from_interactive(
             self._y, self._arm, self.outcomes, self.propensity, contrast=(t0, t1),
             scores=self.scores,
@@ -301,7 +311,9 @@ class ArmsAnswer(Answer):
                 f"{self.method} has no influence function to score effects by; pass "
                 "scoring= of your own."
             )
-        return self.scores[:, 1:] - self.scores[:, :1], np.ones(len(self.scores))
+        pseudo, weight = self._means.pseudo, self._weight
+        weight = np.ones(len(pseudo)) if weight is None else weight
+        return pseudo[:, 1:] - pseudo[:, :1], weight
 
     def diagnostics(self):
         """Frames: overlap and balance under adjustment, rows that weigh most."""
@@ -322,6 +334,8 @@ class ArmsAnswer(Answer):
         found["overlap"] = overlap(p, arms[self._arm], arms=arms, clip=self._clip)
         if nuisances.names:
             weights = 1 / p[np.arange(len(p)), self._arm]
+            if self._weight is not None:
+                weights = weights * self._weight
             covariates = pd.DataFrame(
                 np.asarray(self.variables.matrix(nuisances.names)),
                 columns=self.variables.labels(nuisances.names),

@@ -31,7 +31,8 @@ class ScoreRegression:
             target = scores[:, a] if a == 0 else scores[:, a] - scores[:, 0]
             fit = CrossFit(
                 models, W, target, problem.fold,
-                seed=problem.seed + 7000 + a, n_jobs=problem.n_jobs,
+                weight=problem.weight, seed=problem.seed + 7000 + a,
+                n_jobs=problem.n_jobs,
             )  # fmt: skip
             self.fits.append(fit)
         self._fitted = np.column_stack(
@@ -87,10 +88,13 @@ class StackedConditional:
     def __init__(self, problem, names, means):
         self.names, self.fits = names, means.nuisances.fits
         X = problem.variables.matrix(names)
-        weight = np.ones(len(X))
+        weight, known = problem.weight, problem.propensity
+        weight = np.ones(len(X)) if weight is None else weight
+        if known is not None and np.isnan(known).any():
+            known = None
         self.model = ArmEffects(len(problem.arms), problem.clip, problem.seed).fit(
             X, problem.y, problem.arm, weight, problem.fold,
-            means.nuisances.outcomes, means.nuisances.propensity,
+            means.nuisances.outcomes, means.nuisances.propensity, known,
         )  # fmt: skip
 
     def _inputs(self, variables):
@@ -197,9 +201,14 @@ def conditional_effect(query, problem, means, modifiers):
             raise ValueError(f'effect_model is {model!r}: "auto", None or a model.')
         if adjusted is not None and tuple(adjusted) == tuple(modifiers):
             return StackedConditional(problem, modifiers, means)
-        return ScoreRegression(problem, modifiers, means.scores)
+        return ScoreRegression(problem, modifiers, means.pseudo)
     if hasattr(model, "predict"):
-        return ScoreRegression(problem, modifiers, means.scores, model)
+        return ScoreRegression(problem, modifiers, means.pseudo, model)
+    if problem.asks:
+        raise ValueError(
+            f"effect_model={type(model).__name__} does not read "
+            f"{' and '.join(problem.asks)}: pass a regressor, or None."
+        )
     if adjusted is None:
         raise ValueError(
             f"effect_model={type(model).__name__} adjusts for covariates, and the "

@@ -34,7 +34,8 @@ def aipw(problem, names):
     Z = problem.variables.matrix(names)
     y, arm, n_arms = problem.y, problem.arm, len(problem.arms)
     fits = [
-        regress(problem, Z, y, rows=arm == a, first=True, salt=a) for a in range(n_arms)
+        regress(problem, Z, y, rows=arm == a, weight=problem.weight, first=True, salt=a)
+        for a in range(n_arms)
     ]
     outcomes = np.column_stack([fit(Z) for fit in fits])
     propensity, raw = arm_probabilities(problem, Z)
@@ -44,6 +45,7 @@ def aipw(problem, names):
         scores,
         "doubly robust, root-n",
         "cross-fitted AIPW",
+        problem.weight,
         names=tuple(names),
         propensity=propensity,
         raw_propensity=raw,
@@ -54,6 +56,8 @@ def aipw(problem, names):
 
 class Adjustment(ArmStrategy):
     """Arms of a discrete treatment, by adjustment for a valid set."""
+
+    reads = ("sample_weight", "propensity", "missing values")
 
     def covers(self, query, problem):
         """Whether the graph has a valid adjustment set."""
