@@ -50,6 +50,9 @@ class _Baseline(BaseEstimator):
     }
     verbose = 0  # recommend looks for it
 
+    __metadata_request__fit = {"sample_weight": True}
+    __metadata_request__score = {"sample_weight": True}
+
     def __init__(
         self,
         *,

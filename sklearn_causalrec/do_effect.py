@@ -31,6 +31,7 @@ from sklearn_causalrec.encoding.checks import (
     unchanged_on_failure,
 )
 from sklearn_causalrec.encoding.contrasts import contrast, find_control
+from sklearn_causalrec.encoding.roles import ROW_ARGUMENTS
 
 MAX_SEED = 2**30
 
@@ -192,11 +193,7 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
     (True, True)
     """
 
-    __metadata_request__fit = {
-        "treatment": True,
-        "propensity": True,
-        "sample_weight": True,
-    }
+    __metadata_request__fit = dict.fromkeys(ROW_ARGUMENTS, True)
     __metadata_request__predict = {"treatment": True}
     __metadata_request__score = {"treatment": True, "sample_weight": True}
 

@@ -33,7 +33,7 @@ from sklearn_causalrec.encoding.exposure import (
 )
 from sklearn_causalrec.encoding.feature_groups import told_owners
 from sklearn_causalrec.encoding.log_encoder import LogEncoder
-from sklearn_causalrec.encoding.roles import ROLES, ColumnRoles
+from sklearn_causalrec.encoding.roles import ROLES, ROW_ARGUMENTS, ColumnRoles
 from sklearn_causalrec.networks.encoders import ENCODERS
 from sklearn_causalrec.networks.encoders.base import check_encoder
 from sklearn_causalrec.networks.ensemble import Ensemble
@@ -312,13 +312,13 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         "warm_start": ["boolean"],
     }
 
-    # Treatment travels through Pipeline and cross-validation as soon as metadata
-    # routing is on, without a set_fit_request on the user's side.
-    __metadata_request__fit = {"treatment": True, "propensity": True}
-    __metadata_request__partial_fit = {"treatment": True, "propensity": True}
+    # Treatment and weights travel through Pipeline and cross-validation as soon as
+    # metadata routing is on, without a set_fit_request on the user's side.
+    __metadata_request__fit = dict.fromkeys(ROW_ARGUMENTS, True)
+    __metadata_request__partial_fit = dict.fromkeys(ROW_ARGUMENTS, True)
     __metadata_request__predict = {"treatment": True}
     __metadata_request__predict_proba = {"treatment": True}
-    __metadata_request__score = {"treatment": True}
+    __metadata_request__score = {"treatment": True, "sample_weight": True}
 
     def __init__(
         self,
