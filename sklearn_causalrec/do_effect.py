@@ -159,6 +159,10 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
     propensity_, outcomes_ : ndarray of shape (n, n_arms), or None
         By adjustment, the cross-fitted probability of each arm and the cross-fitted
         mean outcome under it.
+    effect_varies_ : ndarray of bool of shape (n_arms,), or None
+        Whether the effect of each arm, against the first, was found to differ between
+        rows. False means that one number for all predicts effects best. None where no
+        effect of rows was estimated.
     given_ : tuple of str
         What fit was given of "sample_weight", "propensity" and "missing values".
     diagnostics_ : dict of str to DataFrame
@@ -414,6 +418,8 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
         self.effect_modifiers_ = answer.modifiers
         self.scores_ = answer.scores
         self.propensity_, self.outcomes_ = answer.propensity, answer.outcomes
+        told = answer.varies
+        self.effect_varies_ = None if told is None else np.array(told)
         self.diagnostics_ = answer.diagnostics()
 
     def _find_control(self, frame):
@@ -637,8 +643,8 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
         -------
         DataFrame
             A row for each arm but the control, with the columns ``arm``, ``effect``,
-            ``low``, ``high`` and ``n``. The latter is the number of rows that had the
-            arm.
+            ``low``, ``high``, ``n``, the number of rows that had the arm, and
+            ``varies``, whether the effect was found to differ between rows.
 
         Raises
         ------

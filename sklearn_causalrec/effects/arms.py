@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 
+from sklearn_causalrec.effects.cross_fitting import varies
 from sklearn_causalrec.effects.overlap import average_on_treated
 from sklearn_causalrec.effects.stacked import StackedEffect
 
@@ -62,6 +63,7 @@ class ArmEffects:
         self.outcomes, self.propensity = outcome, exposure
         self.stages, self.scores = [None], [zero]
         self.influence, self.fitted = [zero], [zero]
+        self.varies = [False]
         for t in range(1, self.n_arms):
             pair = np.flatnonzero((arm == 0) | (arm == t))
             both = exposure[pair][:, [0, t]]
@@ -103,6 +105,7 @@ class ArmEffects:
                 relative = weight / weight.mean()
                 influence = relative * (score - np.average(score, weights=weight))
             self.stages.append(stage)
+            self.varies.append(varies(stage.effect_oof_, fold[pair]))
             self.scores.append(score)
             self.influence.append(influence)
             self.fitted.append(fitted)
@@ -168,14 +171,17 @@ def ate_table(fitted, n_rows, alpha):
     Returns
     -------
     DataFrame
-        The columns arm, effect, low, high and n.
+        The columns arm, effect, low, high, n and varies.
     """
     rows, arms = [], fitted.arms_
     arms = arms.tolist() if isinstance(arms, np.ndarray) else arms
-    for arm, n in zip(arms, n_rows):
-        if arm != fitted.control_:
+    told = fitted.effect_varies_
+    first = arms.index(fitted.control_)
+    for a, (arm, n) in enumerate(zip(arms, n_rows)):
+        if a != first:
             pair = {"T0": fitted.control_, "T1": arm}
             low, high = fitted.ate_interval(alpha=alpha, **pair)
             found = float(fitted.ate(**pair)), float(low), float(high)
-            rows.append((arm, *found, int(n)))
-    return pd.DataFrame(rows, columns=["arm", "effect", "low", "high", "n"])
+            differs = None if told is None else bool(told[first] or told[a])
+            rows.append((arm, *found, int(n), differs))
+    return pd.DataFrame(rows, columns=["arm", "effect", "low", "high", "n", "varies"])

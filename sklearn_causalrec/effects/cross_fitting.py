@@ -104,6 +104,26 @@ def out_of_fold(fold, fit_predict):
     return out
 
 
+def varies(fitted, fold):
+    """Whether cross-fitted predictions are more than one number a fold.
+
+    Parameters
+    ----------
+    fitted : ndarray of shape (n,)
+        Predictions, of which those of a fold are by the same model.
+    fold : ndarray of int of shape (n,)
+        Fold of every row.
+
+    Returns
+    -------
+    bool
+        Whether some fold has a spread beyond rounding.
+    """
+    size = np.abs(fitted).max()
+    spreads = (np.ptp(fitted[fold == k]) for k in np.unique(fold))
+    return bool(max(spreads) > 1e-6 * size)
+
+
 def as_models(models, default):
     """List of candidates: the default, the one given, or those of a list."""
     if models is None:

@@ -92,6 +92,22 @@ class EffectMixin:
             progress=progress.step,
         )
 
+    @property
+    def effect_varies_(self):
+        """Whether the effect of each arm was found to differ between rows.
+
+        False means that one number for all rows predicts effects best: the log tells
+        no heterogeneity, and ``effect`` returns that number.
+
+        Returns
+        -------
+        ndarray of bool of shape (n_arms,) or None
+            In the order of ``arms_``, against the first, whose own value is False. None
+            if there is no second stage.
+        """
+        check_is_fitted(self, "nets_")
+        return None if self.effects_ is None else np.array(self.effects_.varies)
+
     def _tell_overlap(self, rows):
         """Probabilities of the second stage where there is one, and a warning."""
         if self.propensity_ is None:
@@ -377,8 +393,8 @@ class EffectMixin:
         -------
         DataFrame
             A row for each arm but the control, with the columns ``arm``, ``effect``,
-            ``low``, ``high`` and ``n``. The latter is the number of rows of the log
-            that had the arm.
+            ``low``, ``high``, ``n``, the number of rows of the log that had the arm,
+            and ``varies``, whether the effect was found to differ between rows.
 
         Raises
         ------

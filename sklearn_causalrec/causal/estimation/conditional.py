@@ -4,7 +4,7 @@ import numpy as np
 
 from sklearn_causalrec.causal.estimation.econml_effects import EconMLEffect
 from sklearn_causalrec.effects.arms import ArmEffects
-from sklearn_causalrec.effects.cross_fitting import CrossFit, as_models
+from sklearn_causalrec.effects.cross_fitting import CrossFit, as_models, varies
 from sklearn_causalrec.effects.default_learners import nuisance_regressors
 from sklearn_causalrec.effects.intervals import normal_interval
 
@@ -23,7 +23,7 @@ class ScoreRegression:
     """
 
     def __init__(self, problem, names, scores, model=None):
-        self.names = names
+        self.names, self._fold = names, problem.fold
         W = problem.variables.matrix(names)
         models = as_models(model, nuisance_regressors)
         self.fits = []
@@ -63,6 +63,10 @@ class ScoreRegression:
     def fitted(self, t0, t1):
         """Cross-fitted effects of the rows of fit."""
         return self._fitted[:, t1] - self._fitted[:, t0]
+
+    def varies(self, t):
+        """Whether the effect of arm t against the first differs between rows."""
+        return varies(self._fitted[:, t], self._fold)
 
     def baseline(self, variables):
         """Mean outcome under the first arm given the modifiers."""
@@ -110,6 +114,10 @@ class StackedConditional:
         """Cross-fitted effects of the rows of fit."""
         return self.model.fitted[t1] - self.model.fitted[t0]
 
+    def varies(self, t):
+        """Whether the effect of arm t against the first differs between rows."""
+        return self.model.varies[t]
+
     def effect_interval(self, variables, t0, t1, alpha):
         """Bounds of the effect of each row."""
         return self.model.effect_interval(*self._inputs(variables), t0, t1, alpha)
@@ -128,6 +136,10 @@ class ConstantEffect:
     def fitted(self, t0, t1):
         """The average effect."""
         return self.means.contrast(t0, t1)[0]
+
+    def varies(self, t):
+        """The effect is one number."""
+        return False
 
     def baseline(self, variables):
         """Mean outcome under the first arm."""
@@ -161,6 +173,10 @@ class EconMLConditional:
     def fitted(self, t0, t1):
         """Effects of the rows of fit."""
         return self.model.effect(self._W, t0, t1)
+
+    def varies(self, t):
+        """Whether the effect of arm t against the first differs between rows."""
+        return varies(self.fitted(0, t), np.zeros(len(self._W), int))
 
     def effect_interval(self, variables, t0, t1, alpha):
         """Bounds of the effect of each row."""
