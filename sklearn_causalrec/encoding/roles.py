@@ -18,6 +18,7 @@ from sklearn_causalrec.encoding.kinds import as_series
 from sklearn_causalrec.encoding.time_formats import shown
 
 ROLES = ("user", "item", "time", "treatment", "propensity", "history")
+ROW_ARGUMENTS = ("treatment", "propensity", "sample_weight")  # of fit, beside X and y
 
 
 def column(X, key):

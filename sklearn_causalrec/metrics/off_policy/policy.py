@@ -5,10 +5,10 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 import pandas as pd
 from sklearn import config_context
-from sklearn.base import clone
 from sklearn.model_selection import KFold
 from sklearn.utils import check_random_state
 
+from sklearn_causalrec._utils.seeds import seeded
 from sklearn_causalrec._utils.unwrap import is_policy, unwrap
 from sklearn_causalrec.effects.cross_fitting import folds_of, out_of_fold
 from sklearn_causalrec.effects.default_learners import shrunken_means
@@ -105,7 +105,7 @@ def cross_fit_outcomes(y, codes, n_actions, X=None, model=None, *, cv=5, rng=0):
         if context is None:
             means = shrunken_means(y[train], codes[train], n_actions)
             return np.tile(means, (len(held), 1))
-        fitted = clone(model).fit(
+        fitted = seeded(model, 0).fit(
             np.column_stack([context[train], one_hot[codes[train]]]), y[train]
         )
         columns = []
