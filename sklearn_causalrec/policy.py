@@ -8,6 +8,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_causalrec._utils.judging import NotScorableError, never_nan
 from sklearn_causalrec._utils.progress import Progress
 from sklearn_causalrec.effects.second_stage import MAX_SEED
 from sklearn_causalrec.encoding.arms import arm_position, check_arms
@@ -18,7 +19,7 @@ from sklearn_causalrec.encoding.checks import (
     unchanged_on_failure,
 )
 from sklearn_causalrec.encoding.log_encoder import LogEncoder
-from sklearn_causalrec.encoding.roles import ROLES, ColumnRoles
+from sklearn_causalrec.encoding.roles import ROLES, ROW_ARGUMENTS, ColumnRoles
 from sklearn_causalrec.metrics.off_policy.estimators import round_values
 from sklearn_causalrec.networks.net import resolve_device
 from sklearn_causalrec.networks.policy_net import PolicySettings, PolicyTraining
@@ -202,8 +203,8 @@ class CounterfactualPolicy(BaseEstimator):
 
     # Both are routed through Pipeline and cross-validation once metadata routing is on.
     # The user needs no set_fit_request.
-    __metadata_request__fit = {"treatment": True, "propensity": True}
-    __metadata_request__score = {"treatment": True, "propensity": True}
+    __metadata_request__fit = dict.fromkeys(ROW_ARGUMENTS, True)
+    __metadata_request__score = dict.fromkeys(ROW_ARGUMENTS, True)
 
     def __init__(
         self,
@@ -392,6 +393,7 @@ class CounterfactualPolicy(BaseEstimator):
         policy = self.predict_proba(X)
         return self.arms_[policy.argmax(axis=1)]
 
+    @never_nan
     def score(self, X, y, treatment=None, propensity=None, sample_weight=None):
         """Estimate what the policy of ``predict_proba`` would earn per row.
 
@@ -431,7 +433,7 @@ class CounterfactualPolicy(BaseEstimator):
         for name, value in given.items():
             value = self.log_encoder_.one_source(name, value, getattr(log, name))
             if value is None:
-                raise ValueError(
+                raise NotScorableError(
                     f"{name} is missing: a reward says something of a policy through "
                     f"the arm taken and its probability alone. Pass {name}= to score. "
                     "With cross_validate and GridSearchCV, set_config("

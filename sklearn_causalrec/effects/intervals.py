@@ -116,7 +116,7 @@ def _kish(weight):
     return float(weight.sum() ** 2 / (weight**2).sum())
 
 
-def summarize_overlap(rows, exposure, arms, clip):
+def summarize_overlap(rows, exposure, arms, clip, propensity=None):
     """How well the arms overlap, and how well the probabilities are calibrated.
 
     Parameters
@@ -129,6 +129,9 @@ def summarize_overlap(rows, exposure, arms, clip):
         Values of the arms.
     clip : float
         The least exposure that weights are made of.
+    propensity : ndarray of shape (n, n_arms), default=None
+        Probability of every arm, of which ``clipped`` is the share of rows where one is
+        below the clip. None: that of the arm that each row had.
 
     Returns
     -------
@@ -145,8 +148,9 @@ def summarize_overlap(rows, exposure, arms, clip):
         ess[arm] = _kish(w[mine])
         inverse = rows.weight[mine] / exposure[mine]
         calibration[arm] = float(inverse.sum() / rows.weight.sum())
+    low = exposure if propensity is None else propensity.min(1)
     return {
-        "clipped": float((exposure < clip).mean()),
+        "clipped": float((low < clip).mean()),
         "effective_sample_size": ess,
         "calibration": calibration,
     }

@@ -1,5 +1,6 @@
 """The one reader of treatment: which arm each row had."""
 
+import reprlib
 from decimal import Decimal
 from fractions import Fraction
 
@@ -198,7 +199,8 @@ def arm_position(arm, arms, name):
                 return place
     elif not scalar:
         raise ValueError(
-            f"{name}={arm!r} is not one arm: name one of {listed(arms)}, for all rows."
+            f"{name}={reprlib.repr(arm)} is not one arm: name one of {listed(arms)}, "
+            "for all rows."
         )
     else:
         arm = _plain(arm)

@@ -13,6 +13,7 @@ from sklearn.utils.validation import (
     assert_all_finite,
 )
 
+from sklearn_causalrec._utils.process import filters_kept
 from sklearn_causalrec.encoding.kinds import as_series, floats_of, kind_of, short
 
 _LARGEST = 1e100  # what products and squares of can be added up in float64
@@ -21,10 +22,15 @@ _SMALLEST = 1e-30  # of a probability: a row must not weigh more than all others
 
 @contextmanager
 def unchanged_on_failure(estimator):
-    """Give the estimator its attributes back if the block raises."""
+    """Give the estimator its attributes back if the block raises.
+
+    It is around every fit, and so the place to see that fits in threads leave the
+    process as it was, too.
+    """
     before = dict(vars(estimator))
     try:
-        yield
+        with filters_kept():
+            yield
     except BaseException:
         vars(estimator).clear()
         vars(estimator).update(before)

@@ -49,6 +49,9 @@ def as_series(values, name=None):
     if isinstance(values, pd.DataFrame) and values.shape[1] == 1:
         values = values.iloc[:, 0]
     if isinstance(values, pd.Series):
+        dtype = values.dtype
+        if isinstance(dtype, np.dtype) and not dtype.isnative:
+            values = values.astype(dtype.newbyteorder("="))
         return values.reset_index(drop=True)
     if isinstance(values, pd.Index | pd.api.extensions.ExtensionArray):
         return pd.Series(values, copy=False).reset_index(drop=True)

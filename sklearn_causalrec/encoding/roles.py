@@ -18,6 +18,7 @@ from sklearn_causalrec.encoding.kinds import as_series
 from sklearn_causalrec.encoding.time_formats import shown
 
 ROLES = ("user", "item", "time", "treatment", "propensity", "history")
+ROW_ARGUMENTS = ("treatment", "propensity", "sample_weight")  # of fit, beside X and y
 
 
 def column(X, key):
@@ -505,7 +506,8 @@ class ColumnRoles:
 
         Returns
         -------
-        dict of name or position to ndarray of shape (n,), in the dtype of `features`
+        dict of str or int to ndarray of shape (n,)
+            Each feature by its name or position, in the dtype of `features`.
         """
         if not features.shape[1]:
             return {}

@@ -10,12 +10,13 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, clone
 from sklearn.compose import ColumnTransformer
 from sklearn.impute import SimpleImputer
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.utils import check_scalar
+from sklearn.utils.metadata_routing import MetadataRequest, MetadataRouter
 
 from sklearn_causalrec._utils.typing import Frame
 from sklearn_causalrec.encoding.frames import as_frame, check_columns
@@ -290,6 +291,27 @@ class Preprocessor(ColumnTransformer):
             return X
         wanted = set(named)
         return X[[column for column in X.columns if column in wanted]]
+
+    def get_metadata_routing(self) -> MetadataRouter:
+        """Return who gets which metadata, where metadata routing is on.
+
+        A part that has not said whether it wants ``sample_weight`` does not: weights
+        are for the estimator that follows.
+
+        Returns
+        -------
+        MetadataRouter
+            The requests of all parts.
+        """
+        asked = clone(self)
+        for part in asked.get_params().values():
+            if not hasattr(part, "set_fit_request"):
+                continue
+            request = part.get_metadata_routing()
+            if isinstance(request, MetadataRequest):
+                if request.fit.requests.get("sample_weight", False) is None:
+                    part.set_fit_request(sample_weight=False)
+        return super(Preprocessor, asked).get_metadata_routing()
 
     def fit(self, X: ArrayLike, y: ArrayLike | None = None, **params: Any) -> Self:
         """Fit all parts to the columns that they name.

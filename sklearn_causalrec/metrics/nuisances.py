@@ -5,9 +5,10 @@ from collections import OrderedDict
 import joblib
 import numpy as np
 import pandas as pd
-from sklearn.base import clone
+from sklearn import config_context
 from sklearn.model_selection import StratifiedKFold
 
+from sklearn_causalrec._utils.seeds import seeded
 from sklearn_causalrec.effects.cross_fitting import folds_of, out_of_fold
 from sklearn_causalrec.effects.default_learners import judging_regressor
 
@@ -67,7 +68,10 @@ def cross_fit_nuisances(X, y, treated, propensity=None, *, ids=(), model=None, c
     key = joblib.hash((frame, y, treated, propensity, ids, model, cv))
     if key not in _REMEMBERED:
         model = judging_regressor(frame, ids) if model is None else model
-        _REMEMBERED[key] = _cross_fit(frame, y, treated, propensity, model, cv)
+        # These models are of the scorer alone: what is routed to what they judge is not
+        # for them, and a TargetEncoder demands its groups where routing is on.
+        with config_context(enable_metadata_routing=False):
+            _REMEMBERED[key] = _cross_fit(frame, y, treated, propensity, model, cv)
         while len(_REMEMBERED) > _N_REMEMBERED:
             _REMEMBERED.popitem(last=False)
     return _REMEMBERED[key]
@@ -84,9 +88,11 @@ def _cross_fit(frame, y, treated, propensity, model, cv):
         new, found = frame.iloc[held], np.full((len(held), 3), np.nan)
         for arm in (0, 1):
             rows = train[treated[train] == arm]
-            found[:, arm] = clone(model).fit(frame.iloc[rows], y[rows]).predict(new)
+            found[:, arm] = seeded(model, 0).fit(frame.iloc[rows], y[rows]).predict(new)
         if unknown[held].any():
-            fitted = clone(model).fit(frame.iloc[train], treated[train].astype(float))
+            fitted = seeded(model, 0).fit(
+                frame.iloc[train], treated[train].astype(float)
+            )
             found[:, 2] = np.clip(fitted.predict(new), _OVERLAP, 1 - _OVERLAP)
         return found
 

@@ -35,6 +35,11 @@ class Side(NamedTuple):
     codes: np.ndarray
     frame: pd.DataFrame | None = None
 
+    @property
+    def comes_alone(self):
+        """Whether no other column came with the ids."""
+        return self.frame is None or self.frame.shape[1] <= 1
+
 
 def column_of_role(fitted, estimator, role):
     """The name of the column of a role, as the caller calls it.
@@ -140,7 +145,7 @@ def one_row_each(side, columns):
     side : Side
         The users or items, as read.
     columns : list
-        The columns that count, of those there are.
+        The columns that count, whether they are there or not. That of ids does not.
 
     Returns
     -------
@@ -154,7 +159,8 @@ def one_row_each(side, columns):
     """
     if side.frame is None:
         return side
-    frame = side.frame[columns]
+    mine = [name for name in side.frame if name in columns and name != side.key]
+    frame = side.frame[mine]
     again = pd.Series(side.ids).duplicated(keep=False).to_numpy()
     if not again.any():
         return side._replace(frame=frame)
@@ -343,3 +349,8 @@ def _in_order(pairs, sides, indexes):
 def _n_asked(positions):
     user, item = positions
     return int(np.sum((user >= 0) & (item >= 0)))
+
+
+def in_both(where):
+    """Say why a column is refused that came in two places."""
+    return f"which is in {where} as well: drop it from one of them"

@@ -44,20 +44,37 @@ def classify(problem, X, codes, n_classes, *, rows=None, weight=None, salt=0):
 def arm_probabilities(problem, X, *, salt=0):
     """Cross-fitted probabilities of the arms, calibrated and as they were.
 
-    Clipped, rows summing to one.
+    Clipped, rows summing to one; those that are known as they are.
 
     Isotonic calibration spares the inverse weights the overconfidence of flexible
     classifiers (van der Laan et al. 2024, "Stabilized inverse probability weighting
     via isotonic calibration").
     """
-    n_arms = len(problem.arms)
-    raw = classify(problem, X, problem.arm, n_arms, salt=salt)(X)
+    n_arms, known, weight = len(problem.arms), problem.propensity, problem.weight
+    if known is not None and n_arms == 2 and not np.isnan(known).any():
+        p = _with_known(np.full((len(X), 2), 0.5), problem)
+        return p, p
+    raw = classify(problem, X, problem.arm, n_arms, weight=weight, salt=salt)(X)
     p = raw.copy()
     for a in range(n_arms):
         if np.ptp(p[:, a]) > 0:
             isotonic = IsotonicRegression(out_of_bounds="clip")
-            p[:, a] = isotonic.fit_transform(p[:, a], problem.arm == a)
-    return clipped(p, problem.clip), clipped(raw, problem.clip)
+            mine = (problem.arm == a).astype(float)
+            p[:, a] = isotonic.fit(p[:, a], mine, weight).predict(p[:, a])
+    p, raw = clipped(p, problem.clip), clipped(raw, problem.clip)
+    if known is None:
+        return p, raw
+    return _with_known(p, problem), _with_known(raw, problem)
+
+
+def _with_known(p, problem):
+    """What is known of the arm taken leaves the shares of the others."""
+    here = np.flatnonzero(~np.isnan(problem.propensity))
+    taken = here, problem.arm[here]
+    known, p = problem.propensity[here], p.copy()
+    p[here] *= ((1 - known) / (1 - p[taken]))[:, None]
+    p[taken] = known
+    return np.maximum(p, np.finfo(float).tiny)  # of an arm that is ruled out
 
 
 def clipped(p, clip):

@@ -155,6 +155,12 @@ class Problem:
         Probabilities of arms are kept above it.
     seed : int
     n_jobs : int or None
+    weight : ndarray of shape (n,), or None
+        Weights of the rows, of mean 1.
+    propensity : ndarray of shape (n,), or None
+        Known probability of the arm taken, NaN where it is not known.
+    gaps : bool
+        Whether values are missing, for nuisance models that take them.
     """
 
     estimand: Any
@@ -169,6 +175,19 @@ class Problem:
     clip: float = 0.01
     seed: int = 0
     n_jobs: Any = None
+    weight: Any = None
+    propensity: Any = None
+    gaps: bool = False
+
+    @property
+    def asks(self):
+        """What a strategy has to read beside columns, outcome and arms, by name."""
+        given = {
+            "sample_weight": self.weight is not None,
+            "propensity": self.propensity is not None,
+            "missing values": self.gaps,
+        }
+        return [name for name, there in given.items() if there]
 
 
 @dataclass(frozen=True)
@@ -226,6 +245,8 @@ class ArmMeans:
         What was computed, for reports.
     nuisances : Nuisances
         What was fitted on the way.
+    pseudo : ndarray of shape (n, n_arms), or None
+        ``scores`` before rows were weighted: what is regressed on modifiers.
     """
 
     mean: np.ndarray
@@ -234,11 +255,19 @@ class ArmMeans:
     guarantee: str
     method: str
     nuisances: Nuisances = Nuisances()
+    pseudo: Any = None
 
     @classmethod
-    def from_scores(cls, scores, guarantee, method, **nuisances):
-        """Mean and covariance of scores of independent rows."""
-        n = len(scores)
+    def from_scores(cls, scores, guarantee, method, weight=None, **nuisances):
+        """Mean and covariance of scores of independent rows.
+
+        Weighted, a score counts by its weight around the weighted mean: again a column
+        whose mean is the estimate and whose spread is its error.
+        """
+        n, pseudo = len(scores), scores
+        if weight is not None:
+            mean = np.average(scores, axis=0, weights=weight)
+            scores = mean + weight[:, None] * (scores - mean)
         covariance = np.atleast_2d(np.cov(scores.T, bias=True)) / n
         return cls(
             scores.mean(0),
@@ -247,6 +276,7 @@ class ArmMeans:
             guarantee,
             method,
             Nuisances(**nuisances),
+            pseudo,
         )
 
     def contrast(self, t0, t1):

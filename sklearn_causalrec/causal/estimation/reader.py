@@ -9,16 +9,21 @@ from sklearn_causalrec.causal.graphs.bitsets import as_names
 from sklearn_causalrec.encoding.arms import distinct_arms, read_treatment
 from sklearn_causalrec.encoding.checks import as_outcome, is_copy
 from sklearn_causalrec.encoding.frames import native, refuse_unclear
+from sklearn_causalrec.encoding.kinds import as_series, kind_of
 
 
-def as_frame(estimator, X, reset, optional=()):
+def as_frame(estimator, X, reset, optional=(), gaps=False):
     """X as a DataFrame of finite values; columns of an array are x0, x1, ...
 
-    ``optional`` are columns that new rows may lack.
+    ``optional`` are columns that new rows may lack. With ``gaps``, numbers and times
+    may be missing.
     """
     refuse_unclear(X)
     if not hasattr(X, "columns"):
-        X = validate_data(estimator, X, dtype=None, reset=reset)
+        finite = "allow-nan" if gaps else True
+        X = validate_data(
+            estimator, X, dtype=None, reset=reset, ensure_all_finite=finite
+        )
         return pd.DataFrame(X, columns=[f"x{k}" for k in range(X.shape[1])])
     if reset or all(name in X.columns for name in optional):
         validate_data(estimator, X, skip_check_array=True, reset=reset)
@@ -30,18 +35,35 @@ def as_frame(estimator, X, reset, optional=()):
     if not len(X):
         raise ValueError("X has 0 sample(s): at least one row is needed.")
     if not isinstance(X, pd.DataFrame):
-        X = pd.DataFrame({name: X[name].to_numpy() for name in X.columns})
+        X = pd.DataFrame({name: as_series(X[name], name) for name in X.columns})
     for name in X.columns:
         bad = X[name].isna().to_numpy()
+        if gaps and kind_of(X[name], name) in ("number", "time"):
+            bad = np.zeros(len(X), bool)
         if pd.api.types.is_float_dtype(X[name]):
             bad = bad | np.isinf(X[name].to_numpy(dtype=float, na_value=np.nan))
         if bad.any():
             row = int(bad.argmax())
             raise ValueError(
                 f"Input X contains NaN or infinity: column {name!r}, row {row}. "
-                "Impute it, or drop the row."
+                "Impute it, or drop the row; missing numbers also go to nuisance "
+                "models that take them, such as HistGradientBoostingRegressor, with "
+                "effect_model=None."
             )
     return native(X).reset_index(drop=True)
+
+
+def _columns_of(treatment):
+    """Treatments passed beside X as a frame; an order of categories stays."""
+    if hasattr(treatment, "columns"):
+        columns = [treatment[name] for name in treatment.columns]
+    elif np.ndim(treatment) == 1:
+        columns = [treatment]
+    else:
+        columns = [column for _, column in pd.DataFrame(treatment).items()]
+    return pd.DataFrame(
+        {k: as_series(column, "treatment") for k, column in enumerate(columns)}
+    )
 
 
 def joint_arms(frame):
@@ -66,6 +88,8 @@ class Reader:
         Columns of X, or names for the treatment passed beside it.
     outcome : name or None
         None: the name of y, or the node that X lacks.
+    gaps : bool, default=False
+        Whether numbers and times of covariates may be missing.
 
     Attributes
     ----------
@@ -78,10 +102,11 @@ class Reader:
         The one given; otherwise every column causes treatments and outcome.
     """
 
-    def __init__(self, graph, treatment, outcome):
+    def __init__(self, graph, treatment, outcome, gaps=False):
         self.given = graph
         self.treatments = () if treatment is None else tuple(as_names(treatment))
         self.outcome = outcome
+        self.gaps = gaps
 
     def fit(self, estimator, X, y, treatment):
         """Names and arrays of a log.
@@ -92,7 +117,7 @@ class Reader:
             Treatments and other columns.
         y : ndarray of shape (n,)
         """
-        frame = as_frame(estimator, X, reset=True)
+        frame = as_frame(estimator, X, reset=True, gaps=self.gaps)
         name = getattr(y, "name", None)
         y = as_outcome(estimator, y, len(frame))
         if len(frame) < 2:
@@ -107,6 +132,12 @@ class Reader:
                 )
         else:
             frame = self._beside(frame, treatment)
+        for name in self.treatments:
+            if (missing := frame[name].isna().to_numpy()).any():
+                raise ValueError(
+                    f"Input X contains NaN: the treatment {name!r} is missing in row "
+                    f"{int(missing.argmax())}. Drop rows without a treatment."
+                )
         self.columns = tuple(c for c in frame if c not in self.treatments)
         if self.treatments:
             self._check_graph(frame, y, name)
@@ -120,7 +151,7 @@ class Reader:
         return frame, y
 
     def _beside(self, frame, treatment):
-        values = pd.DataFrame(treatment).reset_index(drop=True)
+        values = _columns_of(treatment)
         own = getattr(treatment, "name", None)
         names = self.treatments or ("treatment" if own is None else own,)
         if values.shape[1] != len(names):
@@ -232,11 +263,11 @@ class Reader:
     def rows(self, estimator, X, treatment=None):
         """Frame of new rows: with the treatments where they are known."""
         optional = () if self.separate else self.treatments
-        frame = as_frame(estimator, X, False, optional)
+        frame = as_frame(estimator, X, False, optional, self.gaps)
         if treatment is not None and self.treatments:
             if np.ndim(treatment) == 0:
                 treatment = np.repeat(np.asarray([treatment]), len(frame))
-            values = pd.DataFrame(treatment).reset_index(drop=True)
+            values = _columns_of(treatment)
             frame = frame.drop(columns=[t for t in self.treatments if t in frame])
             if values.shape != (len(frame), len(self.treatments)):
                 raise ValueError(

@@ -3,12 +3,10 @@
 import numpy as np
 
 from sklearn_causalrec.causal.estimation.nuisances import arm_probabilities, regress
-from sklearn_causalrec.causal.estimation.positivity import (
-    check_positivity,
-    warn_of_poor_overlap,
-)
+from sklearn_causalrec.causal.estimation.positivity import check_positivity
 from sklearn_causalrec.causal.estimation.problem import ArmMeans
 from sklearn_causalrec.causal.estimation.strategies.base import ArmStrategy
+from sklearn_causalrec.effects.overlap import warn_of_poor_overlap
 
 
 def aipw(problem, names):
@@ -36,7 +34,8 @@ def aipw(problem, names):
     Z = problem.variables.matrix(names)
     y, arm, n_arms = problem.y, problem.arm, len(problem.arms)
     fits = [
-        regress(problem, Z, y, rows=arm == a, first=True, salt=a) for a in range(n_arms)
+        regress(problem, Z, y, rows=arm == a, weight=problem.weight, first=True, salt=a)
+        for a in range(n_arms)
     ]
     outcomes = np.column_stack([fit(Z) for fit in fits])
     propensity, raw = arm_probabilities(problem, Z)
@@ -46,6 +45,7 @@ def aipw(problem, names):
         scores,
         "doubly robust, root-n",
         "cross-fitted AIPW",
+        problem.weight,
         names=tuple(names),
         propensity=propensity,
         raw_propensity=raw,
@@ -56,6 +56,8 @@ def aipw(problem, names):
 
 class Adjustment(ArmStrategy):
     """Arms of a discrete treatment, by adjustment for a valid set."""
+
+    reads = ("sample_weight", "propensity", "missing values")
 
     def covers(self, query, problem):
         """Whether the graph has a valid adjustment set."""
@@ -71,5 +73,7 @@ class Adjustment(ArmStrategy):
         names = query.ordered({*query.adjustment, *query.modifiers()})
         check_positivity(problem, names, query.treatments)
         means = aipw(problem, names)
-        warn_of_poor_overlap(problem, names, means.nuisances.raw_propensity)
+        raw, variables = means.nuisances.raw_propensity, problem.variables
+        Z, labels = variables.matrix(names), variables.labels(names)
+        warn_of_poor_overlap(raw, problem.clip, Z, labels)
         return means

@@ -20,10 +20,13 @@ class Strategy(ABC):
     family : str or None
         A second name to ask for it by, which several strategies may share: the first
         of them that covers the query is taken.
+    reads : sequence of str
+        What it reads of "sample_weight", "propensity" and "missing values".
     """
 
     name: str | None = None
     family: str | None = None
+    reads: tuple[str, ...] = ()
 
     @abstractmethod
     def covers(self, query, problem):
