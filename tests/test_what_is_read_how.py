@@ -126,7 +126,8 @@ def test_categories_of_features(log):
 
 def test_levels_that_fit_did_not_see(log):
     X, y = log
-    fitted = adjusted().fit(X.assign(town=LEVELS + LEVELS[:20]), y)
+    model = adjusted().set_params(effect_model=LinearRegression())
+    fitted = model.fit(X.assign(town=LEVELS + LEVELS[:20]), y)
     with pytest.warns(UserWarning, match="'town' has levels that fit did not see: 'x'"):
         fitted.effect(X.assign(town="x"))
     with pytest.raises(ValueError, match=r"'town'.*are they spelt alike"):
@@ -338,7 +339,7 @@ def test_missing_times_and_ids_of_a_log():
     roles = dict(user="u", item="i", time="t", near_window=0.5, burst_window=1)
     clean, report = clean_log(log, **roles)
     assert len(clean) == 1 and report.n_before - report.n_after == 2
-    with pytest.raises(ValueError, match=r"every row|all rows|no row"):
+    with pytest.raises(ValueError, match="would drop all 2 rows"):
         clean_log(log.assign(t=np.nan), **roles)
 
 

@@ -34,7 +34,7 @@ def normal_quantile(alpha):
     1.96
     """
     check_alpha(alpha)
-    return float(norm.ppf(1 - alpha / 2))
+    return float(norm.isf(alpha / 2))
 
 
 def normal_interval(mean, error, alpha):

@@ -318,6 +318,7 @@ def auuc_score(
     >>> auuc_score([1, 0, 1, 1], [2, 2, 1, 1], [1, 0, 1, 0])
     0.125
     """
+    y = column(y, "y")
     treated = two_arms(treatment, len(y), control)
     return _curve_score(y, effect_pred, treated, propensity, convention, qini=False)
 
@@ -380,6 +381,7 @@ def qini_score(
     >>> qini_score([1, 0, 1, 1], [2, 2, 1, 1], [1, 0, 1, 0])
     0.125
     """
+    y = column(y, "y")
     treated = two_arms(treatment, len(y), control)
     return _curve_score(y, effect_pred, treated, propensity, convention, qini=True)
 
