@@ -50,6 +50,9 @@ class _Baseline(BaseEstimator):
     }
     verbose = 0  # recommend looks for it
 
+    __metadata_request__fit = {"sample_weight": True}
+    __metadata_request__score = {"sample_weight": True}
+
     def __init__(
         self,
         *,
@@ -75,7 +78,8 @@ class _Baseline(BaseEstimator):
     def _model(self):
         alpha = getattr(self, "alpha", 1e-6)
         if _is_classifier(self):
-            return LogisticRegression(C=1 / alpha, tol=1e-6, max_iter=1000)
+            options = dict(tol=1e-6, max_iter=1000, random_state=0)
+            return LogisticRegression(C=1 / alpha, **options)
         return Ridge(alpha, solver="auto")
 
     def fit(

@@ -24,10 +24,17 @@ from sklearn_causalrec.causal.estimation.reader import Reader, joint_arms
 from sklearn_causalrec.causal.estimation.registry import check_strategy, choose
 from sklearn_causalrec.effects.arms import ate_table
 from sklearn_causalrec.effects.clusters import cross_fitting_folds
+from sklearn_causalrec.effects.cross_fitting import as_models, takes_missing
 from sklearn_causalrec.effects.intervals import check_alpha
+from sklearn_causalrec.effects.overlap import common_support
 from sklearn_causalrec.encoding.arms import arm_position
-from sklearn_causalrec.encoding.checks import unchanged_on_failure
+from sklearn_causalrec.encoding.checks import (
+    check_propensity,
+    check_weight,
+    unchanged_on_failure,
+)
 from sklearn_causalrec.encoding.contrasts import contrast, find_control
+from sklearn_causalrec.encoding.roles import ROW_ARGUMENTS
 
 MAX_SEED = 2**30
 
@@ -161,10 +168,17 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
     propensity_, outcomes_ : ndarray of shape (n, n_arms), or None
         By adjustment, the cross-fitted probability of each arm and the cross-fitted
         mean outcome under it.
+    effect_varies_ : ndarray of bool of shape (n_arms,), or None
+        Whether the effect of each arm, against the first, was found to differ between
+        rows. False means that one number for all predicts effects best. None where no
+        effect of rows was estimated.
+    given_ : tuple of str
+        What fit was given of "sample_weight", "propensity" and "missing values".
     diagnostics_ : dict of str to DataFrame
         Overlap, balance, effective sample sizes and influential rows.
     path_effects_ : DataFrame or None
-        With ``mediators``, the total, direct and indirect effect with intervals.
+        With ``mediators``, the total, direct and indirect effect of each arm against
+        the control, with intervals.
 
     See Also
     --------
@@ -193,9 +207,9 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
     (True, True)
     """
 
-    __metadata_request__fit = {"treatment": True, "cluster": True}
+    __metadata_request__fit = dict.fromkeys((*ROW_ARGUMENTS, "cluster"), True)
     __metadata_request__predict = {"treatment": True}
-    __metadata_request__score = {"treatment": True}
+    __metadata_request__score = {"treatment": True, "sample_weight": True}
 
     def __init__(
         self,
@@ -245,7 +259,15 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
 
     # -- fitting -----------------------------------------------------------------
 
-    def fit(self, X, y, treatment=None, cluster=None):
+    def fit(
+        self,
+        X,
+        y,
+        treatment=None,
+        sample_weight=None,
+        propensity=None,
+        cluster=None,
+    ):
         """Identify, then estimate.
 
         Parameters
@@ -253,11 +275,20 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
         X : DataFrame or array-like of shape (n, p)
             The rows. Their columns are nodes of the graph; the columns of an array are
             called x0, x1 and so on. Numbers and times are numbers. Text and categories
-            are categories. A column that can be meant in two ways is refused.
+            are categories. A column that can be meant in two ways is refused. Numbers
+            and times may be missing (NaN) where all models that are given take that:
+            `outcome_model`, `treatment_model` and, unless it is None, `effect_model`.
         y : array-like of shape (n,)
             The outcome of each row: a number, or 0 and 1.
         treatment : array-like of shape (n,) or (n, n_treatments), default=None
             The treatment of each row, where it is no column of X.
+        sample_weight : array-like of shape (n,), default=None
+            The weight of each row. Averages are over the rows so weighted. With None,
+            all rows count equally.
+        propensity : array-like of shape (n,), default=None
+            The probability with which the arm of the row was chosen; NaN where it is
+            unknown, and estimated. Weights and probabilities can be read where the
+            effect is by adjustment.
         cluster : array-like of shape (n,) or (n, 2), default=None
             The ids by which rows belong together, where they are no columns of X.
 
@@ -271,13 +302,18 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
         NotIdentifiableError
             If the effect does not follow from graph and data; it holds the hedge.
         ValueError
-            If columns and nodes do not match, the treatment does not vary, or an arm
-            never occurs in some stratum; an earlier fit stays as it was.
+            If columns and nodes do not match, the treatment does not vary, an arm
+            never occurs in some stratum, or the strategy does not read what was given;
+            an earlier fit stays as it was.
         """
         with unchanged_on_failure(self):
             self._check_parameters()
-            reader = Reader(self.graph, self.treatment, self.outcome, self.cluster)
+            gaps = self._takes_gaps()
+            reader = Reader(
+                self.graph, self.treatment, self.outcome, self.cluster, gaps
+            )
             frame, y = reader.fit(self, X, y, treatment, cluster)
+            self._read_rows(frame, sample_weight, propensity)
             self._reader = reader
             self.graph_, self.outcome_name_ = reader.graph, reader.outcome
             self.treatment_names_ = reader.treatments
@@ -310,6 +346,24 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
                 '"auto".'
             )
 
+    def _takes_gaps(self):
+        """Whether every model is given and takes missing values."""
+        given = [self.outcome_model, self.treatment_model]
+        given += [] if self.effect_model is None else [self.effect_model]
+        models = [m for some in given for m in as_models(some, lambda: [None])]
+        return all(takes_missing(model) for model in models)
+
+    def _read_rows(self, frame, sample_weight, propensity):
+        """What each row was given beside its columns."""
+        self._weight = None
+        if sample_weight is not None:
+            weight = check_weight(sample_weight, frame)
+            if not weight.any():
+                raise ValueError("sample_weight is 0 in every row: no row counts.")
+            self._weight = weight / weight.mean()
+        self._propensity = check_propensity(propensity, len(frame))
+        self._gaps = bool(frame.isna().to_numpy().any())
+
     def _problem(self, variables, y, rng):
         clusters = self._reader.clusters
         return Problem(
@@ -326,12 +380,22 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
             seed=int(rng.randint(MAX_SEED)),
             n_jobs=self.n_jobs,
             clusters=clusters,
+            weight=self._weight,
+            propensity=self._propensity,
+            gaps=self._gaps,
         )
 
     def _fit_one_arm(self, frame, y, rng):
+        if self._propensity is not None:
+            raise ValueError(
+                "propensity is the probability of the arm that a row had, and fit was "
+                "given no treatment: name its column, treatment=..., or pass "
+                "treatment= to fit."
+            )
         self.discrete_treatment_ = True
         self.arms_, self.arm_ = [1], np.zeros(len(y), int)
-        self._keep(OneArm(self._problem(Variables(frame), y, rng)))
+        problem = self._problem(Variables(frame), y, rng)
+        self._keep(OneArm(problem), problem.asks)
 
     def _fit_effect(self, frame, y, rng):
         names = self.treatment_names_
@@ -361,20 +425,34 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
         if self.discrete_treatment_:
             self.arms_, self.arm_ = joint_arms(frame[list(names)])
         self.control_ = self._find_control(frame)
-        problem = self._problem(variables, y, rng)
-        self._keep(choose(query, problem).estimate(query, problem))
         if self.mediators is not None:
-            self.path_effects_ = path_effects(query, problem)
+            if not self.arms_:
+                raise ValueError(
+                    "mediators split the effect of arms, and this treatment is "
+                    "continuous: bin it, or leave mediators None."
+                )
+            against = contrast(self.arms_, self.control_, T1=self.arms_[0])[0]
+        problem = self._problem(variables, y, rng)
+        self._keep(choose(query, problem).estimate(query, problem), problem.asks)
+        if self.mediators is not None:
+            if problem.asks:
+                raise ValueError(
+                    f"effects along paths do not read {' and '.join(problem.asks)}: "
+                    "leave out, or set mediators=None."
+                )
+            self.path_effects_ = path_effects(query, problem, against)
 
-    def _keep(self, answer):
+    def _keep(self, answer, asks):
         """The answer, and what it says of itself under public names."""
-        self._answer = answer
+        self._answer, self.given_ = answer, tuple(asks)
         self.strategy_, self.method_ = answer.strategy, answer.method
         self.guarantee_ = answer.guarantee
         self.adjustment_set_ = answer.adjustment_set
         self.effect_modifiers_ = answer.modifiers
         self.scores_ = answer.scores
         self.propensity_, self.outcomes_ = answer.propensity, answer.outcomes
+        told = answer.varies
+        self.effect_varies_ = None if told is None else np.array(told)
         self.diagnostics_ = answer.diagnostics()
 
     def _find_control(self, frame):
@@ -603,8 +681,8 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
         -------
         DataFrame
             A row for each arm but the control, with the columns ``arm``, ``effect``,
-            ``low``, ``high`` and ``n``. The latter is the number of rows that had the
-            arm.
+            ``low``, ``high``, ``n``, the number of rows that had the arm, and
+            ``varies``, whether the effect was found to differ between rows.
 
         Raises
         ------
@@ -621,6 +699,38 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
         self._contrast(None, self.arms_[-1])
         n_rows = np.bincount(self.arm_, minlength=len(self.arms_))
         return ate_table(self, n_rows, alpha)
+
+    def common_support(self, least=None):
+        """Return the rows of ``fit`` in which every arm is a possibility.
+
+        Fitted to these rows alone, the estimator answers for them: ``keep =
+        model.common_support(0.1)``, then ``model.fit(X[keep], y[keep])``.
+
+        Parameters
+        ----------
+        least : float, default=None
+            The least probability of every arm; 0.1 is a common choice [1]_. None stands
+            for more than `clip`.
+
+        Returns
+        -------
+        ndarray of bool of shape (n,)
+            True in the rows to keep, in the order of ``fit``.
+
+        Raises
+        ------
+        ValueError
+            If the effect is not by adjustment between arms, or `least` is no
+            probability that all arms can have.
+
+        References
+        ----------
+        .. [1] Crump, R., Hotz, V., Imbens, G. and Mitnik, O. (2009). "Dealing with
+           limited overlap in estimation of average treatment effects." Biometrika
+           96(1).
+        """
+        check_is_fitted(self, "strategy_")
+        return common_support(self.propensity_, self.clip, least)
 
     def dose_response(self, grid=None, alpha=0.05):
         """Estimate the mean outcome under each dose of a continuous treatment.
@@ -702,8 +812,9 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
             and len(self.arms_) == 2
             and self.control_ is not None
         ):
-            warn_if_judged(self.arms_)
-            arm = np.full(len(frame), contrast(self.arms_, self.control_)[1])
+            shown = contrast(self.arms_, self.control_)[1]
+            warn_if_judged(self.arms_, self.arms_[shown])
+            arm = np.full(len(frame), shown)
         else:
             raise ValueError(
                 f"predict(X, treatment=...): under which value of {list(names)}?"

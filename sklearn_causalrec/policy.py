@@ -19,7 +19,7 @@ from sklearn_causalrec.encoding.checks import (
     unchanged_on_failure,
 )
 from sklearn_causalrec.encoding.log_encoder import LogEncoder
-from sklearn_causalrec.encoding.roles import ROLES, ColumnRoles
+from sklearn_causalrec.encoding.roles import ROLES, ROW_ARGUMENTS, ColumnRoles
 from sklearn_causalrec.metrics.off_policy.estimators import round_values
 from sklearn_causalrec.networks.net import resolve_device
 from sklearn_causalrec.networks.policy_net import PolicySettings, PolicyTraining
@@ -203,8 +203,8 @@ class CounterfactualPolicy(BaseEstimator):
 
     # Both are routed through Pipeline and cross-validation once metadata routing is on.
     # The user needs no set_fit_request.
-    __metadata_request__fit = {"treatment": True, "propensity": True}
-    __metadata_request__score = {"treatment": True, "propensity": True}
+    __metadata_request__fit = dict.fromkeys(ROW_ARGUMENTS, True)
+    __metadata_request__score = dict.fromkeys(ROW_ARGUMENTS, True)
 
     def __init__(
         self,

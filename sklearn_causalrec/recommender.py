@@ -33,12 +33,13 @@ from sklearn_causalrec.encoding.cluster_columns import cluster_names
 from sklearn_causalrec.encoding.contrasts import contrast
 from sklearn_causalrec.encoding.exposure import (
     add_facts,
+    arm_probabilities,
     factual_exposure,
     make_exposure,
 )
 from sklearn_causalrec.encoding.feature_groups import told_owners
 from sklearn_causalrec.encoding.log_encoder import LogEncoder
-from sklearn_causalrec.encoding.roles import ROLES, ColumnRoles
+from sklearn_causalrec.encoding.roles import ROLES, ROW_ARGUMENTS, ColumnRoles
 from sklearn_causalrec.networks.encoders import ENCODERS
 from sklearn_causalrec.networks.encoders.base import check_encoder
 from sklearn_causalrec.networks.ensemble import Ensemble
@@ -246,10 +247,14 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         train_loss, valid_loss, valid_score (R^2, or the area under the ROC curve) and
         seconds.
     overlap_ : dict or None
-        How well the arms overlap: ``clipped``, the share of rows whose exposure was
-        clipped, and by arm the ``effective_sample_size`` and the ``calibration``. The
-        latter is the mean of the inverse exposure before clipping, which is 1 if the
-        exposure is right. With one arm the exposure is a density ratio.
+        How well the arms overlap: ``clipped``, the share of rows in which an arm, be it
+        the one that the row did not have, is less likely than `clip`; and by arm the
+        ``effective_sample_size`` and the ``calibration``. The latter is the mean of the
+        inverse exposure before clipping, which is 1 if the exposure is right. With one
+        arm the exposure is a density ratio.
+    propensity_ : ndarray of shape (n, n_arms) or None
+        The probability of every arm in the rows of ``fit`` with a positive weight;
+        cross-fitted if there is a second stage. None with one arm.
     device_ : str
         The device that the networks were trained on.
     n_iter_ : int
@@ -321,15 +326,13 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         "warm_start": ["boolean"],
     }
 
-    # Treatment travels through Pipeline and cross-validation as soon as metadata
-    # routing is on, without a set_fit_request on the user's side.
-    __metadata_request__fit = {
-        "treatment": True, "propensity": True, "cluster": True
-    }  # fmt: skip
-    __metadata_request__partial_fit = {"treatment": True, "propensity": True}
+    # Treatment and weights travel through Pipeline and cross-validation as soon as
+    # metadata routing is on, without a set_fit_request on the user's side.
+    __metadata_request__fit = dict.fromkeys((*ROW_ARGUMENTS, "cluster"), True)
+    __metadata_request__partial_fit = dict.fromkeys(ROW_ARGUMENTS, True)
     __metadata_request__predict = {"treatment": True}
     __metadata_request__predict_proba = {"treatment": True}
-    __metadata_request__score = {"treatment": True}
+    __metadata_request__score = {"treatment": True, "sample_weight": True}
 
     def __init__(
         self,
@@ -477,6 +480,7 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
             with Progress(self.verbose) as progress:
                 self._train(rows, again, self.max_epochs, progress)
                 self._fit_effects(rows, OBJECTIVES[self.objective], progress)
+            self._tell_overlap(rows)
         return self
 
     def partial_fit(
@@ -575,7 +579,9 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         given = (X, y, treatment, propensity, sample_weight)
         options = dict(first=not again, control=self.control, cluster=cluster)
         rows = encoder.fit_rows(self, *given, **options)
-        check_objective(self.objective, encoder.n_arms, binary, encoder.roles.given)
+        first = encoder.control == encoder.arms[0]
+        of_log = (encoder.n_arms, binary, encoder.roles.given, first)
+        check_objective(self.objective, *of_log)
         self.log_encoder_, self.arms_ = encoder, encoder.arms
         self.control_ = encoder.control
         if binary:
@@ -596,9 +602,13 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         self._ensemble, self.nets_ = ensemble, ensemble.nets
         self.n_iter_ = max(record["epoch"] for record in history)
         is_ratio = ensemble.objective.is_ratio(len(self.arms_))
-        exposure = factual_exposure(rows, ensemble.predict(rows).exposure, is_ratio)
-        clip = self.nets_[0].criterion_.clip
-        self.overlap_ = summarize_overlap(rows, exposure, self.arms_, clip)
+        heads = ensemble.predict(rows).exposure
+        exposure = factual_exposure(rows, heads, is_ratio)
+        clip, p = self.nets_[0].criterion_.clip, None
+        if len(self.arms_) > 1:
+            p = arm_probabilities(rows, heads)
+        self.propensity_ = p
+        self.overlap_ = summarize_overlap(rows, exposure, self.arms_, clip, p)
 
     def _find_facts(self, rows, again):
         """Catalogue, exposure and what else the log says, once; they travel in rows."""
@@ -676,8 +686,10 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
                 f"Which of the arms {listed(self.arms_)}? Pass treatment= to predict, "
                 "one arm or one a row."
             )
-        warn_if_judged(self.arms_)
-        return np.full(len(rows), contrast(self.arms_.tolist(), self.control_)[1])
+        arms = self.arms_.tolist()
+        shown = contrast(arms, self.control_)[1]
+        warn_if_judged(self.arms_, arms[shown])
+        return np.full(len(rows), shown)
 
     def _mean_outcome(self, X, treatment, factual=False):
         rows, outcomes = self._outcomes(X)
@@ -709,7 +721,7 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         Warns
         -----
         UserWarning
-            If scikit-learn compares the prediction under the second arm with outcomes
+            If scikit-learn compares the prediction "if shown" with outcomes
             of rows of either arm, as in ``cross_validate(..., scoring="roc_auc")``. See
             :func:`~sklearn_causalrec.metrics.make_outcome_scorer`.
         """

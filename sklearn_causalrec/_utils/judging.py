@@ -96,8 +96,8 @@ def _swallowed():
     return False
 
 
-def warn_if_judged(arms):
-    """Warn where a prediction under the second arm is compared with outcomes.
+def warn_if_judged(arms, shown):
+    """Warn where a prediction under one arm is compared with outcomes of all.
 
     Called by ``predict`` where several arms were fitted and it was told none. It is
     silent where the user asked for the prediction, also through a pipeline or a search,
@@ -107,6 +107,8 @@ def warn_if_judged(arms):
     ----------
     arms : sequence
         The arms of the estimator.
+    shown : scalar
+        The arm that was predicted under.
     """
     for frame, name in _callers():
         if name.startswith(_JUDGES):
@@ -114,7 +116,7 @@ def warn_if_judged(arms):
             warn_user(
                 f"{name.rpartition('._')[0] or name} compares outcomes with "
                 "predictions that were asked for without an arm, of a model of the "
-                f"arms {arms}: all rows were predicted under the arm {arms[1]!r}, as "
+                f"arms {arms}: all rows were predicted under the arm {shown!r}, as "
                 "if shown, which is right only where all of them had it. Judge by "
                 "sklearn_causalrec.metrics.make_outcome_scorer, for instance "
                 "scoring=make_outcome_scorer('roc_auc'), which passes each row's arm "

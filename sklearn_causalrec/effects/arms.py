@@ -4,6 +4,8 @@ import numpy as np
 import pandas as pd
 
 from sklearn_causalrec.effects.clusters import estimate
+from sklearn_causalrec.effects.cross_fitting import varies
+from sklearn_causalrec.effects.overlap import average_on_treated
 from sklearn_causalrec.effects.stacked import StackedEffect
 
 
@@ -62,8 +64,11 @@ class ArmEffects:
         self.weight, self.clusters = weight, clusters
         self.n_rows = np.bincount(arm, minlength=self.n_arms)
         zero = np.zeros(len(y))
+        self.y, self.arm = y, arm
+        self.outcomes, self.propensity = outcome, exposure
         self.stages, self.scores = [None], [zero]
         self.influence, self.fitted = [zero], [zero]
+        self.varies = [False]
         for t in range(1, self.n_arms):
             pair = np.flatnonzero((arm == 0) | (arm == t))
             both = exposure[pair][:, [0, t]]
@@ -87,6 +92,8 @@ class ArmEffects:
             if self.n_arms == 2:
                 score, influence = stage.scores_, stage.influence_
                 fitted = stage.effect_oof_
+                self.outcomes, e = stage.outcome_oof_, stage.calibrated_
+                self.propensity = np.column_stack([1 - e, e])
             else:
                 # The scores of the pair speak for all rows once they are weighted by
                 # the inverse probability of being in the pair.
@@ -104,6 +111,7 @@ class ArmEffects:
                 relative = weight / weight.mean()
                 influence = relative * (score - np.average(score, weights=weight))
             self.stages.append(stage)
+            self.varies.append(varies(stage.effect_oof_, fold[pair]))
             self.scores.append(score)
             self.influence.append(influence)
             self.fitted.append(fitted)
@@ -148,6 +156,12 @@ class ArmEffects:
         variance = found.error**2 + np.var(effect) / len(effect)
         return found._replace(error=np.sqrt(variance))
 
+    def att(self, t0, t1, *, clustered=True):
+        """Average effect among the rows that had arm t1, an `Estimate`."""
+        p = np.maximum(self.propensity, self.clip)
+        given = self.y, self.arm, t0, t1, self.outcomes, p, self.weight
+        return average_on_treated(*given, self.clusters if clustered else None)
+
 
 def ate_table(fitted, n_rows, alpha):
     """Average effect of every other arm against the control, with its interval.
@@ -164,14 +178,17 @@ def ate_table(fitted, n_rows, alpha):
     Returns
     -------
     DataFrame
-        The columns arm, effect, low, high and n.
+        The columns arm, effect, low, high, n and varies.
     """
     rows, arms = [], fitted.arms_
     arms = arms.tolist() if isinstance(arms, np.ndarray) else arms
-    for arm, n in zip(arms, n_rows):
-        if arm != fitted.control_:
+    told = fitted.effect_varies_
+    first = arms.index(fitted.control_)
+    for a, (arm, n) in enumerate(zip(arms, n_rows)):
+        if a != first:
             pair = {"T0": fitted.control_, "T1": arm}
             low, high = fitted.ate_interval(alpha=alpha, **pair)
             found = float(fitted.ate(**pair)), float(low), float(high)
-            rows.append((arm, *found, int(n)))
-    return pd.DataFrame(rows, columns=["arm", "effect", "low", "high", "n"])
+            differs = None if told is None else bool(told[first] or told[a])
+            rows.append((arm, *found, int(n), differs))
+    return pd.DataFrame(rows, columns=["arm", "effect", "low", "high", "n", "varies"])

@@ -1,22 +1,17 @@
 """Cross-fitting: every row is predicted by models that did not see its fold."""
 
-from functools import cache
-
 import numpy as np
 from joblib import Parallel, delayed
-from sklearn.base import clone, is_classifier
-from threadpoolctl import ThreadpoolController
+from sklearn import config_context
+from sklearn.base import is_classifier
+from sklearn.utils import get_tags
 
+from sklearn_causalrec._utils.process import filters_kept, one_thread
+from sklearn_causalrec._utils.seeds import seeded
 from sklearn_causalrec.effects.learners import convex_weights
 
 # From so many rows on, three folds leave enough to train on, and fewer learners do.
 MANY_ROWS = 10_000
-
-
-@cache
-def _pools():
-    # finding the thread pools takes longer than a small fit
-    return ThreadpoolController()
 
 
 def stratified_folds(arm, n_folds, rng):
@@ -63,8 +58,15 @@ def each_fold(fold, job, parts=(None,), *, n_jobs=None, prefer=None):
     list of list
         What the jobs returned: a list a fold, one entry a part.
     """
+
+    def beside_others(*task):
+        with filters_kept():
+            return job(*task)
+
     tasks = [(part, *rows) for rows in _split(fold) for part in parts]
-    done = Parallel(n_jobs, prefer=prefer)(delayed(job)(*task) for task in tasks)
+    done = Parallel(n_jobs, prefer=prefer)(
+        delayed(beside_others)(*task) for task in tasks
+    )
     return [done[i : i + len(parts)] for i in range(0, len(done), len(parts))]
 
 
@@ -102,11 +104,37 @@ def out_of_fold(fold, fit_predict):
     return out
 
 
+def varies(fitted, fold):
+    """Whether cross-fitted predictions are more than one number a fold.
+
+    Parameters
+    ----------
+    fitted : ndarray of shape (n,)
+        Predictions, of which those of a fold are by the same model.
+    fold : ndarray of int of shape (n,)
+        Fold of every row.
+
+    Returns
+    -------
+    bool
+        Whether some fold has a spread beyond rounding.
+    """
+    size = np.abs(fitted).max()
+    spreads = (np.ptp(fitted[fold == k]) for k in np.unique(fold))
+    return bool(max(spreads) > 1e-6 * size)
+
+
 def as_models(models, default):
     """List of candidates: the default, the one given, or those of a list."""
     if models is None:
         return default()
     return list(models) if isinstance(models, (list, tuple)) else [models]
+
+
+def takes_missing(model):
+    """Whether a model says that it takes missing values; None does not."""
+    tags = None if model is None or isinstance(model, str) else get_tags(model)
+    return tags is not None and tags.input_tags.allow_nan
 
 
 def _is_skorch(model):
@@ -138,10 +166,7 @@ class Fitted:
             if n_classes:
                 target = np.eye(n_classes)[target]
         else:
-            model = clone(model)
-            if "random_state" in model.get_params(deep=False):
-                if model.get_params(deep=False)["random_state"] is None:
-                    model.set_params(random_state=seed)
+            model = seeded(model, seed)
             if n_classes or is_classifier(model):
                 target = target.astype(np.int64)
             elif self.net:
@@ -206,7 +231,8 @@ class CrossFit:
             learn = train[rows[train]]
             y = target[learn, k] if own else target[learn]
             w = None if weight is None else weight[learn]
-            with _pools().limit(limits=1):
+            # what is routed to the estimator is not for its nuisance models
+            with one_thread(), config_context(enable_metadata_routing=False):
                 return Fitted(model, X[learn], y, w, n_classes, seed + k)
 
         self.fitted = each_fold(fold, job, models, n_jobs=n_jobs)

@@ -11,7 +11,8 @@ from sklearn_causalrec.encoding.checks import column
 
 def check_alpha(alpha):
     """Refuse an alpha that is not between 0 and 1."""
-    if not isinstance(alpha, Real) or not 0 < alpha < 1:
+    real = isinstance(alpha, Real) and not isinstance(alpha, bool | np.bool_)
+    if not real or not 0 < alpha < 1:
         raise ValueError(f"alpha must lie between 0 and 1, got {alpha!r}.")
 
 
@@ -34,7 +35,7 @@ def normal_quantile(alpha):
     1.96
     """
     check_alpha(alpha)
-    return float(norm.ppf(1 - alpha / 2))
+    return float(norm.isf(alpha / 2))
 
 
 def normal_interval(mean, error, alpha, degrees=np.inf):
@@ -133,7 +134,7 @@ def effective_sample_size(weight):
     >>> effective_sample_size([1, 1, 0, 0])
     2.0
     """
-    return _kish(column(weight, "weight"))
+    return _kish(column(weight, "weight", largest=np.inf))
 
 
 def _kish(weight):
@@ -144,7 +145,7 @@ def _kish(weight):
     return float(weight.sum() ** 2 / (weight**2).sum())
 
 
-def summarize_overlap(rows, exposure, arms, clip):
+def summarize_overlap(rows, exposure, arms, clip, propensity=None):
     """How well the arms overlap, and how well the probabilities are calibrated.
 
     Parameters
@@ -157,6 +158,9 @@ def summarize_overlap(rows, exposure, arms, clip):
         Values of the arms.
     clip : float
         The least exposure that weights are made of.
+    propensity : ndarray of shape (n, n_arms), default=None
+        Probability of every arm, of which ``clipped`` is the share of rows where one is
+        below the clip. None: that of the arm that each row had.
 
     Returns
     -------
@@ -173,8 +177,9 @@ def summarize_overlap(rows, exposure, arms, clip):
         ess[arm] = _kish(w[mine])
         inverse = rows.weight[mine] / exposure[mine]
         calibration[arm] = float(inverse.sum() / rows.weight.sum())
+    low = exposure if propensity is None else propensity.min(1)
     return {
-        "clipped": float((exposure < clip).mean()),
+        "clipped": float((low < clip).mean()),
         "effective_sample_size": ess,
         "calibration": calibration,
     }

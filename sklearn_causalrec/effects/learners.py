@@ -139,7 +139,7 @@ class AdditiveLasso(RegressorMixin, BaseEstimator):
         r = solve_triangular(R, c, trans="T")
         coefs = lasso_path(
             np.asfortranarray(R), r, alphas=alphas / len(r), precompute=C, Xy=c,
-            max_iter=200, tol=1e-3,
+            max_iter=200, tol=1e-3, random_state=0,
         )[1] / sd[:, None]  # fmt: skip
         means = G[:-2, -1] / G[-1, -1]
         return np.vstack([coefs, G[-2, -1] / G[-1, -1] - means @ coefs]), alphas
@@ -216,7 +216,8 @@ class AdditiveLogit:
         X, t = X[few], t[few]
         sample_weight = None if sample_weight is None else sample_weight[few]
         Z = self.terms._by_chunk(X, lambda B: B[:, self.chosen])
-        self.logit = LogisticRegression(C=0.1, max_iter=200).fit(Z, t, sample_weight)
+        logit = LogisticRegression(C=0.1, max_iter=200, random_state=0)
+        self.logit = logit.fit(Z, t, sample_weight)
         return self
 
     def predict(self, X):

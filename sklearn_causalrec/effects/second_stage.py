@@ -10,6 +10,11 @@ from sklearn_causalrec.effects.arms import ArmEffects, ate_table
 from sklearn_causalrec.effects.clusters import cross_fitting_folds
 from sklearn_causalrec.effects.cross_fitting import MANY_ROWS, stratified_folds
 from sklearn_causalrec.effects.intervals import check_alpha
+from sklearn_causalrec.effects.overlap import (
+    at_the_clip,
+    common_support,
+    warn_of_poor_overlap,
+)
 from sklearn_causalrec.effects.targeted import targeted_step
 from sklearn_causalrec.encoding.contrasts import contrast
 from sklearn_causalrec.encoding.exposure import factual_exposure
@@ -92,6 +97,36 @@ class EffectMixin:
             clusters=rows.clusters,
             progress=progress.step,
         )
+
+    @property
+    def effect_varies_(self):
+        """Whether the effect of each arm was found to differ between rows.
+
+        False means that one number for all rows predicts effects best: the log tells
+        no heterogeneity, and ``effect`` returns that number.
+
+        Returns
+        -------
+        ndarray of bool of shape (n_arms,) or None
+            In the order of ``arms_``, against the first, whose own value is False. None
+            if there is no second stage.
+        """
+        check_is_fitted(self, "nets_")
+        return None if self.effects_ is None else np.array(self.effects_.varies)
+
+    def _tell_overlap(self, rows):
+        """Probabilities of the second stage where there is one, and a warning."""
+        if self.propensity_ is None:
+            return
+        if self.effects_ is not None:
+            self.propensity_ = p = self.effects_.propensity
+            self.overlap_["clipped"] = float(at_the_clip(p, self.clip).mean())
+        columns = self.log_encoder_.roles.in_units(rows.features)
+        labels = [c if isinstance(c, str) else f"column {c}" for c in columns]
+        X = np.column_stack([*columns.values(), np.zeros((len(rows), 0))])
+        # of many arms, each is rare
+        limit = min(self.clip, 0.5 / len(self.arms_))
+        warn_of_poor_overlap(self.propensity_, limit, X, labels)
 
     def _target_average(self, rows, fold, seeds, objective, options):
         """Move the intercept towards the average over all pairs."""
@@ -269,6 +304,96 @@ class EffectMixin:
         found = self._average(X, T0, T1, "ate_interval", cluster)
         return found.interval(alpha)
 
+    def att(self, T0=None, T1=None):
+        """Estimate the average effect on the treated: the rows that had arm T1.
+
+        It asks for rows of arm T0 that are like those of T1, and not for the opposite:
+        where many rows could not have had T1, this effect can still be told.
+
+        Parameters
+        ----------
+        T0, T1 : scalar, default=None
+            The arms, as in ``effect``.
+
+        Returns
+        -------
+        float
+            The average effect over these rows of the log, in units of y.
+
+        Raises
+        ------
+        ValueError
+            If the effect is not identified, or there is no second stage.
+        """
+        return self._on_treated(T0, T1, "att")[0]
+
+    def att_interval(self, alpha=0.05, T0=None, T1=None, *, cluster=True):
+        """Return bounds of the average effect on the treated.
+
+        Parameters
+        ----------
+        alpha : float, default=0.05
+            One minus the coverage.
+        T0, T1 : scalar, default=None
+            The arms, as in ``effect``.
+        cluster : bool, default=True
+            Whether the interval counts that rows of a cluster belong together.
+
+        Returns
+        -------
+        low, high : float
+            The bounds.
+
+        Raises
+        ------
+        ValueError
+            If the effect is not identified, or there is no second stage.
+        """
+        check_alpha(alpha)
+        found = self._on_treated(T0, T1, "att_interval", cluster)
+        return found.interval(alpha)
+
+    def _on_treated(self, T0, T1, what, clustered=True):
+        t0, t1 = self._contrast(T0, T1)
+        self._need_effects(what)
+        return self.effects_.att(t0, t1, clustered=clustered)
+
+    def common_support(self, least=None):
+        """Return the rows of ``fit`` in which every arm is a possibility.
+
+        Fitted to these rows alone, the estimator answers for them: ``keep =
+        model.common_support(0.1)``, then ``model.fit(X[keep], y[keep],
+        treatment=t[keep])``.
+
+        Parameters
+        ----------
+        least : float, default=None
+            The least probability of every arm; 0.1 is a common choice [1]_. None stands
+            for more than `clip`.
+
+        Returns
+        -------
+        ndarray of bool of shape (n,)
+            True in the rows to keep, in the order of ``fit``.
+
+        Raises
+        ------
+        ValueError
+            If fit saw one arm alone, or `least` is no probability that all arms can
+            have.
+
+        References
+        ----------
+        .. [1] Crump, R., Hotz, V., Imbens, G. and Mitnik, O. (2009). "Dealing with
+           limited overlap in estimation of average treatment effects." Biometrika
+           96(1).
+        """
+        check_is_fitted(self, "nets_")
+        inside = common_support(self.propensity_, self.clip, least)
+        kept = self.log_encoder_.kept.copy()
+        kept[kept] = inside
+        return kept
+
     def ate_table(self, alpha=0.05):
         """Compare every other arm with the control, on average over the log.
 
@@ -281,8 +406,8 @@ class EffectMixin:
         -------
         DataFrame
             A row for each arm but the control, with the columns ``arm``, ``effect``,
-            ``low``, ``high`` and ``n``. The latter is the number of rows of the log
-            that had the arm.
+            ``low``, ``high``, ``n``, the number of rows of the log that had the arm,
+            and ``varies``, whether the effect was found to differ between rows.
 
         Raises
         ------

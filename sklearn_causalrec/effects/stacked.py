@@ -1,15 +1,13 @@
 """Effects from cross-fitted predictions: R-stacking of orthogonal learners."""
 
-import warnings
-
 import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
-from threadpoolctl import threadpool_limits
 
-from sklearn_causalrec.effects.average import average_effect
+from sklearn_causalrec._utils.process import one_thread, quiet
+from sklearn_causalrec.effects.average import average_effect, isotonic
 from sklearn_causalrec.effects.clusters import estimate
 from sklearn_causalrec.effects.cross_fitting import (
     MANY_ROWS,
@@ -83,6 +81,8 @@ class StackedEffect(BaseEstimator):
         Cross-fitted stacked outcomes under each arm, in units of ``y``.
     propensity_ : ndarray of shape (n_samples,)
         Cross-fitted (or given) propensities after clipping.
+    calibrated_ : ndarray of shape (n_samples,)
+        The same, calibrated by isotonic regression unless given, and clipped again.
     scores_ : ndarray of shape (n_samples,)
         Doubly robust (AIPW) scores of the effect; their mean is ``ate_``.
     influence_ : ndarray of shape (n_samples,)
@@ -234,17 +234,13 @@ class StackedEffect(BaseEstimator):
                     rows = np.sort(rng.choice(rows, self.max_rows, replace=False))
                 return model.fit(X[rows], target[rows], weight[rows])
 
-            # one thread a task: sums in another order would change the last bits
-            with threadpool_limits(1, user_api="openmp"):
+            with one_thread():
                 done = job(parts[i], k, rows, held, train)
             self._done()
             return done
 
-        # Small matrices: BLAS threads cost more than they give, many times so where
-        # other processes want the same cores.
-        with warnings.catch_warnings(), threadpool_limits(1, user_api="blas"):
-            # The path is searched coarsely: its penalty is chosen by validation.
-            warnings.simplefilter("ignore", ConvergenceWarning)
+        # The path is searched coarsely: its penalty is chosen by validation.
+        with one_thread(), quiet(category=ConvergenceWarning):
             return each_fold(
                 self._fold, run, range(len(parts)), n_jobs=self.n_jobs, prefer="threads"
             )
@@ -408,6 +404,10 @@ class StackedEffect(BaseEstimator):
 
     # ------------------------------------------------------ the average effect
     def _fit_average(self, X, y, treatment):
+        e = self.propensity_
+        if not self._known:
+            e = np.clip(isotonic(e, treatment, self._w, e), self.clip, 1 - self.clip)
+        self.calibrated_ = e
         score, influence = average_effect(
             X,
             y,

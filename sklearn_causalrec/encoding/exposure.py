@@ -8,8 +8,9 @@ knows of selection on the outcome.
 
 import numpy as np
 from scipy.sparse import csr_array
-from sklearn.base import clone
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
+
+from sklearn_causalrec._utils.seeds import seeded
 
 TINY = 1e-6
 MAX_CLASSES = 10
@@ -141,11 +142,12 @@ class ClassifierExposure:
                        self._inputs(drawn, user, item)])  # fmt: skip
         logged = np.repeat([1, 0], n)
         folds = StratifiedKFold(5, shuffle=True, random_state=rng)
-        p = cross_val_predict(
-            clone(self.classifier), X, logged, cv=folds, method="predict_proba"
-        )[:n, 1]
+        classifier = seeded(self.classifier, 0)
+        p = cross_val_predict(classifier, X, logged, cv=folds, method="predict_proba")[
+            :n, 1
+        ]
         self.logged = self._odds(p)
-        self.fitted = clone(self.classifier).fit(X, logged)
+        self.fitted = classifier.fit(X, logged)
         return self
 
     def _inputs(self, features, user, item):
@@ -231,6 +233,32 @@ def factual_exposure(rows, estimated, is_ratio):
     if is_ratio:
         known = known / np.nanmean(known)
     return known if exposure is None else np.where(np.isnan(known), exposure, known)
+
+
+def arm_probabilities(rows, estimated):
+    """Probability of every arm: as known, else by a head of the networks.
+
+    Parameters
+    ----------
+    rows : Rows
+        The log.
+    estimated : ndarray of shape (n, n_arms)
+        Probability of every arm, by a head of the networks.
+
+    Returns
+    -------
+    ndarray of shape (n, n_arms)
+        Of more than two arms, what is known of one leaves the shares of the others.
+    """
+    p, known = estimated.astype(np.float64), rows.propensity
+    if known is None:
+        return p
+    here = np.flatnonzero(~np.isnan(known))
+    taken = here, rows.arm[here]
+    others = np.maximum(1 - p[taken], TINY)
+    p[here] *= ((1 - known[here]) / others)[:, None]
+    p[taken] = known[here]
+    return p
 
 
 def randomized_rows(rows):

@@ -123,6 +123,8 @@ class LogEncoder:
         Mean and scale of log(1 + v) of the numbers beside the items of a history.
     gaps : list of int
         The first feature of each tower that some row lacks.
+    kept : ndarray of bool of shape (n,)
+        The rows of the last log that have a positive weight.
     y_mean, y_scale : float
         Mean and standard deviation of the outcome; 0 and 1 where it is binary.
     y_dtype : dtype
@@ -216,8 +218,9 @@ class LogEncoder:
                 log.history, self.roles.histories, self.history_length
             )
             rows.history, rows.history_values = past.codes, past.values
-        if not (weight > 0).all():
-            rows = rows.take(weight > 0)
+        self.kept = weight > 0
+        if not self.kept.all():
+            rows = rows.take(self.kept)
             if self.binary and len(np.unique(rows.y)) < 2 and first:
                 raise ValueError(
                     "y has one class only among the rows of positive sample_weight: a "

@@ -36,6 +36,9 @@ def summarize(estimator, answer, alpha=0.05):
         report.add("Why it is identified", str(estimator.derivation_))
     report.add("Estimate", f"{estimator.method_}: {estimator.guarantee_}.")
     report.add("Estimate", estimates(estimator, answer, alpha))
+    told = estimator.effect_varies_
+    if told is not None and estimator.effect_modifiers_ and not told.any():
+        report.add("Estimate", "No heterogeneity was found: one effect for all rows.")
     if estimator.path_effects_ is not None:
         report.add("Along paths", estimator.path_effects_.reset_index())
     for line in _checks(estimator):
@@ -130,6 +133,9 @@ def _overturns(estimator, answer, alpha):
             "A latent common cause that the graph does not allow for. Bounds for it "
             "are known under adjustment only."
         )
+        return
+    if "sample_weight" in estimator.given_:
+        yield "A latent common cause. Bounds for it are known without weights only."
         return
     found = answer.sensitivity(*pair)
     value = found.robustness_value()

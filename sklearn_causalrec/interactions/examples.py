@@ -10,6 +10,7 @@ import pandas as pd
 from sklearn.utils import check_random_state, check_scalar
 
 from sklearn_causalrec._utils.typing import Frame, Seed
+from sklearn_causalrec._utils.warn import warn_user
 from sklearn_causalrec.encoding.control import control_of
 from sklearn_causalrec.encoding.frames import as_frame, check_columns, plain_ids
 from sklearn_causalrec.encoding.time_formats import is_number, shown
@@ -171,6 +172,19 @@ def _as_list(values):
     return list(values) if isinstance(values, (list, tuple, set)) else [values]
 
 
+def _warn_of_own_columns(decisions, sampled):
+    """Columns that only decisions have are no features, and may be confounders."""
+    own = [c for c in decisions if c not in sampled and c not in _MADE]
+    if own and len(sampled):
+        warn_user(
+            f"{len(sampled)} rows were drawn as not shown, and the decisions' own "
+            f"columns {own} are missing in them: they tell the treatment. Leave them "
+            "out of X, as make_preprocessor does. If what is shown depends on them, "
+            "the effect is confounded by them, and no interval accounts for that: take "
+            "it from the decisions alone, n_unexposed=0."
+        )
+
+
 def build_examples(
     events: Frame,
     impressions: Frame | None = None,
@@ -270,7 +284,7 @@ def build_examples(
         before or after that moment are dropped. The ``sample_weight`` of such a row is
         the number of items divided by the number of draws, so that the rows stand for
         all items that were not shown at that moment. The decisions' own columns are
-        missing in such rows.
+        missing in such rows; a warning names them, since they tell the treatment.
     negative_fraction : float in (0, 1], default=1.0
         The share of the rows with an outcome of 0 (or NaN) to keep, drawn at random.
         The weight of the kept rows rises by the inverse of this share.
@@ -414,6 +428,7 @@ def build_examples(
         sampled["treatment"] = pd.Series(
             [off] * len(sampled), dtype=treatments.dtype, index=sampled.index
         )
+        _warn_of_own_columns(decisions, sampled)
         decisions = pd.concat([decisions, sampled], ignore_index=True)
         decisions = decisions.sort_values(time, kind="stable", ignore_index=True)
         rows["sampled"] = len(sampled)

@@ -42,15 +42,20 @@ class RowMetadata:
 
     def get(self, name, role=None):
         """Metadata by its name, or the column of X that has the role; or None."""
+        value = self.as_it_came(name, role)
+        return None if value is None else np.asarray(value)
+
+    def as_it_came(self, name, role=None):
+        """The same in its container: categories may have an order."""
         value = self._metadata.get(name)
         if value is not None:
-            return np.asarray(value)
+            return value
         key = getattr(self._estimator, role or name, None)
         if key is None:
             return None
         if hasattr(self._X, "columns"):
             if key in self._X.columns:
-                return np.asarray(self._X[key])
+                return self._X[key]
         elif isinstance(key, (int, np.integer)):
             return np.asarray(self._X)[:, key]
         return None
@@ -117,7 +122,7 @@ class Facts:
         if is_classifier(fitted) and hasattr(self._estimator, "classes_"):
             y = np.asarray(y) == self._estimator.classes_[-1]
         self._y = column(y, "y")
-        known = RowMetadata(metadata, self._estimator, X, len(self._y))
+        self._known = known = RowMetadata(metadata, self._estimator, X, len(self._y))
         self._get, self._need = known.get, known.need
         self._kept, self._nuisances = slice(None), None
         if self.ARMS.intersection(needs):
@@ -227,13 +232,9 @@ class Facts:
 
     def _keep_two_arms(self):
         treatment = self._need("treatment")
-        given = self._metadata.get("treatment")  # its categories may have an order
-        self._T0, self._T1 = contrast_of(
-            self._estimator,
-            self._T0,
-            self._T1,
-            treatment=treatment if given is None else given,
-        )
+        given = self._known.as_it_came("treatment")
+        pair = (self._T0, self._T1)
+        self._T0, self._T1 = contrast_of(self._estimator, *pair, treatment=given)
         found = rows_of_two_arms(treatment, self._T0, self._T1)
         self._kept, self._treated = found
 

@@ -6,9 +6,9 @@ import joblib
 import numpy as np
 import pandas as pd
 from sklearn import config_context
-from sklearn.base import clone
 from sklearn.model_selection import StratifiedKFold
 
+from sklearn_causalrec._utils.seeds import seeded
 from sklearn_causalrec.effects.cross_fitting import folds_of, out_of_fold
 from sklearn_causalrec.effects.default_learners import judging_regressor
 
@@ -88,9 +88,11 @@ def _cross_fit(frame, y, treated, propensity, model, cv):
         new, found = frame.iloc[held], np.full((len(held), 3), np.nan)
         for arm in (0, 1):
             rows = train[treated[train] == arm]
-            found[:, arm] = clone(model).fit(frame.iloc[rows], y[rows]).predict(new)
+            found[:, arm] = seeded(model, 0).fit(frame.iloc[rows], y[rows]).predict(new)
         if unknown[held].any():
-            fitted = clone(model).fit(frame.iloc[train], treated[train].astype(float))
+            fitted = seeded(model, 0).fit(
+                frame.iloc[train], treated[train].astype(float)
+            )
             found[:, 2] = np.clip(fitted.predict(new), _OVERLAP, 1 - _OVERLAP)
         return found
 

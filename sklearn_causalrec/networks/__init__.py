@@ -12,6 +12,7 @@ from sklearn_causalrec._utils.lazy import lazily
 if TYPE_CHECKING:  # what type checkers see: the names below
     from sklearn_causalrec.networks.encoders import ENCODERS as ENCODERS
     from sklearn_causalrec.networks.encoders import Encoder as Encoder
+    from sklearn_causalrec.networks.net import DivergenceError as DivergenceError
     from sklearn_causalrec.networks.objectives import OBJECTIVES as OBJECTIVES
     from sklearn_causalrec.networks.objectives import Objective as Objective
     from sklearn_causalrec.networks.policy_objectives import (
@@ -25,6 +26,7 @@ if TYPE_CHECKING:  # what type checkers see: the names below
 __getattr__, __dir__, __all__ = lazily(
     __name__,
     {
+        "DivergenceError": "net",
         "ENCODERS": "encoders",
         "Encoder": "encoders",
         "OBJECTIVES": "objectives",

@@ -124,11 +124,15 @@ class SliceLoader:
         Rows in a batch.
     shuffle : bool, default=False
         Whether the order is drawn anew each time.
+    generator : torch.Generator or None, default=None
+        What the order is drawn from; needed where there is one to draw.
     draw_pairs : callable or None, default=None
         ``draw_pairs(batch, generator)`` returns as many pairs drawn from all pairs.
     """
 
-    def __init__(self, dataset, batch_size, shuffle=False, draw_pairs=None):
+    def __init__(
+        self, dataset, batch_size, shuffle=False, generator=None, draw_pairs=None
+    ):
         self.rows = None
         if isinstance(dataset, Subset):
             self.rows = torch.as_tensor(dataset.indices)
@@ -137,9 +141,12 @@ class SliceLoader:
         self.n = len(self.y) if self.rows is None else len(self.rows)
         self.batch_size = batch_size
         self.shuffle = shuffle
+        self.generator = generator
         self.draw_pairs = draw_pairs
         # A stream of its own: drawing pairs leaves the order of the batches alone.
-        self.generator = torch.Generator().manual_seed(torch.initial_seed())
+        self.pairs = torch.Generator()
+        if shuffle:
+            self.pairs.manual_seed(generator.initial_seed())
 
     def __len__(self):
         return -(-self.n // self.batch_size)
@@ -147,16 +154,16 @@ class SliceLoader:
     def __iter__(self):
         rows = self.rows
         if self.shuffle and self.n > self.batch_size:
-            order = torch.randperm(self.n)
+            order = torch.randperm(self.n, generator=self.generator)
             rows = order if rows is None else rows[order]
         if not self.shuffle:  # the same pairs at every validation
-            self.generator.manual_seed(0)
+            self.pairs.manual_seed(0)
         for start in range(0, self.n, self.batch_size):
             stop = min(start + self.batch_size, self.n)
             part = slice(start, stop) if rows is None else rows[start:stop]
             batch = {key: value[part] for key, value in self.X.items()}
             if self.draw_pairs is not None:
-                batch["pairs"] = self.draw_pairs(batch, self.generator)
+                batch["pairs"] = self.draw_pairs(batch, self.pairs)
             yield batch, self.y[part]
 
 

@@ -15,7 +15,8 @@ from sklearn_causalrec.networks.batches import (
     training_dtype,
     training_inputs,
 )
-from sklearn_causalrec.networks.net import make_net, seeded, training_callbacks
+from sklearn_causalrec.networks.generators import OwnGenerators
+from sklearn_causalrec.networks.net import make_net, training_callbacks
 from sklearn_causalrec.networks.objectives import OBJECTIVES
 
 
@@ -76,7 +77,7 @@ class Ensemble:
         start = np.array([link(m) if m.any() else 0.0 for m in masks])
         return start, None if self.objective.shift is None else 0.0
 
-    def _net(self, rows, pairs):
+    def _net(self, rows, pairs, generators):
         encoder, objective = self.log_encoder, self.objective
         one_arm = encoder.n_arms == 1
         intercept, tilt = self._start(rows)
@@ -108,7 +109,7 @@ class Ensemble:
             tilt=tilt,
             share=0.0 if pairs is None else min(rows.catalogue.share, 1.0),
         )
-        return make_net(module, objective, options, self.settings, rows)
+        return make_net(module, objective, options, self.settings, rows, generators)
 
     def _inputs(self, rows, dtype):
         """Tensors of the rows, in what units the objective reads them."""
@@ -153,27 +154,27 @@ class Ensemble:
         nets, history = [], []
         for member, seed in enumerate(seeds):
             held_out = None
-            with seeded(seed, self.settings.device):
-                if early:
-                    fraction = self.settings.validation_fraction
-                    held_out = held_out_rows(rows, kept, fraction, seed)
-                if member < len(self.nets):
-                    net = copy.deepcopy(self.nets[member])
-                    net.resume(len(encoder.users), len(encoder.items), rows.total)
-                else:
-                    net = self._net(rows, pairs).to(dtype)
-                # The order of the batches does not depend on which heads there are.
-                torch.manual_seed(seed)
-                records = net.train(
-                    X,
-                    y,
-                    kept,
-                    held_out,
-                    callbacks=training_callbacks(self.settings, epochs, early),
-                    epochs=epochs,
-                    draw_pairs=pairs,
-                    progress=progress,
-                )
+            if early:
+                fraction = self.settings.validation_fraction
+                held_out = held_out_rows(rows, kept, fraction, seed)
+            if member < len(self.nets):
+                net = copy.deepcopy(self.nets[member])
+                net.resume(len(encoder.users), len(encoder.items), rows.total)
+            else:
+                net = self._net(rows, pairs, OwnGenerators(seed)).to(dtype)
+            records = net.train(
+                X,
+                y,
+                kept,
+                held_out,
+                # Anew: the order of the batches does not depend on which heads there
+                # are.
+                OwnGenerators(seed),
+                callbacks=training_callbacks(self.settings, epochs, early),
+                epochs=epochs,
+                draw_pairs=pairs,
+                progress=progress,
+            )
             nets.append(net)
             history += [{"member": member, **record} for record in records]
         self.nets = nets

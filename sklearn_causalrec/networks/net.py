@@ -1,8 +1,8 @@
 """The skorch net that trains a network: steps, penalties, seeding, device."""
 
 import time
-from contextlib import contextmanager
 from fnmatch import filter as matching
+from operator import itemgetter
 
 import numpy as np
 import torch
@@ -20,6 +20,31 @@ from sklearn_causalrec.networks.network import CausalNetwork
 INFERENCE_ROWS = 8192
 # An id's vector has a gradient in its own rows alone, so id tables learn faster.
 ID_RATE = 10.0
+# So many times the loss of a constant, or of the start, is no fit but an accident.
+BLOWN_UP = 100
+USUAL_RATE = 2e-3  # the estimators' default
+
+
+class DivergenceError(ValueError):
+    """Training has left the finite numbers; the estimator stays as it was.
+
+    See Also
+    --------
+    sklearn_causalrec.CausalDNNRecommender : Its ``fit`` raises it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_causalrec import CausalDNNRecommender
+    >>> from sklearn_causalrec.networks import DivergenceError
+    >>> X = np.random.default_rng(0).normal(size=(200, 2))
+    >>> model = CausalDNNRecommender(optimizer="sgd", learning_rate=1e4, random_state=0)
+    >>> try:
+    ...     model.fit(X, X[:, 0])
+    ... except DivergenceError as error:
+    ...     print(str(error)[:17])
+    training diverged
+    """
 
 
 def resolve_device(device):
@@ -27,15 +52,6 @@ def resolve_device(device):
     if device != "auto":
         return str(torch.device(device))
     return "cuda" if torch.cuda.is_available() else "cpu"
-
-
-@contextmanager
-def seeded(seed, device):
-    """Torch seeded inside, its global generators untouched outside."""
-    cuda = [torch.cuda.current_device()] if str(device).startswith("cuda") else []
-    with torch.random.fork_rng(devices=cuda):
-        torch.manual_seed(seed)
-        yield
 
 
 class CausalNet(NeuralNet):
@@ -54,6 +70,9 @@ class CausalNet(NeuralNet):
         return []  # skorch's read the records of single batches
 
     progress = None
+    generators = None
+    start = None  # the loss of the first batch, before any step
+    learns_outcomes = True
 
     def __init__(self, *args, l1=0.0, l2=0.0, n_rows=1.0, **kwargs):
         self.l1 = l1
@@ -99,8 +118,9 @@ class CausalNet(NeuralNet):
         X, y = batch
         self._set_training(True)
         self.optimizer_.zero_grad()
-        y_pred = self.infer(X)
-        loss = self.get_loss(y_pred, y, X=X, training=True)
+        with self.generators.each_batch():
+            y_pred = self.infer(X)
+            loss = self.get_loss(y_pred, y, X=X, training=True)
         loss.backward()
         self.optimizer_.step()
         return {"loss": loss, "y_pred": y_pred}
@@ -128,11 +148,46 @@ class CausalNet(NeuralNet):
                 factual = outcome.cpu().gather(1, arm.unsqueeze(1))[:, 0]
                 weight = batch[0].get("weight", torch.ones_like(factual))
                 seen.append((batch[1], factual, weight))
-        losses = torch.stack(losses).double().cpu().numpy()
-        self.history.record(f"{prefix}_loss", float(np.average(losses, weights=sizes)))
+        self.record_loss(prefix, losses, sizes)
         if seen:
             y, factual, weight = (torch.cat(part).numpy() for part in zip(*seen))
             self.history.record("valid_score", self.score_of(y, factual, weight))
+
+    def record_loss(self, prefix, losses, sizes):
+        """Put the mean loss of an epoch into the history, unless training diverged.
+
+        Parameters
+        ----------
+        prefix : {"train", "valid"}
+        losses : list of tensors
+            Of the batches.
+        sizes : list of int
+            Rows in each batch.
+
+        Raises
+        ------
+        DivergenceError
+            If the loss or a weight is no finite number.
+        """
+        losses = torch.stack(losses).double().cpu().numpy()
+        loss = float(np.average(losses, weights=sizes))
+        weights = self.module_.parameters()
+        if not np.isfinite(loss) or not all(p.isfinite().all() for p in weights):
+            self._refuse(
+                f"in epoch {len(self.history)} the {prefix} loss is {loss:.3g}"
+            )
+        if self.start is None:
+            self.start = losses[0]
+        self.history.record(f"{prefix}_loss", loss)
+
+    def _refuse(self, what):
+        smaller = min(self.lr / 10, USUAL_RATE)
+        raise DivergenceError(
+            f"training diverged: {what}. The steps are too large, with learning_rate="
+            f"{self.lr:g} and the optimizer {self.optimizer.__name__}: set a smaller "
+            f"learning_rate, such as {smaller:.2g}. Rows whose outcome, weight or "
+            "features are beyond those of the first fit can do this, too."
+        )
 
     def score_of(self, y, predicted, weight):
         """R^2, or the area under the ROC curve, of the factual outcome."""
@@ -153,8 +208,9 @@ class CausalNet(NeuralNet):
             self.progress(self.history[-1])
 
     def train(
-        self, X, y, kept, held_out=None, *, callbacks, epochs, draw_pairs, progress
-    ):
+        self, X, y, kept, held_out, generators, *,
+        callbacks, epochs, draw_pairs, progress,
+    ):  # fmt: skip
         """Train from where the net stands until the epochs or the patience run out.
 
         Parameters
@@ -162,7 +218,9 @@ class CausalNet(NeuralNet):
         X : dict of tensors
         y : tensor of shape (n,)
         kept, held_out : array of int
-            Rows to train on, and those of them for validation.
+            Rows to train on, and those of them for validation; the latter or None.
+        generators : OwnGenerators
+            What the order of the batches and the network draw from.
         callbacks : list of (name, Callback)
         epochs : int
         draw_pairs : callable or None
@@ -185,8 +243,11 @@ class CausalNet(NeuralNet):
             parts = dataset, None
         lent = dict(
             train_split=lambda *_, **__: parts,
+            generators=generators,
+            iterator_train__generator=generators.on("cpu"),
             iterator_train__draw_pairs=draw_pairs,
             iterator_valid__draw_pairs=draw_pairs,
+            start=None,
             progress=progress,
         )
         vars(self).update(lent)
@@ -201,9 +262,17 @@ class CausalNet(NeuralNet):
             if stopper is None or stopper.misses_ < stopper.patience:
                 raise
         finally:
+            start = self.start
             vars(self).update(dict.fromkeys(lent))
         self.notify("on_train_end", X=X, y=y)
         self.module_.settle_unseen_ids()
+        loss, limit = self.history[-1]["train_loss"], BLOWN_UP * max(1.0, start)
+        if stopper is not None:  # whose best epoch is the one that stays
+            loss = min(self.history[before:], key=itemgetter("valid_loss"))[
+                "train_loss"
+            ]
+        if self.learns_outcomes and loss > limit:
+            self._refuse(f"the loss went from {start:.3g} to {loss:.3g}")
         names = ("epoch", "train_loss", "valid_loss", "valid_score", "seconds")
         nan = float("nan")
         return [{k: r.get(k, nan) for k in names} for r in self.history[before:]]
@@ -301,7 +370,15 @@ def training_callbacks(settings, epochs, early, threshold_mode="rel"):
     return callbacks
 
 
-def make_net(module, criterion, criterion_options, settings, rows, net_class=CausalNet):
+def make_net(
+    module,
+    criterion,
+    criterion_options,
+    settings,
+    rows,
+    generators,
+    net_class=CausalNet,
+):
     """An initialised net.
 
     Parameters
@@ -316,8 +393,10 @@ def make_net(module, criterion, criterion_options, settings, rows, net_class=Cau
         How to train.
     rows : Rows
         The log; the weight of all its rows divides the penalties.
-    net_class : type, default=CausalNet
-        Class of the net.
+    generators : OwnGenerators
+        What the network's first weights are drawn from.
+    net_class : type, default=None
+        Class of the net. None: CausalNet.
 
     Returns
     -------
@@ -328,7 +407,7 @@ def make_net(module, criterion, criterion_options, settings, rows, net_class=Cau
     if settings.optimizer == "sgd":
         momentum = settings.momentum
         optimizer = dict(optimizer=torch.optim.SGD, optimizer__momentum=momentum)
-    net = net_class(
+    net = (net_class or CausalNet)(
         module=CausalNetwork,
         criterion=criterion,
         **{f"module__{key}": value for key, value in module.items()},
@@ -347,5 +426,5 @@ def make_net(module, criterion, criterion_options, settings, rows, net_class=Cau
         l2=settings.l2,
         n_rows=rows.total,
     )
-    with config_context(enable_metadata_routing=False):
+    with config_context(enable_metadata_routing=False), generators:
         return net.initialize()

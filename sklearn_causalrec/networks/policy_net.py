@@ -13,11 +13,11 @@ from sklearn_causalrec.networks.batches import (
     training_dtype,
     training_inputs,
 )
+from sklearn_causalrec.networks.generators import OwnGenerators
 from sklearn_causalrec.networks.net import (
     INFERENCE_ROWS,
     CausalNet,
     make_net,
-    seeded,
     training_callbacks,
 )
 from sklearn_causalrec.networks.policy_objectives import POLICY_OBJECTIVES, importance
@@ -41,6 +41,8 @@ def snips(reward, weight):
 
 class PolicyNet(CausalNet):
     """skorch net whose network is a policy; the validation score is its SNIPS value."""
+
+    learns_outcomes = False  # its loss has no unit to compare it by
 
     @torch.no_grad()
     def weighted_rows(self, iterator):
@@ -74,8 +76,7 @@ class PolicyNet(CausalNet):
             step_fn(batch, **fit_params)
             losses.append(self.criterion_.outcome_loss)
             sizes.append(len(batch[1]))
-        losses = torch.stack(losses).double().cpu().numpy()
-        self.history.record(f"{prefix}_loss", float(np.average(losses, weights=sizes)))
+        self.record_loss(prefix, losses, sizes)
 
     def policy(self, rows):
         """Probability of every arm for each of the Rows, (n, n_arms)."""
@@ -155,21 +156,22 @@ class PolicyTraining:
         dtype = training_dtype(len(rows))
         X = training_inputs(rows, dtype)
         early, epochs = held_out is not None, self.settings.max_epochs
-        with seeded(seed, self.settings.device):
-            net = self._net(rows).to(dtype)
-            records = net.train(
-                X,
-                torch.as_tensor(reward, dtype=dtype),
-                kept,
-                held_out,
-                callbacks=training_callbacks(self.settings, epochs, early, "abs"),
-                epochs=epochs,
-                draw_pairs=None,
-                progress=step,
-            )
+        generators = OwnGenerators(seed)
+        net = self._net(rows, generators).to(dtype)
+        records = net.train(
+            X,
+            torch.as_tensor(reward, dtype=dtype),
+            kept,
+            held_out,
+            generators,
+            callbacks=training_callbacks(self.settings, epochs, early, "abs"),
+            epochs=epochs,
+            draw_pairs=None,
+            progress=step,
+        )
         return net, records
 
-    def _net(self, rows):
+    def _net(self, rows, generators):
         encoder, settings = self.log_encoder, self.settings
         module = dict(
             settings.layers,
@@ -183,4 +185,5 @@ class PolicyTraining:
         )
         penalty = settings.variance_penalty if self.objective.penalized else 0.0
         options = dict(clip=settings.clip, variance_penalty=penalty, n_rows=rows.total)
-        return make_net(module, self.objective, options, settings, rows, PolicyNet)
+        given = (module, self.objective, options, settings, rows, generators)
+        return make_net(*given, PolicyNet)

@@ -204,7 +204,8 @@ def test_loader_gives_every_row_once(n, batch_size, shuffle, subset):
     if subset:
         rows = torch.arange(0, n, 2)
         dataset = Subset(dataset, rows)
-    loader = SliceLoader(dataset, batch_size, shuffle)
+    generator = torch.Generator().manual_seed(0)
+    loader = SliceLoader(dataset, batch_size, shuffle, generator)
     batches = list(loader)
     assert len(batches) == len(loader)
     for batch, target in batches:

@@ -30,11 +30,21 @@ def covariates(estimator, X):
     return [c for c in X.columns if c not in own and (used is None or c in used)]
 
 
+def check_refits(estimator):
+    """Refuse to fit again what was given more than a refit knows of."""
+    if given := [n for n in getattr(estimator, "given_", ()) if n != "missing values"]:
+        raise ValueError(
+            f"the estimator was fitted with {' and '.join(given)}, and refits know of "
+            "X, y and treatment only: they would be of another estimate. Fit without."
+        )
+
+
 def refit(estimator, X, y, treatment=None, *, seed=None, **params):
     """A clone, with other parameters and its randomness seeded, fitted.
 
     Only the average effect is asked of it: what takes longer is switched off.
     """
+    check_refits(estimator)
     fresh = clone(estimator)
     known = fresh.get_params(deep=False)
     params = {"effect_model": None, "mediators": None, "random_state": seed, **params}

@@ -10,7 +10,11 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_causalrec._utils.tables import html_table, text_table
-from sklearn_causalrec.causal.checks.refits import average_effect, refit
+from sklearn_causalrec.causal.checks.refits import (
+    average_effect,
+    check_refits,
+    refit,
+)
 from sklearn_causalrec.causal.checks.refuters import EXPECTED, Changes, p_value_of
 from sklearn_causalrec.causal.falsification import adjust_p_values
 from sklearn_causalrec.effects.intervals import check_alpha, standard_error
@@ -201,6 +205,7 @@ def refute(
         raise ValueError(f"n_simulations must be at least 3, got {n_simulations!r}.")
     check_alpha(alpha)
     check_is_fitted(estimator)
+    check_refits(estimator)
     T0, T1 = contrast_of(estimator, T0, T1)
     changes = Changes(estimator, X, y, treatment)
     rng = check_random_state(random_state)

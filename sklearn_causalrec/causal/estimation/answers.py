@@ -12,6 +12,7 @@ from sklearn_causalrec.causal.checks.risk import risk_ratio
 from sklearn_causalrec.causal.checks.sensitivity import Sensitivity
 from sklearn_causalrec.causal.estimation.nuisances import regress
 from sklearn_causalrec.effects.clusters import estimate
+from sklearn_causalrec.effects.overlap import average_on_treated
 
 
 class Answer:
@@ -40,12 +41,15 @@ class Answer:
         Uncentred influence function of the mean outcome under each arm.
     propensity, outcomes : ndarray of shape (n, n_arms), or None
         Cross-fitted probability of, and mean outcome under, each arm.
+    varies : list of bool, or None
+        Of each arm, whether its effect against the first differs between rows; None
+        where that was not looked at.
     has_curve : bool
         Whether there is a dose-response curve.
     """
 
     strategy = method = guarantee = ""
-    adjustment_set = scores = propensity = outcomes = None
+    adjustment_set = scores = propensity = outcomes = varies = None
     modifiers = ()
     has_curve = False
 
@@ -175,7 +179,8 @@ class OneArm(Answer):
         super().__init__(problem.variables)
         self._names = problem.variables.names
         X = problem.variables.matrix(self._names)
-        self._fit = regress(problem, X, problem.y, first=True)
+        weight = problem.weight
+        self._fit = regress(problem, X, problem.y, weight=weight, first=True)
 
     def predict(self, variables, treatment=None):
         """Mean outcome of each row, (n,)."""
@@ -212,9 +217,12 @@ class ArmsAnswer(Answer):
         self.outcomes = means.nuisances.outcomes
         if self.outcomes is not None:
             self.adjustment_set = frozenset(means.nuisances.names)
+        if conditional is not None:
+            arms = range(1, len(problem.arms))
+            self.varies = [False, *(conditional.varies(t) for t in arms)]
         self._means, self._conditional, self._refusal = means, conditional, refusal
         self._y, self._arm, self._arms = problem.y, problem.arm, problem.arms
-        self._clip = problem.clip
+        self._clip, self._weight = problem.clip, problem.weight
 
     def average(self, t0, t1, variables=None, clustered=True):
         """Average effect with its standard error.
@@ -224,10 +232,13 @@ class ArmsAnswer(Answer):
         if variables is None:
             return self._means.contrast(t0, t1, clustered=clustered)
         effect = self.effect(variables, t0, t1)
-        rest = self.scores[:, t1] - self.scores[:, t0]
+        rest = self._means.pseudo[:, t1] - self._means.pseudo[:, t0]
         rest = rest - self._conditional.fitted(t0, t1)
+        mean, relative = np.average(rest, weights=self._weight), 1.0
+        if self._weight is not None:
+            relative = self._weight
         clusters = self._means.clusters if clustered else None
-        found = estimate(effect.mean() + rest.mean(), rest, clusters)
+        found = estimate(effect.mean() + mean, relative * (rest - mean), clusters)
         variance = found.error**2 + effect.var() / len(effect)
         return found._replace(error=np.sqrt(variance))
 
@@ -238,13 +249,9 @@ class ArmsAnswer(Answer):
                 "the effect on the treated is estimated by adjustment; this one is "
                 f"{self.strategy!r}."
             )
-        p, mu = self.propensity, self.outcomes
-        treated = (self._arm == t1).astype(float)
-        odds = (self._arm == t0) * p[:, t1] / p[:, t0]
-        score = (treated - odds) * (self._y - mu[:, t0]) / treated.mean()
-        mean = score.mean()
-        influence = score - mean * treated / treated.mean()
-        return estimate(mean, influence, self._means.clusters if clustered else None)
+        given = self._y, self._arm, t0, t1, self.outcomes, self.propensity
+        clusters = self._means.clusters if clustered else None
+        return average_on_treated(*given, self._weight, clusters)
 
     def _need_conditional(self):
         if self.modifiers is None:
@@ -288,6 +295,11 @@ class ArmsAnswer(Answer):
         """Bounds for an omitted confounder, see `Sensitivity`."""
         if self.outcomes is None:
             return super().sensitivity(t0, t1)
+        if self._weight is not None:
+            raise ValueError(
+                "bounds for omitted confounders do not read the sample_weight that fit "
+                "was given: fit without it."
+            )
         return Sensitivity.from_interactive(
             self._y, self._arm, self.outcomes, self.propensity, contrast=(t0, t1),
             scores=self.scores,
@@ -304,7 +316,9 @@ class ArmsAnswer(Answer):
 
     def pseudo_effects(self):
         """Differences of the scores to the first arm, (n, n_arms - 1), and weights."""
-        return self.scores[:, 1:] - self.scores[:, :1], np.ones(len(self.scores))
+        pseudo, weight = self._means.pseudo, self._weight
+        weight = np.ones(len(pseudo)) if weight is None else weight
+        return pseudo[:, 1:] - pseudo[:, :1], weight
 
     def diagnostics(self):
         """Frames: overlap and balance under adjustment, rows that weigh most."""
@@ -325,6 +339,8 @@ class ArmsAnswer(Answer):
         found["overlap"] = overlap(p, arms[self._arm], arms=arms, clip=self._clip)
         if nuisances.names:
             weights = 1 / p[np.arange(len(p)), self._arm]
+            if self._weight is not None:
+                weights = weights * self._weight
             covariates = pd.DataFrame(
                 np.asarray(self.variables.matrix(nuisances.names)),
                 columns=self.variables.labels(nuisances.names),

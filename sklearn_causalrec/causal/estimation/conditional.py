@@ -4,7 +4,7 @@ import numpy as np
 
 from sklearn_causalrec.causal.estimation.econml_effects import EconMLEffect
 from sklearn_causalrec.effects.arms import ArmEffects
-from sklearn_causalrec.effects.cross_fitting import CrossFit, as_models
+from sklearn_causalrec.effects.cross_fitting import CrossFit, as_models, varies
 from sklearn_causalrec.effects.default_learners import nuisance_regressors
 from sklearn_causalrec.effects.intervals import normal_interval
 
@@ -23,7 +23,7 @@ class ScoreRegression:
     """
 
     def __init__(self, problem, names, scores, model=None):
-        self.names = names
+        self.names, self._fold = names, problem.fold
         W = problem.variables.matrix(names)
         models = as_models(model, nuisance_regressors)
         self.fits = []
@@ -31,7 +31,8 @@ class ScoreRegression:
             target = scores[:, a] if a == 0 else scores[:, a] - scores[:, 0]
             fit = CrossFit(
                 models, W, target, problem.fold,
-                seed=problem.seed + 7000 + a, n_jobs=problem.n_jobs,
+                weight=problem.weight, seed=problem.seed + 7000 + a,
+                n_jobs=problem.n_jobs,
             )  # fmt: skip
             self.fits.append(fit)
         self._fitted = np.column_stack(
@@ -63,6 +64,10 @@ class ScoreRegression:
         """Cross-fitted effects of the rows of fit."""
         return self._fitted[:, t1] - self._fitted[:, t0]
 
+    def varies(self, t):
+        """Whether the effect of arm t against the first differs between rows."""
+        return varies(self._fitted[:, t], self._fold)
+
     def baseline(self, variables):
         """Mean outcome under the first arm given the modifiers."""
         return self.fits[0].at(variables.matrix(self.names))
@@ -87,10 +92,13 @@ class StackedConditional:
     def __init__(self, problem, names, means):
         self.names, self.fits = names, means.nuisances.fits
         X = problem.variables.matrix(names)
-        weight = np.ones(len(X))
+        weight, known = problem.weight, problem.propensity
+        weight = np.ones(len(X)) if weight is None else weight
+        if known is not None and np.isnan(known).any():
+            known = None
         self.model = ArmEffects(len(problem.arms), problem.clip, problem.seed).fit(
             X, problem.y, problem.arm, weight, problem.fold,
-            means.nuisances.outcomes, means.nuisances.propensity,
+            means.nuisances.outcomes, means.nuisances.propensity, known,
             clusters=problem.clusters,
         )  # fmt: skip
 
@@ -106,6 +114,10 @@ class StackedConditional:
     def fitted(self, t0, t1):
         """Cross-fitted effects of the rows of fit."""
         return self.model.fitted[t1] - self.model.fitted[t0]
+
+    def varies(self, t):
+        """Whether the effect of arm t against the first differs between rows."""
+        return self.model.varies[t]
 
     def effect_interval(self, variables, t0, t1, alpha):
         """Bounds of the effect of each row."""
@@ -125,6 +137,10 @@ class ConstantEffect:
     def fitted(self, t0, t1):
         """The average effect."""
         return self.means.contrast(t0, t1)[0]
+
+    def varies(self, t):
+        """The effect is one number."""
+        return False
 
     def baseline(self, variables):
         """Mean outcome under the first arm."""
@@ -158,6 +174,10 @@ class EconMLConditional:
     def fitted(self, t0, t1):
         """Effects of the rows of fit."""
         return self.model.effect(self._W, t0, t1)
+
+    def varies(self, t):
+        """Whether the effect of arm t against the first differs between rows."""
+        return varies(self.fitted(0, t), np.zeros(len(self._W), int))
 
     def effect_interval(self, variables, t0, t1, alpha):
         """Bounds of the effect of each row."""
@@ -198,9 +218,14 @@ def conditional_effect(query, problem, means, modifiers):
             raise ValueError(f'effect_model is {model!r}: "auto", None or a model.')
         if adjusted is not None and tuple(adjusted) == tuple(modifiers):
             return StackedConditional(problem, modifiers, means)
-        return ScoreRegression(problem, modifiers, means.scores)
+        return ScoreRegression(problem, modifiers, means.pseudo)
     if hasattr(model, "predict"):
-        return ScoreRegression(problem, modifiers, means.scores, model)
+        return ScoreRegression(problem, modifiers, means.pseudo, model)
+    if problem.asks:
+        raise ValueError(
+            f"effect_model={type(model).__name__} does not read "
+            f"{' and '.join(problem.asks)}: pass a regressor, or None."
+        )
     if adjusted is None:
         raise ValueError(
             f"effect_model={type(model).__name__} adjusts for covariates, and the "

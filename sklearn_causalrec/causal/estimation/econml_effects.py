@@ -5,12 +5,12 @@ EconML is imported when an estimator is made or fitted, never before.
 
 import contextlib
 import copy
-import warnings
 from inspect import signature
 
 import numpy as np
-from sklearn.base import clone
 
+from sklearn_causalrec._utils.process import quiet
+from sklearn_causalrec._utils.seeds import seeded
 from sklearn_causalrec.effects.cross_fitting import as_models
 from sklearn_causalrec.effects.default_learners import (
     nuisance_classifiers,
@@ -22,20 +22,6 @@ OUTCOME_MODELS = ("model_y", "model_regression", "model_y_xw")
 TREATMENT_MODELS = ("model_t", "model_propensity", "model_t_xw", "model_t_xwz")
 
 
-def seeded(models, seed):
-    """Clones in which every open ``random_state``, nested ones too, is set."""
-    done = [clone(model) for model in models]
-    for model in done:
-        model.set_params(
-            **{
-                name: seed
-                for name, value in model.get_params().items()
-                if name.rpartition("__")[2] == "random_state" and value is None
-            }
-        )
-    return done
-
-
 def nuisance(models, *, discrete, seed):
     """What EconML takes as one nuisance model: candidates it selects among by score.
 
@@ -45,7 +31,7 @@ def nuisance(models, *, discrete, seed):
     (or logistic regression) on splines and boosted trees.
     """
     default = nuisance_classifiers if discrete else nuisance_regressors
-    models = seeded(as_models(models, default), seed)
+    models = [seeded(model, seed) for model in as_models(models, default)]
     return models[0] if len(models) == 1 else models
 
 
@@ -313,8 +299,8 @@ class EconMLEffect:
             estimator, t0, t1 = self._other[t0], 0, order.index(t1)
         bounds = (None, None)
         if getattr(estimator, "_inference", None) is not None:
-            with warnings.catch_warnings(), contextlib.suppress(AttributeError):
-                warnings.filterwarnings("ignore", message="Final model doesn't have")
+            unaware = quiet("Final model doesn't have")
+            with unaware, contextlib.suppress(AttributeError):
                 bounds = getattr(estimator, name)(X, T0=t0, T1=t1, alpha=alpha)
         if bounds[0] is None:
             raise ValueError(
@@ -332,10 +318,12 @@ class EconMLEffect:
 
 
 def _fitted(estimator, y, t, given):
-    with warnings.catch_warnings():
-        # EconML hands column vectors to models that ask for flat ones
-        warnings.filterwarnings("ignore", message="A column-vector y was passed")
-        warnings.filterwarnings("ignore", message="Co-variance matrix is underdet")
+    # EconML hands column vectors to models that ask for flat ones
+    columns, few = (
+        quiet("A column-vector y was"),
+        quiet("Co-variance matrix is underdet"),
+    )
+    with columns, few:
         return estimator.fit(y, t, **given)
 
 

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pandas as pd
-from sklearn.tree import DecisionTreeClassifier
 
 from sklearn_causalrec._utils.warn import warn_user
 
@@ -90,41 +89,6 @@ def _empty(problem, levels, code):
     i, a = np.argwhere(empty)[0]
     level = levels[i].item() if hasattr(levels[i], "item") else levels[i]
     return level, int(rows[i, 0]), problem.arms[a]
-
-
-def warn_of_poor_overlap(problem, names, propensity):
-    """Warn where probabilities are at the clip, and say where that is.
-
-    Parameters
-    ----------
-    problem : Problem
-        The data.
-    names : sequence of names
-        The columns that the message may name.
-    propensity : ndarray of shape (n, n_arms)
-        Probabilities of the arms, kept above ``problem.clip``.
-
-    Warns
-    -----
-    UserWarning
-        Where an arm is at the clip in 1 % of the rows or more.
-    """
-    low = (propensity <= problem.clip * 1.001).any(1)
-    if low.mean() < 0.01:
-        return
-    Z = problem.variables.matrix(names)
-    labels = problem.variables.labels(names)
-    tree = DecisionTreeClassifier(max_depth=1, min_samples_leaf=10).fit(Z, low).tree_
-    where = ""
-    if tree.node_count > 1:
-        right = tree.value[2][0][-1] > tree.value[1][0][-1]
-        sign = ">" if right else "<="
-        where = f", mostly at {labels[tree.feature[0]]} {sign} {tree.threshold[0]:.4g}"
-    warn_user(
-        f"poor overlap: in {int(low.sum())} of {len(low)} rows{where} an arm has an "
-        f"estimated probability below clip={problem.clip}. The effect there rests on "
-        "the outcome model; consider leaving such rows out."
-    )
 
 
 def discrete_codes(variables, names):

@@ -158,6 +158,12 @@ class Problem:
     n_jobs : int or None
     clusters : Clusters or None
         Which rows belong together. None: every row is alone.
+    weight : ndarray of shape (n,), or None
+        Weights of the rows, of mean 1.
+    propensity : ndarray of shape (n,), or None
+        Known probability of the arm taken, NaN where it is not known.
+    gaps : bool
+        Whether values are missing, for nuisance models that take them.
     """
 
     estimand: Any
@@ -173,6 +179,19 @@ class Problem:
     seed: int = 0
     n_jobs: Any = None
     clusters: Any = None
+    weight: Any = None
+    propensity: Any = None
+    gaps: bool = False
+
+    @property
+    def asks(self):
+        """What a strategy has to read beside columns, outcome and arms, by name."""
+        given = {
+            "sample_weight": self.weight is not None,
+            "propensity": self.propensity is not None,
+            "missing values": self.gaps,
+        }
+        return [name for name, there in given.items() if there]
 
 
 @dataclass(frozen=True)
@@ -218,28 +237,42 @@ class ArmMeans:
 
     Attributes
     ----------
-    scores : ndarray of shape (n, n_arms)
-        Uncentred influence function: its column means are the estimates.
+    pseudo : ndarray of shape (n, n_arms)
+        Uncentred influence function of each row: its weighted means are the estimates.
     guarantee : str
         What the theory promises, in a few words.
     method : str
         What was computed, for reports.
     nuisances : Nuisances
         What was fitted on the way.
+    weight : ndarray of shape (n,), or None
+        Weights of the rows, of mean 1; those of the problem.
     clusters : Clusters or None
         Which rows belong together; those of the problem.
     """
 
-    scores: np.ndarray
+    pseudo: np.ndarray
     guarantee: str
     method: str
     nuisances: Nuisances = Nuisances()
+    weight: Any = None
     clusters: Any = None
 
     @property
     def mean(self):
         """The estimates, (n_arms,)."""
-        return self.scores.mean(0)
+        return np.average(self.pseudo, axis=0, weights=self.weight)
+
+    @property
+    def scores(self):
+        """Uncentred influence function of the means, (n, n_arms).
+
+        Weighted, a row counts by its weight around the weighted mean: again columns
+        whose means are the estimates and whose spread is their error.
+        """
+        if self.weight is None:
+            return self.pseudo
+        return self.mean + self.weight[:, None] * (self.pseudo - self.mean)
 
     def contrast(self, t0, t1, *, clustered=True):
         """Difference of two arms, an `Estimate`."""

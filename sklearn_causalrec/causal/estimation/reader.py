@@ -15,16 +15,22 @@ from sklearn_causalrec.encoding.cluster_columns import (
     is_auto,
     warn_of_ids,
 )
-from sklearn_causalrec.encoding.kinds import as_series
+from sklearn_causalrec.encoding.frames import native, refuse_unclear
+from sklearn_causalrec.encoding.kinds import as_series, kind_of
 
 
-def as_frame(estimator, X, reset, optional=()):
+def as_frame(estimator, X, reset, optional=(), gaps=False):
     """X as a DataFrame of finite values; columns of an array are x0, x1, ...
 
-    ``optional`` are columns that new rows may lack.
+    ``optional`` are columns that new rows may lack. With ``gaps``, numbers and times
+    may be missing.
     """
+    refuse_unclear(X)
     if not hasattr(X, "columns"):
-        X = validate_data(estimator, X, dtype=None, reset=reset)
+        finite = "allow-nan" if gaps else True
+        X = validate_data(
+            estimator, X, dtype=None, reset=reset, ensure_all_finite=finite
+        )
         return pd.DataFrame(X, columns=[f"x{k}" for k in range(X.shape[1])])
     if reset or all(name in X.columns for name in optional):
         validate_data(estimator, X, skip_check_array=True, reset=reset)
@@ -38,20 +44,21 @@ def as_frame(estimator, X, reset, optional=()):
         raise ValueError("X has 0 sample(s): at least one row is needed.")
     if not isinstance(X, pd.DataFrame):
         X = pd.DataFrame({name: as_series(X[name], name) for name in X.columns})
-    if X.columns.has_duplicates:
-        twice = X.columns[X.columns.duplicated()][0]
-        raise ValueError(f"X has the column {twice!r} twice.")
     for name in X.columns:
         bad = X[name].isna().to_numpy()
+        if gaps and kind_of(X[name], name) in ("number", "time"):
+            bad = np.zeros(len(X), bool)
         if pd.api.types.is_float_dtype(X[name]):
             bad = bad | np.isinf(X[name].to_numpy(dtype=float, na_value=np.nan))
         if bad.any():
             row = int(bad.argmax())
             raise ValueError(
                 f"Input X contains NaN or infinity: column {name!r}, row {row}. "
-                "Impute it, or drop the row."
+                "Impute it, or drop the row; missing numbers also go to nuisance "
+                "models that take them, such as HistGradientBoostingRegressor, with "
+                "effect_model=None."
             )
-    return X.reset_index(drop=True)
+    return native(X).reset_index(drop=True)
 
 
 def _columns_of(treatment):
@@ -92,6 +99,8 @@ class Reader:
     cluster : name, list of names, "auto" or None
         The columns of ids by which rows belong together. They are no covariates,
         unless the graph has them as nodes.
+    gaps : bool, default=False
+        Whether numbers and times of covariates may be missing.
 
     Attributes
     ----------
@@ -106,11 +115,12 @@ class Reader:
         Which rows of ``fit`` belong together.
     """
 
-    def __init__(self, graph, treatment, outcome, cluster=None):
+    def __init__(self, graph, treatment, outcome, cluster=None, gaps=False):
         self.given = graph
         self.cluster = cluster
         self.treatments = () if treatment is None else tuple(as_names(treatment))
         self.outcome = outcome
+        self.gaps = gaps
 
     def fit(self, estimator, X, y, treatment, cluster=None):
         """Names and arrays of a log.
@@ -121,7 +131,7 @@ class Reader:
             Treatments and other columns.
         y : ndarray of shape (n,)
         """
-        frame = as_frame(estimator, X, reset=True)
+        frame = as_frame(estimator, X, reset=True, gaps=self.gaps)
         frame = self._read_clusters(frame, cluster)
         name = getattr(y, "name", None)
         y = as_outcome(estimator, y, len(frame))
@@ -137,6 +147,12 @@ class Reader:
                 )
         else:
             frame = self._beside(frame, treatment)
+        for name in self.treatments:
+            if (missing := frame[name].isna().to_numpy()).any():
+                raise ValueError(
+                    f"Input X contains NaN: the treatment {name!r} is missing in row "
+                    f"{int(missing.argmax())}. Drop rows without a treatment."
+                )
         self.columns = tuple(c for c in frame if c not in self.treatments)
         if self.treatments:
             self._check_graph(frame, y, name)
@@ -286,7 +302,7 @@ class Reader:
     def rows(self, estimator, X, treatment=None):
         """Frame of new rows: with the treatments where they are known."""
         optional = () if self.separate else self.treatments
-        frame = as_frame(estimator, X, False, (*optional, *self._ids))
+        frame = as_frame(estimator, X, False, (*optional, *self._ids), self.gaps)
         frame = frame.drop(columns=[name for name in self._ids if name in frame])
         if treatment is not None and self.treatments:
             if np.ndim(treatment) == 0:

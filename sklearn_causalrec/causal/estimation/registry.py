@@ -118,7 +118,18 @@ def choose(query, problem):
         for strategy in STRATEGIES.values()
         if asked in ("auto", strategy.name, strategy.family)
     ]
+    unread = None
     for strategy in candidates:
         if strategy.covers(query, problem):
-            return strategy
+            more = [name for name in problem.asks if name not in strategy.reads]
+            if not more:
+                return strategy
+            unread = unread or (strategy, more)
+    if unread is not None:
+        strategy, more = unread
+        raise ValueError(
+            f"{' and '.join(more)} can be read where the effect is by adjustment for "
+            f"covariates, and not by the strategy {strategy.name!r}, which estimates "
+            "it here: leave them out, or weight the rows by sampling them."
+        )
     raise ValueError(candidates[0].reason(query, problem))

@@ -1,17 +1,26 @@
 """What a policy would earn, from the log of another."""
 
+from collections.abc import Iterable, Mapping
+
 import numpy as np
 import pandas as pd
 from sklearn import config_context
-from sklearn.base import clone
 from sklearn.model_selection import KFold
 from sklearn.utils import check_random_state
 
+from sklearn_causalrec._utils.seeds import seeded
 from sklearn_causalrec._utils.unwrap import is_policy, unwrap
 from sklearn_causalrec.effects.cross_fitting import folds_of, out_of_fold
 from sklearn_causalrec.effects.default_learners import shrunken_means
 from sklearn_causalrec.effects.intervals import check_alpha, normal_quantile
-from sklearn_causalrec.encoding.checks import choice, column, probability
+from sklearn_causalrec.encoding.checks import (
+    choice,
+    column,
+    labels,
+    matrix,
+    number,
+    probability,
+)
 from sklearn_causalrec.metrics.off_policy.estimators import (
     ESTIMATORS,
     clipped,
@@ -20,6 +29,7 @@ from sklearn_causalrec.metrics.off_policy.estimators import (
     round_values,
     slope,
     summarize,
+    switch,
 )
 from sklearn_causalrec.metrics.policies import recommender_policy
 
@@ -32,10 +42,14 @@ def _index(actions):
 
 def action_codes(action, actions, name="action"):
     """Position of every action among the columns of the policy."""
-    actions = _index(actions)
-    codes = actions.get_indexer(_index(action))
+    actions, action = labels(actions, "actions"), labels(action, name)
+    index = _index(actions)
+    if index.has_duplicates:
+        again = index[index.duplicated()].tolist()[0]
+        raise ValueError(f"actions holds {again!r} twice.")
+    codes = index.get_indexer(_index(action))
     if (codes < 0).any():
-        unknown = np.asarray(action)[codes < 0].tolist()[0]
+        unknown = action[codes < 0].tolist()[0]
         raise ValueError(
             f"{name} holds {unknown!r}, which is not one of the {len(actions)} actions "
             f"{actions[:5].tolist()}: those of the policy's columns, or of the log "
@@ -91,7 +105,7 @@ def cross_fit_outcomes(y, codes, n_actions, X=None, model=None, *, cv=5, rng=0):
         if context is None:
             means = shrunken_means(y[train], codes[train], n_actions)
             return np.tile(means, (len(held), 1))
-        fitted = clone(model).fit(
+        fitted = seeded(model, 0).fit(
             np.column_stack([context[train], one_hot[codes[train]]]), y[train]
         )
         columns = []
@@ -266,7 +280,7 @@ def policy_value(
         if X is None:
             raise ValueError("An estimator as policy needs the rows: pass X=.")
         if actions is None:
-            actions = np.unique(np.asarray(action))
+            actions = np.unique(labels(action, "action", n))
             learner = unwrap(policy)[1]
             if is_policy(learner):
                 actions = np.union1d(actions, learner.arms_)
@@ -282,7 +296,7 @@ def policy_value(
         policy = np.eye(len(actions))[action_codes(policy, actions, "policy")]
     policy = _check_policy(policy, n)
     n_actions = policy.shape[1]
-    codes = action_codes(action, range(n_actions) if actions is None else actions)
+    codes = action_codes(action, np.arange(n_actions) if actions is None else actions)
     if len(codes) != n:
         raise ValueError(f"action has {len(codes)} values, and there are {n} rows.")
 
@@ -297,18 +311,21 @@ def policy_value(
         if outcome is not None and X is None:
             raise ValueError("A regressor as outcome needs the context: pass X=.")
         outcome = cross_fit_outcomes(y, codes, n_actions, X, outcome, rng=rng)
-    outcome = np.asarray(outcome, float)
-    if outcome.shape != policy.shape:
-        raise ValueError(
-            f"outcome has the shape {outcome.shape} and the policy {policy.shape}."
-        )
+    outcome = matrix(outcome, "outcome", policy.shape)
     base, factual = (policy * outcome).sum(axis=1), outcome[rows, codes]
+    parameters = {} if parameters is None else parameters
+    if not isinstance(parameters, Mapping):
+        raise TypeError(
+            f"parameters is {parameters!r}: a dict of estimators to numbers is needed."
+        )
+    if isinstance(estimators, str) or not isinstance(estimators, Iterable | None):
+        raise TypeError(f"estimators is {estimators!r}: a list of names is needed.")
     names = list(ESTIMATORS) if estimators is None else list(estimators)
     rounds = {}
-    for name in dict.fromkeys([*names, estimator]):
-        choice(name, "estimator", ESTIMATORS)
+    names = [choice(name, "estimator", ESTIMATORS) for name in [*names, estimator]]
+    for name in dict.fromkeys(names):
         parts = (name, y, weight, base, factual)
-        rounds[name] = _choose(parts, clip, (parameters or {}).get(name), alpha)
+        rounds[name] = _choose(parts, clip, parameters.get(name), alpha)
     return summarize(
         rounds, y, weight, estimator, interval, alpha, bounds, n_bootstrap, rng
     )
@@ -320,6 +337,8 @@ def _choose(parts, clip, parameter, alpha):
     if name == "dm":
         return round_values(*parts, np.nan)
     if parameter is not None:
+        least_bent = ESTIMATORS[name][0] in (clipped, switch)  # at infinity
+        parameter = number(parameter, f"parameters[{name!r}]", 0, infinite=least_bent)
         return round_values(*parts, parameter)
     if isinstance(clip, str):
         choice(clip, "clip", {"slope"})
@@ -335,9 +354,7 @@ def _choose(parts, clip, parameter, alpha):
         return tried[chosen]
     parameter = default_parameter(name, weight)
     if clip is not None and ESTIMATORS[name][0] is clipped:
-        if clip <= 0:
-            raise ValueError(f"clip is {clip!r}: the largest weight is above 0.")
-        parameter = clip
+        parameter = number(clip, "clip", 0, open_low=True, infinite=True)
     return round_values(*parts, parameter)
 
 
@@ -367,10 +384,10 @@ def _holds_actions(policy, action, actions, n):
 
 
 def _check_policy(policy, n):
-    policy = np.asarray(policy, float)
-    if policy.ndim == 1:
-        policy = np.tile(policy, (n, 1))
-    if policy.ndim != 2 or len(policy) != n:
+    if np.ndim(policy) == 1:
+        policy = np.tile(column(policy, "policy"), (n, 1))
+    policy = matrix(policy, "policy")
+    if len(policy) != n:
         raise ValueError(
             f"policy has the shape {policy.shape}: a row of probabilities, or one for "
             f"each of the {n} rows, is needed."

@@ -126,9 +126,9 @@ def test_estimator_of_the_user_is_untouched(dose):
 
 def test_open_models_and_seeds_are_filled():
     forest = make_pipeline(StandardScaler(), RandomForestRegressor(5))
-    done = seeded([forest], 7)[0]
+    done = seeded(forest, 7)
     assert done[-1].random_state == 7 and forest[-1].random_state is None
-    kept = seeded([RandomForestRegressor(random_state=1)], 7)[0]
+    kept = seeded(RandomForestRegressor(random_state=1), 7)
     assert kept.random_state == 1
     filled = complete(LinearDML(model_y=LINE), None, forest, 7)
     assert filled.model_y is not LINE and isinstance(filled.model_y, LinearRegression)

@@ -3,24 +3,16 @@
 import numpy as np
 
 from sklearn_causalrec.causal.estimation.nuisances import arm_probabilities, regress
-from sklearn_causalrec.causal.estimation.positivity import (
-    check_positivity,
-    warn_of_poor_overlap,
-)
+from sklearn_causalrec.causal.estimation.positivity import check_positivity
 from sklearn_causalrec.causal.estimation.problem import ArmMeans, Nuisances
 from sklearn_causalrec.causal.estimation.strategies.base import ArmStrategy
-from sklearn_causalrec.effects.average import arm_mean
+from sklearn_causalrec.effects.overlap import warn_of_poor_overlap
 
 
 def aipw(problem, names):
-    r"""Means under each arm by cross-fitted AIPW from calibrated nuisances [1]_ [2]_.
+    r"""Means under each arm by cross-fitted AIPW [1]_ [2]_.
 
     .. math:: \phi_a = \mu_a(Z) + \frac{1[A = a]}{\pi_a(Z)} (Y - \mu_a(Z))
-
-    Outcomes are calibrated and corrected by a regression of their residuals, and the
-    error counts what their estimation passes on, as in
-    :func:`~sklearn_causalrec.effects.average.arm_mean`: the interval then holds where
-    overlap is poor or one nuisance is wrong.
 
     Parameters
     ----------
@@ -42,17 +34,13 @@ def aipw(problem, names):
     Z = problem.variables.matrix(names)
     y, arm, n_arms = problem.y, problem.arm, len(problem.arms)
     fits = [
-        regress(problem, Z, y, rows=arm == a, first=True, salt=a) for a in range(n_arms)
+        regress(problem, Z, y, rows=arm == a, weight=problem.weight, first=True, salt=a)
+        for a in range(n_arms)
     ]
     outcomes = np.column_stack([fit(Z) for fit in fits])
     propensity, raw = arm_probabilities(problem, Z)
-    ones, scores = np.ones(len(y)), np.empty((len(y), n_arms))
-    for a in range(n_arms):
-        score, correction = arm_mean(
-            Z, y, arm == a, outcomes[:, a], propensity[:, a], ones, problem.fold,
-            known=False, clip=problem.clip,
-        )  # fmt: skip
-        scores[:, a] = score - correction + correction.mean()
+    taken = arm[:, None] == np.arange(n_arms)
+    scores = outcomes + taken / propensity * (y[:, None] - outcomes)
     return ArmMeans(
         scores,
         "doubly robust, root-n",
@@ -70,6 +58,8 @@ def aipw(problem, names):
 class Adjustment(ArmStrategy):
     """Arms of a discrete treatment, by adjustment for a valid set."""
 
+    reads = ("sample_weight", "propensity", "missing values")
+
     def covers(self, query, problem):
         """Whether the graph has a valid adjustment set."""
         return bool(problem.arms) and query.adjustment is not None
@@ -84,5 +74,7 @@ class Adjustment(ArmStrategy):
         names = query.ordered({*query.adjustment, *query.modifiers()})
         check_positivity(problem, names, query.treatments)
         means = aipw(problem, names)
-        warn_of_poor_overlap(problem, names, means.nuisances.raw_propensity)
+        raw, variables = means.nuisances.raw_propensity, problem.variables
+        Z, labels = variables.matrix(names), variables.labels(names)
+        warn_of_poor_overlap(raw, problem.clip, Z, labels)
         return means

@@ -21,10 +21,13 @@ class Strategy(ABC):
     family : str or None
         A second name to ask for it by, which several strategies may share: the first
         of them that covers the query is taken.
+    reads : sequence of str
+        What it reads of "sample_weight", "propensity" and "missing values".
     """
 
     name: str | None = None
     family: str | None = None
+    reads: tuple[str, ...] = ()
 
     @abstractmethod
     def covers(self, query, problem):
@@ -125,7 +128,11 @@ class ArmStrategy(Strategy):
         modifiers = query.modifiers()
         if self.cross_fits:
             check_arms(problem)
-        means = replace(self.means(query, problem), clusters=problem.clusters)
+        means = replace(
+            self.means(query, problem),
+            weight=problem.weight,
+            clusters=problem.clusters,
+        )
         conditional = conditional_effect(query, problem, means, modifiers)
         return ArmsAnswer(
             problem,

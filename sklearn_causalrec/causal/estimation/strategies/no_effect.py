@@ -10,6 +10,7 @@ class NoEffect(ArmStrategy):
     """Every arm has the mean of y."""
 
     cross_fits = False
+    reads = ("sample_weight", "propensity", "missing values")
 
     def covers(self, query, problem):
         """Whether the graph has no path from the treatments to the outcome."""
@@ -22,4 +23,5 @@ class NoEffect(ArmStrategy):
             scores,
             "exact: the graph has no path from the treatment to the outcome",
             "mean of y",
+            problem.weight,
         )
