@@ -5,7 +5,6 @@ import pandas as pd
 
 from sklearn_causalrec.causal._causal_learn import as_matrix, needs_causal_learn
 from sklearn_causalrec.causal.graphs.bitsets import closure, minimal_separators
-from sklearn_causalrec.effects.intervals import check_alpha
 
 _CORRECTIONS = ("holm", "bonferroni", "bh", "by")
 
@@ -132,6 +131,8 @@ def falsify(graph, X, *, test="auto", alpha=0.05, correction="holm", max_tests=N
         raise ValueError(
             f"correction must be one of {_CORRECTIONS}, got {correction!r}."
         )
+    from sklearn_causalrec.effects.intervals import check_alpha  # a graph needs no scipy
+
     check_alpha(alpha)
     if not hasattr(X, "columns"):
         raise TypeError(
