@@ -274,6 +274,10 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
     :func:`sklearn_causalrec.effect` and :func:`sklearn_causalrec.recommend` see through
     them.
 
+    Fits in threads are those of one after the other. A process that is forked after a
+    fit or a prediction with several torch threads hangs in torch: start processes by
+    "spawn", as joblib does, or call ``torch.set_num_threads(1)`` before the first fit.
+
     References
     ----------
     .. [1] Shalit, U., Johansson, F. and Sontag, D. (2017). "Estimating individual

@@ -100,7 +100,8 @@ def test_arms_that_overlap_are_not(model):
 
 def test_without_a_second_stage_the_heads_tell():
     X, y, _, _, _ = study(1000)
-    deep = CausalDNNRecommender(**{**SMALL, "max_epochs": 60}, effect_learner="t")
+    options = {**SMALL, "learning_rate": 0.02, "early_stopping": False, "clip": 0.2}
+    deep = CausalDNNRecommender(**options, effect_learner="t")
     with pytest.warns(UserWarning, match="poor overlap"):
         fit(deep, X, y, (X["a"] > 0).astype(int).to_numpy())
     assert deep.effect_varies_ is None

@@ -131,7 +131,8 @@ def falsify(graph, X, *, test="auto", alpha=0.05, correction="holm", max_tests=N
         raise ValueError(
             f"correction must be one of {_CORRECTIONS}, got {correction!r}."
         )
-    from sklearn_causalrec.effects.intervals import check_alpha  # a graph needs no scipy
+    # Here, because a graph needs no scipy.
+    from sklearn_causalrec.effects.intervals import check_alpha
 
     check_alpha(alpha)
     if not hasattr(X, "columns"):
