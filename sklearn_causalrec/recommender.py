@@ -255,6 +255,10 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
     propensity_ : ndarray of shape (n, n_arms) or None
         The probability of every arm in the rows of ``fit`` with a positive weight;
         cross-fitted if there is a second stage. None with one arm.
+    effect_varies_ : ndarray of bool of shape (n_arms,) or None
+        Whether the effect of each arm, against the first, was found to differ between
+        rows. False means that one number for all predicts effects best. None if there
+        is no second stage.
     device_ : str
         The device that the networks were trained on.
     n_iter_ : int
@@ -277,6 +281,10 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
     ``propensity`` to travel through Pipeline, ``cross_validate`` and GridSearchCV;
     :func:`sklearn_causalrec.effect` and :func:`sklearn_causalrec.recommend` see through
     them.
+
+    Fits in threads are those of one after the other. A process that is forked after a
+    fit or a prediction with several torch threads hangs in torch: start processes by
+    "spawn", as joblib does, or call ``torch.set_num_threads(1)`` before the first fit.
 
     References
     ----------

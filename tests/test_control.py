@@ -138,7 +138,7 @@ def test_three_arms_ask_for_T1_and_have_a_table(make, experiment):
     with pytest.raises(ValueError, match=r"is compared with 'off'. Name it, T1="):
         model.ate()
     table = model.ate_table(alpha=0.01)
-    assert list(table) == ["arm", "effect", "low", "high", "n"]
+    assert list(table) == ["arm", "effect", "low", "high", "n", "varies"]
     assert table["arm"].tolist() == ["email", "push"]
     np.testing.assert_allclose(table["effect"], [1.5, -1], atol=0.2)
     assert (table["low"] < [1.5, -1]).all() and (table["high"] > [1.5, -1]).all()

@@ -135,7 +135,8 @@ def check_outcome(estimator, y, n, binary, classes=None):
 
 def check_weight(sample_weight, X_like):
     """Weights as float64, or ones."""
-    if np.ndim(sample_weight) and not hasattr(sample_weight, "tocsr"):
+    one = sample_weight is None or np.isscalar(sample_weight)
+    if not one and not hasattr(sample_weight, "tocsr"):
         sample_weight = column(sample_weight, "sample_weight")
         if 0 < np.abs(sample_weight).max() < _SMALLEST:
             raise ValueError(

@@ -68,7 +68,8 @@ def as_series(values, name=None):
 def _vector(values, name):
     """One native dimension of an array; anything that has no rows is refused."""
     strange = isinstance(values, str | bytes | Set | Mapping | Iterator)
-    if strange or hasattr(values, "tocsr") or not hasattr(values, "__len__"):
+    has_rows = hasattr(values, "__len__") or hasattr(values, "__array__")
+    if strange or hasattr(values, "tocsr") or not has_rows:
         way_out = "values.toarray().ravel()" if hasattr(values, "tocsr") else "a list"
         raise TypeError(
             f"{_what(name)} is {short(values)}, of type {type(values).__name__}: one "

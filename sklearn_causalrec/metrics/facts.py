@@ -143,8 +143,9 @@ class Facts:
     def effect_pred(self):
         """Effect predicted."""
         one_arm = len(getattr(self._estimator, "arms_", ())) == 1
+        arms = () if one_arm else self._arms()
         with refusing() if one_arm else nullcontext():  # treatment did not reach fit
-            predicted = effect(self._fitted, self._X, *self._arms())
+            predicted = effect(self._fitted, self._X, *arms)
         return np.asarray(predicted)[self._kept]
 
     def effect_true(self):

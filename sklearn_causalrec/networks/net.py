@@ -172,7 +172,9 @@ class CausalNet(NeuralNet):
         losses = torch.stack(losses).double().cpu().numpy()
         loss = float(np.average(losses, weights=sizes))
         weights = self.module_.parameters()
-        if not np.isfinite(loss) or not all(p.isfinite().all() for p in weights):
+        with np.errstate(over="ignore"):
+            finite = np.isfinite(np.float32(loss))  # what networks compute in
+        if not finite or not all(p.isfinite().all() for p in weights):
             self._refuse(
                 f"in epoch {len(self.history)} the {prefix} loss is {loss:.3g}"
             )

@@ -147,10 +147,10 @@ class Reader:
                 )
         else:
             frame = self._beside(frame, treatment)
-        for name in self.treatments:
-            if (missing := frame[name].isna().to_numpy()).any():
+        for role in self.treatments:
+            if (missing := frame[role].isna().to_numpy()).any():
                 raise ValueError(
-                    f"Input X contains NaN: the treatment {name!r} is missing in row "
+                    f"Input X contains NaN: the treatment {role!r} is missing in row "
                     f"{int(missing.argmax())}. Drop rows without a treatment."
                 )
         self.columns = tuple(c for c in frame if c not in self.treatments)
