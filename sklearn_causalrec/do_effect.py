@@ -121,7 +121,8 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
         Whether the treatment has arms rather than doses. With "auto" it has arms where
         it takes two values, or at most 20 values, each many times.
     clip : float, default=0.01
-        The bound that smaller probabilities of arms are raised to.
+        The bound that smaller probabilities of arms are raised to. Averages by
+        adjustment are corrected for it, and take 0.05 if that is more.
     cv : int, default=5
         The number of folds of the cross-fitting, at least 2.
     n_jobs : int, default=None

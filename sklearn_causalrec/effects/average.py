@@ -91,10 +91,10 @@ def residual_regression(X, rest, weight, pull, fold):
     return fitted, representer
 
 
-def average_effect(X, y, treatment, outcome, propensity, weight, fold, *, known, clip):
-    r"""AIPW scores from calibrated nuisances [1]_, and their influence.
+def arm_mean(X, y, mine, outcome, propensity, weight, fold, *, known, clip):
+    r"""Mean outcome under one arm by AIPW, from calibrated nuisances [1]_.
 
-    The outcomes are calibrated and then corrected by a regression of their
+    The outcome is calibrated and then corrected by a regression of their
     residuals, both out of fold, so that a residual is never one of a fit to its own
     row. The regression makes the residuals uncorrelated with ``X`` under the weights
     :math:`(1 - g) / g`, the direction in which estimating a propensity linear in its
@@ -109,6 +109,62 @@ def average_effect(X, y, treatment, outcome, propensity, weight, fold, *, known,
     averages in bins, as is the error passed on by the propensity [3]_. Bins of the
     predicted outcome alone miss most of it: with a constant propensity they leave
     the standard error an eighth too small.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, p)
+    y, weight : ndarray of shape (n,)
+    mine : ndarray of bool of shape (n,)
+        Whether the row had the arm.
+    outcome : ndarray of shape (n,)
+        Cross-fitted outcomes under the arm.
+    propensity : ndarray of shape (n,)
+        Cross-fitted, or known, probabilities of the arm.
+    fold : ndarray of int of shape (n,)
+        Folds 0 to k - 1.
+    known : bool
+        Whether ``propensity`` is known, and has no error to pass on.
+    clip : float
+        Propensities are kept above it.
+
+    Returns
+    -------
+    score : ndarray of shape (n,)
+        Its weighted mean is the mean outcome under the arm.
+    correction : ndarray of shape (n,)
+        What the influence function of the mean is less than the score.
+
+    References
+    ----------
+    .. [1] van der Laan, L., Luedtke, A. and Carone, M. (2024). "Doubly robust
+       inference via calibration." arXiv:2411.02771.
+    .. [2] Chernozhukov, V., Newey, W. and Singh, R. (2022). "Automatic debiased
+       machine learning of causal and structural effects." Econometrica 90(3).
+    .. [3] Benkeser, D. et al. (2017). "Doubly robust nonparametric inference on
+       the average treatment effect." Biometrika 104(4).
+    """
+    g = np.maximum(propensity, clip)
+
+    def calibrated(k, train, held):
+        rows = train[mine[train]]
+        return isotonic(outcome[rows], y[rows], weight[rows], outcome[held])
+
+    q = out_of_fold(fold, calibrated)
+    odds, wrong = np.where(mine, (1 - g) / g, 0), (mine - g) / g
+    fitted, alpha = residual_regression(X, y - q, weight * odds, weight * wrong, fold)
+    rest = np.where(mine, y - q - fitted, 0.0)
+    score = q + fitted + rest / g
+    passed_on = alpha * odds
+    share = binned(q, mine.astype(float), weight, q)
+    passed_on += binned(q, wrong - passed_on, weight, q) / np.maximum(share, clip)
+    correction = passed_on * rest
+    if not known:
+        correction += wrong * binned(g[mine], rest[mine], weight[mine], g)
+    return score, correction
+
+
+def average_effect(X, y, treatment, outcome, propensity, weight, fold, *, known, clip):
+    """Difference of the means of two arms, see `arm_mean`.
 
     Parameters
     ----------
@@ -129,44 +185,18 @@ def average_effect(X, y, treatment, outcome, propensity, weight, fold, *, known,
     -------
     score, influence : ndarray of shape (n,)
         The weighted mean of the scores is the average effect.
-
-    References
-    ----------
-    .. [1] van der Laan, L., Luedtke, A. and Carone, M. (2024). "Doubly robust
-       inference via calibration." arXiv:2411.02771.
-    .. [2] Chernozhukov, V., Newey, W. and Singh, R. (2022). "Automatic debiased
-       machine learning of causal and structural effects." Econometrica 90(3).
-    .. [3] Benkeser, D. et al. (2017). "Doubly robust nonparametric inference on
-       the average treatment effect." Biometrika 104(4).
     """
     e = propensity
     if not known:
         e = isotonic(e, treatment, weight, e)
     e = np.clip(e, clip, 1 - clip)
     score, correction = 0.0, 0.0
-    for arm, sign in ((0, -1), (1, 1)):
-        mine = treatment == arm
-        g = e if arm == 1 else 1 - e
-
-        def calibrated(k, train, held, arm=arm, mine=mine):
-            rows = train[mine[train]]
-            return isotonic(
-                outcome[rows, arm], y[rows], weight[rows], outcome[held, arm]
-            )
-
-        q = out_of_fold(fold, calibrated)
-        odds, wrong = np.where(mine, (1 - g) / g, 0), (mine - g) / g
-        fitted, alpha = residual_regression(
-            X, y - q, weight * odds, weight * wrong, fold
-        )
-        rest = np.where(mine, y - q - fitted, 0.0)
-        score = score + sign * (q + fitted + rest / g)
-        passed_on = alpha * odds
-        share = binned(q, mine.astype(float), weight, q)
-        passed_on += binned(q, wrong - passed_on, weight, q) / np.maximum(share, clip)
-        correction = correction + sign * passed_on * rest
-        if not known:
-            correction += sign * wrong * binned(g[mine], rest[mine], weight[mine], g)
+    for arm, sign, g in ((0, -1, 1 - e), (1, 1, e)):
+        found = arm_mean(
+            X, y, treatment == arm, outcome[:, arm], g, weight, fold,
+            known=known, clip=clip,
+        )  # fmt: skip
+        score, correction = score + sign * found[0], correction + sign * found[1]
     relative = weight / weight.mean()
     influence = relative * (score - correction)
     return score, influence - relative * np.mean(influence)

@@ -2,9 +2,9 @@
 
 import numpy as np
 from sklearn.base import is_classifier
+from sklearn.isotonic import IsotonicRegression
 
-from sklearn_causalrec.effects.average import isotonic
-from sklearn_causalrec.effects.cross_fitting import CrossFit, as_models, out_of_fold
+from sklearn_causalrec.effects.cross_fitting import CrossFit, as_models
 from sklearn_causalrec.effects.default_learners import (
     nuisance_classifiers,
     nuisance_regressors,
@@ -48,9 +48,7 @@ def arm_probabilities(problem, X, *, salt=0):
 
     Isotonic calibration spares the inverse weights the overconfidence of flexible
     classifiers (van der Laan et al. 2024, "Stabilized inverse probability weighting
-    via isotonic calibration"). It is cross-fitted as the classifiers are: a step that
-    saw the arm of a row pulls its probability towards it, and the error of the mean
-    comes out a sixth too small where an arm is rare.
+    via isotonic calibration").
     """
     n_arms, known, weight = len(problem.arms), problem.propensity, problem.weight
     if known is not None and n_arms == 2 and not np.isnan(known).any():
@@ -58,16 +56,11 @@ def arm_probabilities(problem, X, *, salt=0):
         return p, p
     raw = classify(problem, X, problem.arm, n_arms, weight=weight, salt=salt)(X)
     p = raw.copy()
-    ones = np.ones(len(X)) if weight is None else weight
     for a in range(n_arms):
-        mine, found = (problem.arm == a).astype(float), raw[:, a]
-
-        def calibrated(k, train, held, mine=mine, found=found):
-            if np.ptp(found[train]) == 0:
-                return found[held]
-            return isotonic(found[train], mine[train], ones[train], found[held])
-
-        p[:, a] = out_of_fold(problem.fold, calibrated)
+        if np.ptp(p[:, a]) > 0:
+            isotonic = IsotonicRegression(out_of_bounds="clip")
+            mine = (problem.arm == a).astype(float)
+            p[:, a] = isotonic.fit(p[:, a], mine, weight).predict(p[:, a])
     p, raw = clipped(p, problem.clip), clipped(raw, problem.clip)
     if known is None:
         return p, raw
