@@ -334,8 +334,6 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
         self._weight = None
         if sample_weight is not None:
             weight = check_weight(sample_weight, frame)
-            if not weight.any():
-                raise ValueError("sample_weight is 0 in every row: no row counts.")
             self._weight = weight / weight.mean()
         self._propensity = check_propensity(propensity, len(frame))
         self._gaps = bool(frame.isna().to_numpy().any())

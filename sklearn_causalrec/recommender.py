@@ -242,6 +242,10 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
     propensity_ : ndarray of shape (n, n_arms) or None
         The probability of every arm in the rows of ``fit`` with a positive weight;
         cross-fitted if there is a second stage. None with one arm.
+    effect_varies_ : ndarray of bool of shape (n_arms,) or None
+        Whether the effect of each arm, against the first, was found to differ between
+        rows. False means that one number for all predicts effects best. None if there
+        is no second stage.
     device_ : str
         The device that the networks were trained on.
     n_iter_ : int

@@ -257,6 +257,10 @@ class ArmMeans:
     nuisances: Nuisances = Nuisances()
     pseudo: Any = None
 
+    def __post_init__(self):
+        if self.pseudo is None:
+            object.__setattr__(self, "pseudo", self.scores)
+
     @classmethod
     def from_scores(cls, scores, guarantee, method, weight=None, **nuisances):
         """Mean and covariance of scores of independent rows.
