@@ -11,8 +11,7 @@ from functools import cache
 from threading import RLock, get_ident
 
 from joblib import Parallel
-from joblib._parallel_backends import MultiprocessingBackend
-from joblib.parallel import get_active_backend
+from joblib.parallel import BACKENDS, get_active_backend
 from threadpoolctl import ThreadpoolController
 
 _LOCK = RLock()
@@ -55,7 +54,7 @@ def parallel(n_jobs=None, **options):
     joblib.Parallel
     """
     backend, wanted = get_active_backend()
-    if isinstance(backend, MultiprocessingBackend):
+    if isinstance(backend, BACKENDS["multiprocessing"]):
         options = {**options, "backend": "loky"}
         n_jobs = wanted if n_jobs is None else n_jobs
     return Parallel(n_jobs, **options)
