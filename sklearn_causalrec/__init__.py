@@ -26,6 +26,7 @@ if TYPE_CHECKING:  # what type checkers see: the names below
     from sklearn_causalrec.causal import NotIdentifiableError as NotIdentifiableError
     from sklearn_causalrec.do_effect import DoCalculusEffect as DoCalculusEffect
     from sklearn_causalrec.effects.effect import effect as effect
+    from sklearn_causalrec.effects.regressor import EffectRegressor as EffectRegressor
     from sklearn_causalrec.policy import CounterfactualPolicy as CounterfactualPolicy
     from sklearn_causalrec.ranking.recommend import explain as explain
     from sklearn_causalrec.ranking.recommend import recommend as recommend
@@ -42,6 +43,7 @@ __getattr__, __dir__, __all__ = lazily(
         "CausalGraph": "causal",
         "CounterfactualPolicy": "policy",
         "DoCalculusEffect": "do_effect",
+        "EffectRegressor": "effects.regressor",
         "Estimand": "causal",
         "NotIdentifiableError": "causal",
         "effect": "effects.effect",

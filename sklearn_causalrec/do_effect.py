@@ -10,6 +10,12 @@ from sklearn.metrics import r2_score
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_causalrec._utils.judging import (
+    NotScorableError,
+    never_nan,
+    refusing,
+    warn_if_judged,
+)
 from sklearn_causalrec.causal.estimation.answers import OneArm
 from sklearn_causalrec.causal.estimation.problem import Problem, Variables
 from sklearn_causalrec.causal.estimation.program import path_effects
@@ -168,7 +174,8 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
     diagnostics_ : dict of str to DataFrame
         Overlap, balance, effective sample sizes and influential rows.
     path_effects_ : DataFrame or None
-        With ``mediators``, the total, direct and indirect effect with intervals.
+        With ``mediators``, the total, direct and indirect effect of each arm against
+        the control, with intervals.
 
     See Also
     --------
@@ -397,6 +404,13 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
         if self.discrete_treatment_:
             self.arms_, self.arm_ = joint_arms(frame[list(names)])
         self.control_ = self._find_control(frame)
+        if self.mediators is not None:
+            if not self.arms_:
+                raise ValueError(
+                    "mediators split the effect of arms, and this treatment is "
+                    "continuous: bin it, or leave mediators None."
+                )
+            against = contrast(self.arms_, self.control_, T1=self.arms_[0])[0]
         problem = self._problem(variables, y, rng)
         self._keep(choose(query, problem).estimate(query, problem), problem.asks)
         if self.mediators is not None:
@@ -405,7 +419,7 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
                     f"effects along paths do not read {' and '.join(problem.asks)}: "
                     "leave out, or set mediators=None."
                 )
-            self.path_effects_ = path_effects(query, problem)
+            self.path_effects_ = path_effects(query, problem, against)
 
     def _keep(self, answer, asks):
         """The answer, and what it says of itself under public names."""
@@ -772,13 +786,16 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
             and len(self.arms_) == 2
             and self.control_ is not None
         ):
-            arm = np.full(len(frame), contrast(self.arms_, self.control_)[1])
+            shown = contrast(self.arms_, self.control_)[1]
+            warn_if_judged(self.arms_, self.arms_[shown])
+            arm = np.full(len(frame), shown)
         else:
             raise ValueError(
                 f"predict(X, treatment=...): under which value of {list(names)}?"
             )
         return self._answer.predict(variables, arm)
 
+    @never_nan
     def score(self, X, y, treatment=None, sample_weight=None):
         """Judge the effects on other rows; higher is better.
 
@@ -819,7 +836,15 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
             instrument=self.instrument, discrete_treatment=self.discrete_treatment_,
             effect_model=None, cv=2, random_state=0,
         )  # fmt: skip
-        judge.fit(X, y, treatment)
+        if treatment is None and self._reader.separate:
+            raise NotScorableError(
+                f"treatment is missing: fit was given {list(self.treatment_names_)} "
+                "beside X, and an effect can't be judged without the arm of every row. "
+                "Pass treatment= to score. With cross_validate and GridSearchCV, "
+                "set_config(enable_metadata_routing=True) and params={'treatment': t}."
+            )
+        with refusing():
+            judge.fit(X, y, treatment)
         truth, weight = judge._answer.pseudo_effects()
         pairs = [(0.0, 1.0)]
         if self.discrete_treatment_:

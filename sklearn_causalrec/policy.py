@@ -8,6 +8,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_causalrec._utils.judging import NotScorableError, never_nan
 from sklearn_causalrec._utils.progress import Progress
 from sklearn_causalrec.effects.second_stage import MAX_SEED
 from sklearn_causalrec.encoding.arms import arm_position, check_arms
@@ -392,6 +393,7 @@ class CounterfactualPolicy(BaseEstimator):
         policy = self.predict_proba(X)
         return self.arms_[policy.argmax(axis=1)]
 
+    @never_nan
     def score(self, X, y, treatment=None, propensity=None, sample_weight=None):
         """Estimate what the policy of ``predict_proba`` would earn per row.
 
@@ -431,7 +433,7 @@ class CounterfactualPolicy(BaseEstimator):
         for name, value in given.items():
             value = self.log_encoder_.one_source(name, value, getattr(log, name))
             if value is None:
-                raise ValueError(
+                raise NotScorableError(
                     f"{name} is missing: a reward says something of a policy through "
                     f"the arm taken and its probability alone. Pass {name}= to score. "
                     "With cross_validate and GridSearchCV, set_config("

@@ -12,6 +12,11 @@ from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_causalrec._utils.judging import (
+    NotScorableError,
+    never_nan,
+    warn_if_judged,
+)
 from sklearn_causalrec._utils.progress import Progress
 from sklearn_causalrec.causal.graph import CausalGraph
 from sklearn_causalrec.causal.identification.inputs import check_inputs, name_roles
@@ -268,6 +273,10 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
     ``propensity`` to travel through Pipeline, ``cross_validate`` and GridSearchCV;
     :func:`sklearn_causalrec.effect` and :func:`sklearn_causalrec.recommend` see through
     them.
+
+    Fits in threads are those of one after the other. A process that is forked after a
+    fit or a prediction with several torch threads hangs in torch: start processes by
+    "spawn", as joblib does, or call ``torch.set_num_threads(1)`` before the first fit.
 
     References
     ----------
@@ -558,7 +567,9 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         given = (X, y, treatment, propensity, sample_weight)
         options = dict(first=not again, control=self.control)
         rows = encoder.fit_rows(self, *given, **options)
-        check_objective(self.objective, encoder.n_arms, binary, encoder.roles.given)
+        first = encoder.control == encoder.arms[0]
+        of_log = (encoder.n_arms, binary, encoder.roles.given, first)
+        check_objective(self.objective, *of_log)
         self.log_encoder_, self.arms_ = encoder, encoder.arms
         self.control_ = encoder.control
         if binary:
@@ -649,7 +660,7 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         if rows.arm is not None:
             return rows.arm
         if len(self.arms_) > 1 and factual:
-            raise ValueError(
+            raise NotScorableError(
                 f"Several arms {self.arms_.tolist()} were fitted, and an outcome can "
                 "be scored only under the arm its row had: pass treatment= to score. "
                 "With cross_validate and GridSearchCV, set_config("
@@ -663,7 +674,10 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
                 f"Which of the arms {listed(self.arms_)}? Pass treatment= to predict, "
                 "one arm or one a row."
             )
-        return np.full(len(rows), contrast(self.arms_.tolist(), self.control_)[1])
+        arms = self.arms_.tolist()
+        shown = contrast(arms, self.control_)[1]
+        warn_if_judged(self.arms_, arms[shown])
+        return np.full(len(rows), shown)
 
     def _mean_outcome(self, X, treatment, factual=False):
         rows, outcomes = self._outcomes(X)
@@ -691,6 +705,13 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         ValueError
             If none is given and there are more than two arms, or which one is the
             control can't be told; or if it is not an arm of ``fit``.
+
+        Warns
+        -----
+        UserWarning
+            If scikit-learn compares the prediction "if shown" with outcomes
+            of rows of either arm, as in ``cross_validate(..., scoring="roc_auc")``. See
+            :func:`~sklearn_causalrec.metrics.make_outcome_scorer`.
         """
         mean = self._mean_outcome(X, treatment)
         if _is_classifier(self):
@@ -716,6 +737,7 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         p = self._mean_outcome(X, treatment)
         return np.column_stack([1 - p, p])
 
+    @never_nan
     def score(self, X, y, treatment=None, sample_weight=None):
         """Return R^2, or the accuracy of a classifier, under the arm that each row had.
 

@@ -1,7 +1,10 @@
 """The direction of an effect: against the control, the same in every door."""
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 from sklearn.base import BaseEstimator
 from sklearn.linear_model import LinearRegression, LogisticRegression
@@ -135,7 +138,7 @@ def test_three_arms_ask_for_T1_and_have_a_table(make, experiment):
     with pytest.raises(ValueError, match=r"is compared with 'off'. Name it, T1="):
         model.ate()
     table = model.ate_table(alpha=0.01)
-    assert list(table) == ["arm", "effect", "low", "high", "n"]
+    assert list(table) == ["arm", "effect", "low", "high", "n", "varies"]
     assert table["arm"].tolist() == ["email", "push"]
     np.testing.assert_allclose(table["effect"], [1.5, -1], atol=0.2)
     assert (table["low"] < [1.5, -1]).all() and (table["high"] > [1.5, -1]).all()
@@ -203,6 +206,31 @@ def test_the_order_of_a_column_of_X_counts(experiment):
         assert model.ate() == pytest.approx(1.5, abs=0.15)
 
 
+@BOTH
+@pytest.mark.parametrize("kind", ["enum", "big-endian", "column", "boolean"])
+def test_treatments_of_any_container(make, kind, experiment):
+    X, y, t = two(experiment)
+    treatment = {
+        "enum": pl.Series(np.array(["z", "a"])[t].tolist(), dtype=pl.Enum(["z", "a"])),
+        "big-endian": t.astype(">i4"),
+        "column": t.reshape(-1, 1),
+        "boolean": pd.Series(t == 1, dtype="boolean"),
+    }[kind]
+    model = make().fit(X, y, treatment=treatment)
+    assert model.ate() == pytest.approx(1.5, abs=0.15)
+    gap = model.predict(X, treatment=model.control_) - model.predict(X)
+    assert gap.mean() < -0.7
+
+
+def test_a_control_without_rows_is_named(experiment):
+    X, y, t = two(experiment)
+    arms = pd.Categorical(np.array(["u", "v"])[t], ["none", "u", "v"], ordered=True)
+    for make in (by_graph, by_networks):
+        assert make().fit(X, y, treatment=arms).control_ is None
+    with pytest.raises(ValueError, match=r"'none', the first category .* has no row"):
+        metrics.qini_score(y, y, arms)
+
+
 def test_partial_fit_keeps_the_control(experiment):
     X, y, t = two(experiment)
     arms = pd.Categorical(np.array(["z", "a"])[t], ["z", "a"], ordered=True)
@@ -233,6 +261,35 @@ def test_several_treatments(rng):
     assert named.ate(T1=(0, "none")) == pytest.approx(-2, abs=0.05)
 
 
+def test_paths_are_against_the_control(rng):
+    n = 1500
+    t = rng.integers(0, 2, n)
+    M = t + rng.normal(size=n)
+    y = 0.5 * t + 2 * M + rng.normal(size=n)
+    X = pd.DataFrame({"t": np.array(["push", "mail"])[t], "M": M})
+    graph = CausalGraph("t -> M -> y; t -> y")
+    options = dict(outcome="y", mediators="M", effect_model=None, random_state=0)
+    model = DoCalculusEffect(graph, treatment="t", control="push", **options).fit(X, y)
+    total, direct, indirect = model.path_effects_.loc["mail"]["estimate"]
+    assert total == pytest.approx(2.5, abs=0.3) and total > indirect > direct > 0
+    with pytest.raises(ValueError, match=r"of the arms \['mail', 'push'\] it is"):
+        DoCalculusEffect(graph, treatment="t", **options).fit(X, y)
+
+
+def test_an_objective_that_tells_clicks_from_none_knows_which_is_which(rng):
+    X, click = rng.normal(size=(300, 1)), rng.integers(0, 2, 300)
+    y = click * rng.integers(0, 2, 300)
+    options = dict(objective="escm2", task="classification", max_epochs=1)
+    make = partial(CausalDNNRecommender, effect_learner="t", random_state=0, **options)
+    right = make().fit(X, y, treatment=click)
+    named = make().fit(X, y, treatment=np.array(["none", "some"])[click])
+    np.testing.assert_array_equal(named.effect(X), right.effect(X))
+    for control in ("no click", None):
+        arms = np.array(["no click", "click"])[click]
+        with pytest.raises(ValueError, match="'escm2' needs two arms, 0 for no click"):
+            make(control=control).fit(X, y, treatment=arms)
+
+
 def test_doses(rng):
     n = 800
     X = pd.DataFrame({"z": rng.normal(size=n)})
@@ -248,6 +305,9 @@ def test_doses(rng):
         named.ate()
     with pytest.raises(ValueError, match="ate_table compares arms"):
         model.ate_table()
+    paths = DoCalculusEffect(CausalGraph("z -> t -> m -> y; z -> y"), mediators="m")
+    with pytest.raises(ValueError, match="mediators split the effect of arms"):
+        paths.set_params(treatment="t", outcome="y").fit(X.assign(t=t, m=t + X["z"]), y)
     for dose in ("1", [1], np.nan, np.inf):
         with pytest.raises(ValueError, match=r"T1=.* is no dose: pass a number"):
             model.ate(T1=dose)
@@ -273,6 +333,9 @@ class Known(BaseEstimator):
     """Effects that are known, of an estimator that someone else wrote."""
 
     arms_ = np.array(["Mens E-Mail", "No E-Mail", "Womens E-Mail"])
+
+    def __init__(self, treatment=None):
+        self.treatment = treatment
 
     def effect(self, X, T0=0, T1=1):
         sign = {"No E-Mail": 1, "Mens E-Mail": -1}[T0]
@@ -342,6 +405,18 @@ def test_scorers_take_the_control(name, mails):
         ready(Known(), X, y, treatment=arms)
     with pytest.raises(ValueError, match="both name the arm"):
         metrics.make_causal_scorer(name, T0="a", control="b")
+
+
+def test_scorers_read_the_order_of_categories(mails):
+    X, y, arms = mails
+    kept = arms != "Womens E-Mail"
+    X, y = X[kept].reset_index(drop=True), y[kept]
+    ordered = pd.Categorical(arms[kept], ["No E-Mail", "Mens E-Mail"], ordered=True)
+    right = metrics.make_causal_scorer("qini", **MENS)(Known(), X, y, treatment=ordered)
+    known = Known().set_params(treatment="arm")
+    known.arms_ = ()
+    assert metrics.qini_scorer(known, X, y, treatment=ordered) == right
+    assert metrics.qini_scorer(known, X.assign(arm=ordered), y) == right
 
 
 def test_displays_select_two_arms(mails):

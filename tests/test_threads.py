@@ -1,5 +1,6 @@
 """What threads share stays as it was, and a fit is the same beside others."""
 
+import multiprocessing
 import random
 import warnings
 from concurrent.futures import ThreadPoolExecutor
@@ -252,3 +253,20 @@ def test_no_process_is_forked_within_the_package():
     with joblib.parallel_config("threading", n_jobs=2):
         assert type(parallel()._backend).__name__ == "ThreadingBackend"
     assert type(parallel(2)._backend).__name__ == "LokyBackend"
+
+
+def _mean_prediction(model, X):
+    return float(model.predict(X, 1).mean())
+
+
+@pytest.mark.parametrize("start", ["spawn", "fork"])
+def test_predictions_in_other_processes(start):
+    """Started afresh, or forked from a process of one torch thread as this one."""
+    rng = np.random.default_rng(0)
+    X, t = rng.normal(size=(200, 2)), rng.integers(0, 2, 200)
+    model = CausalDNNRecommender(
+        effect_learner="t", max_epochs=2, device="cpu", random_state=0
+    ).fit(X, X[:, 0] + t, treatment=t)
+    with multiprocessing.get_context(start).Pool(1) as pool:
+        found = pool.apply_async(_mean_prediction, (model, X)).get(timeout=120)
+    assert found == pytest.approx(_mean_prediction(model, X))

@@ -100,7 +100,8 @@ def test_arms_that_overlap_are_not(model):
 
 def test_without_a_second_stage_the_heads_tell():
     X, y, _, _, _ = study(1000)
-    deep = CausalDNNRecommender(**SMALL, effect_learner="t", clip=0.2)
+    options = {**SMALL, "learning_rate": 0.02, "early_stopping": False, "clip": 0.2}
+    deep = CausalDNNRecommender(**options, effect_learner="t")
     with pytest.warns(UserWarning, match="poor overlap"):
         fit(deep, X, y, (X["a"] > 0).astype(int).to_numpy())
     assert deep.effect_varies_ is None
@@ -260,7 +261,7 @@ def test_counts_are_not_taken_where_rows_have_weights():
     [
         (dict(sample_weight=np.zeros(300)), "at least one non-zero"),
         (dict(sample_weight=np.full(300, -1.0)), "[Nn]egative"),
-        (dict(sample_weight=np.full(300, np.nan)), "NaN"),
+        (dict(sample_weight=np.full(300, np.nan)), "nan in row 0"),
         (dict(sample_weight=np.ones(3)), "shape|inconsistent"),
         (dict(propensity=np.full(300, 2.0)), r"propensity is 2.0 in row 0"),
         (dict(propensity=np.zeros(300)), r"propensity is 0.0 in row 0"),

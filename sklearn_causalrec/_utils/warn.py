@@ -3,15 +3,15 @@
 import sys
 import warnings
 
-_OURS = ("sklearn_causalrec", "sklearn")
+_OURS = ("sklearn_causalrec", "sklearn", "joblib")  # joblib calls for scikit-learn
 
 
 def warn_user(message, category=UserWarning):
     """Warn, with the place of the call that came from outside of the libraries.
 
     A fixed ``stacklevel`` holds for one way through the package only. Here the frames
-    are walked up to the first that is neither of this package nor of scikit-learn,
-    such as a pipeline's.
+    are walked up to the first that is neither of this package nor of scikit-learn
+    and its joblib, such as a pipeline's.
 
     Parameters
     ----------

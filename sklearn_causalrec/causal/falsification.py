@@ -5,7 +5,6 @@ import pandas as pd
 
 from sklearn_causalrec.causal._causal_learn import as_matrix, needs_causal_learn
 from sklearn_causalrec.causal.graphs.bitsets import closure, minimal_separators
-from sklearn_causalrec.effects.intervals import check_alpha
 
 _CORRECTIONS = ("holm", "bonferroni", "bh", "by")
 
@@ -132,6 +131,9 @@ def falsify(graph, X, *, test="auto", alpha=0.05, correction="holm", max_tests=N
         raise ValueError(
             f"correction must be one of {_CORRECTIONS}, got {correction!r}."
         )
+    # Here, because a graph needs no scipy.
+    from sklearn_causalrec.effects.intervals import check_alpha
+
     check_alpha(alpha)
     if not hasattr(X, "columns"):
         raise TypeError(

@@ -10,7 +10,8 @@ from sklearn_causalrec.encoding.checks import column
 
 def check_alpha(alpha):
     """Refuse an alpha that is not between 0 and 1."""
-    if not isinstance(alpha, Real) or not 0 < alpha < 1:
+    real = isinstance(alpha, Real) and not isinstance(alpha, bool | np.bool_)
+    if not real or not 0 < alpha < 1:
         raise ValueError(f"alpha must lie between 0 and 1, got {alpha!r}.")
 
 
@@ -33,7 +34,7 @@ def normal_quantile(alpha):
     1.96
     """
     check_alpha(alpha)
-    return float(norm.ppf(1 - alpha / 2))
+    return float(norm.isf(alpha / 2))
 
 
 def normal_interval(mean, error, alpha):
@@ -104,7 +105,7 @@ def effective_sample_size(weight):
     >>> effective_sample_size([1, 1, 0, 0])
     2.0
     """
-    return _kish(column(weight, "weight"))
+    return _kish(column(weight, "weight", largest=np.inf))
 
 
 def _kish(weight):

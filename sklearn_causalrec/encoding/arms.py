@@ -36,20 +36,12 @@ def read_treatment(treatment, n=None):
         If there is not one arm a row, one is missing or infinite, or they are not of
         one kind.
     """
-    shape = np.shape(treatment)
-    if len(shape) == 2 and shape[1] == 1:
-        if hasattr(treatment, "columns"):
-            treatment = treatment[treatment.columns[0]]
-        else:
-            treatment = np.asarray(treatment)[:, 0]
-        shape = shape[:1]
-    if len(shape) != 1 or (n is not None and shape[0] != n):
-        rows = "any number of" if n is None else n
+    treatment = as_series(treatment, "treatment")
+    if n is not None and len(treatment) != n:
         raise ValueError(
-            f"treatment has the shape {shape}, and there are {rows} rows: pass "
+            f"treatment has the shape {treatment.shape}, and there are {n} rows: pass "
             "one arm a row."
         )
-    treatment = as_series(treatment, "treatment")
     _refuse_missing(treatment)
     if kind_of(treatment, "treatment") == "time":
         raise ValueError(

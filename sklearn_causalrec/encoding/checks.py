@@ -1,8 +1,11 @@
 """Checks of outcomes, probabilities and weights, before any work is done with them."""
 
 from contextlib import contextmanager
+from decimal import Decimal
+from numbers import Real
 
 import numpy as np
+import pandas as pd
 from sklearn.utils import column_or_1d
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import (
@@ -11,6 +14,10 @@ from sklearn.utils.validation import (
 )
 
 from sklearn_causalrec._utils.process import filters_kept
+from sklearn_causalrec.encoding.kinds import as_series, floats_of, kind_of, short
+
+_LARGEST = 1e100  # what products and squares of can be added up in float64
+_SMALLEST = 1e-30  # of a probability: a row must not weigh more than all others
 
 
 @contextmanager
@@ -39,13 +46,15 @@ def _one_outcome_a_row(estimator, y, n):
             f"This {type(estimator).__name__} estimator requires y to be passed, but "
             "the target y is None."
         )
-    y = column_or_1d(y, warn=True)
-    if len(y) != n:
+    series = as_series(y, "y")
+    if getattr(y, "ndim", 1) == 2:
+        column_or_1d(y, warn=True)
+    if len(series) != n:
         raise ValueError(
             f"Found input variables with inconsistent numbers of samples: X has {n} "
-            f"rows and y has {len(y)}."
+            f"rows and y has {len(series)}."
         )
-    return y
+    return series.rename("y")
 
 
 def as_outcome(estimator, y, n):
@@ -64,17 +73,15 @@ def as_outcome(estimator, y, n):
     -------
     ndarray of shape (n,), float64
     """
-    y = _one_outcome_a_row(estimator, y, n)
-    if y.dtype.kind not in "fiub":
-        try:
-            y = y.astype(np.float64)
-        except (TypeError, ValueError):
-            raise ValueError(
-                f"y holds {y[0]!r}: the outcome is a number, or 0 and 1. Encode a "
-                "binary one, y = (label == 'yes').astype(int)."
-            ) from None
+    y = _numbers(_one_outcome_a_row(estimator, y, n), "y", _OUTCOME)
     assert_all_finite(y, input_name="y")
-    return y.astype(np.float64)
+    return _refuse_large(y, "y")
+
+
+_OUTCOME = (
+    "the outcome is a number, or 0 and 1. Encode a binary one, "
+    "y = (label == 'yes').astype(int)"
+)
 
 
 def check_outcome(estimator, y, n, binary, classes=None):
@@ -98,7 +105,10 @@ def check_outcome(estimator, y, n, binary, classes=None):
     """
     if not binary:
         return as_outcome(estimator, y, n), None
-    y = _one_outcome_a_row(estimator, y, n)
+    series = _one_outcome_a_row(estimator, y, n)
+    if kind_of(series, "y") == "time":
+        raise ValueError(f"y holds times, such as {series.iloc[0]!r}: {_OUTCOME}.")
+    y = series.to_numpy()
     if y.dtype.kind == "f":
         assert_all_finite(y, input_name="y")
     check_classification_targets(y)
@@ -125,6 +135,14 @@ def check_outcome(estimator, y, n, binary, classes=None):
 
 def check_weight(sample_weight, X_like):
     """Weights as float64, or ones."""
+    one = sample_weight is None or np.isscalar(sample_weight)
+    if not one and not hasattr(sample_weight, "tocsr"):
+        sample_weight = column(sample_weight, "sample_weight")
+        if 0 < np.abs(sample_weight).max() < _SMALLEST:
+            raise ValueError(
+                f"sample_weight is {np.abs(sample_weight).max()} at most, and float32 "
+                "can't hold it: give it in smaller units, its mean is free."
+            )
     return _check_sample_weight(
         sample_weight, X_like, dtype=np.float64, ensure_non_negative=True
     )
@@ -133,15 +151,35 @@ def check_weight(sample_weight, X_like):
 # -- what everybody asks of columns ----------------------------------------------------
 
 
-def column(values, name, n=None, *, allow_nan=False):
-    """One finite float a row.
+def column(values, name, n=None, *, allow_nan=False, largest=_LARGEST):
+    """One finite float a row, whatever holds them.
+
+    Parameters
+    ----------
+    values : array-like of shape (n,) or (n, 1)
+        Numbers: of any width, as objects, Decimal or Fraction, in any container that
+        has an order.
+    name : str
+        What messages call them.
+    n : int, default=None
+        The number of rows. None stands for any.
+    allow_nan : bool, default=False
+        Whether a row may have none.
+    largest : float, default=1e100
+        The largest magnitude. Squares of larger ones can't be added up.
+
+    Returns
+    -------
+    ndarray of shape (n,), float64
 
     Raises
     ------
     ValueError
-        If there are not `n` of them, or one is NaN or infinite.
+        If there are not `n` of them, or one is no number, NaN, infinite, or too large.
+    TypeError
+        If `values` are no rows at all: a text, a set, a mapping.
     """
-    values = column_or_1d(np.asarray(values, dtype=np.float64))
+    values = _numbers(as_series(values, name), name)
     if n is not None and len(values) != n:
         raise ValueError(f"{name} has {len(values)} values, and there are {n} rows.")
     if len(values) == 0:
@@ -152,7 +190,158 @@ def column(values, name, n=None, *, allow_nan=False):
     if wrong.any():
         row = int(wrong.argmax())
         raise ValueError(f"{name} is {values[row]} in row {row}: numbers are needed.")
+    return _refuse_large(values, name, largest)
+
+
+def _numbers(series, name, rule="numbers are needed"):
+    kind = kind_of(series, name)
+    if kind == "number":
+        return floats_of(series.rename(name))
+    given = series.dropna()
+    example = f", such as {short(given.iloc[0])}" if len(given) else ""
+    way_out = "" if kind == "time" else ". Numbers as text: pd.to_numeric(values)"
+    raise ValueError(f"{name} holds {_KINDS[kind]}{example}: {rule}{way_out}.")
+
+
+def _refuse_large(values, name, largest=_LARGEST):
+    large = np.abs(values) > largest
+    if large.any():
+        row = int(large.argmax())
+        raise ValueError(
+            f"{name} is {values[row]} in row {row}: squares of numbers beyond "
+            f"{largest:g} are infinite. Give it in larger units."
+        )
     return values
+
+
+_KINDS = {"time": "times", "text": "text", "category": "categories"}
+
+
+def matrix(values, name, shape=None, layout="numbers in rows and columns"):
+    """Finite float64 numbers in rows and columns.
+
+    Parameters
+    ----------
+    values : array-like of shape (n, m)
+        Numbers, as :func:`column` reads them.
+    name : str
+        What messages call them.
+    shape : tuple of int, default=None
+        The shape that is needed. None stands for any.
+    layout : str, default="numbers in rows and columns"
+        What rows and columns are, for messages.
+
+    Returns
+    -------
+    ndarray of shape (n, m), float64
+
+    Raises
+    ------
+    ValueError
+        If the shape is another, or an entry is no finite number.
+    """
+    if isinstance(values, np.ma.MaskedArray):
+        if np.ma.is_masked(values):
+            raise ValueError(f"{name} is masked: fill it, values.filled(...).")
+        values = values.filled()
+    try:
+        values = np.asarray(values)
+    except ValueError:
+        raise ValueError(f"{name} has rows of different lengths.") from None
+    if values.ndim != 2 or (shape is not None and values.shape != shape):
+        wanted = "" if shape is None else f", {shape}"
+        raise ValueError(
+            f"{name} has the shape {values.shape}: {layout} are needed{wanted}."
+        )
+    columns = [column(values[:, j], f"{name}[:, {j}]") for j in range(values.shape[1])]
+    return np.column_stack(columns) if columns else values.astype(float)
+
+
+def labels(values, name, n=None):
+    """One label a row, of users, items or actions, that can be told from others.
+
+    Parameters
+    ----------
+    values : array-like of shape (n,) or (n, 1)
+        Numbers, text, or anything else that can be a key.
+    name : str
+        What messages call them.
+    n : int, default=None
+        The number of rows. None stands for any.
+
+    Returns
+    -------
+    ndarray of shape (n,)
+        Truth values as 0 and 1, other numbers as they came, anything else as objects.
+
+    Raises
+    ------
+    ValueError
+        If there are not `n` of them, or one is missing, infinite or no key, or numbers
+        stand beside text.
+    TypeError
+        If `values` are no rows at all: a text, a set, a mapping.
+    """
+    series = as_series(values, name)
+    if n is not None and len(series) != n:
+        raise ValueError(f"{name} has {len(series)} values, and there are {n} rows.")
+    missing = series.isna().to_numpy()
+    if missing.any():
+        raise ValueError(f"{name} is missing in row {int(missing.argmax())}.")
+    values = series.to_numpy()
+    if values.dtype == object:
+        values = _keys(values, name)
+    if values.dtype.kind == "c":
+        raise ValueError(f"{name} holds complex numbers, which name nothing.")
+    if values.dtype.kind == "f" and not np.isfinite(values).all():
+        row = int((~np.isfinite(values)).argmax())
+        raise ValueError(f"{name} is {values[row]} in row {row}, which names nothing.")
+    return values.astype(np.int8) if values.dtype.kind == "b" else values
+
+
+def _keys(values, name):
+    """Objects that can be told apart; numbers among objects as numbers."""
+    numbers = 0
+    for row, value in enumerate(values.tolist()):
+        try:
+            hash(value)
+        except TypeError:
+            raise ValueError(
+                f"{name} is {short(value)} in row {row}: a number or text is needed."
+            ) from None
+        numbers += isinstance(value, Real | Decimal)
+    if 0 < numbers < len(values) and any(isinstance(v, str) for v in values):
+        raise ValueError(
+            f"{name} holds numbers and text: 1 and '1' would be two of them. Make all "
+            "of them text, or all of them numbers."
+        )
+    if 0 < numbers == len(values):
+        values = np.array(pd.Series(values).infer_objects())
+        huge = max(map(abs, values.tolist())) > _LARGEST
+        return values.astype(float) if values.dtype == object and not huge else values
+    return values
+
+
+def same_spelling(values, name, known, known_name):
+    """Refuse labels that can't be among others: numbers where the others are text.
+
+    Parameters
+    ----------
+    values, known : ndarray
+        Labels, as :func:`labels` returns them.
+    name, known_name : str
+        What messages call them.
+
+    Raises
+    ------
+    ValueError
+        If the ones are numbers and the others are not.
+    """
+    if len(values) and len(known) and (values.dtype == "O") != (known.dtype == "O"):
+        raise ValueError(
+            f"{name} holds {values.tolist()[0]!r} and {known_name} "
+            f"{known.tolist()[0]!r}: none is the other, are they spelt alike?"
+        )
 
 
 def probability(values, name, n, *, default=None, allow_nan=False):
@@ -160,7 +349,7 @@ def probability(values, name, n, *, default=None, allow_nan=False):
     if values is None:
         return default
     values = column(values, name, n, allow_nan=allow_nan)
-    wrong = (values <= 0) | (values > 1)
+    wrong = (values < _SMALLEST) | (values > 1)
     if wrong.any():
         row = int(wrong.argmax())
         unknown = ", or NaN where it is unknown" if allow_nan else ""
@@ -182,6 +371,9 @@ def check_propensity(propensity, n):
     return None if known is None or np.isnan(known).all() else known
 
 
+# -- what everybody asks of single values ----------------------------------------------
+
+
 def choice(value, name, known):
     """One of the known values.
 
@@ -190,9 +382,105 @@ def choice(value, name, known):
     ValueError
         If it is none of them; they are listed.
     """
-    if value not in known:
-        raise ValueError(f"{name} is {value!r}: choose one of {sorted(known)}.")
+    if not isinstance(value, str) or value not in known:
+        raise ValueError(f"{name} is {short(value)}: choose one of {sorted(known)}.")
     return value
+
+
+def number(value, name, low=-np.inf, high=np.inf, *, open_low=False, infinite=False):
+    """A number in a range, as a float.
+
+    Parameters
+    ----------
+    value : float
+        A number, not a truth value or text.
+    name : str
+        What messages call it.
+    low, high : float
+        The smallest and the largest value allowed.
+    open_low : bool, default=False
+        Whether `low` itself is out of range.
+    infinite : bool, default=False
+        Whether infinity is a number too.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    ValueError
+        If it is no number, or outside of the range.
+    """
+    real = isinstance(value, Real) and not isinstance(value, bool | np.bool_)
+    real = real and (abs(value) < 10**100 or (infinite and abs(value) == np.inf))
+    value = float(value) if real else value
+    if not real or not low <= value <= high or (open_low and value == low):
+        between = (
+            ""
+            if low == -np.inf and high == np.inf
+            else (
+                f" in {'(' if open_low or low == -np.inf else '['}{low:g}, {high:g}"
+                f"{')' if high == np.inf else ']'}"
+            )
+        )
+        raise ValueError(f"{name} is {short(value)}: a number{between} is needed.")
+    return value
+
+
+def whole_number(value, name, low=1, high=2**31 - 1):
+    """A whole number in a range, as an int; 2.0 is one.
+
+    Parameters
+    ----------
+    value : int
+        A number, not a truth value or text.
+    name : str
+        What messages call it.
+    low, high : int
+        The smallest and the largest value allowed.
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    ValueError
+        If it is no whole number, or outside of the range.
+    """
+    real = isinstance(value, Real) and not isinstance(value, bool | np.bool_)
+    if not real or not low <= value <= high or value % 1 != 0:
+        raise ValueError(
+            f"{name} is {short(value)}: a whole number, {low} or more, is needed."
+        )
+    return int(value)
+
+
+def pair(values, name):
+    """Two values of a tuple, list or array.
+
+    Parameters
+    ----------
+    values : tuple, list or ndarray of length 2
+        The two.
+    name : str
+        What messages call them.
+
+    Returns
+    -------
+    list
+
+    Raises
+    ------
+    ValueError
+        If they are not two.
+    """
+    if not isinstance(values, tuple | list | np.ndarray) or np.ndim(values) == 0:
+        raise ValueError(f"{name} is {short(values)}: a tuple of two is needed.")
+    if len(values) != 2:
+        raise ValueError(f"{name} has {len(values)} entries: two are needed.")
+    return list(values)
 
 
 def refuse_copies(columns, outcome, treatment, outcome_name=None):

@@ -22,7 +22,8 @@ def as_frame(X, name="X", *, arrays=False):
     Returns
     -------
     DataFrame of shape (n, p)
-        A pandas frame comes back as it is, not copied.
+        A pandas frame comes back as it is, not copied, unless a column has another
+        byte order than this machine.
 
     Raises
     ------
@@ -32,7 +33,7 @@ def as_frame(X, name="X", *, arrays=False):
         If an array does not have rows and columns.
     """
     if isinstance(X, pd.DataFrame):
-        return X
+        return native(X)
     if hasattr(X, "collect") and not hasattr(X, "to_pandas"):  # polars LazyFrame
         X = X.collect()
     if hasattr(X, "to_pandas"):
@@ -46,6 +47,55 @@ def as_frame(X, name="X", *, arrays=False):
     if X.ndim != 2:
         raise ValueError(f"{name} must have rows and columns, got the shape {X.shape}.")
     return pd.DataFrame(X, columns=[f"x{j}" for j in range(X.shape[1])])
+
+
+def native(frame):
+    """The frame with its numbers in this machine's byte order, which pandas needs.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        The table.
+
+    Returns
+    -------
+    DataFrame
+        The frame itself where nothing is to be done.
+    """
+    swapped = {
+        name: dtype.newbyteorder("=")
+        for name, dtype in frame.dtypes.items()
+        if isinstance(dtype, np.dtype) and not dtype.isnative
+    }
+    return frame.astype(swapped) if swapped else frame
+
+
+def refuse_unclear(X, name="X"):
+    """Refuse a table whose entries are masked, or two of whose columns share a name.
+
+    Parameters
+    ----------
+    X : frame or array-like of shape (n, p)
+        The table.
+    name : str, default="X"
+        What error messages call it.
+
+    Raises
+    ------
+    ValueError
+        If it is masked, as a mask is lost on the way, or a name is there twice.
+    """
+    if isinstance(X, np.ma.MaskedArray) and np.ma.is_masked(X):
+        row, column = np.argwhere(np.ma.getmaskarray(X))[0][:2].tolist()
+        raise ValueError(
+            f"{name} is masked, for instance in row {row}, column {column}: fill it, "
+            f"{name}.filled(...), or leave these rows out."
+        )
+    if isinstance(X, pd.DataFrame) and not X.columns.is_unique:
+        twice = X.columns[X.columns.duplicated()].tolist()[0]
+        raise ValueError(
+            f"{name} has two columns {twice!r}, and a name stands for one: rename them."
+        )
 
 
 def check_columns(frame, **columns):

@@ -5,6 +5,8 @@ is refused by name, with the calls that say which is meant.
 """
 
 import datetime as dt
+from collections import deque
+from collections.abc import Iterator, Mapping, Set, ValuesView
 from dataclasses import dataclass
 from decimal import Decimal
 from numbers import Real
@@ -35,27 +37,72 @@ def as_series(values, name=None):
     Raises
     ------
     ValueError
-        If values are masked: a mask is lost on the way.
+        If values are masked, as a mask is lost on the way, or are not one a row.
+    TypeError
+        If values are a text, a set, a mapping, an iterator or sparse.
     """
     if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
         raise ValueError(
             f"{_what(name)} is a masked array with masked values: fill them, "
             "values.filled(...), or leave these rows out."
         )
+    if isinstance(values, pd.DataFrame) and values.shape[1] == 1:
+        values = values.iloc[:, 0]
     if isinstance(values, pd.Series):
+        dtype = values.dtype
+        if isinstance(dtype, np.dtype) and not dtype.isnative:
+            values = values.astype(dtype.newbyteorder("="))
         return values.reset_index(drop=True)
     if isinstance(values, pd.Index | pd.api.extensions.ExtensionArray):
         return pd.Series(values, copy=False).reset_index(drop=True)
     if hasattr(values, "to_arrow") and hasattr(values, "dtype"):  # polars
         return values.to_pandas().reset_index(drop=True)
-    if isinstance(values, list | tuple):  # numpy would turn [1, "a"] into text
+    if isinstance(values, ValuesView | deque):
+        values = list(values)
+    if isinstance(values, list | tuple) and np.ndim(values[:1]) == 1:
+        # numpy would turn [1, "a"] into text.
         return pd.Series(values, dtype=None if len(values) else float)
-    values = np.asarray(values)
+    return pd.Series(_vector(values, name))
+
+
+def _vector(values, name):
+    """One native dimension of an array; anything that has no rows is refused."""
+    strange = isinstance(values, str | bytes | Set | Mapping | Iterator)
+    has_rows = hasattr(values, "__len__") or hasattr(values, "__array__")
+    if strange or hasattr(values, "tocsr") or not has_rows:
+        way_out = "values.toarray().ravel()" if hasattr(values, "tocsr") else "a list"
+        raise TypeError(
+            f"{_what(name)} is {short(values)}, of type {type(values).__name__}: one "
+            f"value a row is needed, in an array, a Series or a list. Pass {way_out}."
+        )
+    try:
+        values = np.asarray(values)
+    except ValueError:
+        raise ValueError(
+            f"{_what(name)} has rows of different lengths, such as "
+            f"{short(values[0])}: one value a row is needed."
+        ) from None
+    if values.dtype.names:
+        raise ValueError(
+            f"{_what(name)} is a structured array with the fields "
+            f"{list(values.dtype.names)}: pass one of them, values[field]."
+        )
+    if values.ndim == 2 and values.shape[1] == 1:
+        values = values[:, 0]
+    if values.ndim != 1:
+        raise ValueError(
+            f"{_what(name)} has the shape {values.shape}: one value a row is needed, "
+            "in one dimension."
+        )
     if not values.dtype.isnative:
         values = values.astype(values.dtype.newbyteorder("="))
+    if values.dtype == np.longdouble:
+        return values.astype(float)
+    if values.dtype == np.float16:  # pandas has no index of it
+        return values.astype(np.float32)
     if values.dtype.kind == "M" and np.datetime_data(values.dtype)[0] in "YMWD":
-        values = values.astype("datetime64[s]")
-    return pd.Series(values)
+        return values.astype("datetime64[s]")
+    return values
 
 
 def _what(name):
@@ -136,8 +183,8 @@ def kind_of(column, name=None):
         if len(found) > 1:
             (a, first), (b, second) = found.items()
             raise ValueError(
-                f"{_what(name)} mixes kinds: {_short(first)} is a {a} and "
-                f"{_short(second)} a {b}. Make it one kind, for instance with "
+                f"{_what(name)} mixes kinds: {short(first)} is a {a} and "
+                f"{short(second)} a {b}. Make it one kind, for instance with "
                 "pd.to_numeric, or X[column].astype(str) for categories."
             )
     return next(iter(found), "number")
@@ -156,18 +203,30 @@ def _strange(value, name):
         )
     if isinstance(value, list | tuple | set | np.ndarray):
         return ValueError(
-            f"{_what(name)} holds {_short(value)}, which is not a number but a "
+            f"{_what(name)} holds {short(value)}, which is not a number but a "
             "collection. If it is a history of items, name its role, history=; else "
             "give each of its entries a column."
         )
     return TypeError(
-        f"{_what(name)} holds {_short(value)}: argument must be a string or a real "
+        f"{_what(name)} holds {short(value)}: argument must be a string or a real "
         f"number, not {type(value).__name__!r}. Turn it into numbers first."
     )
 
 
-def _short(value):
-    text = repr(value)
+def short(value):
+    """A value as a message quotes it: on one line, of 60 characters at most.
+
+    Parameters
+    ----------
+    value : object
+        The value.
+
+    Returns
+    -------
+    str
+    """
+    value = value.item() if isinstance(value, np.generic) else value
+    text = " ".join(repr(value).split())
     return text if len(text) <= 60 else text[:57] + "..."
 
 
@@ -262,7 +321,7 @@ for instance with OneHotEncoder.
     if kind == "time":
         return as_days(column)
     if kind == "number":
-        return _floats(column)
+        return floats_of(column)
     levels = _levels(column)
     if _spells_numbers(levels):
         as_text = "numbers as text" if kind == "text" else "categories that are numbers"
@@ -278,12 +337,37 @@ for instance with OneHotEncoder.
     )
 
 
-def _floats(column):
+def floats_of(column):
+    """Numbers of any type as float64.
+
+    Parameters
+    ----------
+    column : Series of shape (n,)
+        Of the kind "number".
+
+    Returns
+    -------
+    ndarray of shape (n,)
+        NaN where a value is missing.
+
+    Raises
+    ------
+    ValueError
+        If a number is too large for float64.
+    """
     if column.dtype == object:
-        return np.array(
-            [np.nan if pd.isna(v) else float(v) for v in column], dtype=float
-        )
+        return np.array([_as_float(value, column.name) for value in column], float)
     return column.to_numpy(dtype=float, na_value=np.nan)
+
+
+def _as_float(value, name):
+    try:
+        return np.nan if pd.isna(value) else float(value)
+    except OverflowError:
+        raise ValueError(
+            f"{_what(name)} holds {short(value)}, which is too large for a number in "
+            "float64: give it in larger units."
+        ) from None
 
 
 def _levels(column):
@@ -376,7 +460,7 @@ class Feature:
         if len(levels) > max(MAX_LEVELS, n / 2):
             raise ValueError(
                 f"{_what(name)} has {len(levels)} different values in {n} rows, such "
-                f"as {_short(_plain(levels[0]))}: a category of that many levels says "
+                f"as {short(_plain(levels[0]))}: a category of that many levels says "
                 f"nothing about new rows. If it is an id, {_REPLACE}."
             )
         return cls(name, "category", levels)
@@ -410,7 +494,7 @@ class Feature:
                 f"{_PLURAL[kind]} here, such as {_first(column)!r}: convert it as in "
                 "fit."
             )
-        return as_days(column) if self.kind == "time" else _floats(column)
+        return as_days(column) if self.kind == "time" else floats_of(column)
 
     def _codes(self, column):
         objects = column.astype(object)

@@ -231,7 +231,9 @@ class LogEncoder:
         if rows.item is not None:
             rows.item = self.items.extend(rows.item).codes(rows.item)
         if past is not None:
-            self._known_codes(past)  # refuses histories that are spelt otherwise
+            # Text may be spelt otherwise than the items; numbers are other items.
+            text = len(past.ids) > 0 and isinstance(past.ids[0], str)
+            self._item_codes(past, ask=text and len(self.items) > 0)
             self.items.extend(past.ids, self._history_role)
             rows.history = self._known(past._replace(codes=rows.history))
         return rows
@@ -264,16 +266,18 @@ class LogEncoder:
         return self._known(past), past.values
 
     def _known(self, past):
-        table = np.append(self._known_codes(past), -1).astype(np.int32)
+        codes = self._item_codes(past, ask=True)
+        table = np.append(codes, -1).astype(np.int32)
         return table[past.codes]
 
-    def _known_codes(self, past):
+    def _item_codes(self, past, ask):
+        """Codes of the items of histories; if none is known, it can be asked why."""
         codes = self.items.codes(past.ids, self._history_role)
-        if len(codes) and (codes == len(self.items)).all():
+        if ask and len(codes) and (codes == len(self.items)).all():
             raise ValueError(
-                f"No item in {self.roles.histories[0]!r} is an item of the log: "
+                f"No item in {self.roles.histories[0]!r} is one that fit saw: "
                 f"{shown(past.ids[0])} is in a history, and {shown(self.items.ids[0])} "
-                "is an item. Are they spelt alike? Spell them alike, or leave items "
+                "is one. Are they spelt alike? Spell them alike, or leave items "
                 "that the log does not know out of the histories."
             )
         return codes
@@ -316,7 +320,9 @@ class LogEncoder:
         """Features in the units of the log, against y and the values of the arms."""
         columns = self.roles.in_units(features)
         values = self.arms[arm] if self.arms.dtype.kind in "fiub" else None
-        refuse_copies(columns, y.astype(np.float32), values, name)
+        with np.errstate(over="ignore"):
+            y = y.astype(np.float32)
+        refuse_copies(columns, y, values, name)
 
     def one_source(self, name, given, in_column):
         """The argument of fit or the column of X, whichever there is; or None."""

@@ -13,6 +13,7 @@ from sklearn.utils.validation import validate_data
 
 from sklearn_causalrec.encoding.feature_columns import FeatureColumns
 from sklearn_causalrec.encoding.feature_groups import check_missing, tower_columns
+from sklearn_causalrec.encoding.frames import refuse_unclear
 from sklearn_causalrec.encoding.kinds import as_series
 from sklearn_causalrec.encoding.time_formats import shown
 
@@ -448,6 +449,7 @@ class ColumnRoles:
             If X is empty, a role names no column, two roles name the same column, an id
             is missing, or a feature is not a number.
         """
+        refuse_unclear(X)
         if reset:
             self._columns = FeatureColumns()
         if not self.named and self.towers is None and not _needs_reading(X):
@@ -504,7 +506,8 @@ class ColumnRoles:
 
         Returns
         -------
-        dict of name or position to ndarray of shape (n,), in the dtype of `features`
+        dict of str or int to ndarray of shape (n,)
+            Each feature by its name or position, in the dtype of `features`.
         """
         if not features.shape[1]:
             return {}

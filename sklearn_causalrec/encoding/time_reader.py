@@ -67,7 +67,7 @@ class TimeReader:
 
     def __init__(self, name="time", *, timezone=None, unit=None, stamps=True):
         check_timezone(timezone)
-        if unit is not None and unit not in UNITS:
+        if unit is not None and (not isinstance(unit, str) or unit not in UNITS):
             raise ValueError(
                 f"unit must be one of {list(UNITS)}, got {shown(unit)}: what numbers "
                 "count since 1970."

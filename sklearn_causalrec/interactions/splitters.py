@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike
 from sklearn.model_selection import BaseCrossValidator, GroupKFold
 
 from sklearn_causalrec._utils.typing import Column, Seed
+from sklearn_causalrec.encoding.checks import labels, number, whole_number
 from sklearn_causalrec.encoding.roles import column
 from sklearn_causalrec.encoding.times import in_order
 
@@ -23,6 +24,8 @@ def _column(X, key, role):
     names = list(getattr(X, "columns", []))
     if names and isinstance(key, Integral) and key not in names:
         key = names[key]
+    if not isinstance(key, str | Integral):
+        raise TypeError(f"{role} is {key!r}: the name of a column, or its position.")
     if isinstance(key, str) and key not in names:
         raise ValueError(
             f"{role}={key!r} is not a column of X"
@@ -123,16 +126,17 @@ class TimeSplit(BaseCrossValidator):
         """
         time = _moments(X, self.time)
         n, size = len(time), self.test_size
+        n_splits = whole_number(self.n_splits, "n_splits")
         if not isinstance(size, Integral):
-            size = round(size * n)
-        start = n - size * self.n_splits
-        if size < 1 or self.n_splits < 1 or start < 1:
+            size = round(number(size, "test_size", 0, 1, open_low=True) * n)
+        start = n - size * n_splits
+        if isinstance(size, bool) or size < 1 or start < 1:
             raise ValueError(
                 f"{self.n_splits} test sets of {self.test_size} can't be cut from {n} "
                 "rows and leave some to train on: change n_splits or test_size."
             )
         in_order = np.sort(time)
-        cuts = [*in_order[start::size][: self.n_splits], time.max() + 1]
+        cuts = [*in_order[start::size][:n_splits], time.max() + 1]
         for low, high in itertools.pairwise(cuts):
             train = np.flatnonzero(time < low)
             test = np.flatnonzero((low <= time) & (time < high))
@@ -206,17 +210,17 @@ class LastOutSplit(BaseCrossValidator):
         self.n_last = n_last
 
     def _iter_test_indices(self, X=None, y=None, groups=None):
-        if self.n_last < 1:
-            raise ValueError(f"n_last is {self.n_last!r}: at least 1 row a user.")
-        user = pd.factorize(_column(X, self.user, "user"))[0]
+        n_last = whole_number(self.n_last, "n_last")
+        user = labels(_column(X, self.user, "user"), "the user column")
+        user = pd.factorize(user)[0]
         order = np.lexsort((_moments(X, self.time), user))
         rows = pd.Series(user[order])
         from_end = rows.groupby(rows).cumcount(ascending=False).to_numpy()
-        several = np.bincount(user)[user[order]] > self.n_last
-        test = order[(from_end < self.n_last) & several]
+        several = np.bincount(user)[user[order]] > n_last
+        test = order[(from_end < n_last) & several]
         if len(test) == 0:
             raise ValueError(
-                f"No user has more than n_last={self.n_last} rows: nothing to test on."
+                f"No user has more than n_last={n_last} rows: nothing to test on."
             )
         yield np.sort(test)
 
@@ -274,7 +278,7 @@ class _ColdSplit(BaseCrossValidator):
         """
         (role,) = (name for name in ("user", "item") if hasattr(self, name))
         ids = _column(X, getattr(self, role), role)
-        codes = pd.factorize(ids)[0]
+        codes = pd.factorize(labels(ids, f"the {role} column"))[0]
         folds = GroupKFold(
             self.n_splits, shuffle=self.shuffle, random_state=self.random_state
         )

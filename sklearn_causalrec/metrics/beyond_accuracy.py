@@ -1,9 +1,17 @@
 """What lists hold beside what is liked: coverage, novelty, calibration."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 
-from sklearn_causalrec.encoding.checks import column, probability
+from sklearn_causalrec.encoding.checks import (
+    column,
+    labels,
+    number,
+    probability,
+    same_spelling,
+)
 
 
 def coverage(items, catalogue, *, weight=None):
@@ -40,13 +48,15 @@ def coverage(items, catalogue, *, weight=None):
     >>> coverage([3, 3, 7], catalogue=[3, 5, 7, 9])
     0.5
     """
-    catalogue = pd.Index(np.asarray(catalogue))
+    catalogue, items = labels(catalogue, "catalogue"), labels(items, "items")
+    same_spelling(items, "items", catalogue, "catalogue")
+    catalogue = pd.Index(catalogue)
     if not catalogue.is_unique:
         again = catalogue[catalogue.duplicated()].tolist()[0]
         raise ValueError(f"catalogue holds {again!r} twice.")
     n = len(catalogue)
     weight = np.ones(n) if weight is None else column(weight, "weight", n)
-    return float(np.average(catalogue.isin(np.asarray(items)), weights=weight))
+    return float(np.average(catalogue.isin(items), weights=weight))
 
 
 def novelty(items, users, log_items, *, propensity=None):
@@ -87,14 +97,16 @@ def novelty(items, users, log_items, *, propensity=None):
     >>> novelty(["b"], ["ann"], log_items=["a", "a", "a", "b"])
     2.0
     """
-    log_items = np.asarray(log_items)
+    items, log_items = labels(items, "items"), labels(log_items, "log_items")
+    users = labels(users, "users", len(items))
+    same_spelling(items, "items", log_items, "log_items")
     weight = 1 / probability(
         propensity, "propensity", len(log_items), default=np.ones(len(log_items))
     )
     popularity = pd.Series(weight).groupby(log_items).sum()
-    share = popularity.reindex(np.asarray(items)).fillna(1).to_numpy() / weight.sum()
+    share = popularity.reindex(items).fillna(1).to_numpy() / weight.sum()
     bits = pd.Series(-np.log2(np.minimum(share, 1)))
-    return float(bits.groupby(np.asarray(users)).mean().mean())
+    return float(bits.groupby(users).mean().mean())
 
 
 def miscalibration(
@@ -152,28 +164,44 @@ def miscalibration(
     >>> miscalibration([1, 3], ["ann", "ann"], **history) > 1
     True
     """
+    if not isinstance(categories, Mapping | pd.Series):
+        raise TypeError(
+            f"categories is of type {type(categories).__name__}: a dict of items to "
+            "categories is needed, or a Series with the items as its index."
+        )
     categories = pd.Series(categories)
+    smoothing = number(smoothing, "smoothing", 0, 1)
+    items, log_items = labels(items, "items"), labels(log_items, "log_items")
+    users = labels(users, "users", len(items))
+    log_users = labels(log_users, "log_users", len(log_items))
+    same_spelling(users, "users", log_users, "log_users")
 
     def shares(items, users, weight):
-        category = categories.reindex(np.asarray(items))
+        category = categories.reindex(items)
         if category.isna().any():
             unknown = category.index[category.isna()][0]
             raise ValueError(f"Item {unknown!r} has no category.")
-        table = pd.crosstab(
-            np.asarray(users), category.to_numpy(), values=weight, aggfunc="sum"
-        )
+        table = pd.crosstab(users, category.to_numpy(), values=weight, aggfunc="sum")
         table = table.reindex(columns=categories.unique()).fillna(0.0)
         return table.div(table.sum(axis=1), axis=0)
 
-    m = len(np.asarray(log_items))
+    m = len(log_items)
     weight = 1 / probability(propensity, "propensity", m, default=np.ones(m))
     history = shares(log_items, log_users, weight)
-    lists = shares(items, users, np.ones(len(np.asarray(items))))
+    lists = shares(items, users, np.ones(len(items)))
     both = history.index.intersection(lists.index)
     if len(both) == 0:
         raise ValueError("No user has both a list and a history.")
     p = history.loc[both].to_numpy()
     q = (1 - smoothing) * lists.loc[both].to_numpy() + smoothing * p
+    absent = (p > 0) & (q == 0)
+    if absent.any():
+        user, category = (int(k[0]) for k in np.nonzero(absent))
+        raise ValueError(
+            f"The list of {both[user]!r} has no item of the category "
+            f"{history.columns[category]!r}, and the divergence is infinite: smoothing "
+            "above 0 keeps it finite."
+        )
     terms = np.log(p, out=np.zeros_like(p), where=p > 0)
     terms -= np.log(q, out=np.zeros_like(q), where=p > 0)
     return float(abs((p * terms).sum(axis=1).mean()))

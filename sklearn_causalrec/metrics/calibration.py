@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from sklearn_causalrec.effects.intervals import normal_interval
-from sklearn_causalrec.encoding.checks import column
+from sklearn_causalrec.encoding.checks import column, whole_number
 
 
 def effect_calibration(effect_pred, scores, *, n_bins=10, alpha=0.05):
@@ -50,8 +50,8 @@ def effect_calibration(effect_pred, scores, *, n_bins=10, alpha=0.05):
     """
     effect = column(effect_pred, "effect_pred")
     scores = column(scores, "scores", len(effect))
-    if n_bins < 1:
-        raise ValueError(f"n_bins is {n_bins!r}: at least 1.")
+    # More bins than rows are as many as rows.
+    n_bins = min(whole_number(n_bins, "n_bins", high=np.inf), len(effect))
     edges = np.unique(np.quantile(effect, np.linspace(0, 1, n_bins + 1)[1:-1]))
     # A value at an edge belongs below it, so that repeated values share a bin.
     bins = pd.DataFrame({"predicted": effect, "estimated": scores}).groupby(

@@ -3,7 +3,7 @@
 import numpy as np
 
 from sklearn_causalrec.encoding.arms import second_arm_probability, two_arms
-from sklearn_causalrec.encoding.checks import column
+from sklearn_causalrec.encoding.checks import column, matrix
 
 
 def pehe(effect_true, effect_pred):
@@ -130,12 +130,7 @@ def doubly_robust_scores(y, treatment, *, propensity=None, outcomes=None, contro
     if outcomes is None:
         means = [np.average(y[s], weights=1 / taken[s]) for s in (~treated, treated)]
         outcomes = np.tile(means, (len(y), 1))
-    outcomes = np.asarray(outcomes, float)
-    if outcomes.shape != (len(y), 2):
-        raise ValueError(
-            f"outcomes has the shape {outcomes.shape}: one row a row of y and one "
-            "column an arm are needed."
-        )
+    outcomes = matrix(outcomes, "outcomes", (len(y), 2))
     factual = outcomes[np.arange(len(y)), treated.astype(int)]
     signed = np.where(treated, 1, -1) / taken
     return outcomes[:, 1] - outcomes[:, 0] + signed * (y - factual)
@@ -273,12 +268,7 @@ def joint_loss(
     """
     given = dict(propensity=propensity, control=control)
     judged = r_loss(y, effect_pred, treatment, outcome=outcome, **given)
-    arms = np.asarray(outcome_pred, float)
-    if arms.shape != (len(y), 2):
-        raise ValueError(
-            f"outcome_pred has the shape {arms.shape}: one row a row of y and one "
-            "column an arm are needed."
-        )
+    arms = matrix(outcome_pred, "outcome_pred", (len(column(y, "y")), 2))
     treated = two_arms(treatment, len(arms), control)
     chance = second_arm_probability(treated, propensity)
     own = arms[:, 0] + chance * (arms[:, 1] - arms[:, 0])

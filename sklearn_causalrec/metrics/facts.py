@@ -1,9 +1,12 @@
 """What a scorer can find out about the rows that it judges, and gives to its metric."""
 
+from contextlib import nullcontext
+
 import numpy as np
 import pandas as pd
 from sklearn.base import is_classifier
 
+from sklearn_causalrec._utils.judging import NotScorableError, refusing
 from sklearn_causalrec._utils.unwrap import unwrap
 from sklearn_causalrec.effects.effect import effect
 from sklearn_causalrec.encoding.arms import had_arm
@@ -18,8 +21,63 @@ METADATA = ("treatment", "propensity", "users", "true_effect")
 _ROLES = ("user", "item", "treatment", "propensity")
 
 
-class MissingMetadataError(ValueError):
-    """What a scorer needs was not passed to it."""
+class RowMetadata:
+    """What is known of the rows to be judged beside X and y.
+
+    Parameters
+    ----------
+    metadata : dict
+        What was passed, by the names in ``METADATA``.
+    estimator : estimator
+        The one whose parameters name columns of X by their roles.
+    X : array-like
+        The rows.
+    n : int
+        Number of rows.
+    """
+
+    def __init__(self, metadata, estimator, X, n):
+        self._metadata, self._estimator = metadata, estimator
+        self._X, self._n = X, n
+
+    def get(self, name, role=None):
+        """Metadata by its name, or the column of X that has the role; or None."""
+        value = self.as_it_came(name, role)
+        return None if value is None else np.asarray(value)
+
+    def as_it_came(self, name, role=None):
+        """The same in its container: categories may have an order."""
+        value = self._metadata.get(name)
+        if value is not None:
+            return value
+        key = getattr(self._estimator, role or name, None)
+        if key is None:
+            return None
+        if hasattr(self._X, "columns"):
+            if key in self._X.columns:
+                return self._X[key]
+        elif isinstance(key, (int, np.integer)):
+            return np.asarray(self._X)[:, key]
+        return None
+
+    def need(self, name, role=None):
+        """As :meth:`get`; what is missing, or of another length, is an error."""
+        value = self.get(name, role)
+        if value is None:
+            raise NotScorableError(
+                f"{name} is missing. Pass {name}= to the scorer; in cross_validate and "
+                "GridSearchCV set_config(enable_metadata_routing=True) and pass "
+                f"params={{'{name}': ...}} (to fit of a search: {name}=...), or name a "
+                f"column of X as the estimator's {role or name}."
+            )
+        if len(value) != self._n:
+            raise NotScorableError(
+                f"{name} has {len(value)} values, and there are {self._n} rows."
+            )
+        if pd.isna(value).any():
+            row = int(pd.isna(value).argmax())
+            raise NotScorableError(f"{name} is missing in row {row}: drop the row.")
+        return value
 
 
 class Facts:
@@ -42,19 +100,30 @@ class Facts:
         The arms that are compared. None are those that the estimator would.
     model, cv : regressor, int
         Of :func:`~sklearn_causalrec.metrics.nuisances.cross_fit_nuisances`.
+    by : str
+        Of :func:`~sklearn_causalrec.metrics.policies.recommender_policy`.
     """
 
     # Facts about two arms; those of them that models are fitted for.
     ARMS = {"treatment", "propensity", "outcomes", "outcome", "outcome_pred", "scores"}
     FITTED = {"outcomes", "outcome", "scores"}
+    # What the judged model says: an error on the way to them can be its own.
+    PREDICTED = {"effect_pred", "outcome_pred", "y_score", "policy"}
+    # Parameters that say how facts are found, which no metric takes.
+    PARAMETERS = {"model": FITTED, "cv": FITTED, "by": {"policy"}}
 
-    def __init__(self, needs, fitted, X, y, metadata, T0, T1, model=None, cv=3):
-        self._fitted, self._X, self._metadata = fitted, X, metadata
+    def __init__(
+        self, needs, fitted, X, y, metadata, T0, T1, model=None, cv=3, by=None
+    ):
+        self._fitted, self._X = fitted, X
         self._estimator = unwrap(fitted)[1]
         self._T0, self._T1, self._model, self._cv = T0, T1, model, cv
+        self._by = by
         if is_classifier(fitted) and hasattr(self._estimator, "classes_"):
             y = np.asarray(y) == self._estimator.classes_[-1]
         self._y = column(y, "y")
+        self._known = known = RowMetadata(metadata, self._estimator, X, len(self._y))
+        self._get, self._need = known.get, known.need
         self._kept, self._nuisances = slice(None), None
         if self.ARMS.intersection(needs):
             self._keep_two_arms()
@@ -73,7 +142,10 @@ class Facts:
 
     def effect_pred(self):
         """Effect predicted."""
-        predicted = effect(self._fitted, self._X, *self._arms())
+        one_arm = len(getattr(self._estimator, "arms_", ())) == 1
+        arms = () if one_arm else self._arms()
+        with refusing() if one_arm else nullcontext():  # treatment did not reach fit
+            predicted = effect(self._fitted, self._X, *arms)
         return np.asarray(predicted)[self._kept]
 
     def effect_true(self):
@@ -151,41 +223,9 @@ class Facts:
 
     def policy(self):
         """Probabilities of the arms where the best predicted one is taken."""
-        return recommender_policy(self._fitted, self._X, self.actions())
+        return recommender_policy(self._fitted, self._X, self.actions(), by=self._by)
 
     # ----------------------------------------------------------------------------------
-
-    def _get(self, name, role=None):
-        """Metadata by its name, or the column of X that has the role; or None."""
-        value = self._metadata.get(name)
-        if value is not None:
-            return np.asarray(value)
-        key = getattr(self._estimator, role or name, None)
-        if key is None:
-            return None
-        if hasattr(self._X, "columns"):
-            if key in self._X.columns:
-                return np.asarray(self._X[key])
-        elif isinstance(key, (int, np.integer)):
-            return np.asarray(self._X)[:, key]
-        return None
-
-    def _need(self, name, role=None):
-        value = self._get(name, role)
-        if value is None:
-            raise MissingMetadataError(
-                f"{name} is missing. Pass {name}= to the scorer; in cross_validate and "
-                "GridSearchCV set_config(enable_metadata_routing=True) and pass "
-                f"params={{'{name}': ...}} (to fit of a search: {name}=...), or name a "
-                f"column of X as the estimator's {role or name}."
-            )
-        n = len(self._y)
-        if len(value) != n:
-            raise ValueError(f"{name} has {len(value)} values, and there are {n} rows.")
-        if pd.isna(value).any():
-            row = int(pd.isna(value).argmax())
-            raise MissingMetadataError(f"{name} is missing in row {row}: drop the row.")
-        return value
 
     def _arms(self):
         """The two arms that are compared, as the estimator calls them."""
@@ -193,13 +233,9 @@ class Facts:
 
     def _keep_two_arms(self):
         treatment = self._need("treatment")
-        given = self._metadata.get("treatment")  # its categories may have an order
-        self._T0, self._T1 = contrast_of(
-            self._estimator,
-            self._T0,
-            self._T1,
-            treatment=treatment if given is None else given,
-        )
+        given = self._known.as_it_came("treatment")
+        pair = (self._T0, self._T1)
+        self._T0, self._T1 = contrast_of(self._estimator, *pair, treatment=given)
         found = rows_of_two_arms(treatment, self._T0, self._T1)
         self._kept, self._treated = found
 

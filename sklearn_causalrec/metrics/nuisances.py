@@ -5,6 +5,7 @@ from collections import OrderedDict
 import joblib
 import numpy as np
 import pandas as pd
+from sklearn import config_context
 from sklearn.model_selection import StratifiedKFold
 
 from sklearn_causalrec._utils.seeds import seeded
@@ -67,7 +68,10 @@ def cross_fit_nuisances(X, y, treated, propensity=None, *, ids=(), model=None, c
     key = joblib.hash((frame, y, treated, propensity, ids, model, cv))
     if key not in _REMEMBERED:
         model = judging_regressor(frame, ids) if model is None else model
-        _REMEMBERED[key] = _cross_fit(frame, y, treated, propensity, model, cv)
+        # These models are of the scorer alone: what is routed to what they judge is not
+        # for them, and a TargetEncoder demands its groups where routing is on.
+        with config_context(enable_metadata_routing=False):
+            _REMEMBERED[key] = _cross_fit(frame, y, treated, propensity, model, cv)
         while len(_REMEMBERED) > _N_REMEMBERED:
             _REMEMBERED.popitem(last=False)
     return _REMEMBERED[key]

@@ -3,7 +3,13 @@
 import numpy as np
 import pandas as pd
 
-from sklearn_causalrec.encoding.checks import choice, column, probability
+from sklearn_causalrec.encoding.checks import (
+    choice,
+    column,
+    labels,
+    probability,
+    whole_number,
+)
 
 _NO_POSITIVES = {"skip": np.nan, "zero": 0.0, "one": 1.0}
 
@@ -25,13 +31,8 @@ class _Lists:
         y = column(y_true, "y_true", allow_nan=True)
         n = len(y)
         score = column(y_score, "y_score", n)
-        if users is None:
-            users = np.zeros(n, np.int8)
-        code, self.users = pd.factorize(np.asarray(users), sort=False)
-        if len(code) != n:
-            raise ValueError(f"users has {len(code)} values, and there are {n} rows.")
-        if (code < 0).any():
-            raise ValueError(f"users is missing in row {int((code < 0).argmax())}.")
+        users = np.zeros(n, np.int8) if users is None else labels(users, "users", n)
+        code, self.users = pd.factorize(users, sort=False)
         wrong = (y < 0) & (not signed)
         if binary:
             wrong |= ~np.isnan(y) & (y != 0) & (y != 1)
@@ -93,11 +94,7 @@ def _average(total, best, normalizer, no_positives, users):
 
 
 def _cut(k):
-    if k is None:
-        return np.inf
-    if k < 1:
-        raise ValueError(f"k is {k!r}: the length of a list is 1 or more.")
-    return k
+    return np.inf if k is None else whole_number(k, "k", high=np.inf)
 
 
 def ndcg_at_k(

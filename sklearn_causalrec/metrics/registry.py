@@ -3,6 +3,9 @@
 from collections.abc import Mapping
 from itertools import chain
 
+import numpy as np
+
+from sklearn_causalrec._utils.judging import refusing
 from sklearn_causalrec._utils.registry import Registry
 from sklearn_causalrec.effects.intervals import effective_sample_size
 from sklearn_causalrec.metrics import (
@@ -58,15 +61,37 @@ class Metric:
         self.__qualname__ = getattr(fn, "__qualname__", repr(fn))
 
     def evaluate(self, fitted, X, y, metadata, T0, T1, **kwargs):
-        """The score of a fitted estimator: more is better."""
+        """The score of a fitted estimator: more is better.
+
+        A refusal of the rows to be judged is a
+        :class:`~sklearn_causalrec._utils.judging.NotScorableError`. What goes wrong in
+        the judged model, such as effects that are NaN, is an error as it came: searches
+        may give this candidate their ``error_score``.
+        """
         facts = set(self.needs.values())
-        models = {}
-        if facts & Facts.FITTED:
-            models = {key: kwargs.pop(key) for key in ("model", "cv") if key in kwargs}
-        found = Facts(facts, fitted, X, y, metadata, T0, T1, **models)
-        given = {key: getattr(found, fact)() for key, fact in self.needs.items()}
-        value = float(self.score(**given, **kwargs))
-        return value if self.greater_is_better else -value
+        how = {
+            key: kwargs.pop(key)
+            for key, concerned in Facts.PARAMETERS.items()
+            if key in kwargs and facts & concerned
+        }
+        with refusing():
+            found = Facts(facts, fitted, X, y, metadata, T0, T1, **how)
+            given = self._facts(found, facts - Facts.PREDICTED)
+        predicted = self._facts(found, facts & Facts.PREDICTED)
+        if all(np.isfinite(value).all() for value in predicted.values()):
+            with refusing():
+                value = self.score(**given, **predicted, **kwargs)
+        else:
+            value = self.score(**given, **predicted, **kwargs)
+        return float(value) if self.greater_is_better else -float(value)
+
+    def _facts(self, found, facts):
+        """Arguments of the metric that are among these facts."""
+        return {
+            key: getattr(found, fact)()
+            for key, fact in self.needs.items()
+            if fact in facts
+        }
 
 
 def register_metric(name, *, needs, greater_is_better=True):

@@ -6,27 +6,12 @@ With ``set_config(enable_metadata_routing=True)`` they travel through Pipeline,
     cross_validate(pipe, X, y, scoring=qini_scorer, params={"treatment": t})
 """
 
-import sys
-
 from sklearn.utils.metadata_routing import MetadataRequest
 
+from sklearn_causalrec._utils.judging import never_nan
 from sklearn_causalrec.encoding.contrasts import either_name
-from sklearn_causalrec.metrics.facts import METADATA, MissingMetadataError
+from sklearn_causalrec.metrics.facts import METADATA
 from sklearn_causalrec.metrics.registry import METRICS
-
-# scikit-learn turns exceptions of a scorer into nan where these modules call it. A
-# result that is no number is an error to it.
-_SWALLOWING = {"sklearn.metrics._scorer", "sklearn.model_selection._validation"}
-
-
-class _NoScore:
-    """What a scorer returns where raising would become nan; it is raised, as text."""
-
-    def __init__(self, reason):
-        self.reason = reason
-
-    def __repr__(self):
-        return f"no score: {self.reason}"
 
 
 class CausalScorer:
@@ -41,8 +26,9 @@ class CausalScorer:
     Raises
     ------
     ValueError
-        If metadata that the metric needs is missing, also inside of ``cross_validate``
-        and ``GridSearchCV`` whatever their ``error_score``: never nan.
+        If metadata that the metric needs is missing, or the rows can't be judged by it,
+        also inside of ``cross_validate`` and ``GridSearchCV`` whatever their
+        ``error_score``: never nan.
     """
 
     def __init__(self, name, kwargs=None, *, T0=None, T1=None):
@@ -52,18 +38,14 @@ class CausalScorer:
         self.T0 = T0
         self.T1 = T1
 
+    @never_nan
     def __call__(self, estimator, X, y, **metadata):
         unknown = set(metadata) - set(METADATA)
         if unknown:
             raise TypeError(f"{self!r} takes {METADATA}, got {sorted(unknown)}.")
-        try:
-            return self.metric.evaluate(
-                estimator, X, y, metadata, self.T0, self.T1, **self.kwargs
-            )
-        except MissingMetadataError as error:
-            if sys._getframe(1).f_globals.get("__name__") in _SWALLOWING:
-                return _NoScore(f"{self!r}: {error}")
-            raise
+        return self.metric.evaluate(
+            estimator, X, y, metadata, self.T0, self.T1, **self.kwargs
+        )
 
     def __repr__(self):
         kwargs = "".join(f", {key}={value!r}" for key, value in self.kwargs.items())
@@ -103,7 +85,8 @@ def make_causal_scorer(name, *, T0=None, T1=None, control=None, **kwargs):
         and propensities of the rows ("rate", "calibration_error", "cdcg",
         "causal_precision", "r_loss", "dr_loss", "joint_loss") fit them to the rows to
         be judged, out of fold. They also take ``model``, a regressor, and ``cv``, the
-        number of folds.
+        number of folds. "policy_value" takes ``by``, "effect" or "outcome", by which
+        the judged estimator chooses.
 
     Returns
     -------

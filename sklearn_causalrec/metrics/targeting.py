@@ -5,8 +5,8 @@ from typing import NamedTuple
 import numpy as np
 from sklearn.utils import check_random_state
 
-from sklearn_causalrec.effects.intervals import normal_interval
-from sklearn_causalrec.encoding.checks import choice, column
+from sklearn_causalrec.effects.intervals import check_alpha, normal_interval
+from sklearn_causalrec.encoding.checks import choice, column, whole_number
 from sklearn_causalrec.metrics.ranking import _cut, _Lists
 from sklearn_causalrec.metrics.uplift import Curve
 
@@ -159,11 +159,10 @@ def rate(
     priority = column(priority, "priority")
     n = len(priority)
     scores = column(scores, "scores", n)
-    if n_bootstrap < 2 or n < 4:
-        raise ValueError(
-            f"n_bootstrap is {n_bootstrap!r} over {n} rows: at least 2 half-samples of "
-            "at least 4 rows are needed."
-        )
+    n_bootstrap = whole_number(n_bootstrap, "n_bootstrap", low=2)
+    check_alpha(alpha)
+    if n < 4:
+        raise ValueError(f"There are {n} rows: half-samples of at least 4 are needed.")
 
     def estimate(priority, scores):
         ranked = _tie_means(priority, scores)
@@ -267,9 +266,8 @@ def causal_precision_at_k(effect, y_score, users=None, *, k=10):
     >>> causal_precision_at_k([1.0, 0.0, -1.0], [3, 2, 1], k=2)
     0.5
     """
-    return _causal_list(
-        effect, y_score, users, _cut(k), lambda r: np.full(len(r), 1 / k)
-    )
+    k = whole_number(k, "k", high=np.inf)
+    return _causal_list(effect, y_score, users, k, lambda r: np.full(len(r), 1 / k))
 
 
 def _causal_list(effect, y_score, users, k, discount):

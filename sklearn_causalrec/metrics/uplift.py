@@ -1,5 +1,6 @@
 """Whether those who gain most are ranked first: uplift and Qini curves."""
 
+from numbers import Integral, Real
 from typing import NamedTuple
 
 import numpy as np
@@ -317,6 +318,7 @@ def auuc_score(
     >>> auuc_score([1, 0, 1, 1], [2, 2, 1, 1], [1, 0, 1, 0])
     0.125
     """
+    y = column(y, "y")
     treated = two_arms(treatment, len(y), control)
     return _curve_score(y, effect_pred, treated, propensity, convention, qini=False)
 
@@ -379,6 +381,7 @@ def qini_score(
     >>> qini_score([1, 0, 1, 1], [2, 2, 1, 1], [1, 0, 1, 0])
     0.125
     """
+    y = column(y, "y")
     treated = two_arms(treatment, len(y), control)
     return _curve_score(y, effect_pred, treated, propensity, convention, qini=True)
 
@@ -429,8 +432,10 @@ def uplift_at_k(y, effect_pred, treatment, *, k=0.3, propensity=None, control=No
     """
     ranked = _Ranked(y, effect_pred, treatment, propensity, control)
     n = ranked.rows[-1]
-    first = k if isinstance(k, (int, np.integer)) else int(k * n)
-    if not 1 <= first <= n:
+    first = k
+    if isinstance(k, Real) and not isinstance(k, Integral) and 0 < k <= 1:
+        first = int(k * n)
+    if not isinstance(first, Integral) or isinstance(k, bool) or not 1 <= first <= n:
         raise ValueError(f"k is {k!r}: 1 to {n} rows, or a share of them in (0, 1].")
     value = ranked.uplift(np.nan)[np.searchsorted(ranked.rows, first)]
     if np.isnan(value):

@@ -26,7 +26,25 @@ USUAL_RATE = 2e-3  # the estimators' default
 
 
 class DivergenceError(ValueError):
-    """Training has left the finite numbers; the estimator stays as it was."""
+    """Training has left the finite numbers; the estimator stays as it was.
+
+    See Also
+    --------
+    sklearn_causalrec.CausalDNNRecommender : Its ``fit`` raises it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_causalrec import CausalDNNRecommender
+    >>> from sklearn_causalrec.networks import DivergenceError
+    >>> X = np.random.default_rng(0).normal(size=(200, 2))
+    >>> model = CausalDNNRecommender(optimizer="sgd", learning_rate=1e4, random_state=0)
+    >>> try:
+    ...     model.fit(X, X[:, 0])
+    ... except DivergenceError as error:
+    ...     print(str(error)[:17])
+    training diverged
+    """
 
 
 def resolve_device(device):
@@ -154,7 +172,9 @@ class CausalNet(NeuralNet):
         losses = torch.stack(losses).double().cpu().numpy()
         loss = float(np.average(losses, weights=sizes))
         weights = self.module_.parameters()
-        if not np.isfinite(loss) or not all(p.isfinite().all() for p in weights):
+        with np.errstate(over="ignore"):
+            finite = np.isfinite(np.float32(loss))  # what networks compute in
+        if not finite or not all(p.isfinite().all() for p in weights):
             self._refuse(
                 f"in epoch {len(self.history)} the {prefix} loss is {loss:.3g}"
             )

@@ -13,6 +13,8 @@ class Requires:
         The least and the largest number of arms. None stands for no upper limit.
     binary : bool, default=False
         Whether the outcome has to be binary, ``task="classification"``.
+    control_first : bool, default=False
+        Whether the control has to be the first of the sorted arms, as 0 is before 1.
     roles : tuple of str, default=()
         Column roles that have to be named, such as ``("user", "item")``.
     words : str, default=""
@@ -34,10 +36,11 @@ class Requires:
 
     arms: tuple = (1, None)
     binary: bool = False
+    control_first: bool = False
     roles: tuple = ()
     words: str = ""
 
-    def met(self, *, n_arms=None, binary=True, roles=()):
+    def met(self, *, n_arms=None, binary=True, roles=(), control_first=True):
         """Whether a log has all that is needed.
 
         Parameters
@@ -48,6 +51,8 @@ class Requires:
             Whether the outcome is binary.
         roles : collection of str, default=()
             Roles that have a column.
+        control_first : bool, default=True
+            Whether the control is the first of the arms.
 
         Returns
         -------
@@ -58,4 +63,6 @@ class Requires:
         enough = n_arms is None or (
             least <= n_arms and (most is None or n_arms <= most)
         )
-        return enough and (binary or not self.binary) and set(self.roles) <= set(roles)
+        ordered = control_first or not self.control_first
+        known = set(self.roles) <= set(roles)
+        return enough and ordered and known and (binary or not self.binary)

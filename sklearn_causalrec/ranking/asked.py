@@ -35,6 +35,11 @@ class Side(NamedTuple):
     codes: np.ndarray
     frame: pd.DataFrame | None = None
 
+    @property
+    def comes_alone(self):
+        """Whether no other column came with the ids."""
+        return self.frame is None or self.frame.shape[1] <= 1
+
 
 def column_of_role(fitted, estimator, role):
     """The name of the column of a role, as the caller calls it.
@@ -106,7 +111,9 @@ def read_side(given, role, key, index, known, position=None):
             f"{role}s came as a {type(given).__name__}: pass ids, or a DataFrame."
         )
     if not hasattr(given, "columns"):
-        if isinstance(given, str) or (np.ndim(given) == 0 and not _is_many(given)):
+        if isinstance(given, str) or (
+            not pd.api.types.is_list_like(given) and not _is_many(given)
+        ):
             given = [given]
         elif not hasattr(given, "dtype"):
             given = list(given)
@@ -138,7 +145,7 @@ def one_row_each(side, columns):
     side : Side
         The users or items, as read.
     columns : list
-        The columns that count, of those there are.
+        The columns that count, whether they are there or not. That of ids does not.
 
     Returns
     -------
@@ -152,7 +159,8 @@ def one_row_each(side, columns):
     """
     if side.frame is None:
         return side
-    frame = side.frame[columns]
+    mine = [name for name in side.frame if name in columns and name != side.key]
+    frame = side.frame[mine]
     again = pd.Series(side.ids).duplicated(keep=False).to_numpy()
     if not again.any():
         return side._replace(frame=frame)
@@ -281,7 +289,7 @@ def excluded_pairs(exclude, users, items, indexes):
     else:
         rows = exclude.tolist() if isinstance(exclude, np.ndarray) else list(exclude)
         for number, row in enumerate(rows):
-            if isinstance(row, str) or not hasattr(row, "__len__") or len(row) != 2:
+            if isinstance(row, str) or np.ndim(row) != 1 or len(row) != 2:
                 raise ValueError(
                     f"exclude holds {row!r} in row {number}: pairs (user, item) are "
                     f"needed, or a frame with the columns {users.key!r} and "
@@ -341,3 +349,8 @@ def _in_order(pairs, sides, indexes):
 def _n_asked(positions):
     user, item = positions
     return int(np.sum((user >= 0) & (item >= 0)))
+
+
+def in_both(where):
+    """Say why a column is refused that came in two places."""
+    return f"which is in {where} as well: drop it from one of them"

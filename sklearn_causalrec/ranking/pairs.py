@@ -3,7 +3,6 @@
 import numpy as np
 import pandas as pd
 from scipy.sparse import csr_array
-from sklearn.pipeline import Pipeline
 
 from sklearn_causalrec.encoding.feature_groups import check_missing
 from sklearn_causalrec.encoding.log_encoder import Rows
@@ -12,24 +11,14 @@ from sklearn_causalrec.encoding.time_formats import shown
 from sklearn_causalrec.ranking.asked import (
     column_of_role,
     excluded_pairs,
+    in_both,
     one_row_each,
     read_context,
     read_side,
 )
+from sklearn_causalrec.ranking.raw_columns import has_steps, raw_columns
 
 PAIRS_AT_ONCE = 65536
-
-
-def _transforms(fitted, estimator):
-    """Whether there are steps before the estimator."""
-    while fitted is not estimator:
-        if hasattr(fitted, "best_estimator_"):
-            fitted = fitted.best_estimator_
-        elif isinstance(fitted, Pipeline) and len(fitted) == 1:
-            fitted = fitted[-1]
-        else:
-            return True
-    return False
 
 
 class Pairs:
@@ -84,26 +73,21 @@ class Pairs:
         ]  # fmt: skip
         if len(self.sides[1].ids) == 0:
             raise ValueError("The catalogue is empty: items holds no item.")
-        raw = None
-        if _transforms(fitted, estimator):
-            raw = self._raw_frames(fitted, transform, context)
+        self.raw = None
+        if not has_steps(fitted, estimator):
+            known = [*self.roles.feature_columns_, *self.roles.histories]
+            self.sides = [one_row_each(side, known) for side in self.sides]
+        elif context is None and all(side.comes_alone for side in self.sides):
+            self.sides = [one_row_each(side, []) for side in self.sides]
         else:
-            self._keep_columns([*self.roles.feature_columns_, *self.roles.histories])
+            self.sides, *raw = raw_columns(fitted, estimator, self.sides, context)
+            self.raw = (transform, *raw)
         self.users, self.items = (side.ids for side in self.sides)
         self.user_codes, self.item_codes = (side.codes for side in self.sides)
-        self.raw = raw
         self.history = self.history_values = None
         if catalogue.history is not None:
             self._read_histories(self.sides[0].frame)
         self._read_features(context)
-
-    def _keep_columns(self, known):
-        """Keep the columns that the model reads, of one row an id."""
-        for n, side in enumerate(self.sides):
-            if side.frame is None:
-                continue
-            mine = [c for c in side.frame.columns if c in known and c not in self.keys]
-            self.sides[n] = one_row_each(side, mine)
 
     # -- features as the estimator reads them ----------------------------------
 
@@ -122,7 +106,7 @@ class Pairs:
         both = given[0].keys() & given[1].keys()
         if both:
             name = roles.feature_columns_[min(both)]
-            raise ValueError(f"items holds {name!r}, {_both('users')}.")
+            raise ValueError(f"items holds {name!r}, {in_both('users')}.")
         tables = (self.user_table, self.item_table)
         masks = (self.of_user, self.of_item)
         own = (catalogue.of_user, catalogue.of_item)
@@ -176,7 +160,7 @@ class Pairs:
             if sure and owner != "context"
         }
         for values, side in zip(given, self.sides):
-            why_not |= {features[j]: _both(f"{side.role}s") for j in values}
+            why_not |= {features[j]: in_both(f"{side.role}s") for j in values}
         shared = read_context(context, known, list(self.keys), why_not)
         for name, value in shared.items():
             if name not in features:
@@ -260,59 +244,10 @@ class Pairs:
         if catalogue.history_values is not None:
             self.history_values = catalogue.history_values[self.user_codes]
 
-    # -- columns as they enter a pipeline --------------------------------------
-
-    def _raw_frames(self, fitted, transform, context):
-        """Columns for the steps before the estimator; None where ids came alone."""
-        frames = [side.frame for side in self.sides]
-        if context is None and not any(
-            f is not None and f.shape[1] > 1 for f in frames
-        ):
-            self._keep_columns([])
-            return None
-        needed = list(getattr(fitted, "feature_names_in_", []))
-        if not needed:
-            raise ValueError(
-                "The pipeline was fitted to an array, so that the columns of frames "
-                "cannot be told: fit it to a DataFrame, or pass ids alone."
-            )
-        self._keep_columns(needed)
-        parts = []
-        for side in self.sides:
-            frame = pd.DataFrame(index=range(len(side.ids)))
-            frame = frame if side.frame is None else side.frame
-            if side.key in needed:
-                frame = frame.assign(**{side.key: side.ids})
-            parts.append(frame)
-        both = [c for c in parts[0].columns if c in parts[1].columns]
-        if both:
-            raise ValueError(f"items holds {both[0]!r}, {_both('users')}.")
-        settable = [c for c in needed if c not in self.keys]
-        why_not = {}
-        for part, where in zip(parts, ("users", "items")):
-            why_not |= dict.fromkeys(part.columns.difference(self.keys), _both(where))
-        shared = read_context(context, settable, list(self.keys), why_not)
-        encoder = self.estimator.log_encoder_
-        done = {"treatment": encoder.arms[0], "propensity": np.nan}  # not asked here
-        for role, value in done.items():
-            name = column_of_role(fitted, self.estimator, role)
-            shared.setdefault(name, value)
-        lists = [[value] * len(parts[0]) for value in shared.values()]
-        for name, values in zip(shared, lists):
-            if name in needed and name not in {*parts[0], *parts[1]}:
-                parts[0] = parts[0].assign(**{name: values})
-        missing = [c for c in needed if c not in {*parts[0], *parts[1]}]
-        if missing:
-            raise ValueError(
-                f"The pipeline transforms the columns {needed}, and users and items "
-                f"came without {missing}. Pass frames that hold them, users= and "
-                "items=; set what all lists share, context={column: value}; or pass "
-                "ids alone."
-            )
-        return needed, transform, *parts
+    # -- rows through a pipeline ------------------------------------------------
 
     def _raw_rows(self, user, item):
-        needed, transform, users, items = self.raw
+        transform, needed, users, items = self.raw
         parts = [users.iloc[user], items.iloc[item]]
         parts = [part.reset_index(drop=True) for part in parts]
         X = pd.concat(parts, axis=1)[needed]
@@ -400,10 +335,6 @@ class Pairs:
             raise ValueError(
                 "exclude_seen=True leaves out the pairs that were shown, and which of "
                 f"the arms {arms.tolist()[:20]} means not shown can't be told: name "
-                "the control before fit, or set exclude_seen=False and pass the pairs "
-                "as exclude=."
+                "it before fit, control=…, or set exclude_seen=False and pass the "
+                "pairs as exclude=."
             )
-
-
-def _both(where):
-    return f"which is in {where} as well: drop it from one of them"

@@ -12,6 +12,7 @@ from sklearn.utils import check_random_state
 
 from sklearn_causalrec._utils.typing import Arm, Seed
 from sklearn_causalrec._utils.unwrap import unwrap
+from sklearn_causalrec.encoding.checks import choice, number
 
 if TYPE_CHECKING:
     from sklearn_causalrec.ranking.cold_start import ColdStart
@@ -148,11 +149,12 @@ def recommend(
     from sklearn_causalrec.ranking.topk import top_k
 
     transform, estimator = unwrap(fitted)
-    if by not in ("effect", "outcome"):
-        raise ValueError(f'by is {by!r}: choose "effect" or "outcome".')
-    if isinstance(k, bool) or not isinstance(k, Real) or k < 1 or k % 1 != 0:
+    choice(by, "by", {"effect", "outcome"})
+    if isinstance(k, bool) or not isinstance(k, Real) or k % 1 != 0 or k < 1:
         raise ValueError(f"k is {k!r}: a whole number, at least 1 item a user.")
     k = int(k)
+    if min_effect is not None:
+        min_effect = number(min_effect, "min_effect", infinite=True)
     how = ColdStart.of(cold_start, estimator)
     if explore is not None:
         rng = check_random_state(random_state)

@@ -1,6 +1,6 @@
 """Lists under constraints on popularity, categories and cost."""
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from numbers import Integral, Real
 
@@ -9,6 +9,8 @@ import pandas as pd
 from scipy.optimize import LinearConstraint, milp
 from scipy.sparse import csr_array, vstack
 from scipy.sparse.csgraph import connected_components
+
+from sklearn_causalrec.encoding.checks import column, labels, number, whole_number
 
 
 class _Candidates:
@@ -40,6 +42,11 @@ class _Candidates:
                 )
             given = self.items.set_index(self.item_key)[given]
         given = pd.Series(given) if isinstance(given, Mapping) else given
+        if not isinstance(given, pd.Series):
+            raise TypeError(
+                f"{what} is {given!r}: the name of a column, or a mapping of items to "
+                "values, is needed."
+            )
         lacking = ~item.isin(given.index)
         if lacking.any():
             raise ValueError(
@@ -111,7 +118,8 @@ class PopularityCap:
             If `max_lists` is out of range.
         """
         most = self.max_lists
-        if not isinstance(most, Real) or most <= 0 or (most >= 1 and most != int(most)):
+        real = isinstance(most, Real) and not isinstance(most, bool)
+        if not real or not most > 0 or (most >= 1 and most % 1 != 0):
             raise ValueError(
                 f"max_lists is {most!r}: a number of lists (1, 2, …), or a share of "
                 "them between 0 and 1."
@@ -193,12 +201,12 @@ class CategoryQuota:
             candidates of it than `at_least`.
         """
         low, high = self.at_least, self.at_most
-        for name, number in (
+        for name, count in (
             ("at_least", low),
             ("at_most", 0 if high is None else high),
         ):
-            if not isinstance(number, Integral) or number < 0:
-                raise ValueError(f"{name} is {number!r}: 0 or more items of a list.")
+            if not isinstance(count, Integral) or count < 0:
+                raise ValueError(f"{name} is {count!r}: 0 or more items of a list.")
         if high is not None and low > high:
             raise ValueError(f"at_least={low} is above at_most={high}.")
         if low and self.value is None:
@@ -210,6 +218,8 @@ class CategoryQuota:
         values = candidates.of_items(self.category, "category")
         group, names = pd.factorize(values)
         if self.value is not None:
+            if not isinstance(self.value, Hashable):
+                raise TypeError(f"value is {self.value!r}, which is no category.")
             if self.value not in names:
                 raise ValueError(
                     f"No candidate is of the category {self.value!r}; there are "
@@ -287,8 +297,9 @@ class Budget:
         ValueError
             If a cost or a limit is unknown or negative.
         """
-        cost = np.asarray(candidates.of_items(self.cost, "cost"), float)
-        wrong = ~(np.isfinite(cost) & (cost >= 0))
+        given = candidates.of_items(self.cost, "cost")
+        cost = column(given, "cost", allow_nan=True)
+        wrong = ~(cost >= 0)
         if wrong.any():
             item = candidates.item_ids.tolist()[int(wrong.argmax())]
             raise ValueError(
@@ -300,12 +311,16 @@ class Budget:
             unknown = [user for user in candidates.users if user not in limit]
             if unknown:
                 raise ValueError(f"limit is not known for the user {unknown[0]!r}.")
-            limit = np.array([limit[user] for user in candidates.users], float)
-        limit = np.broadcast_to(np.asarray(limit, float), len(candidates.users))
-        if not (limit >= 0).all():
-            raise ValueError(f"limit is {limit[~(limit >= 0)][0]}: 0 or more.")
+            limit = [
+                number(limit[user], f"limit[{user!r}]", 0, infinite=True)
+                for user in candidates.users
+            ]
+        else:
+            limit = np.full(
+                len(candidates.users), number(limit, "limit", 0, infinite=True)
+            )
         A = candidates.sums(candidates.user, cost)
-        return A, np.zeros(A.shape[0]), limit
+        return A, np.zeros(A.shape[0]), np.asarray(limit, float)
 
 
 def _values(score, k, fill):
@@ -411,12 +426,14 @@ def rerank(
     >>> rerank(top, k=2, constraints=[quota])["item"].tolist()
     ['a', 'c', 'a', 'd']
     """
-    frame, items = (_pandas(f) for f in (candidates, items))
+    frame, items = _pandas(candidates, "candidates"), _pandas(items, "items")
     keys = _columns_of_ids(frame, user, item)
-    _check(frame, k, items, keys)
+    k = _check(frame, k, items, keys)
+    gap = number(gap, "gap", 0)
+    constraints = _checked(constraints)
     if frame.empty:
         return frame
-    n = len(frame)
+    n, score = len(frame), column(frame["score"], "score")
     problem = _Candidates(frame, k, items, keys)
     of_user = problem.sums(problem.user)
     rows = [(of_user, np.zeros(of_user.shape[0]), np.full(of_user.shape[0], float(k)))]
@@ -425,7 +442,6 @@ def rerank(
     low, high = (np.concatenate([row[i] for row in rows]) for i in (1, 2))
     if fill is None:
         fill = not any(isinstance(c, Budget) for c in constraints)
-    score = frame["score"].to_numpy(float)
     binding = (A.sum(axis=1) > high) | (low > 0)  # what some choice could break
     parts = np.zeros(n, int)
     if (A.data != 1).any():  # knapsacks are better solved apart, flows at once
@@ -453,10 +469,28 @@ def rerank(
     return out.drop(columns="_user").reset_index(drop=True)
 
 
-def _pandas(frame):
-    return (
-        frame if frame is None or isinstance(frame, pd.DataFrame) else frame.to_pandas()
+def _pandas(frame, name):
+    if hasattr(frame, "to_pandas"):
+        return frame.to_pandas()
+    if isinstance(frame, pd.DataFrame) or (frame is None and name == "items"):
+        return frame
+    raise TypeError(
+        f"{name} is of type {type(frame).__name__}: a frame with named columns is "
+        "needed."
     )
+
+
+def _checked(constraints):
+    if not isinstance(constraints, Iterable):
+        raise TypeError(f"constraints is {constraints!r}: a list of them is needed.")
+    constraints = list(constraints)
+    for constraint in constraints:
+        if not hasattr(constraint, "rows"):
+            raise TypeError(
+                f"constraints holds {constraint!r}, which has no method rows: a "
+                "PopularityCap, a CategoryQuota or a Budget is needed."
+            )
+    return constraints
 
 
 def _columns_of_ids(frame, user, item):
@@ -484,16 +518,17 @@ def _check(frame, k, items, keys):
         raise ValueError(
             f"items lack the column {keys[1]!r}; they have {list(items.columns)}."
         )
-    if not isinstance(k, Integral) or k < 1:
-        raise ValueError(f"k is {k!r}: at least 1 item a user.")
+    k = whole_number(k, "k")
     if "propensity" in frame.columns:
         raise ValueError(
             "These lists were drawn at random, and choosing among them would make "
             "their propensities wrong: recommend without explore=, then rerank."
         )
+    for name in keys:
+        if len(frame):
+            labels(frame[name], f"the column {name!r} of candidates")
     twice = frame.duplicated(keys)
     if twice.any():
         pair = frame.loc[twice, keys].iloc[0].tolist()
         raise ValueError(f"The pair {pair} is there twice.")
-    if not np.isfinite(frame["score"]).all():
-        raise ValueError("A score is missing or infinite.")
+    return k

@@ -18,6 +18,8 @@ class ScoresAlone:
         self.scores_ = X[:, 0] * 1.0  # the true effect of a row is its feature
         self.effect_oof_ = np.zeros(len(X))
         self.influence_ = self.scores_ - self.scores_.mean()
+        self.outcome_oof_ = np.zeros((len(X), 2))
+        self.calibrated_ = np.full(len(X), 0.5)
         return self
 
     def effect(self, X, outcome=None, groups=None):

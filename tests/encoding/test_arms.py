@@ -62,16 +62,16 @@ def test_arms_as_they_came(treatment, arms):
         ([0, 1, None], "treatment is missing in row 2"),
         ([0.0, np.inf, 1.0], "row 1, where it is inf"),
         (["a", "", np.nan], "missing in row 2"),
-        (np.zeros((3, 2)), "one arm a row"),
+        (np.zeros((3, 2)), "one value a row"),
         ([0, 1], "and there are 3 rows"),
-        (1, "one arm a row"),
+        (1, "one value a row"),
         (pd.to_datetime(["2024-01-01"] * 3), "treatment holds times"),
         (["a", 1, "b"], "treatment"),
         (np.array([1j, 0, 1]), "treatment"),
     ],
 )
 def test_treatments_that_are_none(treatment, match):
-    with pytest.raises(ValueError, match=match):
+    with pytest.raises((ValueError, TypeError), match=match):
         read_treatment(treatment, 3)
 
 

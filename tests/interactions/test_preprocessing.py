@@ -21,7 +21,8 @@ from sklearn_causalrec.interactions import (
     build_examples,
     make_preprocessor,
 )
-from sklearn_causalrec.interactions.preprocessing import Preprocessor, column_kind
+from sklearn_causalrec.interactions.column_kinds import column_kind
+from sklearn_causalrec.interactions.preprocessing import Preprocessor
 
 ROLES = dict(
     user="user", item="item", time="time", treatment="treatment",

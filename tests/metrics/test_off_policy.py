@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.stats import norm
+from sklearn.base import BaseEstimator
 from sklearn.linear_model import LinearRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
@@ -15,6 +16,7 @@ from sklearn_causalrec.metrics import (
     cross_fit_outcomes,
     effective_sample_size,
     ips_confidence_sequence,
+    make_causal_scorer,
     normal_interval,
     policy_value,
     recommender_policy,
@@ -393,6 +395,109 @@ class Items:
 
     def predict(self, X):
         return (X["item"] == X["likes"]).to_numpy(float)
+
+
+class Corrected(Arms, BaseEstimator):
+    """Its effects, which were corrected, say the contrary of its outcomes."""
+
+    def effect(self, X, T0=0, T1=1):
+        return (T1 - T0) * -np.asarray(X)[:, 0]
+
+
+class CorrectedItems(Items):
+    arms_ = np.array([0, 1])
+
+    def effect(self, X, T0=0, T1=1):
+        return -self.predict(X)
+
+
+def test_policies_by_effect_or_by_outcome():
+    X = np.array([[2.0], [-2.0]])
+    by_effect, by_outcome = [[1, 0], [0, 1]], [[0, 1], [1, 0]]
+    for by, right in (
+        (None, by_effect),
+        ("effect", by_effect),
+        ("outcome", by_outcome),
+    ):
+        found = recommender_policy(Corrected(), X, [0, 1], by=by)
+        np.testing.assert_array_equal(found, right)
+        found = recommender_policy(make_pipeline(Corrected()), X, [1, 0], by=by)
+        np.testing.assert_array_equal(found, np.array(right)[:, ::-1])
+    soft = recommender_policy(Corrected(), X, [0, 1], temperature=1.0)
+    np.testing.assert_allclose(soft[:, 1], 1 / (1 + np.exp(X[:, 0])))
+    found = recommender_policy(Arms(), X, [0, 1])  # it has no effects
+    np.testing.assert_array_equal(found, by_outcome)
+    frame = pd.DataFrame({"item": [10, 10], "likes": [20, 30]})
+    found = recommender_policy(CorrectedItems(), frame, [20, 30])
+    np.testing.assert_array_equal(found, [[0, 1], [1, 0]])
+    found = recommender_policy(CorrectedItems(), frame, [20, 30], by="outcome")
+    np.testing.assert_array_equal(found, [[1, 0], [0, 1]])
+    with pytest.raises(ValueError, match=r'Arms has no effects.*by="outcome"'):
+        recommender_policy(Arms(), X, [0, 1], by="effect")
+    with pytest.raises(ValueError, match="by is 'uplift': choose"):
+        recommender_policy(Corrected(), X, [0, 1], by="uplift")
+    with pytest.raises(ValueError, match="effect predicted in row 1 is NaN"):
+        recommender_policy(Corrected(), [[0.0], [np.nan]], [0, 1])
+
+
+def test_value_by_effect_or_by_outcome():
+    y, action, half = [1.0, 0.0, 1.0, 5.0], [1, 0, 0, 1], [0.5] * 4
+    X = [[1.0], [2.0], [-1.0], [-2.0]]
+    given = dict(propensity=half, X=X, estimator="ips")
+    by_outcome = policy_value(y, action, Corrected(), by="outcome", **given)
+    assert by_outcome.value == (2 * 1 + 2 * 1) / 4
+    by_effect = policy_value(y, action, Corrected(), **given)
+    assert by_effect.value == (2 * 0 + 2 * 5) / 4
+    for by, right in (("effect", 2.5), ("outcome", 1.0)):
+        scorer = make_causal_scorer("policy_value", by=by, estimator="ips")
+        assert scorer(Corrected(), X, y, treatment=action, propensity=half) == right
+    with pytest.raises(ValueError, match="by is 'effect', which says how an estimator"):
+        policy_value(y, action, [0, 1], propensity=half, by="effect")
+
+
+@pytest.mark.parametrize("names", [[0, 1, 2], ["email", "none", "sms"], [10.0, 20, 30]])
+def test_labels_as_policies(names):
+    rng = np.random.default_rng(0)
+    taken, chosen = rng.integers(0, 3, size=(2, 50))
+    y, given = rng.normal(size=50), dict(propensity=np.full(50, 1 / 3))
+    names = np.array(names)
+    right = policy_value(y, taken, np.eye(3)[chosen], **given).table
+    for labels in (names[chosen], names[chosen].tolist(), pd.Series(names[chosen])):
+        found = policy_value(y, names[taken], labels, **given).table
+        pd.testing.assert_frame_equal(found, right)
+    backwards = policy_value(y, names[taken], labels, actions=names[::-1], **given)
+    assert backwards.value == pytest.approx(right.loc["dr", "value"])
+    always = policy_value(y, names[taken], names[2], **given)
+    assert always.value == policy_value(y, taken, [0, 0, 1], **given).value
+
+
+def test_labels_are_spelt_as_in_the_log():
+    action, given = ["a", "b", "a"], dict(propensity=[0.5] * 3)
+    with pytest.raises(ValueError, match=r"policy holds 'A', .*\['a', 'b'\].*actions="):
+        policy_value([1, 2, 3], action, "A", **given)
+    with pytest.raises(ValueError, match="policy holds 7"):
+        policy_value([1, 2, 3], [0, 1, 0], [0, 1, 7], **given)
+    named = policy_value(
+        [1, 2, 3], action, ["a", "b", "c"], actions=list("abc"), **given
+    )
+    assert named.effective_sample_size == 2
+    of_flags = policy_value([1, 2, 3], [0, 1, 0], [True, True, False], **given)
+    assert (
+        of_flags.value == policy_value([1, 2, 3], [0, 1, 0], [1, 1, 0], **given).value
+    )
+
+
+def test_labels_or_probabilities_is_asked_where_both_may_be_meant():
+    y, given = [1.0, 2.0, 3.0], dict(propensity=[0.5] * 3)
+    with pytest.raises(ValueError, match="may be the action of each of the 3 rows"):
+        policy_value(y, [0, 1, 0], [0, 1, 0], **given)
+    labels = policy_value(y, [0, 1, 0], [0, 1, 0], actions=[0, 1], **given)
+    np.testing.assert_allclose(labels.effective_sample_size, 3)
+    chances = policy_value(y, [0, 1, 2], [0.5, 0.25, 0.25], **given)
+    assert (
+        chances.value
+        == policy_value(y, [0, 1, 2], np.tile([0.5, 0.25, 0.25], (3, 1)), **given).value
+    )
 
 
 def test_policies_of_recommenders():

@@ -6,9 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from joblib.externals.loky import get_reusable_executor
+from sklearn import config_context
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.linear_model import LinearRegression
 from sklearn.model_selection import GridSearchCV, KFold, cross_validate
@@ -16,6 +18,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from sklearn_causalrec import metrics
+from sklearn_causalrec.metrics.outcome_scorers import READY_MADE
 from sklearn_causalrec.metrics.registry import METRICS, SECTIONS, Metric
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -163,7 +166,8 @@ def rows(section):
 def test_public_names_are_those_of_the_table():
     names = {each.__name__ for section in SECTIONS for each in rows(section)}
     names |= {f"{name}_scorer" for name in METRICS}
-    names |= {"make_causal_scorer", "register_metric"}
+    names |= {f"outcome_{name}_scorer" for name in READY_MADE}
+    names |= {"make_causal_scorer", "make_outcome_scorer", "register_metric"}
     assert names == set(metrics.__all__) == set(dir(metrics))
     everything = {}
     exec("from sklearn_causalrec.metrics import *", everything)
@@ -190,10 +194,24 @@ def test_guide_and_docstring_name_every_scorer():
         set(re.findall(r"`(\w+)`", " ".join(row[column] for row in table)))
         for column in (2, 3)
     )
-    assert scored == set(METRICS)
+    of_outcomes = {f"outcome_{name}" for name in READY_MADE}
+    assert scored - of_outcomes == set(METRICS)
+    assert [name for name in of_outcomes if f"`{name}_scorer`" not in guide] == []
     assert {row.fn.__name__ for row in METRICS.values()} <= listed
     doc = metrics.make_causal_scorer.__doc__
     assert [name for name in METRICS if f'"{name}"' not in doc] == []
+
+
+def test_code_of_the_guide_runs():
+    guide = (DOCS / "objectives_and_metrics.md").read_text()
+    names = {}
+    with config_context():  # set_config of the guide ends here
+        for block in re.findall(
+            r"^```python\n(.*?)^```$", guide, re.DOTALL | re.MULTILINE
+        ):
+            exec(block, names)
+    plt.close("all")
+    assert names["found"].importances_mean.shape == (12,)
 
 
 def test_import_is_light():

@@ -22,12 +22,9 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from sklearn_causalrec import CausalDNNRecommender, metrics
 from sklearn_causalrec.metrics.nuisances import cross_fit_nuisances
+from sklearn_causalrec.metrics.registry import METRICS
 
-SCORERS = {
-    name: getattr(metrics, name)
-    for name in metrics.__all__
-    if name.endswith("_scorer") and name != "make_causal_scorer"
-}
+SCORERS = {f"{name}_scorer": getattr(metrics, f"{name}_scorer") for name in METRICS}
 LISTS = {"ndcg_scorer", "recall_scorer", "mrr_scorer", "map_scorer"}
 
 

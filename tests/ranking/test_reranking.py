@@ -188,7 +188,7 @@ def test_bad_calls():
     refused(r"lack the columns \['score'\]", frame=frame.drop(columns="score"))
     refused("drawn at random", frame=frame.assign(propensity=0.5))
     refused("is there twice", frame=pd.concat([frame, frame.iloc[:1]]))
-    refused("infinite", frame=frame.assign(score=np.nan))
+    refused("score is nan in row 0", frame=frame.assign(score=np.nan))
     refused("lack the column 'item'", items=pd.DataFrame({"id": [1]}))
     refused("max_lists is 0", PopularityCap(0))
     refused("max_lists is 1.5", PopularityCap(1.5))

@@ -279,8 +279,8 @@ def arm_codes(problem, treatments):
     return found
 
 
-def path_effects(query, problem, alpha=0.05):
-    """Total, direct and indirect effect of each arm against the first.
+def path_effects(query, problem, control, alpha=0.05):
+    """Total, direct and indirect effect of each arm against the control.
 
     With M the nodes through which the indirect effect goes, and all on the way there,
 
@@ -293,6 +293,8 @@ def path_effects(query, problem, alpha=0.05):
         With mediators.
     problem : Problem
         The data of the query.
+    control : int
+        Position of the control among the arms.
     alpha : float, default=0.05
         One minus the confidence of the intervals.
 
@@ -312,11 +314,12 @@ def path_effects(query, problem, alpha=0.05):
     codes = treatment_codes(problem, program.treatments)
     mean = SequentialMean(problem, program, codes)
     arms = arm_codes(problem, program.treatments)
-    base = mean(lambda node: arms[0])
+    none = arms[control]
+    base = mean(lambda node: none)
     rows = []
-    for a in range(1, len(arms)):
+    for a in (a for a in range(len(arms)) if a != control):
         full = mean(lambda node, a=a: arms[a])
-        crossed = mean(lambda node, a=a: arms[0] if node in query.through else arms[a])
+        crossed = mean(lambda node, a=a: none if node in query.through else arms[a])
         total = (full - base).mean()
         for name, score in (
             ("total", full - base),

@@ -8,7 +8,8 @@ from sklearn_causalrec.causal.graph import CausalGraph
 from sklearn_causalrec.causal.graphs.bitsets import as_names
 from sklearn_causalrec.encoding.arms import distinct_arms, read_treatment
 from sklearn_causalrec.encoding.checks import as_outcome, is_copy
-from sklearn_causalrec.encoding.kinds import kind_of
+from sklearn_causalrec.encoding.frames import native, refuse_unclear
+from sklearn_causalrec.encoding.kinds import as_series, kind_of
 
 
 def as_frame(estimator, X, reset, optional=(), gaps=False):
@@ -17,6 +18,7 @@ def as_frame(estimator, X, reset, optional=(), gaps=False):
     ``optional`` are columns that new rows may lack. With ``gaps``, numbers and times
     may be missing.
     """
+    refuse_unclear(X)
     if not hasattr(X, "columns"):
         finite = "allow-nan" if gaps else True
         X = validate_data(
@@ -33,10 +35,7 @@ def as_frame(estimator, X, reset, optional=(), gaps=False):
     if not len(X):
         raise ValueError("X has 0 sample(s): at least one row is needed.")
     if not isinstance(X, pd.DataFrame):
-        X = pd.DataFrame({name: X[name].to_numpy() for name in X.columns})
-    if X.columns.has_duplicates:
-        twice = X.columns[X.columns.duplicated()][0]
-        raise ValueError(f"X has the column {twice!r} twice.")
+        X = pd.DataFrame({name: as_series(X[name], name) for name in X.columns})
     for name in X.columns:
         bad = X[name].isna().to_numpy()
         if gaps and kind_of(X[name], name) in ("number", "time"):
@@ -51,7 +50,20 @@ def as_frame(estimator, X, reset, optional=(), gaps=False):
                 "models that take them, such as HistGradientBoostingRegressor, with "
                 "effect_model=None."
             )
-    return X.reset_index(drop=True)
+    return native(X).reset_index(drop=True)
+
+
+def _columns_of(treatment):
+    """Treatments passed beside X as a frame; an order of categories stays."""
+    if hasattr(treatment, "columns"):
+        columns = [treatment[name] for name in treatment.columns]
+    elif np.ndim(treatment) == 1:
+        columns = [treatment]
+    else:
+        columns = [column for _, column in pd.DataFrame(treatment).items()]
+    return pd.DataFrame(
+        {k: as_series(column, "treatment") for k, column in enumerate(columns)}
+    )
 
 
 def joint_arms(frame):
@@ -120,10 +132,10 @@ class Reader:
                 )
         else:
             frame = self._beside(frame, treatment)
-        for name in self.treatments:
-            if (missing := frame[name].isna().to_numpy()).any():
+        for role in self.treatments:
+            if (missing := frame[role].isna().to_numpy()).any():
                 raise ValueError(
-                    f"Input X contains NaN: the treatment {name!r} is missing in row "
+                    f"Input X contains NaN: the treatment {role!r} is missing in row "
                     f"{int(missing.argmax())}. Drop rows without a treatment."
                 )
         self.columns = tuple(c for c in frame if c not in self.treatments)
@@ -139,7 +151,7 @@ class Reader:
         return frame, y
 
     def _beside(self, frame, treatment):
-        values = pd.DataFrame(treatment).reset_index(drop=True)
+        values = _columns_of(treatment)
         own = getattr(treatment, "name", None)
         names = self.treatments or ("treatment" if own is None else own,)
         if values.shape[1] != len(names):
@@ -255,7 +267,7 @@ class Reader:
         if treatment is not None and self.treatments:
             if np.ndim(treatment) == 0:
                 treatment = np.repeat(np.asarray([treatment]), len(frame))
-            values = pd.DataFrame(treatment).reset_index(drop=True)
+            values = _columns_of(treatment)
             frame = frame.drop(columns=[t for t in self.treatments if t in frame])
             if values.shape != (len(frame), len(self.treatments)):
                 raise ValueError(

@@ -230,7 +230,10 @@ class ADMG(NumberedGraph):
         >>> sorted(graph.markov_blanket("b"))
         ['a', 'c', 'd']
         """
-        (node,) = members(self.mask(name))
+        nodes = members(self.mask(name))
+        if len(nodes) != 1:
+            raise ValueError(f"name is {name!r}: a blanket is that of one node.")
+        (node,) = nodes
         near = MoralGraph(self, self.everything).neighbors(node)
         return self.named(mask_of(near))
 

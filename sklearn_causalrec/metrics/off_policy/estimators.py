@@ -10,7 +10,7 @@ from sklearn_causalrec.effects.intervals import (
     effective_sample_size,
     normal_quantile,
 )
-from sklearn_causalrec.encoding.checks import choice
+from sklearn_causalrec.encoding.checks import choice, number, pair, whole_number
 from sklearn_causalrec.metrics.off_policy.intervals import (
     bernstein_interval,
     bootstrap_ratio,
@@ -76,7 +76,9 @@ class Rounds:
                 draws = self._ratio_draws(n_bootstrap, rng)
             return tuple(np.nanquantile(draws, [alpha / 2, 1 - alpha / 2]).tolist())
         if kind == "bernstein":
-            low, high = (rows.min(), rows.max()) if bounds is None else bounds
+            low, high = rows.min(), rows.max()
+            if bounds is not None:
+                low, high = (number(b, "a bound") for b in pair(bounds, "bounds"))
             if low == high:
                 return float(low), float(high)
             return bernstein_interval(rows, lower=low, upper=high, alpha=alpha)
@@ -286,6 +288,10 @@ def summarize(rounds, y, weight, main, interval, alpha, bounds, n_bootstrap, rng
     """PolicyValue of several estimators over the same rows."""
     choice(interval, "interval", INTERVALS)
     choice(main, "estimator", set(rounds))
+    check_alpha(alpha)
+    n_bootstrap = whole_number(n_bootstrap, "n_bootstrap")
+    if len(y) < 2:
+        raise ValueError("There is 1 row: an interval needs at least 2.")
     records, influences = {}, {}
     for name, rows in rounds.items():
         influences[name] = rows.influence()

@@ -4,7 +4,13 @@ import numpy as np
 from sklearn.utils import check_random_state
 
 from sklearn_causalrec.effects import intervals
-from sklearn_causalrec.encoding.checks import choice, column
+from sklearn_causalrec.encoding.checks import (
+    choice,
+    column,
+    number,
+    pair,
+    whole_number,
+)
 
 
 def normal_interval(values, *, alpha=0.05):
@@ -42,7 +48,7 @@ def normal_interval(values, *, alpha=0.05):
     >>> bool(low < 0.5 < high)
     True
     """
-    values = column(values, "values")
+    values = _sample(values)
     error = values.std(ddof=1) / np.sqrt(len(values))
     low, high = intervals.normal_interval(values.mean(), error, alpha)
     return float(low), float(high)
@@ -105,6 +111,7 @@ def bootstrap_interval(
     True
     """
     intervals.check_alpha(alpha)
+    n_bootstrap = whole_number(n_bootstrap, "n_bootstrap")
     values = column(values, "values")
     n = len(values)
     weight = np.ones(n) if weight is None else column(weight, "weight", n)
@@ -114,6 +121,8 @@ def bootstrap_interval(
         n_bootstrap=n_bootstrap,
         rng=check_random_state(random_state),
     )
+    if np.isnan(means).all():
+        raise ValueError("All weights of each resample add up to 0: there is no mean.")
     low, high = np.nanquantile(means, [alpha / 2, 1 - alpha / 2])
     return float(low), float(high)
 
@@ -166,6 +175,7 @@ def bernstein_interval(values, *, lower, upper, alpha=0.05):
     (0.443, 0.557)
     """
     intervals.check_alpha(alpha)
+    lower, upper = number(lower, "lower"), number(upper, "upper")
     values = _bounded(values, lower, upper)
     n, log = len(values), np.log(4 / alpha)
     reach = np.sqrt(2 * values.var(ddof=1) * log / n)
@@ -173,8 +183,15 @@ def bernstein_interval(values, *, lower, upper, alpha=0.05):
     return float(values.mean() - reach), float(values.mean() + reach)
 
 
-def _bounded(values, lower, upper):
+def _sample(values):
     values = column(values, "values")
+    if len(values) < 2:
+        raise ValueError("An interval needs at least 2 rows.")
+    return values
+
+
+def _bounded(values, lower, upper):
+    values = _sample(values)
     if not lower < upper:
         raise ValueError(f"The bounds are {lower} and {upper}: lower must be lower.")
     outside = (values < lower) | (values > upper)
@@ -183,8 +200,6 @@ def _bounded(values, lower, upper):
             f"values holds {values[outside][0]}, outside of the bounds {lower} and "
             f"{upper} that the interval relies on."
         )
-    if len(values) < 2:
-        raise ValueError("An interval needs at least 2 rows.")
     return values
 
 
@@ -262,10 +277,12 @@ def confidence_sequence(
         return _asymptotic(column(values, "values"), alpha, n_planned)
     if lower is None:
         raise ValueError('method="bernstein" needs the bounds: lower=, and upper=.')
+    lower = number(lower, "lower")
     if upper is None:
         values = _bounded(values, lower, np.inf)
         low = lower + lower_sequence(values - lower, alpha)
         return low, np.full(len(values), np.inf)
+    upper = number(upper, "upper")
     values = (_bounded(values, lower, upper) - lower) / (upper - lower)
     low, high = lower_sequence(values, alpha / 2), lower_sequence(1 - values, alpha / 2)
     return lower + (upper - lower) * low, upper - (upper - lower) * high
@@ -277,7 +294,9 @@ def _asymptotic(values, alpha, n_planned):
     # Centred first: the difference of two large sums would lose the variance.
     centered = values - values.mean()
     variance = np.cumsum(centered**2) / n - (np.cumsum(centered) / n) ** 2
-    planned = n_planned or len(values)
+    planned = len(values)
+    if n_planned is not None:
+        planned = whole_number(n_planned, "n_planned", high=np.inf)
     # The rho at which the sequence is narrowest after `planned` rows, cited equation.
     rho2 = (-2 * np.log(alpha) + np.log(-2 * np.log(alpha) + 1)) / planned
     spread = 2 * (n * rho2 + 1) / (n**2 * rho2) * np.log(np.sqrt(n * rho2 + 1) / alpha)
@@ -375,7 +394,7 @@ def ips_confidence_sequence(y, weight, *, alpha=0.05, reward_range=(0.0, 1.0)):
     True
     """
     intervals.check_alpha(alpha)
-    lower, upper = reward_range
+    lower, upper = (number(r, "a reward") for r in pair(reward_range, "reward_range"))
     reward = (_bounded(y, lower, upper) - lower) / (upper - lower)
     weight = column(weight, "weight", len(reward))
     low = lower_sequence(weight * reward, alpha / 2)

@@ -1,7 +1,10 @@
 """What a policy would earn, from the log of another."""
 
+from collections.abc import Iterable, Mapping
+
 import numpy as np
 import pandas as pd
+from sklearn import config_context
 from sklearn.model_selection import KFold
 from sklearn.utils import check_random_state
 
@@ -10,7 +13,14 @@ from sklearn_causalrec._utils.unwrap import is_policy, unwrap
 from sklearn_causalrec.effects.cross_fitting import folds_of, out_of_fold
 from sklearn_causalrec.effects.default_learners import shrunken_means
 from sklearn_causalrec.effects.intervals import check_alpha, normal_quantile
-from sklearn_causalrec.encoding.checks import choice, column, probability
+from sklearn_causalrec.encoding.checks import (
+    choice,
+    column,
+    labels,
+    matrix,
+    number,
+    probability,
+)
 from sklearn_causalrec.metrics.off_policy.estimators import (
     ESTIMATORS,
     clipped,
@@ -19,19 +29,31 @@ from sklearn_causalrec.metrics.off_policy.estimators import (
     round_values,
     slope,
     summarize,
+    switch,
 )
 from sklearn_causalrec.metrics.policies import recommender_policy
 
 
-def action_codes(action, actions):
+def _index(actions):
+    """An index of actions, in which True and False are 1 and 0."""
+    actions = np.asarray(actions)
+    return pd.Index(actions.astype(int) if actions.dtype.kind == "b" else actions)
+
+
+def action_codes(action, actions, name="action"):
     """Position of every action among the columns of the policy."""
-    actions = pd.Index(np.asarray(actions))
-    codes = actions.get_indexer(pd.Index(np.asarray(action)))
+    actions, action = labels(actions, "actions"), labels(action, name)
+    index = _index(actions)
+    if index.has_duplicates:
+        again = index[index.duplicated()].tolist()[0]
+        raise ValueError(f"actions holds {again!r} twice.")
+    codes = index.get_indexer(_index(action))
     if (codes < 0).any():
-        unknown = np.asarray(action)[codes < 0].tolist()[0]
+        unknown = action[codes < 0].tolist()[0]
         raise ValueError(
-            f"action holds {unknown!r}, which is not one of the {len(actions)} actions "
-            "of the policy's columns. Name these by actions=."
+            f"{name} holds {unknown!r}, which is not one of the {len(actions)} actions "
+            f"{actions[:5].tolist()}: those of the policy's columns, or of the log "
+            "where the policy holds labels. Name them by actions=."
         )
     return codes
 
@@ -93,7 +115,8 @@ def cross_fit_outcomes(y, codes, n_actions, X=None, model=None, *, cv=5, rng=0):
         return np.column_stack(columns)
 
     folds = KFold(min(cv, len(y)), shuffle=True, random_state=rng)
-    return out_of_fold(folds_of(folds, y), fit_predict)
+    with config_context(enable_metadata_routing=False):  # nothing is routed to these
+        return out_of_fold(folds_of(folds, y), fit_predict)
 
 
 def policy_value(
@@ -104,6 +127,7 @@ def policy_value(
     propensity,
     X=None,
     actions=None,
+    by=None,
     outcome=None,
     estimator="dr",
     estimators=None,
@@ -123,19 +147,27 @@ def policy_value(
         The reward of the action taken.
     action : array-like of shape (n,)
         The action taken.
-    policy : array-like of shape (n_actions,) or (n, n_actions), or fitted recommender
-        The policy to be judged: the probabilities of all actions, alike for all rows or
-        by row. Of an estimator the best action by predicted outcome is taken, and of a
-        :class:`~sklearn_causalrec.CounterfactualPolicy` the action that it draws
-        (:func:`recommender_policy`). Both need X.
+    policy : scalar, array-like of shape (n_actions,), (n,) or (n, n_actions), or fitted
+        The policy to be judged. It is one of:
+
+        - the probabilities of all actions, alike for all rows or by row;
+        - the action that is taken in each row, or one that is always taken, as the log
+          calls it;
+        - an estimator, whose best action is taken (see `by`), or a
+          :class:`~sklearn_causalrec.CounterfactualPolicy`, whose action is drawn
+          (:func:`recommender_policy`). Both need X.
     propensity : array-like of shape (n,)
         The probability with which the action taken was chosen.
     X : array-like of shape (n, p), default=None
         The context, for an estimator as policy or as outcome.
     actions : array-like of shape (n_actions,), default=None
         The actions, in the order of the columns. None stands for 0, 1, ... with
-        probabilities, for the sorted actions of the log with an estimator, and for the
-        arms of a policy too.
+        probabilities, for the sorted actions of the log with an estimator or labels,
+        and for the arms of a policy too.
+    by : {"effect", "outcome"}, default=None
+        What the best action of an estimator is best by, as in
+        :func:`~sklearn_causalrec.recommend`. None stands for "effect" where it has
+        effects, and else for "outcome" (:func:`recommender_policy`).
     outcome : array-like of shape (n, n_actions) or regressor, default=None
         The expected reward of every action, from a model that has not seen the rows. A
         regressor is cross-fitted on X and the action. None stands for the cross-fitted
@@ -184,7 +216,8 @@ def policy_value(
     ------
     ValueError
         If an array does not fit, rows of the policy do not sum to 1, a propensity is
-        missing or no probability, or the policy takes no action that was logged.
+        missing or no probability, or the policy takes no action that was logged. If
+        n values of a policy can be read as actions and as probabilities.
 
     See Also
     --------
@@ -227,6 +260,12 @@ def policy_value(
     >>> low, high = always_1.interval
     >>> bool(low < 0.3 < high), round(always_1.effective_sample_size / 4000, 1)
     (True, 0.5)
+
+    The same policy by its label:
+
+    >>> labelled = policy_value(y, action, 1, propensity=np.full(4000, 0.5))
+    >>> labelled.value == always_1.value
+    True
     """
     check_alpha(alpha)
     y = column(y, "y")
@@ -241,14 +280,23 @@ def policy_value(
         if X is None:
             raise ValueError("An estimator as policy needs the rows: pass X=.")
         if actions is None:
-            actions = np.unique(np.asarray(action))
+            actions = np.unique(labels(action, "action", n))
             learner = unwrap(policy)[1]
             if is_policy(learner):
                 actions = np.union1d(actions, learner.arms_)
-        policy = recommender_policy(policy, X, actions)
+        policy = recommender_policy(policy, X, actions, by=by)
+    elif by is not None:
+        raise ValueError(
+            f"by is {by!r}, which says how an estimator chooses, and the policy is "
+            f"{type(policy).__name__}: leave by out."
+        )
+    elif _holds_actions(policy, action, actions, n):
+        actions = np.unique(action) if actions is None else actions
+        policy = np.broadcast_to(np.asarray(policy), n)
+        policy = np.eye(len(actions))[action_codes(policy, actions, "policy")]
     policy = _check_policy(policy, n)
     n_actions = policy.shape[1]
-    codes = action_codes(action, range(n_actions) if actions is None else actions)
+    codes = action_codes(action, np.arange(n_actions) if actions is None else actions)
     if len(codes) != n:
         raise ValueError(f"action has {len(codes)} values, and there are {n} rows.")
 
@@ -263,18 +311,21 @@ def policy_value(
         if outcome is not None and X is None:
             raise ValueError("A regressor as outcome needs the context: pass X=.")
         outcome = cross_fit_outcomes(y, codes, n_actions, X, outcome, rng=rng)
-    outcome = np.asarray(outcome, float)
-    if outcome.shape != policy.shape:
-        raise ValueError(
-            f"outcome has the shape {outcome.shape} and the policy {policy.shape}."
-        )
+    outcome = matrix(outcome, "outcome", policy.shape)
     base, factual = (policy * outcome).sum(axis=1), outcome[rows, codes]
+    parameters = {} if parameters is None else parameters
+    if not isinstance(parameters, Mapping):
+        raise TypeError(
+            f"parameters is {parameters!r}: a dict of estimators to numbers is needed."
+        )
+    if isinstance(estimators, str) or not isinstance(estimators, Iterable | None):
+        raise TypeError(f"estimators is {estimators!r}: a list of names is needed.")
     names = list(ESTIMATORS) if estimators is None else list(estimators)
     rounds = {}
-    for name in dict.fromkeys([*names, estimator]):
-        choice(name, "estimator", ESTIMATORS)
+    names = [choice(name, "estimator", ESTIMATORS) for name in [*names, estimator]]
+    for name in dict.fromkeys(names):
         parts = (name, y, weight, base, factual)
-        rounds[name] = _choose(parts, clip, (parameters or {}).get(name), alpha)
+        rounds[name] = _choose(parts, clip, parameters.get(name), alpha)
     return summarize(
         rounds, y, weight, estimator, interval, alpha, bounds, n_bootstrap, rng
     )
@@ -286,6 +337,8 @@ def _choose(parts, clip, parameter, alpha):
     if name == "dm":
         return round_values(*parts, np.nan)
     if parameter is not None:
+        least_bent = ESTIMATORS[name][0] in (clipped, switch)  # at infinity
+        parameter = number(parameter, f"parameters[{name!r}]", 0, infinite=least_bent)
         return round_values(*parts, parameter)
     if isinstance(clip, str):
         choice(clip, "clip", {"slope"})
@@ -301,17 +354,40 @@ def _choose(parts, clip, parameter, alpha):
         return tried[chosen]
     parameter = default_parameter(name, weight)
     if clip is not None and ESTIMATORS[name][0] is clipped:
-        if clip <= 0:
-            raise ValueError(f"clip is {clip!r}: the largest weight is above 0.")
-        parameter = clip
+        parameter = number(clip, "clip", 0, open_low=True, infinite=True)
     return round_values(*parts, parameter)
 
 
+def _holds_actions(policy, action, actions, n):
+    """Whether a policy names the action of each row, or of all rows."""
+    policy = np.asarray(policy)
+    if policy.ndim == 0:
+        return True
+    if policy.shape != (n,):
+        return False
+    if policy.dtype.kind not in "fiu":
+        return True
+    known = _index(np.unique(action if actions is None else actions))
+    as_actions = (known.get_indexer(_index(policy)) >= 0).all()
+    as_chances = (
+        (actions is None or len(actions) == n)
+        and ((policy >= 0) & (policy <= 1)).all()
+        and abs(policy.sum() - 1) <= 1e-6
+    )
+    if as_actions and as_chances:
+        raise ValueError(
+            f"policy holds {n} values, which may be the action of each of the {n} rows "
+            f"or the probabilities of {n} actions. Pass probabilities with a row for "
+            "each row; actions name themselves if they are text."
+        )
+    return not as_chances
+
+
 def _check_policy(policy, n):
-    policy = np.asarray(policy, float)
-    if policy.ndim == 1:
-        policy = np.tile(policy, (n, 1))
-    if policy.ndim != 2 or len(policy) != n:
+    if np.ndim(policy) == 1:
+        policy = np.tile(column(policy, "policy"), (n, 1))
+    policy = matrix(policy, "policy")
+    if len(policy) != n:
         raise ValueError(
             f"policy has the shape {policy.shape}: a row of probabilities, or one for "
             f"each of the {n} rows, is needed."

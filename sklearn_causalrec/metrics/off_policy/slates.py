@@ -3,27 +3,17 @@
 import numpy as np
 from sklearn.utils import check_random_state
 
-from sklearn_causalrec.encoding.checks import choice
+from sklearn_causalrec.encoding.checks import choice, matrix, pair
 from sklearn_causalrec.metrics.off_policy.estimators import Rounds, summarize
 
 _ESTIMATORS = ("standard", "independent", "reward_interaction", "cascade_dr")
 
 
-def _slates(values, name, shape=None):
-    values = np.asarray(values, float)
-    if values.ndim != 2 or (shape is not None and values.shape != shape):
-        raise ValueError(
-            f"{name} has the shape {values.shape}: a row a slate and a column a "
-            f"position are needed{'' if shape is None else f', {shape}'}."
-        )
-    if not np.isfinite(values).all():
-        row = int((~np.isfinite(values).all(axis=1)).argmax())
-        raise ValueError(f"{name} is no number in slate {row}.")
-    return values
+_LAYOUT = "a row a slate and a column a position"
 
 
 def _probabilities(values, name, shape, positive=False):
-    values = _slates(values, name, shape)
+    values = matrix(values, name, shape, _LAYOUT)
     wrong = ((values < 0) | (values > 1) | (positive & (values == 0))).any(axis=1)
     if wrong.any():
         row = int(wrong.argmax())
@@ -122,7 +112,7 @@ def slate_policy_value(
     0.5
     """
     choice(estimator, "estimator", _ESTIMATORS)
-    y = _slates(y, "y")
+    y = matrix(y, "y", None, _LAYOUT)
     policy = _probabilities(policy, "policy", y.shape)
     taken = _probabilities(propensity, "propensity", y.shape, positive=True)
     weight = np.cumprod(policy / taken, axis=1)
@@ -131,12 +121,14 @@ def slate_policy_value(
         "reward_interaction": Rounds((weight * y).sum(axis=1)),
     }
     if marginal is not None:
+        marginal = pair(marginal, "marginal")
         ours = _probabilities(marginal[0], "marginal[0]", y.shape)
         theirs = _probabilities(marginal[1], "marginal[1]", y.shape, positive=True)
         rounds["independent"] = Rounds((ours / theirs * y).sum(axis=1))
     if outcome is not None:
-        shown = _slates(outcome[0], "outcome[0]", y.shape)
-        mean = _slates(outcome[1], "outcome[1]", y.shape)
+        outcome = pair(outcome, "outcome")
+        shown = matrix(outcome[0], "outcome[0]", y.shape, _LAYOUT)
+        mean = matrix(outcome[1], "outcome[1]", y.shape, _LAYOUT)
         before = np.column_stack([np.ones(len(y)), weight[:, :-1]])
         rounds["cascade_dr"] = Rounds(
             (weight * (y - shown) + before * mean).sum(axis=1)

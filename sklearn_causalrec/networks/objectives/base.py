@@ -17,7 +17,7 @@ from sklearn_causalrec.networks.requires import Requires
 OBJECTIVES = Registry("objective")
 
 
-def check_objective(name, n_arms, binary, roles):
+def check_objective(name, n_arms, binary, roles, control_first=True):
     """Raise an error where an objective does not suit the log.
 
     Parameters
@@ -30,6 +30,8 @@ def check_objective(name, n_arms, binary, roles):
         Whether the outcome is binary.
     roles : collection of str
         Roles that have a column.
+    control_first : bool, default=True
+        Whether the control is the first of the arms.
 
     Raises
     ------
@@ -37,7 +39,8 @@ def check_objective(name, n_arms, binary, roles):
         If the log lacks what the objective requires. The message says what.
     """
     requires = OBJECTIVES[name].requires
-    if not requires.met(n_arms=n_arms, binary=binary, roles=roles):
+    known = dict(n_arms=n_arms, binary=binary, roles=roles)
+    if not requires.met(**known, control_first=control_first):
         raise ValueError(f"objective={name!r} needs {requires.words}.")
 
 

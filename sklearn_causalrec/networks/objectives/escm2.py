@@ -32,7 +32,9 @@ class ESCM2(DoublyRobust):
     requires = Requires(
         arms=(2, 2),
         binary=True,
-        words='two arms (the click) and a binary y, task="classification"',
+        control_first=True,
+        words="two arms, 0 for no click and 1 for a click (or others whose control is "
+        'the first in order), and a binary y, task="classification"',
     )
     shapes_representation = True
 

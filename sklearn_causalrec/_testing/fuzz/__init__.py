@@ -1,0 +1,1 @@
+"""Fuzzers of the public surface: calls with inputs of every form, judged."""
