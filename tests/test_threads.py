@@ -20,7 +20,7 @@ from sklearn_causalrec import (
     CounterfactualPolicy,
     DoCalculusEffect,
 )
-from sklearn_causalrec._utils.process import one_thread, quiet
+from sklearn_causalrec._utils.process import one_thread, parallel, quiet
 from sklearn_causalrec.baselines import (
     GlobalMean,
     NeighborhoodRecommender,
@@ -243,6 +243,16 @@ def test_operations_draw_from_generators_of_their_own():
     for one, other in zip(found, expected):
         assert torch.equal(one, other)
     assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_no_process_is_forked_within_the_package():
+    with joblib.parallel_config("multiprocessing", n_jobs=2):
+        assert type(parallel()._backend).__name__ == "LokyBackend"
+        assert parallel().n_jobs == 2
+        assert parallel(1).n_jobs == 1
+    with joblib.parallel_config("threading", n_jobs=2):
+        assert type(parallel()._backend).__name__ == "ThreadingBackend"
+    assert type(parallel(2)._backend).__name__ == "LokyBackend"
 
 
 def _mean_prediction(model, X):

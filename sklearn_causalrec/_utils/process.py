@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from functools import cache
 from threading import RLock, get_ident
 
+from joblib import Parallel
+from joblib.parallel import BACKENDS, get_active_backend
 from threadpoolctl import ThreadpoolController
 
 _LOCK = RLock()
@@ -32,6 +34,30 @@ def _held(key, change):
             if not _HELD[key][2]:
                 undo, threads, _ = _HELD.pop(key)
                 undo(threads)
+
+
+def parallel(n_jobs=None, **options):
+    """A ``joblib.Parallel`` that starts processes and never forks them.
+
+    Torch and OpenMP keep threads, which a fork does not copy: a child that fits then
+    waits for them forever. `docs/parallel.md` says more.
+
+    Parameters
+    ----------
+    n_jobs : int, default=None
+        Jobs done at once. None is what ``joblib.parallel_config`` says, or else 1.
+    **options
+        Other parameters of ``joblib.Parallel``.
+
+    Returns
+    -------
+    joblib.Parallel
+    """
+    backend, wanted = get_active_backend()
+    if isinstance(backend, BACKENDS["multiprocessing"]):
+        options = {**options, "backend": "loky"}
+        n_jobs = wanted if n_jobs is None else n_jobs
+    return Parallel(n_jobs, **options)
 
 
 @cache

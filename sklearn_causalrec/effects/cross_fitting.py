@@ -1,12 +1,12 @@
 """Cross-fitting: every row is predicted by models that did not see its fold."""
 
 import numpy as np
-from joblib import Parallel, delayed
+from joblib import delayed
 from sklearn import config_context
 from sklearn.base import is_classifier
 from sklearn.utils import get_tags
 
-from sklearn_causalrec._utils.process import filters_kept, one_thread
+from sklearn_causalrec._utils.process import filters_kept, one_thread, parallel
 from sklearn_causalrec._utils.seeds import seeded
 from sklearn_causalrec.effects.learners import convex_weights
 
@@ -64,7 +64,7 @@ def each_fold(fold, job, parts=(None,), *, n_jobs=None, prefer=None):
             return job(*task)
 
     tasks = [(part, *rows) for rows in _split(fold) for part in parts]
-    done = Parallel(n_jobs, prefer=prefer)(
+    done = parallel(n_jobs, prefer=prefer)(
         delayed(beside_others)(*task) for task in tasks
     )
     return [done[i : i + len(parts)] for i in range(0, len(done), len(parts))]

@@ -12,7 +12,8 @@ from sklearn_causalrec.encoding.checks import column
 def check_alpha(alpha):
     """Refuse an alpha that is not between 0 and 1."""
     real = isinstance(alpha, Real) and not isinstance(alpha, bool | np.bool_)
-    if not real or not 0 < alpha < 1:
+    # 1 / alpha is infinite below.
+    if not real or not 1e-300 < alpha < 1:
         raise ValueError(f"alpha must lie between 0 and 1, got {alpha!r}.")
 
 

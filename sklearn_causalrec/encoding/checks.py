@@ -285,6 +285,8 @@ def labels(values, name, n=None):
     series = as_series(values, name)
     if n is not None and len(series) != n:
         raise ValueError(f"{name} has {len(series)} values, and there are {n} rows.")
+    if not len(series):
+        raise ValueError(f"{name} is empty: there is nothing to average over.")
     missing = series.isna().to_numpy()
     if missing.any():
         raise ValueError(f"{name} is missing in row {int(missing.argmax())}.")

@@ -5,6 +5,7 @@ import unicodedata
 import numpy as np
 import pandas as pd
 
+from sklearn_causalrec.encoding.kinds import as_series
 from sklearn_causalrec.encoding.past import PastIndex
 from sklearn_causalrec.encoding.time_formats import is_number, shown
 from sklearn_causalrec.encoding.times import as_times
@@ -52,8 +53,10 @@ def unify_spelling(values, reference=None):
     # value_counts puts the most frequent first, ties in order of appearance.
     spellings = values.value_counts(sort=True).index.to_series()
     right = spellings.groupby(spelling_key(spellings)).first()
-    if reference is not None and _has_text(pd.Series(reference)):
-        given = pd.Series(pd.unique(pd.Series(reference).dropna()))
+    if reference is not None:
+        reference = as_series(reference, "known ids").dropna()
+    if reference is not None and _has_text(reference):
+        given = pd.Series(reference.unique())
         given = given.groupby(spelling_key(given)).first()
         right = given.combine_first(right)
     return keys.map(right)

@@ -4,11 +4,12 @@ from html import escape
 
 import numpy as np
 import pandas as pd
-from joblib import Parallel, delayed
+from joblib import delayed
 from scipy.stats import norm
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_causalrec._utils.process import parallel
 from sklearn_causalrec._utils.tables import html_table, text_table
 from sklearn_causalrec.causal.checks.refits import (
     average_effect,
@@ -247,7 +248,7 @@ def refute(
 def _run(changes, jobs, T0, T1, n_jobs, verbose):
     """Table of the refits and their errors, by method."""
     work = (delayed(_one)(changes, m, int(s), T0, T1) for m, s in jobs)
-    done = Parallel(n_jobs, return_as="generator")(work)
+    done = parallel(n_jobs, return_as="generator")(work)
     if verbose:
         from tqdm.auto import tqdm
 
