@@ -88,8 +88,8 @@ def test_adjustment_survives_one_wrong_nuisance(wrong):
     model = DoCalculusEffect(SHOP, treatment="shown", **models).fit(X, y)
     low, high = model.ate_interval(alpha=0.002)
     assert low < 1 < high and high - low < 0.5
-    blind = DoCalculusEffect(SHOP, treatment="shown", **AVERAGE | broken).fit(X, y)
-    assert blind.ate() > 1.5
+    naive = y[X["shown"] == 1].mean() - y[X["shown"] == 0].mean()
+    assert naive > 1.5
 
 
 def test_predict_is_the_mean_under_an_arm(rng):

@@ -46,6 +46,8 @@ def residual_regression(X, rest, weight, pull, fold):
         residual moves the functional by ``weight * alpha``.
     """
     n, p = X.shape
+    if not weight.any():  # every row was certain to have the arm
+        return np.zeros(n), np.zeros(n)
     blocks = [slice(i, i + CHUNK // 8) for i in range(0, n, CHUNK // 8)]
     center = X.mean(0, dtype=float)  # np.std would copy X
     spread = np.sqrt(sum(((X[b] - center) ** 2).sum(0) for b in blocks) / n)
@@ -125,7 +127,7 @@ def arm_mean(X, y, mine, outcome, propensity, weight, fold, *, known, clip):
     known : bool
         Whether ``propensity`` is known, and has no error to pass on.
     clip : float
-        Propensities are kept above it.
+        Propensities are kept inside ``[clip, 1 - clip]``.
 
     Returns
     -------
@@ -143,7 +145,7 @@ def arm_mean(X, y, mine, outcome, propensity, weight, fold, *, known, clip):
     .. [3] Benkeser, D. et al. (2017). "Doubly robust nonparametric inference on
        the average treatment effect." Biometrika 104(4).
     """
-    g = np.maximum(propensity, clip)
+    g = np.clip(propensity, clip, 1 - clip)
 
     def calibrated(k, train, held):
         rows = train[mine[train]]

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from sklearn_causalrec._utils.warn import warn_user
-from sklearn_causalrec.effects.clusters import estimate
+from sklearn_causalrec.effects.clusters import estimate, outer
 from sklearn_causalrec.encoding.kinds import MAX_LEVELS, Feature
 
 
@@ -273,6 +273,12 @@ class ArmMeans:
         if self.weight is None:
             return self.pseudo
         return self.mean + self.weight[:, None] * (self.pseudo - self.mean)
+
+    @property
+    def covariance(self):
+        """Of the means, (n_arms, n_arms)."""
+        spread = self.scores - self.scores.mean(0)
+        return outer(spread, self.clusters) / len(spread) ** 2
 
     def contrast(self, t0, t1, *, clustered=True):
         """Difference of two arms, an `Estimate`."""

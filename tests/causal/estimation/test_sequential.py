@@ -147,7 +147,7 @@ def test_scores_are_an_influence_function():
         frame = frontdoor_log(np.random.default_rng(seed), 800)
         problem = make_problem(graph, frame, "Y", ["T"], **models)
         found.append(sequential(problem).contrast(0, 1))
-    estimates, errors = np.transpose(found)
+    estimates, errors, _ = np.transpose(found)
     assert abs(estimates.mean() - 1) < 4 * estimates.std() / np.sqrt(40)
     # 40 draws: the ratio of deviations has a standard error of 11 %
     assert 0.7 < errors.mean() / estimates.std() < 1.35

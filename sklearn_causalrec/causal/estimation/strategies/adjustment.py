@@ -73,7 +73,7 @@ def _calibrated_scores(problem, Z, outcomes, raw):
     y, n_arms, fold = problem.y, len(problem.arms), problem.fold
     weight = np.ones(len(y)) if problem.weight is None else problem.weight
     known = problem.propensity is not None and not np.isnan(problem.propensity).any()
-    clip = 0.0 if known else max(problem.clip, min(CLIP, 0.5 / n_arms))
+    clip = 1e-6 if known else max(problem.clip, min(CLIP, 0.5 / n_arms))
     scores = np.empty((len(y), n_arms))
     for a in range(n_arms):
         mine, chance = problem.arm == a, raw[:, a]

@@ -23,5 +23,4 @@ class NoEffect(ArmStrategy):
             scores,
             "exact: the graph has no path from the treatment to the outcome",
             "mean of y",
-            problem.weight,
         )
