@@ -407,3 +407,18 @@ def test_names_that_are_integers():
     graph = CausalGraph.from_edges([(1, 2), (0, 1), (0, 2)])
     assert str(graph.identify(2, 1)) == "P(2 | do(1)) = Σ_{0} P(2 | 0, 1) P(0)"
     assert list(graph.adjustment_sets(2, 1)) == [frozenset({0})]
+
+
+def test_whole_numbers_name_nodes_and_columns():
+    rng = np.random.default_rng(0)
+    z = rng.normal(size=800)
+    t = rng.binomial(1, 1 / (1 + np.exp(-z)))
+    y = z + 2 * t + rng.normal(size=800)
+    graph = CausalGraph.from_edges([(0, 1), (0, 2), (1, 2)])
+    model = DoCalculusEffect(
+        graph, treatment=1, outcome=2, outcome_model=LinearRegression(),
+        effect_model=None, random_state=0,
+    ).fit(pd.DataFrame({0: z, 1: t}), y)  # fmt: skip
+    low, high = model.ate_interval()
+    assert model.adjustment_set_ == {0}
+    assert low < 2 < high
