@@ -259,6 +259,9 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         Whether the effect of each arm, against the first, was found to differ between
         rows. False means that one number for all predicts effects best. None if there
         is no second stage.
+    averages_within_ : list of str
+        The ids, of "user" and "item", within which rows are compared for average
+        effects.
     device_ : str
         The device that the networks were trained on.
     n_iter_ : int

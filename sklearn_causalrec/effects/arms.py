@@ -7,6 +7,7 @@ from sklearn_causalrec.effects.clusters import estimate
 from sklearn_causalrec.effects.cross_fitting import varies
 from sklearn_causalrec.effects.overlap import average_on_treated
 from sklearn_causalrec.effects.stacked import StackedEffect
+from sklearn_causalrec.effects.within_groups import AverageWithinGroups
 
 
 class ArmEffects:
@@ -40,6 +41,7 @@ class ArmEffects:
         exposure,
         propensity=None,
         groups=None,
+        features=None,
         clusters=None,
         progress=None,
     ):
@@ -56,6 +58,10 @@ class ArmEffects:
             Known probability of the arm taken; of use with two arms.
         groups : ndarray of int of shape (n, n_kinds), optional
             Codes of what each row belongs to.
+        features : ndarray of shape (n, q), optional
+            The part of X that no model of ids made. With it and ``groups``, averages
+            are by comparisons within groups where that can be, and the effects of rows
+            are moved to have these averages.
         clusters : Clusters, optional
             Which rows go together, for standard errors.
         progress : callable, optional
@@ -68,7 +74,8 @@ class ArmEffects:
         self.outcomes, self.propensity = outcome, exposure
         self.stages, self.scores = [None], [zero]
         self.influence, self.fitted = [zero], [zero]
-        self.varies = [False]
+        self.varies, self.offset = [False], np.zeros(self.n_arms)
+        self.within = set() if groups is None else set(range(groups.shape[1]))
         for t in range(1, self.n_arms):
             pair = np.flatnonzero((arm == 0) | (arm == t))
             both = exposure[pair][:, [0, t]]
@@ -89,10 +96,19 @@ class ArmEffects:
                 clusters=None if clusters is None else clusters[pair],
                 progress=progress,
             )
+            best = stage
+            if known is None and features is not None and groups is not None:
+                best = self._within_groups(
+                    features[pair], y[pair], treatment, groups[pair], weight[pair],
+                    None if clusters is None else clusters[pair], stage,
+                )  # fmt: skip
+            self.within &= set(getattr(best, "ways_", ()))
+            moved = np.average(best.scores_ - stage.effect_oof_, weights=weight[pair])
+            self.offset[t] = 0.0 if best is stage else moved
             if self.n_arms == 2:
-                score, influence = stage.scores_, stage.influence_
-                fitted = stage.effect_oof_
-                self.outcomes, e = stage.outcome_oof_, stage.calibrated_
+                score, influence = best.scores_, best.influence_
+                fitted = stage.effect_oof_ + self.offset[t]
+                self.outcomes, e = best.outcome_oof_, best.calibrated_
                 self.propensity = np.column_stack([1 - e, e])
             else:
                 # The scores of the pair speak for all rows once they are weighted by
@@ -105,9 +121,10 @@ class ArmEffects:
                     None if groups is None else groups[rest],
                 )
                 fitted[pair] = stage.effect_oof_
+                fitted += self.offset[t]
                 score = fitted.copy()
                 inside = np.maximum(both.sum(1), self.clip)
-                score[pair] += (stage.scores_ - stage.effect_oof_) / inside
+                score[pair] += (best.scores_ - fitted[pair]) / inside
                 relative = weight / weight.mean()
                 influence = relative * (score - np.average(score, weights=weight))
             self.stages.append(stage)
@@ -117,9 +134,17 @@ class ArmEffects:
             self.fitted.append(fitted)
         return self
 
+    def _within_groups(self, X, y, treatment, groups, weight, clusters, stage):
+        average = AverageWithinGroups(clip=self.clip, random_state=stage.random_state)
+        if not average.applies(treatment, groups):
+            return stage
+        return average.fit(
+            X, y, treatment, groups=groups, sample_weight=weight, clusters=clusters
+        )
+
     def effect(self, X, outcome, t0, t1, groups=None):
         """Effect of arm t1 against arm t0, (n,); outcome (..., n, n_arms) at X."""
-        out = np.zeros(len(X))
+        out = np.full(len(X), self.offset[t1] - self.offset[t0])
         for sign, t in ((1, t1), (-1, t0)):
             if t:
                 out += sign * self.stages[t].effect(X, outcome[..., [0, t]], groups)
@@ -127,7 +152,8 @@ class ArmEffects:
 
     def effect_interval(self, X, outcome, t0, t1, alpha, groups=None):
         """Bounds of the effect of each row, two arrays of shape (n,)."""
-        center, variance = np.zeros(len(X)), np.zeros(len(X))
+        center = np.full(len(X), self.offset[t1] - self.offset[t0])
+        variance = np.zeros(len(X))
         for sign, t in ((1, t1), (-1, t0)):
             if t:
                 low, high = self.stages[t].effect_interval(

@@ -94,6 +94,8 @@ class EffectMixin:
             exposure=found.exposure,
             propensity=propensity,
             groups=self._groups(rows),
+            # A history tells of other rows of the user, as its vector does.
+            features=self._features(rows) if rows.history is None else None,
             clusters=rows.clusters,
             progress=progress.step,
         )
@@ -113,6 +115,23 @@ class EffectMixin:
         """
         check_is_fitted(self, "nets_")
         return None if self.effects_ is None else np.array(self.effects_.varies)
+
+    @property
+    def averages_within_(self):
+        """The ids within which rows are compared for average effects.
+
+        Returns
+        -------
+        list of str
+            "user", "item", both or none. It is empty where no ids are read,
+            propensities are known, the ids have too few rows (fewer than 10 each) or
+            the treatment hardly varies within them, and where there is a history.
+        """
+        check_is_fitted(self, "nets_")
+        if self.effects_ is None:
+            return []
+        named = [r for r in ("user", "item") if getattr(self, r) is not None]
+        return [role for j, role in enumerate(named) if j in self.effects_.within]
 
     def _tell_overlap(self, rows):
         """Probabilities of the second stage where there is one, and a warning."""
@@ -141,14 +160,19 @@ class EffectMixin:
         )
         self._ensemble.move_intercept(step)
 
+    def _features(self, rows):
+        """The features, a missing tower by its mean and by an indicator."""
+        features, encoder = rows.features, self.log_encoder_
+        if encoder.roles.towers_ is None:
+            return features
+        gaps = np.isnan(features)
+        features = np.where(gaps, encoder.mean.astype(np.float32), features)
+        return np.column_stack([features, gaps[:, encoder.gaps]])
+
     def _effect_features(self, rows, outcome):
         """Features of the second stage: ids and histories enter by the outcomes
-        predicted of them, a missing tower by its mean and by an indicator."""
-        features, encoder = rows.features, self.log_encoder_
-        if encoder.roles.towers_ is not None:
-            gaps = np.isnan(features)
-            features = np.where(gaps, encoder.mean.astype(np.float32), features)
-            features = np.column_stack([features, gaps[:, encoder.gaps]])
+        predicted of them."""
+        features, encoder = self._features(rows), self.log_encoder_
         if rows.user is None and rows.item is None and rows.history is None:
             return features
         if encoder.y_dtype == np.float64:  # which the cast would not tell apart
@@ -272,6 +296,11 @@ class EffectMixin:
         ------
         ValueError
             If the effect is not identified, or there is no second stage.
+
+        References
+        ----------
+        .. [1] Arkhangelsky, D. and Imbens, G. (2024). "Fixed effects and the
+           generalized Mundlak estimator." Review of Economic Studies 91(5).
         """
         return self._average(X, T0, T1, "ate")[0]
 

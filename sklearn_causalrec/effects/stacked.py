@@ -187,12 +187,28 @@ class StackedEffect(BaseEstimator):
                 "treatment must hold both 0 and 1 and nothing else, got "
                 f"{np.unique(treatment)[:5]}"
             )
-        n, treatment = len(treatment), treatment.astype(int)
+        treatment = treatment.astype(int)
+        y = self._start(X, y, treatment, sample_weight, fold, clusters)
+        if outcome_oof is not None:
+            outcome_oof = (np.asarray(outcome_oof) - self._shift) / self._scale
+        self._done = progress or (lambda: None)
+        self._fit_nuisances(X, y, treatment, outcome_oof, exposure_oof, propensity)
+        self._fit_candidates(X, y, treatment, outcome_oof, groups)
+        self._fit_average(X, y, treatment)
+        self.outcome_oof_ = self._mu * self._scale + self._shift
+        self._forget()
+        return self
+
+    def _count_folds(self, n):
+        return self.n_folds if n < MANY_ROWS else min(3, self.n_folds)
+
+    def _start(self, X, y, treatment, sample_weight, fold, clusters):
+        """What all steps share: folds, seeds, bins, weights; y in standard units."""
+        n = len(y)
         w = np.ones(n) if sample_weight is None else np.asarray(sample_weight, float)
         rng = check_random_state(self.random_state)
         if fold is None:
-            k = self.n_folds if n < MANY_ROWS else min(3, self.n_folds)
-            fold = stratified_folds(treatment, k, rng)
+            fold = stratified_folds(treatment, self._count_folds(n), rng)
         names, fold = np.unique(fold, return_inverse=True)
         for k, name in enumerate(names):
             left = (
@@ -209,18 +225,13 @@ class StackedEffect(BaseEstimator):
         self._seeds = rng.randint(2**31 - 1, size=len(names))
         self._shift = np.average(y, weights=w)
         self._scale = np.sqrt(np.average((y - self._shift) ** 2, weights=w)) or 1.0
-        y = (y - self._shift) / self._scale
-        if outcome_oof is not None:
-            outcome_oof = (np.asarray(outcome_oof) - self._shift) / self._scale
         few = np.sort(rng.permutation(n)[: self.max_rows])
         self._bins = Bins(X[few])
-        self._done = progress or (lambda: None)
-        self._fit_nuisances(X, y, treatment, outcome_oof, exposure_oof, propensity)
-        self._fit_candidates(X, y, treatment, outcome_oof, groups)
-        self._fit_average(X, y, treatment)
-        self.outcome_oof_ = self._mu * self._scale + self._shift
+        self._done = lambda: None
+        return (y - self._shift) / self._scale
+
+    def _forget(self):
         del self._fold, self._mu, self._done, self._clusters
-        return self
 
     def _each_fold(self, job, parts):
         """Results of ``job(part, k, rows, held, train)``, a list a fold."""
