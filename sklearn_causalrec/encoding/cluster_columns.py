@@ -118,15 +118,18 @@ def given_clusters(cluster, n):
 
     Parameters
     ----------
-    cluster : array-like of shape (n,) or (n, 2)
+    cluster : array-like of shape (n,) or (n, 2), or None
         The ids.
     n : int
         Number of rows of X.
 
     Returns
     -------
-    Clusters
+    Clusters or None
+        None for None: every row is alone.
     """
+    if cluster is None:
+        return None
     if hasattr(cluster, "columns"):
         columns = {name: cluster[name] for name in cluster.columns}
     elif np.ndim(cluster) == 2:

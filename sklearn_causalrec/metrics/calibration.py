@@ -3,11 +3,13 @@
 import numpy as np
 import pandas as pd
 
+from sklearn_causalrec.effects.clusters import estimate
 from sklearn_causalrec.effects.intervals import normal_interval
 from sklearn_causalrec.encoding.checks import column, whole_number
+from sklearn_causalrec.encoding.cluster_columns import given_clusters
 
 
-def effect_calibration(effect_pred, scores, *, n_bins=10, alpha=0.05):
+def effect_calibration(effect_pred, scores, *, n_bins=10, alpha=0.05, cluster=None):
     """Predicted effects beside estimated ones, in bins of the predicted.
 
     Parameters
@@ -22,6 +24,10 @@ def effect_calibration(effect_pred, scores, *, n_bins=10, alpha=0.05):
         predictions repeat.
     alpha : float, default=0.05
         One minus the level of the intervals.
+    cluster : array-like of shape (n,) or (n, 2), default=None
+        The ids of what rows belong to, such as the user of each row, or its user and
+        its item. Standard errors then count clusters, not rows. None says that rows are
+        independent.
 
     Returns
     -------
@@ -60,6 +66,14 @@ def effect_calibration(effect_pred, scores, *, n_bins=10, alpha=0.05):
     table = bins.mean().reset_index(drop=True)
     table["stderr"] = bins["estimated"].sem().to_numpy()
     low, high = normal_interval(table["estimated"], table["stderr"], alpha)
+    clusters = given_clusters(cluster, len(effect))
+    if clusters is not None:
+        found = [
+            estimate(scores[rows].mean(), scores[rows], clusters[rows])
+            for rows in bins.indices.values()
+        ]
+        table["stderr"] = [f.error for f in found]
+        low, high = np.transpose([f.interval(alpha) for f in found])
     table["low"], table["high"] = low, high
     table["rows"] = bins.size().to_numpy()
     return table

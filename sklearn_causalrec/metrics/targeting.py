@@ -7,6 +7,7 @@ from sklearn.utils import check_random_state
 
 from sklearn_causalrec.effects.intervals import check_alpha, normal_interval
 from sklearn_causalrec.encoding.checks import choice, column, whole_number
+from sklearn_causalrec.encoding.cluster_columns import given_clusters
 from sklearn_causalrec.metrics.ranking import _cut, _Lists
 from sklearn_causalrec.metrics.uplift import Curve
 
@@ -103,6 +104,7 @@ def rate(
     alpha=0.05,
     n_bootstrap=200,
     random_state=0,
+    cluster=None,
 ):
     r"""Rank-weighted average effect (RATE) of a rule of whom to target.
 
@@ -124,6 +126,9 @@ def rate(
         The number of half-samples, whose standard deviation is the standard error.
     random_state : int, RandomState or None, default=0
         The seed of the half-samples. None draws others in every call.
+    cluster : array-like of shape (n,), default=None
+        The ids of what rows belong to, such as the user of each. Half of the clusters
+        is then drawn, not of the rows. None says that rows are independent.
 
     Returns
     -------
@@ -161,8 +166,19 @@ def rate(
     scores = column(scores, "scores", n)
     n_bootstrap = whole_number(n_bootstrap, "n_bootstrap", low=2)
     check_alpha(alpha)
-    if n < 4:
-        raise ValueError(f"There are {n} rows: half-samples of at least 4 are needed.")
+    clusters = given_clusters(cluster, n)
+    codes = np.arange(n) if clusters is None else clusters.codes[:, 0]
+    if clusters is not None and len(clusters.names) > 1:
+        raise ValueError(
+            f"cluster names {len(clusters.names)} ways to group the rows, "
+            f"{clusters.names}, and half-samples are drawn by one: name one."
+        )
+    n_units = codes.max() + 1
+    if n_units < 4:
+        units = "rows" if clusters is None else "clusters"
+        raise ValueError(
+            f"There are {n_units} {units}: half-samples of at least 4 are needed."
+        )
 
     def estimate(priority, scores):
         ranked = _tie_means(priority, scores)
@@ -173,10 +189,12 @@ def rate(
 
     rng = check_random_state(random_state)
     order = np.argsort(-priority, kind="stable")
-    priority, scores = priority[order], scores[order]
+    priority, scores, codes = priority[order], scores[order], codes[order]
     halves = []
     for _ in range(n_bootstrap):
-        half = np.sort(rng.permutation(n)[: n // 2])
+        drawn = np.zeros(n_units, bool)
+        drawn[rng.permutation(n_units)[: n_units // 2]] = True
+        half = np.flatnonzero(drawn[codes])
         halves.append(estimate(priority[half], scores[half]))
     value, stderr = float(estimate(priority, scores)), float(np.std(halves, ddof=1))
     return Rate(value, stderr, *normal_interval(value, stderr, alpha))

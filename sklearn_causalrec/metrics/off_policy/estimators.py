@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from sklearn_causalrec.effects.clusters import estimate, outer
 from sklearn_causalrec.effects.intervals import (
     check_alpha,
     effective_sample_size,
@@ -63,17 +64,19 @@ class Rounds:
         ratio = self.value.mean() / mean
         return base + ratio + (self.value - ratio * self.weight) / mean
 
-    def interval(self, kind, alpha, bounds, n_bootstrap, rng):
+    def interval(self, kind, alpha, bounds, n_bootstrap, rng, clusters=None):
         if self.unbent is not None:
-            return self.unbent.interval(kind, alpha, bounds, n_bootstrap, rng)
+            given = kind, alpha, bounds, n_bootstrap, rng, clusters
+            return self.unbent.interval(*given)
         rows = self.influence()
         if kind == "bootstrap":
             if self.weight is None:
                 draws = bootstrap_ratio(
-                    rows, np.ones(len(rows)), n_bootstrap=n_bootstrap, rng=rng
-                )
+                    rows, np.ones(len(rows)), n_bootstrap=n_bootstrap, rng=rng,
+                    clusters=clusters,
+                )  # fmt: skip
             else:
-                draws = self._ratio_draws(n_bootstrap, rng)
+                draws = self._ratio_draws(n_bootstrap, rng, clusters)
             return tuple(np.nanquantile(draws, [alpha / 2, 1 - alpha / 2]).tolist())
         if kind == "bernstein":
             low, high = rows.min(), rows.max()
@@ -85,9 +88,12 @@ class Rounds:
         if kind == "sequence":
             low, high = confidence_sequence(rows, alpha=alpha)
             return float(low[-1]), float(high[-1])
+        if clusters is not None:
+            low, high = estimate(rows.mean(), rows, clusters).interval(alpha)
+            return float(low), float(high)
         return normal_interval(rows, alpha=alpha)
 
-    def _ratio_draws(self, n_bootstrap, rng):
+    def _ratio_draws(self, n_bootstrap, rng, clusters):
         n = len(self.value)
         base = np.zeros(n) if self.base is None else self.base
         state = rng.randint(2**31 - 1)
@@ -97,6 +103,7 @@ class Rounds:
                 bottom,
                 n_bootstrap=n_bootstrap,
                 rng=np.random.RandomState(state),
+                clusters=clusters,
             )
             for top, bottom in ((self.value, self.weight), (base, np.ones(n)))
         ]
@@ -284,19 +291,29 @@ class PolicyValue:
         )
 
 
-def summarize(rounds, y, weight, main, interval, alpha, bounds, n_bootstrap, rng):
+def summarize(
+    rounds, y, weight, main, interval, alpha, bounds, n_bootstrap, rng, clusters=None
+):
     """PolicyValue of several estimators over the same rows."""
     choice(interval, "interval", INTERVALS)
     choice(main, "estimator", set(rounds))
     check_alpha(alpha)
     n_bootstrap = whole_number(n_bootstrap, "n_bootstrap")
+    if clusters is not None and interval in ("bernstein", "sequence"):
+        raise ValueError(
+            f'interval="{interval}" holds for independent rows, and cluster= says that '
+            'they are not: take "normal" or "bootstrap".'
+        )
     if len(y) < 2:
         raise ValueError("There is 1 row: an interval needs at least 2.")
     records, influences = {}, {}
     for name, rows in rounds.items():
         influences[name] = rows.influence()
-        low, high = rows.interval(interval, alpha, bounds, n_bootstrap, rng)
+        given = interval, alpha, bounds, n_bootstrap, rng, clusters
+        low, high = rows.interval(*given)
         stderr = influences[name].std(ddof=1) / np.sqrt(len(y))
+        if clusters is not None:
+            stderr = estimate(rows.estimate(), influences[name], clusters).error
         records[name] = (rows.estimate(), stderr, low, high, rows.parameter)
     columns = ["value", "stderr", "low", "high", "parameter"]
     table = pd.DataFrame.from_dict(records, orient="index", columns=columns)
@@ -304,6 +321,8 @@ def summarize(rounds, y, weight, main, interval, alpha, bounds, n_bootstrap, rng
     influence = np.column_stack(list(influences.values()))
     difference = influence.mean(axis=0)[:, None] - influence.mean(axis=0)
     covariance = np.atleast_2d(np.cov(influence, rowvar=False)) / len(y)
+    if clusters is not None:
+        covariance = outer(influence - influence.mean(axis=0), clusters) / len(y) ** 2
     variance = np.diag(covariance)[:, None] + np.diag(covariance) - 2 * covariance
     agreement = np.divide(
         difference,

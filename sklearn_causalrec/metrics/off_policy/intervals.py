@@ -4,6 +4,7 @@ import numpy as np
 from sklearn.utils import check_random_state
 
 from sklearn_causalrec.effects import intervals
+from sklearn_causalrec.effects.clusters import estimate
 from sklearn_causalrec.encoding.checks import (
     choice,
     column,
@@ -11,9 +12,10 @@ from sklearn_causalrec.encoding.checks import (
     pair,
     whole_number,
 )
+from sklearn_causalrec.encoding.cluster_columns import given_clusters
 
 
-def normal_interval(values, *, alpha=0.05):
+def normal_interval(values, *, alpha=0.05, cluster=None):
     """Interval of a mean by the central limit theorem.
 
     Parameters
@@ -22,6 +24,10 @@ def normal_interval(values, *, alpha=0.05):
         The sample, whose mean the interval is for.
     alpha : float, default=0.05
         One minus the level of the interval.
+    cluster : array-like of shape (n,) or (n, 2), default=None
+        The ids of what the values belong to, such as the user of each, or its user and
+        its item. The error then counts clusters, not values, and the interval is
+        Student's. None says that all values are independent.
 
     Returns
     -------
@@ -49,13 +55,33 @@ def normal_interval(values, *, alpha=0.05):
     True
     """
     values = _sample(values)
+    clusters = given_clusters(cluster, len(values))
+    if clusters is not None:
+        low, high = estimate(values.mean(), values, clusters).interval(alpha)
+        return float(low), float(high)
     error = values.std(ddof=1) / np.sqrt(len(values))
     low, high = intervals.normal_interval(values.mean(), error, alpha)
     return float(low), float(high)
 
 
-def bootstrap_ratio(numerator, denominator, *, n_bootstrap, rng, block=2**22):
-    """Ratios of sums over resampled rows, NaN where the lower is 0; (n_bootstrap,)."""
+def bootstrap_ratio(
+    numerator, denominator, *, n_bootstrap, rng, clusters=None, block=2**22
+):
+    """Ratios of sums over resampled rows, or whole clusters of rows; (n_bootstrap,).
+
+    They are NaN where the lower sum is 0.
+    """
+    if clusters is not None:
+        if len(clusters.names) > 1:
+            raise ValueError(
+                f"cluster names {len(clusters.names)} ways to group the rows, "
+                f"{clusters.names}, and a bootstrap resamples by one: name one, or "
+                "take a normal interval, which counts both."
+            )
+        codes = clusters.codes[:, 0]
+        numerator, denominator = (
+            np.bincount(codes, column) for column in (numerator, denominator)
+        )
     n = len(numerator)
     ratios, step = [], max(block // n, 1)
     for start in range(0, n_bootstrap, step):
@@ -68,7 +94,7 @@ def bootstrap_ratio(numerator, denominator, *, n_bootstrap, rng, block=2**22):
 
 
 def bootstrap_interval(
-    values, *, weight=None, alpha=0.05, n_bootstrap=1000, random_state=0
+    values, *, weight=None, alpha=0.05, n_bootstrap=1000, random_state=0, cluster=None
 ):
     """Percentile interval of a mean, or of a weighted mean, over resampled rows.
 
@@ -85,6 +111,9 @@ def bootstrap_interval(
         The number of resamples.
     random_state : int, RandomState or None, default=0
         The seed of the resamples. None draws others in every call.
+    cluster : array-like of shape (n,), default=None
+        The ids of what the values belong to, such as the user of each. Whole clusters
+        are then resampled. None says that all values are independent.
 
     Returns
     -------
@@ -120,6 +149,7 @@ def bootstrap_interval(
         weight,
         n_bootstrap=n_bootstrap,
         rng=check_random_state(random_state),
+        clusters=given_clusters(cluster, n),
     )
     if np.isnan(means).all():
         raise ValueError("All weights of each resample add up to 0: there is no mean.")

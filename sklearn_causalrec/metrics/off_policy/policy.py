@@ -10,6 +10,7 @@ from sklearn.utils import check_random_state
 
 from sklearn_causalrec._utils.seeds import seeded
 from sklearn_causalrec._utils.unwrap import is_policy, unwrap
+from sklearn_causalrec.effects.clusters import cross_fitting_folds
 from sklearn_causalrec.effects.cross_fitting import folds_of, out_of_fold
 from sklearn_causalrec.effects.default_learners import shrunken_means
 from sklearn_causalrec.effects.intervals import check_alpha, normal_quantile
@@ -21,6 +22,7 @@ from sklearn_causalrec.encoding.checks import (
     number,
     probability,
 )
+from sklearn_causalrec.encoding.cluster_columns import given_clusters
 from sklearn_causalrec.metrics.off_policy.estimators import (
     ESTIMATORS,
     clipped,
@@ -58,7 +60,9 @@ def action_codes(action, actions, name="action"):
     return codes
 
 
-def cross_fit_outcomes(y, codes, n_actions, X=None, model=None, *, cv=5, rng=0):
+def cross_fit_outcomes(
+    y, codes, n_actions, X=None, model=None, *, cv=5, rng=0, cluster=None
+):
     """Expected reward of every action in every row, by models that have not seen it.
 
     Parameters
@@ -78,6 +82,9 @@ def cross_fit_outcomes(y, codes, n_actions, X=None, model=None, *, cv=5, rng=0):
         The number of folds.
     rng : int or RandomState, default=0
         The seed of the folds.
+    cluster : array-like of shape (n,) or (n, 2), default=None
+        The ids of what rows belong to. Folds then keep the rows of a cluster together;
+        of two ways to group them, those by which the action goes the more.
 
     Returns
     -------
@@ -114,9 +121,13 @@ def cross_fit_outcomes(y, codes, n_actions, X=None, model=None, *, cv=5, rng=0):
             columns.append(fitted.predict(np.column_stack([context[held], chosen])))
         return np.column_stack(columns)
 
-    folds = KFold(min(cv, len(y)), shuffle=True, random_state=rng)
+    clusters = given_clusters(cluster, len(y))
+    if clusters is None:
+        fold = folds_of(KFold(min(cv, len(y)), shuffle=True, random_state=rng), y)
+    else:
+        fold = cross_fitting_folds(codes, cv, check_random_state(rng), clusters)
     with config_context(enable_metadata_routing=False):  # nothing is routed to these
-        return out_of_fold(folds_of(folds, y), fit_predict)
+        return out_of_fold(fold, fit_predict)
 
 
 def policy_value(
@@ -138,6 +149,7 @@ def policy_value(
     bounds=None,
     n_bootstrap=1000,
     random_state=0,
+    cluster=None,
 ):
     r"""Value of a policy: what it would earn a row, from logged bandit feedback.
 
@@ -206,6 +218,10 @@ def policy_value(
         The number of resamples, for "bootstrap".
     random_state : int, RandomState or None, default=0
         The seed of the folds and resamples. None draws others in every call.
+    cluster : array-like of shape (n,) or (n, 2), default=None
+        The ids of what rows belong to, such as the user of each row, or its user and
+        its item. Intervals and standard errors then count clusters, not rows, and folds
+        and resamples keep them whole. None says that rows are independent.
 
     Returns
     -------
@@ -300,6 +316,7 @@ def policy_value(
     if len(codes) != n:
         raise ValueError(f"action has {len(codes)} values, and there are {n} rows.")
 
+    clusters = given_clusters(cluster, n)
     rows, rng = np.arange(n), check_random_state(random_state)
     weight = policy[rows, codes] / taken
     if not weight.any():
@@ -310,7 +327,9 @@ def policy_value(
     if outcome is None or hasattr(outcome, "fit"):
         if outcome is not None and X is None:
             raise ValueError("A regressor as outcome needs the context: pass X=.")
-        outcome = cross_fit_outcomes(y, codes, n_actions, X, outcome, rng=rng)
+        outcome = cross_fit_outcomes(
+            y, codes, n_actions, X, outcome, rng=rng, cluster=cluster
+        )
     outcome = matrix(outcome, "outcome", policy.shape)
     base, factual = (policy * outcome).sum(axis=1), outcome[rows, codes]
     parameters = {} if parameters is None else parameters
@@ -327,8 +346,9 @@ def policy_value(
         parts = (name, y, weight, base, factual)
         rounds[name] = _choose(parts, clip, parameters.get(name), alpha)
     return summarize(
-        rounds, y, weight, estimator, interval, alpha, bounds, n_bootstrap, rng
-    )
+        rounds, y, weight, estimator, interval, alpha, bounds, n_bootstrap, rng,
+        clusters,
+    )  # fmt: skip
 
 
 def _choose(parts, clip, parameter, alpha):

@@ -4,6 +4,7 @@ import numpy as np
 from sklearn.utils import check_random_state
 
 from sklearn_causalrec.encoding.checks import choice, matrix, pair
+from sklearn_causalrec.encoding.cluster_columns import given_clusters
 from sklearn_causalrec.metrics.off_policy.estimators import Rounds, summarize
 
 _ESTIMATORS = ("standard", "independent", "reward_interaction", "cascade_dr")
@@ -37,6 +38,7 @@ def slate_policy_value(
     bounds=None,
     n_bootstrap=1000,
     random_state=0,
+    cluster=None,
 ):
     """Value of a policy over slates: what it would earn a list, from a log.
 
@@ -75,6 +77,10 @@ def slate_policy_value(
         The number of resamples, for "bootstrap".
     random_state : int, RandomState or None, default=0
         The seed of the resamples. None draws others in every call.
+    cluster : array-like of shape (n,) or (n, 2), default=None
+        The ids of what lists belong to, such as the user of each. Intervals and
+        standard errors then count clusters, not lists, and resamples keep them whole.
+        None says that lists are independent.
 
     Returns
     -------
@@ -146,4 +152,5 @@ def slate_policy_value(
         bounds,
         n_bootstrap,
         check_random_state(random_state),
+        given_clusters(cluster, len(y)),
     )
