@@ -174,7 +174,8 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
         rows. False means that one number for all predicts effects best. None where no
         effect of rows was estimated.
     given_ : tuple of str
-        What fit was given of "sample_weight", "propensity" and "missing values".
+        What fit was given of "sample_weight", "propensity", "cluster" and "missing
+        values".
     diagnostics_ : dict of str to DataFrame
         Overlap, balance, effective sample sizes and influential rows.
     path_effects_ : DataFrame or None
@@ -331,6 +332,8 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
                 self._fit_one_arm(frame, y, rng)
             else:
                 self._fit_effect(frame, y, rng)
+            if cluster is not None:
+                self.given_ += ("cluster",)
         return self
 
     def _check_parameters(self):

@@ -197,3 +197,15 @@ def test_two_stage_least_squares_counts_clusters(rng):
     )
     with pytest.raises(ValueError, match=r"'ortho_iv' counts every row as independent"):
         InstrumentEffect("ortho_iv").fit(y, t, Z[:, None], None, None, rows)
+
+
+def test_refits_keep_clusters_that_are_columns(visits):
+    X, y, t, who = visits
+    X = X.assign(who=who)
+    named = linear(cluster="who").fit(X, y, treatment=t)
+    found = named.refute(X, y, treatment=t, methods=["random_common_cause"])
+    assert found.passed
+    given = linear().fit(X.drop(columns="who"), y, treatment=t, cluster=who)
+    assert given.given_ == ("cluster",)
+    with pytest.raises(ValueError, match=r"name a column of X instead, as cluster="):
+        given.refute(X.drop(columns="who"), y, treatment=t)

@@ -35,7 +35,8 @@ def check_refits(estimator):
     if given := [n for n in getattr(estimator, "given_", ()) if n != "missing values"]:
         raise ValueError(
             f"the estimator was fitted with {' and '.join(given)}, and refits know of "
-            "X, y and treatment only: they would be of another estimate. Fit without."
+            "X, y and treatment only: they would be of another estimate. Fit without, "
+            "or name a column of X instead, as cluster='user' does."
         )
 
 
