@@ -9,6 +9,7 @@ from sklearn_causalrec.effects.default_learners import (
     nuisance_classifiers,
     nuisance_regressors,
 )
+from sklearn_causalrec.effects.learners import convex_weights
 
 
 def regress(problem, X, target, *, rows=None, weight=None, first=False, salt=0):
@@ -30,6 +31,57 @@ def regress(problem, X, target, *, rows=None, weight=None, first=False, salt=0):
         models, X, target, problem.fold, rows=rows, weight=weight,
         seed=problem.seed + 1000 * salt, n_jobs=problem.n_jobs,
     )  # fmt: skip
+
+
+class ArmRegression:
+    """Regression among the rows of some arms, beside one that all rows share.
+
+    Where the mean is wanted for nodes that these arms rarely see, as in the front door,
+    a model of the arms' own rows reaches beyond its data. One of all rows, with the
+    treatments as features, has seen such nodes. The two are stacked by their squared
+    error in the rows of the arms.
+
+    Parameters
+    ----------
+    problem : Problem
+        A model that it names is fitted to the rows of the arms alone.
+    X : ndarray of shape (n, p)
+        The nodes.
+    treatments : ndarray of int of shape (n, q)
+        Codes of the treatments.
+    arms : sequence of int
+        The code of each treatment in these arms.
+    target : ndarray of shape (n,) or (n, n_folds)
+        What is regressed, known in all rows.
+    first, salt
+        As for `regress`.
+    """
+
+    def __init__(self, problem, X, treatments, arms, target, *, first, salt):
+        self.arms = arms
+        rows = (treatments == arms).all(1)
+        given = dict(first=first, salt=salt)
+        self.own = regress(problem, X, target, rows=rows, **given)
+        self.shared, self.share = None, 0.0
+        if problem.outcome_model is not None or rows.all() or not X.shape[1]:
+            return
+        self.shared = regress(problem, self._all(X, treatments), target, **given)
+        here = np.flatnonzero(rows)
+        P = np.column_stack([self.own(X), self.shared(self._all(X))])[here]
+        y = target[here] if np.ndim(target) == 1 else target[here, problem.fold[here]]
+        self.share = convex_weights(P, y, np.ones(len(here)))[1]
+
+    def _all(self, X, treatments=None):
+        if treatments is None:
+            treatments = np.tile(self.arms, (len(X), 1))
+        return np.hstack([X, treatments])
+
+    def by(self, k, X):
+        """Means in these arms, by the models without fold k."""
+        mean = (1 - self.share) * self.own.by(k, X)
+        if self.share:
+            mean = mean + self.share * self.shared.by(k, self._all(X))
+        return mean
 
 
 def classify(problem, X, codes, n_classes, *, rows=None, weight=None, salt=0):

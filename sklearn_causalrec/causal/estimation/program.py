@@ -6,7 +6,7 @@ from itertools import product
 import numpy as np
 import pandas as pd
 
-from sklearn_causalrec.causal.estimation.nuisances import classify, regress
+from sklearn_causalrec.causal.estimation.nuisances import ArmRegression, classify
 from sklearn_causalrec.effects.clusters import estimate
 
 
@@ -230,9 +230,11 @@ class SequentialMean:
                 first = number == 0
                 if first:
                     target = problem.y
-                fit = regress(
-                    problem, X, target, rows=rows, first=first, salt=10 + number
-                )
+                among = np.array([self.codes[v] for v in met], int).reshape(-1, n).T
+                fit = ArmRegression(
+                    problem, X, among, list(met.values()), target, first=first,
+                    salt=10 + number,
+                )  # fmt: skip
                 mean = np.stack([fit.by(k, X) for k in range(self.n_folds)], 1)
                 follow[key(copy)] = mean
                 weight = self._weight(block, setting, copy)[own]

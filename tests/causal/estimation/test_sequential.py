@@ -8,6 +8,7 @@ from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from sklearn_causalrec import CausalGraph, NotIdentifiableError
 from sklearn_causalrec._testing.discrete_scm import DiscreteSCM, random_admg
+from sklearn_causalrec.causal.estimation.nuisances import ArmRegression
 from sklearn_causalrec.causal.estimation.problem import Problem, Variables
 from sklearn_causalrec.causal.estimation.program import Program
 from sklearn_causalrec.causal.estimation.strategies.sequential import sequential
@@ -163,3 +164,44 @@ def test_treatments_never_seen_together():
     problem.arms = [(0, 0), (0, 1)]
     with pytest.raises(ValueError, match=r"0 rows have A = 0\.0, B = 1\.0"):
         sequential(problem)
+
+
+def far_mediator(seed, n=3000):
+    """A mediator that the treatment moves by two standard deviations."""
+    rng = np.random.default_rng(seed)
+    U = rng.normal(size=n)
+    T = rng.binomial(1, 1 / (1 + np.exp(-U)))
+    M = 2 * T + rng.normal(size=n)
+    y = np.sin(M) + M + U + rng.normal(size=n)
+    graph = CausalGraph("T -> M -> Y; T <-> Y")
+    return make_problem(graph, pd.DataFrame(dict(T=T, M=M, Y=y)), "Y", ["T"])
+
+
+def test_rows_of_the_other_arm_tell_what_own_rows_do_not():
+    problem = far_mediator(0)
+    treatments = problem.arm[:, None]
+    X = problem.variables.matrix(["M"])
+    fit = ArmRegression(problem, X, treatments, [0], problem.y, first=True, salt=0)
+    assert fit.share > 0.1
+    rng = np.random.default_rng(1)
+    M = rng.normal(2, 1, size=(2000, 1))  # as where T = 1
+    truth = np.sin(M[:, 0]) + M[:, 0]
+
+    def error(model, X):
+        found = np.mean([model.by(k, X) for k in range(2)], 0)
+        # the outcome's mean where T = 0 differs by a constant that U brings
+        return np.std(found - truth)
+
+    assert error(fit, M) < 0.85 * error(fit.own, M)
+
+
+def test_a_model_that_is_named_sees_the_rows_of_its_arm_alone():
+    problem = far_mediator(0)
+    problem.outcome_model = LinearRegression()
+    treatments = problem.arm[:, None]
+    X = problem.variables.matrix(["M"])
+    fit = ArmRegression(problem, X, treatments, [1], problem.y, first=True, salt=0)
+    assert fit.shared is None
+    rows = (problem.arm == 1) & (problem.fold != 0)
+    alone = LinearRegression().fit(X[rows], problem.y[rows])
+    np.testing.assert_allclose(fit.by(0, X), alone.predict(X))
