@@ -75,6 +75,7 @@ class ArmEffects:
         self.stages, self.scores = [None], [zero]
         self.influence, self.fitted = [zero], [zero]
         self.varies, self.offset = [False], np.zeros(self.n_arms)
+        self.doubt = np.zeros(self.n_arms)
         self.within = set() if groups is None else set(range(groups.shape[1]))
         for t in range(1, self.n_arms):
             pair = np.flatnonzero((arm == 0) | (arm == t))
@@ -103,6 +104,7 @@ class ArmEffects:
                     None if clusters is None else clusters[pair], stage,
                 )  # fmt: skip
             self.within &= set(getattr(best, "ways_", ()))
+            self.doubt[t] = getattr(best, "doubt_", 0.0)
             moved = np.average(best.scores_ - stage.effect_oof_, weights=weight[pair])
             self.offset[t] = 0.0 if best is stage else moved
             if self.n_arms == 2:
@@ -175,18 +177,25 @@ class ArmEffects:
         influence = self.influence[t1] - self.influence[t0]
         if effect is None:
             mean = np.average(score, weights=self.weight)
-            return estimate(mean, influence, clusters)
+            found = estimate(mean, influence, clusters)
+            return self._doubted(found, found.error**2, t0, t1)
         fitted = self.fitted[t1] - self.fitted[t0]
         correction = np.average(score - fitted, weights=self.weight)
         found = estimate(effect.mean() + correction, influence - fitted, clusters)
         variance = found.error**2 + np.var(effect) / len(effect)
-        return found._replace(error=np.sqrt(variance))
+        return self._doubted(found, variance, t0, t1)
+
+    def _doubted(self, found, variance, t0, t1):
+        """The estimate, with what pairs of ids may confound in its error."""
+        doubt = self.doubt[t0] ** 2 + self.doubt[t1] ** 2
+        return found._replace(error=float(np.sqrt(variance + doubt)))
 
     def att(self, t0, t1, *, clustered=True):
         """Average effect among the rows that had arm t1, an `Estimate`."""
         p = np.maximum(self.propensity, self.clip)
         given = self.y, self.arm, t0, t1, self.outcomes, p, self.weight
-        return average_on_treated(*given, self.clusters if clustered else None)
+        found = average_on_treated(*given, self.clusters if clustered else None)
+        return self._doubted(found, found.error**2, t0, t1)
 
 
 def ate_table(fitted, n_rows, alpha):

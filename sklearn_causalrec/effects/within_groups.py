@@ -8,6 +8,8 @@ from sklearn_causalrec.effects.stacked import StackedEffect
 # Smaller groups are taken together: the share of one or two rows is their own arm.
 FEWEST_ROWS = 10
 MOST_SLOPES = 32
+# What pairs confound, a standard deviation, as a share of what their two sides do.
+PAIR_SHARE = 1 / 3
 
 
 class AverageWithinGroups(StackedEffect):
@@ -31,12 +33,18 @@ class AverageWithinGroups(StackedEffect):
     was treated.
 
     What neither the features nor either id alone explains, such as a taste of this
-    user for just this item, stays a confounder.
+    user for just this item, stays a confounder, and no pair is seen twice. It is given
+    a prior with mean zero, whose standard deviation, ``doubt_``, is a third of what the
+    ids were found to confound beyond the features: so much is added to the variance of
+    the average.
 
     Attributes
     ----------
     ways_ : list of int
         The ways of grouping within which rows are compared.
+    doubt_ : float
+        Standard deviation of the prior of what pairs confound, in units of ``y``; 0
+        with one way of grouping.
 
     References
     ----------
@@ -94,6 +102,9 @@ class AverageWithinGroups(StackedEffect):
         rng = np.random.RandomState(self.random_state)
         n_folds = self._count_folds(len(y))
         fold = folds_by(treatment, smallest, min(n_folds, smallest.max() + 1), rng)
+        self.doubt_ = 0.0
+        if len(ways) > 1:
+            self.doubt_ = PAIR_SHARE * abs(_moved_by(X, y, treatment, told))
         X = np.column_stack([X, *told]).astype(np.float32)
         y = self._start(X, y, treatment, sample_weight, fold, clusters)
         self._fit_nuisances(X, y, treatment, None, None, None)
@@ -145,6 +156,15 @@ def group_statistics(X, treatment, codes):
             strength.append(abs(np.mean(rest * x)) + slopes[-1].std())
     kept = sorted(np.argsort(strength)[::-1][:MOST_SLOPES])
     return np.column_stack([share, *(slopes[j] for j in kept)])
+
+
+def _moved_by(X, y, treatment, told):
+    """By how much the coefficient of the treatment moves with the groups' shares."""
+    shares = np.column_stack([statistics[:, 0] for statistics in told])
+    without = np.column_stack([treatment, np.ones(len(y)), X])
+    both = np.column_stack([without, shares])
+    first, second = (np.linalg.lstsq(Z, y, rcond=None)[0][0] for Z in (without, both))
+    return first - second
 
 
 def _mean(values, codes):

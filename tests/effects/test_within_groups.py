@@ -126,3 +126,31 @@ def test_each_arm_is_compared_within_groups(rng):
         X, zero, 0, 1, groups
     )
     assert_allclose(between, against, atol=1e-9)
+
+
+def test_what_pairs_may_confound_widens_the_interval(fitted):
+    effects = fitted.effects_
+    alone = estimate(0.0, effects.influence[1], effects.clusters).error
+    found = effects.ate(0, 1)
+    assert effects.doubt[1] > 0
+    assert_allclose(found.error**2, alone**2 + effects.doubt[1] ** 2)
+    assert effects.ate(0, 1, clustered=False).error > effects.doubt[1]
+
+
+def test_the_doubt_is_a_third_of_what_ids_were_found_to_confound(rng):
+    """Two hidden sides, each of which confounds by a known linear share."""
+    user = np.repeat(np.arange(80), 60)
+    item = np.tile(np.arange(60), 80)
+    u, v = rng.normal(size=80)[user], rng.normal(size=60)[item]
+    chance = np.clip(0.5 + 0.12 * u + 0.12 * v, 0.02, 0.98)
+    t = (rng.random(len(u)) < chance).astype(int)
+    y = u + v + t + rng.normal(size=len(u))
+    X = rng.normal(size=(len(u), 2)).astype(np.float32)
+    average = AverageWithinGroups(random_state=0).fit(
+        X, y, t, groups=np.column_stack([user, item])
+    )
+    naive = y[t == 1].mean() - y[t == 0].mean() - 1
+    assert_allclose(average.doubt_, naive / 3, rtol=0.1)
+    assert abs(average.ate_ - 1) < 0.1
+    one = AverageWithinGroups(random_state=0).fit(X, y, t, groups=user[:, None])
+    assert one.doubt_ == 0
