@@ -22,6 +22,10 @@ if TYPE_CHECKING:  # what type checkers see: the names below
     from sklearn_causalrec.causal.identification.identify import (
         NotIdentifiableError as NotIdentifiableError,
     )
+    from sklearn_causalrec.causal.identification.remedies import (
+        UndecidedError as UndecidedError,
+    )
+    from sklearn_causalrec.causal.partial import PartialGraph as PartialGraph
 
 __getattr__, __dir__, __all__ = lazily(
     __name__,
@@ -29,7 +33,9 @@ __getattr__, __dir__, __all__ = lazily(
         "CausalGraph": "graph",
         "Estimand": "identification.estimand",
         "NotIdentifiableError": "identification.remedies",
+        "PartialGraph": "partial",
         "Sensitivity": "checks.sensitivity",
+        "UndecidedError": "identification.remedies",
         "balance": "checks.diagnostics",
         "e_value": "checks.risk",
         "influential_rows": "checks.diagnostics",
