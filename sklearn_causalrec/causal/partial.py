@@ -351,11 +351,37 @@ class PartialGraph:
         """
         y, x = self._sets(outcome, treatment)
         if self._mixed.latent and obstacles(self._mixed, x, y):
-            raise self._undecided(outcome, treatment)
+            raise self.undecided_error(outcome, treatment)
         return (
             self if case is self._mixed else self._of(case)
             for case in resolved(self._mixed, x, y)
         )
+
+    def possible_descendants(self, names):
+        """Find everything that a set of nodes causes in some graph of the class.
+
+        Parameters
+        ----------
+        names : name or collection of names
+            The set of nodes.
+
+        Returns
+        -------
+        frozenset of names
+            The nodes that the set causes in at least one graph, and the set itself.
+
+        Raises
+        ------
+        ValueError
+            If a name is no node.
+
+        Examples
+        --------
+        >>> sorted(PartialGraph("a --- b; b --> c; d --> c").possible_descendants("a"))
+        ['a', 'b', 'c']
+        """
+        starts = [self._number(name) for name in as_names(names)]
+        return frozenset(self.nodes[i] for i in self._mixed.reached(starts, set()))
 
     # -- identification ------------------------------------------------------------
 
@@ -411,12 +437,12 @@ class PartialGraph:
         y, x = self._sets(outcome, treatment, given)
         member, pruned, allowed, amenable = adjustment_problem(self._mixed, x, y)
         if not amenable:
-            raise self._undecided(outcome, treatment)
+            raise self.undecided_error(outcome, treatment)
         masks = member.masks(outcome=outcome, treatment=treatment, given=given)
         if not self._mixed.latent:
             together = y | {self._number(name) for name in as_names(given)}
             if obstacles(self._mixed, x, together):
-                raise self._undecided(outcome, treatment, given)
+                raise self.undecided_error(outcome, treatment, given)
             return member.identify(outcome, treatment, given)
         if not causal_nodes(self._mixed, x, y) and not masks[2]:
             pairs = [(a, b) for a in as_names(treatment) for b in as_names(outcome)]
@@ -432,7 +458,7 @@ class PartialGraph:
                 None,
             )
         if chosen is None:
-            raise self._undecided(outcome, treatment, given)
+            raise self.undecided_error(outcome, treatment, given)
         return adjusting(
             self._ordered(chosen), as_names(treatment), as_names(outcome)
         ).identify(outcome, treatment, given)
@@ -528,6 +554,38 @@ class PartialGraph:
             and pruned.is_separated(treatment, outcome, names)
         )
 
+    def undecided_error(self, outcome, treatment, given=()):
+        """Make the error that says what keeps an effect open; `identify` raises it.
+
+        Parameters
+        ----------
+        outcome : name or collection of names
+            The outcome.
+        treatment : name or collection of names
+            The treatment.
+        given : name or collection of names, default=()
+            The variables that the effect is conditional on.
+
+        Returns
+        -------
+        UndecidedError
+            The error, which is not raised here.
+
+        See Also
+        --------
+        identify : It raises the error where it has to.
+        """
+        y, x = self._sets(outcome, treatment, given)
+        far = y | {self._number(name) for name in as_names(given)}
+        edges = [
+            edge
+            for i, j in obstacles(self._mixed, x, far)
+            for edge in self.edges
+            if {edge[0], edge[2]} == {self.nodes[i], self.nodes[j]}
+        ]
+        asked = tuple(tuple(as_names(n)) for n in (outcome, treatment, given))
+        return UndecidedError(self, asked, tuple(edges))
+
     # -- names -----------------------------------------------------------------------
 
     def _number(self, name):
@@ -559,18 +617,6 @@ class PartialGraph:
 
     def _ordered(self, names):
         return [name for name in self.nodes if name in names]
-
-    def _undecided(self, outcome, treatment, given=()):
-        y, x = self._sets(outcome, treatment, given)
-        far = y | {self._number(name) for name in as_names(given)}
-        edges = [
-            edge
-            for i, j in obstacles(self._mixed, x, far)
-            for edge in self.edges
-            if {edge[0], edge[2]} == {self.nodes[i], self.nodes[j]}
-        ]
-        asked = tuple(tuple(as_names(n)) for n in (outcome, treatment, given))
-        return UndecidedError(self, asked, tuple(edges))
 
 
 def adjusting(z, treatments, outcomes):

@@ -150,6 +150,13 @@ def test_identification_and_cases_in_classes_of_dags(n, count):
         outcome, treatment = order[0], order[1 : rng.choice([2, 2, 3])]
         truth = {round(effect(table, e, names, treatment, outcome), 9) for e in members}
 
+        first_ = treatment[0]
+        caused = {
+            v
+            for edges in members
+            for v in CausalGraph.from_edges(edges, nodes=names).descendants(first_)
+        }
+        assert graph.possible_descendants(first_) == caused
         cases = list(graph.resolutions(outcome, treatment))
         do = dict.fromkeys(treatment, 1)
         values = {
