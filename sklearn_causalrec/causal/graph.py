@@ -629,6 +629,68 @@ class CausalGraph(ADMG):
         """
         return strategies.instruments(self, outcome, treatment)
 
+    def bounds(self, outcome, treatment, table, *, n_rows=None):
+        """Bound the effect of a treatment, identified or not, on discrete data.
+
+        What latent causes can do to discrete variables is a distribution over finitely
+        many types. The bounds are those of a linear program over them: with an
+        instrument those of Balke and Pearl [1]_, without anything those of Manski [2]_,
+        and what lies between for other graphs.
+
+        Parameters
+        ----------
+        outcome : name
+            The outcome.
+        treatment : name
+            The treatment.
+        table : pandas.Series or DataFrame
+            Joint probabilities, with the observed causes of the outcome as index
+            levels; or the rows that they are to be counted in.
+        n_rows : int, default=None
+            The number of rows that the probabilities were counted in, for intervals.
+            With None they are taken to be exact.
+
+        Returns
+        -------
+        EffectBounds
+            Its ``effect()`` are the bounds of the average effect, its
+            ``effect_interval()`` counts sampling, and its ``probabilities`` are the
+            bounds of P(outcome | do(treatment)).
+
+        Raises
+        ------
+        TypeError
+            If the table is neither Series nor DataFrame.
+        ValueError
+            If a name is no node, if there is not one outcome and one treatment, if the
+            table is no distribution over the nodes that are needed, if the graph cannot
+            have it, or if the types are too many.
+
+        See Also
+        --------
+        identify : Where the effect is identified, its formula.
+        instruments : Nodes that make bounds narrower.
+
+        References
+        ----------
+        .. [1] Balke, A. and Pearl, J. (1997). "Bounds on treatment effects from studies
+           with imperfect compliance." JASA 92.
+        .. [2] Manski, C. (1990). "Nonparametric bounds on treatment effects." American
+           Economic Review 80.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> index = pd.MultiIndex.from_product([[0, 1]] * 3, names=["z", "x", "y"])
+        >>> table = pd.Series([.32, .08, .02, .08, .04, .06, .08, .32], index=index)
+        >>> graph = CausalGraph("z -> x -> y; x <-> y")
+        >>> graph.bounds("y", "x", table).effect()
+        (0.28, 0.68)
+        """
+        from sklearn_causalrec.causal.bounds import bounds
+
+        return bounds(self, outcome, treatment, table, n_rows)
+
     def testable_implications(self):
         """List, lazily, independences that the graph implies in the data.
 
