@@ -28,6 +28,10 @@ if TYPE_CHECKING:  # what type checkers see: the names below
     )
     from sklearn_causalrec.causal.partial import PartialGraph as PartialGraph
     from sklearn_causalrec.causal.selection_bounds import lee_bounds as lee_bounds
+    from sklearn_causalrec.causal.transport import (
+        NotTransportableError as NotTransportableError,
+    )
+    from sklearn_causalrec.causal.transport import Transport as Transport
 
 __getattr__, __dir__, __all__ = lazily(
     __name__,
@@ -36,8 +40,10 @@ __getattr__, __dir__, __all__ = lazily(
         "EffectBounds": "bounds",
         "Estimand": "identification.estimand",
         "NotIdentifiableError": "identification.remedies",
+        "NotTransportableError": "transport",
         "PartialGraph": "partial",
         "Sensitivity": "checks.sensitivity",
+        "Transport": "transport",
         "UndecidedError": "identification.remedies",
         "balance": "checks.diagnostics",
         "e_value": "checks.risk",

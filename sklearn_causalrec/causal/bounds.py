@@ -301,9 +301,11 @@ def interval_of_bounds(low, high, off, alpha):
     -------
     low, high : float
     """
-    level = norm.cdf(_quantile(high - low, off.std(0).max(), alpha))
-    below, above = np.quantile(off, level, axis=0)
-    return float(low - max(below, 0)), float(high + max(above, 0))
+    reach = _quantile(high - low, off.std(0).max(), alpha)
+    # Few draws tell a quantile badly; a normal one is a floor under it.
+    floor = reach * off.std(0)
+    below, above = np.maximum(np.quantile(off, norm.cdf(reach), axis=0), floor)
+    return float(low - below), float(high + above)
 
 
 def imbens_manski(low, high, alpha):

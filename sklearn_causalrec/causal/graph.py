@@ -691,6 +691,65 @@ class CausalGraph(ADMG):
 
         return bounds(self, outcome, treatment, table, n_rows)
 
+    def transport(self, outcome, treatment, differs, *, target=None, experiments=()):
+        """Express an effect in another population than the one the data are of [1]_.
+
+        The graph holds in both populations. Some variables come about otherwise in the
+        target than in the source: in selection diagrams, a selection node points to
+        each of them. Every district of the effect is read off data that have the same
+        mechanism and identify it. With all variables measured in both populations this
+        finds a formula wherever there is one [2]_.
+
+        Parameters
+        ----------
+        outcome : name or collection of names
+            The outcome.
+        treatment : name or collection of names
+            The treatment.
+        differs : name or collection of names
+            The variables whose mechanism, or whose latent causes, differ.
+        target : collection of names, default=None
+            The variables that are measured in the target, without experiments. With
+            None they are those that the treatment does not cause.
+        experiments : collection of collections of names, default=()
+            The sets of variables that were randomized in further data of the source.
+
+        Returns
+        -------
+        Transport
+            The formula, the population that each part of it is read off, and
+            ``evaluate``.
+
+        Raises
+        ------
+        NotIdentifiableError
+            If the effect does not carry over; the message names the variables.
+        ValueError
+            If a name is no node, or outcome and treatment overlap.
+
+        See Also
+        --------
+        identify : Effects in the population of the data.
+
+        References
+        ----------
+        .. [1] Pearl, J. and Bareinboim, E. (2014). "External validity: from
+           do-calculus to transportability across populations." Statistical Science 29.
+        .. [2] Lee, S., Correa, J. and Bareinboim, E. (2020). "General transportability:
+           synthesizing observations and experiments from heterogeneous domains." AAAI.
+
+        Examples
+        --------
+        >>> graph = CausalGraph("age -> x -> y; age -> y; x <-> y")
+        >>> print(graph.transport("y", "x", differs="age", experiments=["x"]))
+        P*(y | do(x)) = Σ_{age} of the product of
+          P(age) = P(age), in the target
+          P(y | do(age, x)) = P(y | do(x), age), in the source
+        """
+        from sklearn_causalrec.causal.transport import transport
+
+        return transport(self, outcome, treatment, differs, target, experiments)
+
     def testable_implications(self):
         """List, lazily, independences that the graph implies in the data.
 
