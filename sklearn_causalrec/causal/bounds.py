@@ -276,7 +276,8 @@ class EffectBounds:
         return interval_of_bounds(low, high, off, alpha)
 
 
-_POWER = 0.8
+# m is n to this power. Where bounds tie, larger samples seem less off than they are.
+_POWER = 0.6
 
 
 def _drawn(p, m, rng):
