@@ -430,7 +430,7 @@ class PartialGraph:
 
         Examples
         --------
-        >>> graph = PartialGraph("c o-> x; x --> y; c o-> y; d o-> x", kind="pag")
+        >>> graph = PartialGraph("c o-> x; x --> y; c --> y; d o-> x", kind="pag")
         >>> print(graph.identify("y", "x"))
         P(y | do(x)) = Σ_{c} P(y | c, x) P(c)
         """

@@ -117,6 +117,10 @@ class MixedGraph:
         """
         if not self.is_directed(i, j) or not self.latent:
             return self.is_directed(i, j)
+        return self._collider_path(i, j)
+
+    def _collider_path(self, i, j):
+        """Whether a path into i, of colliders that cause j, begins apart from j."""
         parents, seen, stack = self.parents(j), {i}, [i]
         while stack:
             u = stack.pop()
@@ -184,6 +188,7 @@ class MixedGraph:
             self.ends = close(self.ends)
             return
         try:
+            self._refuse_discriminated()
             ADMG.from_edges(*self.member_edges())
         except ValueError as error:
             raise ValueError(f"{error} {_NO_PAG}") from None
@@ -235,6 +240,20 @@ class MixedGraph:
             )
         self._refuse_almost_cycles(ends)
         return ends
+
+    def _refuse_discriminated(self):
+        """Refuse open ends that a discriminating path decides (rule 4 of FCI)."""
+        for j, near in enumerate(self.ends):
+            for c in near:
+                if near[c] != "o":
+                    continue
+                for i in self.parents(j) & self.ends[c].keys():
+                    if self.ends[c][i] == ">" and self._collider_path(i, j):
+                        a, b = (shown(self.nodes[k], 40) for k in (c, j))
+                        raise ValueError(
+                            f"the end at {a} of its edge with {b} is no circle: the "
+                            f"other edges decide it, {a} --> {b} or {a} <-> {b}."
+                        )
 
     def _refuse_almost_cycles(self, ends):
         tails = [[j for j in n if ends[j][i] == "-"] for i, n in enumerate(ends)]

@@ -91,7 +91,7 @@ def test_what_would_pick_one_case_is_refused():
     "graph",
     [
         PartialGraph("z --> x; x --> y; z --> y; z --- w", kind="cpdag"),
-        PartialGraph("z o-> x; x --> y; z o-> y; w o-> x", kind="pag"),
+        PartialGraph("z o-> x; x --> y; z --> y; w o-> x", kind="pag"),
     ],
 )
 def test_where_all_graphs_agree_it_is_estimated_as_always(graph):

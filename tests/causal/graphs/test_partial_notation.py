@@ -52,6 +52,11 @@ def test_text(text, edges, kind):
         ("a --> b --> c; a <-> c", "auto", "their edge is <->"),
         ("a --> b --> c --> a; d o-> a", "auto", "cycle"),
         ("a o-> b o-o c <-o d", "auto", "leave ends open that others decide"),
+        (
+            "c o-> x; x --> y; c o-> y; d o-> x",
+            "auto",
+            "end at 'c' of its edge with 'y'",
+        ),
         ("a o-> b", "dag", "kind must be one of"),
     ],
 )

@@ -208,7 +208,7 @@ def test_conditional_effects():
     assert str(graph.identify("y", "x", given="d")) == "P(y | do(x), d) = P(y | d, x)"
     with pytest.raises(UndecidedError, match="x --- w"):
         PartialGraph("x --> y; z --> y; x --- w").identify("y", "x", given="w")
-    pag = PartialGraph("c o-> x; x --> y; c o-> y; d o-> x")
+    pag = PartialGraph("c o-> x; x --> y; c --> y; d o-> x")
     assert str(pag.identify("y", "x", given="c")) == "P(y | do(x), c) = P(y | c, x)"
     with pytest.raises(UndecidedError, match="no set of variables is valid"):
         pag = PartialGraph("d o-> x; x --> y; y --> w")
