@@ -107,7 +107,8 @@ def verdicts():
     for kind, names, graph, graphs in classes():
         for _ in range(3):
             x, y = rng.sample(names, 2)
-            truth = adjustable(graphs, y, x) or no_effect(graphs, y, x)
+            zero = no_effect(graphs, y, x)
+            truth = zero or adjustable(graphs, y, x)
             start = time.perf_counter()
             mine = ours(graph, y, x) is not None
             seconds["ours"] += time.perf_counter() - start
@@ -125,7 +126,8 @@ def verdicts():
             seconds["antecedent"] += time.perf_counter() - start
             said = word == "identified"
             row["antecedent: identified and is not"] += said and not truth
-            row["antecedent: not identified and is"] += truth and not said
+            row["antecedent: not identified and is zero"] += zero and not said
+            row["antecedent: not identified and is"] += truth and not zero and not said
             if said != truth and len(odd) < 8:
                 odd.append((str(graph), x, y, word, truth))
     print(pd.DataFrame(rows).T.to_markdown())
@@ -139,6 +141,7 @@ COLUMNS = [
     "identified",
     "ours wrong",
     "antecedent: identified and is not",
+    "antecedent: not identified and is zero",
     "antecedent: not identified and is",
 ]
 

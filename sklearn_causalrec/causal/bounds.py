@@ -271,7 +271,7 @@ class EffectBounds:
         low, high = self._limits(coefficients)
         m = max(int(self.n_rows**_POWER), 1)
         tables = [_drawn(self._p, m, rng) for _ in range(n_bootstrap)]
-        draws = self._program.limits(tables, coefficients, m)
+        draws = self._program.limits(tables, coefficients, 0)
         off = np.sqrt(m / self.n_rows) * (draws - [low, high]) * [1, -1]
         return interval_of_bounds(low, high, off, alpha)
 

@@ -177,6 +177,8 @@ class TypeProgram:
         q : ndarray of shape (n_strata, n_configurations, n_cells)
         weight : ndarray of shape (n_strata, n_configurations, n_cells, 1 or n_outcomes)
             With an axis of the outcome where that is no node of D.
+        share : ndarray of shape (n_strata, n_configurations)
+            The probability of each configuration.
         """
         near, far = [], []
         for part in components(self.graph.siblings_of, self.graph.everything):
@@ -187,6 +189,7 @@ class TypeProgram:
         return (
             self._grouped(_product(p, near), groups, mean=True),
             self._grouped(_product(p, far), [*groups, last]),
+            self._grouped(p, groups[:2]),
         )
 
     def _grouped(self, array, groups, mean=False):
@@ -237,10 +240,11 @@ class TypeProgram:
             Joint distributions, with an axis for each node.
         coefficients : ndarray of shape (n_treatments, n_outcomes)
             The functional.
-        n_rows : int, default=None
+        n_rows : float, default=None
             The number of rows that a distribution was counted in. Where no model has
             just this distribution, the nearest that one has is taken, if chance makes
-            up for the distance. With None it is taken to be exact.
+            up for the distance. With None it is taken to be exact; with 0 any distance
+            is.
 
         Returns
         -------
@@ -256,11 +260,10 @@ class TypeProgram:
         """
         problems = []
         for place, p in enumerate(tables):
-            q, weight = self._data(p)
-            for its, its_weight in zip(q, weight):
-                objective = self._objective(its_weight, coefficients)
+            for q, weight, share in zip(*self._data(p)):
+                objective = self._objective(weight, coefficients)
                 if objective.any():
-                    problems.append((place, objective, its))
+                    problems.append((place, objective, q, share))
         found = np.zeros((len(tables), 2))
         most = max(_MOST_COLUMNS // self.n_types, 1)
         for start in range(0, len(problems), most):
@@ -280,13 +283,13 @@ class TypeProgram:
         from scipy.optimize import linprog
         from scipy.sparse import block_diag, identity, kron
 
-        known = [~np.isnan(q).any(1) for *_, q in problems]
+        known = [~np.isnan(q).any(1) for _, _, q, _ in problems]
         if np.all(known):
             matrix = kron(identity(len(problems)), self._with_slack(known[0]), "csr")
         else:
             matrix = block_diag([self._with_slack(its) for its in known], "csr")
         costs, values = [], []
-        for (_, objective, q), its in zip(problems, known):
+        for (_, objective, q, _), its in zip(problems, known):
             values.append(q[its].ravel())
             price = _PRICE * np.abs(objective).max()
             costs.append(np.r_[sign * objective, np.full(2 * len(values[-1]), price)])
@@ -297,8 +300,8 @@ class TypeProgram:
         if not found.success:
             raise RuntimeError(f"the linear program was not solved: {found.message}")
         solved = np.split(found.x, np.cumsum([len(cost) for cost in costs])[:-1])
-        for x, value in zip(solved, values):
-            self._check_distance(x[self.n_types :].sum(), value, n_rows)
+        for x, its, (*_, share) in zip(solved, known, problems):
+            self._check_distance(x[self.n_types :].sum(), share[its], n_rows)
         return np.array(
             [x[: self.n_types] @ c[: self.n_types] for x, c in zip(solved, costs)]
         )
@@ -312,15 +315,17 @@ class TypeProgram:
         slack = identity(matrix.shape[0])
         return hstack([matrix, slack, -slack])
 
-    def _check_distance(self, distance, value, n_rows):
+    def _check_distance(self, distance, share, n_rows):
         """Refuse a distribution that is too far from all that the graph can have."""
-        shape = [self.sizes[v] for v in self.district]
-        cells = int(np.prod(shape))
-        n_configurations = len(value) / cells
-        # A multinomial share of m cells is further off than this in one of 1,000
-        # samples at most (Weissman et al., 2003), were all rows in one configuration.
-        chance = np.sqrt(2 * (cells * np.log(2) + np.log(1000)) / (n_rows or np.inf))
-        if distance > max(n_configurations**1.5 * chance, _TOLERANCE):
+        allowed = _TOLERANCE
+        if n_rows is not None:
+            # The shares of m cells in n rows are further off than this in one of 1,000
+            # samples at most (Weissman et al., 2003), and never by more than 2.
+            cells = np.prod([self.sizes[v] for v in self.district])
+            rows = np.maximum(n_rows * share, 1e-9)
+            squares = 2 * (cells * np.log(2) + np.log(1000)) / rows
+            allowed += np.minimum(np.sqrt(squares), 2).sum()
+        if distance > allowed:
             names = ", ".join(map(str, self.graph.listed(_mask(self.district))))
             raise ContradictionError(
                 f"the graph cannot have this distribution of {names}: it is at a "
