@@ -174,7 +174,7 @@ def test_what_the_graph_cannot_have_is_refused():
     p = np.full((2, 2, 2), 0.12)
     p[0, 0], p[1, 0] = [0.26, 0], [0, 0.26]
     table = table_of(["z", "x", "y"], p)
-    with pytest.raises(ContradictionError, match=r"distance of 0\.04"):
+    with pytest.raises(ContradictionError, match=r"distance of 0\.08"):
         INSTRUMENT.bounds("y", "x", table).effect()
     low, high = INSTRUMENT.bounds("y", "x", table, n_rows=200).effect()
     assert -1 <= low <= high <= 1
