@@ -24,6 +24,7 @@ if TYPE_CHECKING:  # what type checkers see: the names below
     from sklearn_causalrec.causal import CausalGraph as CausalGraph
     from sklearn_causalrec.causal import Estimand as Estimand
     from sklearn_causalrec.causal import NotIdentifiableError as NotIdentifiableError
+    from sklearn_causalrec.causal import PartialGraph as PartialGraph
     from sklearn_causalrec.do_effect import DoCalculusEffect as DoCalculusEffect
     from sklearn_causalrec.effects.effect import effect as effect
     from sklearn_causalrec.effects.regressor import EffectRegressor as EffectRegressor
@@ -46,6 +47,7 @@ __getattr__, __dir__, __all__ = lazily(
         "EffectRegressor": "effects.regressor",
         "Estimand": "causal",
         "NotIdentifiableError": "causal",
+        "PartialGraph": "causal",
         "effect": "effects.effect",
         "explain": "ranking.recommend",
         "recommend": "ranking.recommend",

@@ -17,11 +17,12 @@ from sklearn_causalrec._utils.judging import (
     warn_if_judged,
 )
 from sklearn_causalrec.causal.estimation.answers import OneArm
+from sklearn_causalrec.causal.estimation.cases import answer_of, cases_of
 from sklearn_causalrec.causal.estimation.problem import Problem, Variables
 from sklearn_causalrec.causal.estimation.program import path_effects
-from sklearn_causalrec.causal.estimation.query import Options, Query
+from sklearn_causalrec.causal.estimation.query import Options
 from sklearn_causalrec.causal.estimation.reader import Reader, joint_arms
-from sklearn_causalrec.causal.estimation.registry import check_strategy, choose
+from sklearn_causalrec.causal.estimation.registry import check_strategy
 from sklearn_causalrec.effects.arms import ate_table
 from sklearn_causalrec.effects.clusters import cross_fitting_folds
 from sklearn_causalrec.effects.cross_fitting import as_models, takes_missing
@@ -65,10 +66,13 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
 
     Parameters
     ----------
-    graph : CausalGraph or None, default=None
+    graph : CausalGraph, PartialGraph or None, default=None
         The causal graph. Its nodes are the columns of X, the treatment and the outcome.
         Bidirected edges stand for latent common causes. With None, every other column
-        counts as a confounder that was measured before the treatment.
+        counts as a confounder that was measured before the treatment. A `PartialGraph`
+        stands for all graphs that data leave possible: where they agree on the effect
+        it is estimated by adjustment; where they do not, `ate_range` has the effect in
+        each case, and `ate` refuses.
     treatment : name or list of names, default=None
         The column of X that is the treatment, or several columns that are set together;
         or the name of the node that ``fit(..., treatment=)`` gives. With ``graph=None``
@@ -133,13 +137,14 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
 
     Attributes
     ----------
-    graph_ : CausalGraph
+    graph_ : CausalGraph or PartialGraph
         The graph that was used.
-    estimand_ : Estimand
-        The effect in terms of what can be observed.
+    estimand_ : Estimand or None
+        The effect in terms of what can be observed; None for an instrument, and where a
+        `PartialGraph` leaves several effects possible.
     strategy_ : str
         How the effect is identified: "adjustment", "frontdoor", "primal-fixable",
-        "general", "no-effect" or "instrument".
+        "general", "no-effect" or "instrument"; "possible effects" where it is not one.
     method_ : str
         The estimator that was used.
     guarantee_ : str
@@ -302,7 +307,9 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
         Raises
         ------
         NotIdentifiableError
-            If the effect does not follow from graph and data; it holds the hedge.
+            If the effect does not follow from graph and data; it holds the hedge. Where
+            a `PartialGraph` leaves several effects possible, it is `ate` and its like
+            that raise it.
         ValueError
             If columns and nodes do not match, the treatment does not vary, an arm
             never occurs in some stratum, or the strategy does not read what was given;
@@ -419,8 +426,9 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
             cv=self.cv,
         )
         columns = self._reader.columns
-        query = Query(self.graph_, self.outcome_name_, names, columns, options)
-        if query.estimand is not None:
+        cases = cases_of(self.graph_, self.outcome_name_, names, columns, options)
+        query = cases[0].query
+        if len(cases) == 1 and query.estimand is not None:
             self.estimand_ = query.estimand
             self.derivation_ = query.estimand.derivation
         self.arms_, self.arm_ = [], np.zeros(len(y), int)
@@ -435,7 +443,7 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
                 )
             against = contrast(self.arms_, self.control_, T1=self.arms_[0])[0]
         problem = self._problem(variables, y, rng)
-        self._keep(choose(query, problem).estimate(query, problem), problem.asks)
+        self._keep(answer_of(cases, problem, self.graph_), problem.asks)
         if self.mediators is not None:
             if problem.asks:
                 raise ValueError(
@@ -619,6 +627,36 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
         check_alpha(alpha)
         pair = self._contrast(T0, T1)
         return self._answer.ate_interval(*pair, alpha, self._rows(X), cluster)
+
+    def ate_range(self, alpha=0.05, T0=None, T1=None, *, cluster=True):
+        """Estimate the average effect in each graph that is left possible.
+
+        A `PartialGraph` may leave several effects possible. The range counts what data
+        say of each of them; it takes the graph itself as known.
+
+        Parameters
+        ----------
+        alpha : float, default=0.05
+            One minus the level of confidence.
+        T0, T1 : scalar, dict or tuple, default=None
+            The arm that the effect is against and the arm of interest, or two doses.
+            With None, T0 is ``control_``, and T1 the other of two arms; 1 where there
+            are more arms, or doses, and the control is 0. Of several treatments, a
+            dict or tuple has a value for each, and a scalar is for all.
+        cluster : bool, default=True
+            Whether intervals count that rows of a cluster belong together.
+
+        Returns
+        -------
+        EffectRange
+            Its ``low`` and ``high`` are the smallest and the largest estimate, and
+            ``interval`` covers the effect in the true case at the level asked for.
+            ``cases`` has a row for each effect. Where the effect is identified, there
+            is one.
+        """
+        check_alpha(alpha)
+        pair = self._contrast(T0, T1)
+        return self._answer.ate_range(*pair, alpha, cluster)
 
     def _rows(self, X):
         return None if X is None else self._new(X)[0]

@@ -14,6 +14,7 @@ from sklearn_causalrec.causal._causal_learn import (
     needs_causal_learn,
 )
 from sklearn_causalrec.causal.graph import CausalGraph
+from sklearn_causalrec.causal.partial import PartialGraph
 from sklearn_causalrec.effects.intervals import check_alpha
 
 METHODS = ("pc", "fci", "ges", "lingam")
@@ -45,6 +46,7 @@ class DiscoveredGraph(CausalGraph):
     --------
     discover : Learn such a graph.
     sklearn_causalrec.CausalGraph : A graph without open ends.
+    sklearn_causalrec.PartialGraph : A graph that keeps them.
 
     Examples
     --------
@@ -64,6 +66,34 @@ class DiscoveredGraph(CausalGraph):
 
     undirected = ()
     support = None
+    _found = None
+
+    def to_partial(self):
+        """Make the graph that keeps what is open: a CPDAG, or after "fci" a PAG.
+
+        Returns
+        -------
+        PartialGraph
+            All graphs that the data leave possible. It says which effects are the same
+            in all of them.
+
+        Raises
+        ------
+        ValueError
+            If the edges found contradict each other, so that no graph has them.
+
+        See Also
+        --------
+        orient : Decide what is open instead.
+        """
+        kind, edges = self._found
+        if kind == "cpdag" and (odd := [e for e in edges if e[1] == "<->"]):
+            raise ValueError(
+                f"the data contradict themselves at {odd}: two heads, and no latent "
+                "causes in the model. Decide these edges by knowledge, or learn with "
+                "method='fci'."
+            )
+        return PartialGraph.from_edges(edges, self.nodes, kind)
 
     def orient(self, directed=(), bidirected=()):
         """Decide every undirected edge.
@@ -143,7 +173,8 @@ class DiscoveredGraph(CausalGraph):
             open_ = ", ".join(f"{a} {mark} {b}" for a, mark, b in self.undirected)
             raise ValueError(
                 f"the data leave these edges open: {open_}. Decide them with "
-                f"orient(directed=[...], bidirected=[...]) first."
+                f"orient(directed=[...], bidirected=[...]) first; or ask to_partial(), "
+                f"the graph that stands for all that is possible."
             )
         return super().mask(names)
 
@@ -382,6 +413,8 @@ def _assemble(method, names, marks, draws):
     bidirected = [e for e in bidirected if e not in contradictory]
     graph = DiscoveredGraph.from_edges(directed, bidirected, names)
     graph.undirected = tuple(undirected)
+    kind = "pag" if method == "fci" else "cpdag"
+    graph._found = kind, [tuple(row[:3]) for row in rows]
     graph.support = pd.DataFrame(
         rows, columns=["a", "mark", "b", "support", "adjacent"]
     )
@@ -389,7 +422,7 @@ def _assemble(method, names, marks, draws):
         listed = ", ".join(f"{a} {mark} {b}" for a, mark, b in undirected)
         warn_user(
             f"the data leave the direction of {len(undirected)} edges open: {listed}. "
-            f"Decide them with orient()."
+            f"Decide them with orient(), or go on with to_partial()."
         )
     return graph
 

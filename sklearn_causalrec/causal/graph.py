@@ -629,6 +629,127 @@ class CausalGraph(ADMG):
         """
         return strategies.instruments(self, outcome, treatment)
 
+    def bounds(self, outcome, treatment, table, *, n_rows=None):
+        """Bound the effect of a treatment, identified or not, on discrete data.
+
+        What latent causes can do to discrete variables is a distribution over finitely
+        many types. The bounds are those of a linear program over them: with an
+        instrument those of Balke and Pearl [1]_, without anything those of Manski [2]_,
+        and what lies between for other graphs.
+
+        Parameters
+        ----------
+        outcome : name
+            The outcome.
+        treatment : name
+            The treatment.
+        table : pandas.Series or DataFrame
+            Joint probabilities, with the observed causes of the outcome as index
+            levels; or the rows that they are to be counted in.
+        n_rows : int, default=None
+            The number of rows that the probabilities were counted in, for intervals.
+            With None they are taken to be exact.
+
+        Returns
+        -------
+        EffectBounds
+            Its ``effect()`` are the bounds of the average effect, its
+            ``effect_interval()`` counts sampling, and its ``probabilities`` are the
+            bounds of P(outcome | do(treatment)).
+
+        Raises
+        ------
+        TypeError
+            If the table is neither Series nor DataFrame.
+        ValueError
+            If a name is no node, if there is not one outcome and one treatment, if the
+            table is no distribution over the nodes that are needed, if the graph cannot
+            have it, or if the types are too many.
+
+        See Also
+        --------
+        identify : Where the effect is identified, its formula.
+        instruments : Nodes that make bounds narrower.
+
+        References
+        ----------
+        .. [1] Balke, A. and Pearl, J. (1997). "Bounds on treatment effects from studies
+           with imperfect compliance." JASA 92.
+        .. [2] Manski, C. (1990). "Nonparametric bounds on treatment effects." American
+           Economic Review 80.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> index = pd.MultiIndex.from_product([[0, 1]] * 3, names=["z", "x", "y"])
+        >>> table = pd.Series([.32, .08, .02, .08, .04, .06, .08, .32], index=index)
+        >>> graph = CausalGraph("z -> x -> y; x <-> y")
+        >>> graph.bounds("y", "x", table).effect()
+        (0.28, 0.68)
+        """
+        from sklearn_causalrec.causal.bounds import bounds
+
+        return bounds(self, outcome, treatment, table, n_rows)
+
+    def transport(self, outcome, treatment, differs, *, target=None, experiments=()):
+        """Express an effect in another population than the one the data are of [1]_.
+
+        The graph holds in both populations. Some variables come about otherwise in the
+        target than in the source: in selection diagrams, a selection node points to
+        each of them. Every district of the effect is read off data that have the same
+        mechanism and identify it. With all variables measured in both populations this
+        finds a formula wherever there is one [2]_.
+
+        Parameters
+        ----------
+        outcome : name or collection of names
+            The outcome.
+        treatment : name or collection of names
+            The treatment.
+        differs : name or collection of names
+            The variables whose mechanism, or whose latent causes, differ.
+        target : collection of names, default=None
+            The variables that are measured in the target, without experiments. With
+            None they are those that the treatment does not cause.
+        experiments : collection of collections of names, default=()
+            The sets of variables that were randomized in further data of the source.
+
+        Returns
+        -------
+        Transport
+            The formula, the population that each part of it is read off, and
+            ``evaluate``.
+
+        Raises
+        ------
+        NotIdentifiableError
+            If the effect does not carry over; the message names the variables.
+        ValueError
+            If a name is no node, or outcome and treatment overlap.
+
+        See Also
+        --------
+        identify : Effects in the population of the data.
+
+        References
+        ----------
+        .. [1] Pearl, J. and Bareinboim, E. (2014). "External validity: from
+           do-calculus to transportability across populations." Statistical Science 29.
+        .. [2] Lee, S., Correa, J. and Bareinboim, E. (2020). "General transportability:
+           synthesizing observations and experiments from heterogeneous domains." AAAI.
+
+        Examples
+        --------
+        >>> graph = CausalGraph("age -> x -> y; age -> y; x <-> y")
+        >>> print(graph.transport("y", "x", differs="age", experiments=["x"]))
+        P*(y | do(x)) = Σ_{age} of the product of
+          P(age) = P(age), in the target
+          P(y | do(age, x)) = P(y | do(x), age), in the source
+        """
+        from sklearn_causalrec.causal.transport import transport
+
+        return transport(self, outcome, treatment, differs, target, experiments)
+
     def testable_implications(self):
         """List, lazily, independences that the graph implies in the data.
 

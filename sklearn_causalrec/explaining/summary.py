@@ -76,6 +76,8 @@ def _reference(estimator):
 def estimates(estimator, answer, alpha=0.05):
     """Effect of every arm against the control, or of a unit of dose: a frame."""
     rows = {}
+    if answer.strategy == "possible effects":
+        return _cases(estimator, answer, alpha)
     if estimator.discrete_treatment_:
         first, others = _reference(estimator)
         for arm in others:
@@ -90,6 +92,21 @@ def estimates(estimator, answer, alpha=0.05):
     return pd.DataFrame.from_dict(
         rows, orient="index", columns=["estimate", "low", "high"]
     )
+
+
+def _cases(estimator, answer, alpha):
+    """The effect of every arm against the control in each case: a frame."""
+    pairs = {"one unit more": (0.0, 1.0)}
+    if estimator.discrete_treatment_:
+        first, others = _reference(estimator)
+        place = estimator.arms_.index
+        pairs = {f"{a} against {first}": (place(first), place(a)) for a in others}
+    found = {}
+    for name, pair in pairs.items():
+        for _, row in answer.ate_range(*pair, alpha).cases.iterrows():
+            found[f"{name}, if {row['decided']}"] = row[["effect", "low", "high"]]
+    frame = pd.DataFrame.from_dict(found, orient="index")
+    return frame.astype(float).rename(columns={"effect": "estimate"})
 
 
 def _checks(estimator):

@@ -6,7 +6,7 @@ import pandas as pd
 import polars as pl
 import pytest
 
-from sklearn_causalrec import CausalGraph
+from sklearn_causalrec import CausalGraph, PartialGraph
 from sklearn_causalrec.causal.discovery import DiscoveredGraph, _assemble
 
 pytest.importorskip("causallearn")
@@ -94,6 +94,24 @@ def test_fci_reports_hidden_causes():
     assert [set(e) for e in graph.bidirected_edges] == [{"c", "d"}]
     assert {(x, y) for x, mark, y in graph.undirected} == {("a", "c"), ("b", "d")}
     assert all(mark == "o->" for _, mark, _ in graph.undirected)
+
+
+def test_what_is_open_is_kept():
+    with pytest.warns(UserWarning, match="to_partial"):
+        graph = CausalGraph.discover(chain(), n_bootstrap=0)
+    partial = graph.to_partial()
+    assert partial == PartialGraph("a --- b --- c") and partial.kind == "cpdag"
+    assert len(list(partial.resolutions("c", "a"))) == 2
+    with warnings.catch_warnings(action="ignore"):
+        graph = CausalGraph.discover(collider(), method="fci", n_bootstrap=0)
+    assert graph.to_partial() == PartialGraph("a o-> c; b o-> c; c --> d")
+    decided = CausalGraph.discover(collider(), n_bootstrap=0)
+    assert decided.to_partial() == PartialGraph("a -> c; b -> c; c -> d", kind="cpdag")
+    marks = {("a", "b"): "<->", ("c", "b"): "-->"}
+    with pytest.warns(UserWarning, match="open"):
+        graph = _assemble("pc", list("abc"), marks, [])
+    with pytest.raises(ValueError, match="contradict themselves"):
+        graph.to_partial()
 
 
 def test_contradictions_are_left_open():

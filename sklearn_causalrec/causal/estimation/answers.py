@@ -11,6 +11,7 @@ from sklearn_causalrec.causal.checks.diagnostics import (
 from sklearn_causalrec.causal.checks.risk import risk_ratio
 from sklearn_causalrec.causal.checks.sensitivity import Sensitivity
 from sklearn_causalrec.causal.estimation.nuisances import regress
+from sklearn_causalrec.causal.estimation.ranges import EffectRange
 from sklearn_causalrec.effects.clusters import estimate
 from sklearn_causalrec.effects.overlap import average_on_treated
 
@@ -101,6 +102,11 @@ class Answer:
             The normal interval, unless the method has one of its own.
         """
         return self.average(t0, t1, variables, clustered).interval(alpha)
+
+    def ate_range(self, t0, t1, alpha, clustered=True):
+        """The average effect in each graph that is possible, an `EffectRange`."""
+        interval = self.ate_interval(t0, t1, alpha, clustered=clustered)
+        return EffectRange.of_one(self.ate(t0, t1), interval, self.adjustment_set)
 
     def average_on_treated(self, t0, t1, clustered=True):
         """Average effect among the rows that had arm t1, an `Estimate`."""

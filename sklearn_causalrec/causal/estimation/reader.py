@@ -6,6 +6,7 @@ from sklearn.utils.validation import validate_data
 
 from sklearn_causalrec.causal.graph import CausalGraph
 from sklearn_causalrec.causal.graphs.bitsets import as_names
+from sklearn_causalrec.causal.partial import PartialGraph
 from sklearn_causalrec.encoding.arms import distinct_arms, read_treatment
 from sklearn_causalrec.encoding.checks import as_outcome, is_copy
 from sklearn_causalrec.encoding.cluster_columns import (
@@ -91,7 +92,7 @@ class Reader:
 
     Parameters
     ----------
-    graph : CausalGraph or None
+    graph : CausalGraph, PartialGraph or None
     treatment : name, list of names, or None
         Columns of X, or names for the treatment passed beside it.
     outcome : name or None
@@ -109,7 +110,7 @@ class Reader:
     outcome : name
     columns : tuple of names
         Columns of X that are not treatments.
-    graph : CausalGraph
+    graph : CausalGraph or PartialGraph
         The one given; otherwise every column causes treatments and outcome.
     clusters : Clusters or None
         Which rows of ``fit`` belong together.
@@ -260,10 +261,10 @@ class Reader:
             nodes = [*self.columns, *self.treatments, name]
             self.graph = CausalGraph.from_edges(edges, nodes=nodes)
             return
-        if not isinstance(self.given, CausalGraph):
+        if not isinstance(self.given, CausalGraph | PartialGraph):
             raise TypeError(
                 f"graph is a {type(self.given).__name__}: pass a CausalGraph, for "
-                "instance CausalGraph('z -> x -> y; z -> y')."
+                "instance CausalGraph('z -> x -> y; z -> y'), or a PartialGraph."
             )
         self.graph = self.given
         nodes = [*self.graph.nodes]
@@ -288,9 +289,12 @@ class Reader:
                 f"the outcome {self.outcome!r} is also a column of X: drop it there."
             )
         if lacking := [v for v in lacking if v != self.outcome]:
+            latent = f"; or say that they are latent, graph.project({lacking})"
+            if isinstance(self.graph, PartialGraph):
+                latent = ""
             raise ValueError(
                 f"the graph has the nodes {lacking}, which are no columns of X. Add "
-                f"the columns; or say that they are latent, graph.project({lacking})."
+                f"the columns{latent}."
             )
         if strange := [c for c in frame if c not in nodes]:
             raise ValueError(

@@ -12,6 +12,7 @@ from sklearn_causalrec.causal.graphs.tokens import (
 )
 from sklearn_causalrec.causal.graphs.words import shown
 
+UNQUOTED = f"""[^";\\n#<\\-{"".join(ARROWS)}]"""
 _TOKEN = re.compile(
     rf"""
     "(?P<quoted>(?s:[^"\\]*+(?:\\.[^"\\]*+)*+))"
@@ -19,7 +20,7 @@ _TOKEN = re.compile(
     |(?P<arrow><->|->|<-|[{"".join(ARROWS)}])
     |(?P<end>[;\n])
     |(?P<comment>(?:(?<=[\s;"])|\A)\#[^\n]*)
-    |(?P<plain>[^";\n#<\-{"".join(ARROWS)}]+|.)
+    |(?P<plain>{UNQUOTED}+|.)
     """,
     re.VERBOSE,
 )
@@ -33,7 +34,10 @@ _FAULTS = [
     (r"//|/\*|\*/", "a comment begins with '#'"),
     (r"--|^-|-\.?$|[ ][-+][ ]", "edges are '->', '<-' or '<->'"),
     (r"[<>~=|]|^[@*]|[@*]$", "edges are '->', '<-' or '<->'"),
-    (r"[ ]o$|^o[ ]", "an end 'o' is undecided; decide it first"),
+    (
+        r"[ ]o$|^o[ ]",
+        "an end 'o' is undecided; decide it first, or read a PartialGraph",
+    ),
     (rf"[{ARROW_CHARACTERS}‐-―−]", "edges are '->', '<-' or '<->'"),
     (r"[^\S ]|[\x00-\x1f\x7f-\x9f\ufeff;\\]", "it holds a control character"),
 ]
@@ -44,7 +48,7 @@ _GML = re.compile(
 _ESCAPED = re.compile(r'\\(["\\])')
 
 
-def _fault(name):
+def fault_of(name):
     """Why a name cannot stand without quotes, or None."""
     if not name or name != name.strip():
         return "a name is missing"
@@ -85,11 +89,11 @@ def read_arrows(text):
             "CausalGraph.from_networkx."
         )
     nodes, directed, bidirected = {}, [], []
-    for start, names, arrows in _statements(text.removeprefix("\ufeff")):
+    for start, names, arrows in statements(text.removeprefix("\ufeff")):
         for name, is_quoted in names:
-            fault = None if is_quoted else _fault(name)
+            fault = None if is_quoted else fault_of(name)
             if fault:
-                raise _error(text, start, fault)
+                raise unread(text, start, fault)
             nodes[name] = None
         for (a, _), arrow, (b, _) in zip(names, arrows, names[1:]):
             if arrow == "<->":
@@ -99,18 +103,20 @@ def read_arrows(text):
     return Reading(list(nodes), directed, bidirected, [])
 
 
-def _error(text, position, reason):
+def unread(text, position, reason, like="'a -> b; b <-> c'"):
+    """The error of a text that cannot be read at a position."""
     line = shown(text[position : position + 100].lstrip().split("\n")[0].rstrip())
     return ValueError(
-        f"cannot read {line}: {reason}. Edges are written 'a -> b; b <-> c', and a "
-        f"name with other signs in double quotes."
+        f"cannot read {line}: {reason}. Edges are written {like}, and a name with "
+        f"other signs in double quotes."
     )
 
 
-def _statements(text):
+def statements(text, token=_TOKEN):
     """For every statement its place, its names and the arrows between them.
 
-    A name is a pair of its text and whether it is quoted.
+    A name is a pair of its text and whether it is quoted. ``token`` is the pattern of
+    what a text consists of.
     """
     start, names, arrows, pieces, quotes = 0, [], [], [], []
 
@@ -124,23 +130,23 @@ def _statements(text):
         pieces.clear()
         quotes.clear()
 
-    for token in _TOKEN.finditer(text):
-        kind = token.lastgroup
+    for found in token.finditer(text):
+        kind = found.lastgroup
         if kind == "open":
-            raise _error(text, token.start(), "a quoted name has no closing quote")
+            raise unread(text, found.start(), "a quoted name has no closing quote")
         if kind == "quoted":
-            quotes.append((_ESCAPED.sub(r"\1", token["quoted"]), token[0]))
-            pieces.append(token[0])
+            quotes.append((_ESCAPED.sub(r"\1", found["quoted"]), found[0]))
+            pieces.append(found[0])
         elif kind == "plain":
-            pieces.append(token[0])
+            pieces.append(found[0])
         elif kind == "arrow":
             close()
-            arrows.append(ARROWS.get(token[0], token[0]))
+            arrows.append(ARROWS.get(found[0], found[0]))
         elif kind == "end":
             close()
             if arrows or names != [("", False)]:
                 yield start, names, arrows
-            start, names, arrows = token.end(), [], []
+            start, names, arrows = found.end(), [], []
     close()
     if arrows or names != [("", False)]:
         yield start, names, arrows
@@ -149,7 +155,7 @@ def _statements(text):
 def to_arrows(graph):
     """The text that `CausalGraph` reads back where all names are text."""
     joined = {a for e in (*graph.directed_edges, *graph.bidirected_edges) for a in e}
-    text = {a: str(a) if _fault(str(a)) is None else quoted(a) for a in graph.nodes}
+    text = {a: str(a) if fault_of(str(a)) is None else quoted(a) for a in graph.nodes}
     return "; ".join(
         [text[a] for a in graph.nodes if a not in joined]
         + [f"{text[a]} -> {text[b]}" for a, b in graph.directed_edges]

@@ -43,7 +43,7 @@ def _check_name(name):
         )
 
 
-def _numbers(names):
+def numbers(names):
     """Name -> place among the names, each name once."""
     number = {}
     for name in names:
@@ -130,7 +130,7 @@ class NumberedGraph:
     def _build(self, nodes, directed, bidirected):
         directed, bidirected = _pairs(directed), _pairs(bidirected)
         ends = (name for edge in (*directed, *bidirected) for name in edge)
-        number = _numbers((*as_names(nodes), *ends))
+        number = numbers((*as_names(nodes), *ends))
         for a, b in (*directed, *bidirected):
             if a == b:
                 raise ValueError(f"{shown(a)} has an edge to itself.")

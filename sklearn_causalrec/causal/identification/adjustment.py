@@ -45,10 +45,9 @@ def is_adjustment_set(graph, x, y, z):
     return not z & ~allowed and separated(pruned, x, y, z)
 
 
-def _optimal(graph, x, y):
+def _optimal(graph, x, y, pruned, allowed):
     """The set of smallest asymptotic variance, or None; see `adjustment_sets`."""
     causal = causal_nodes(graph, x, y)
-    pruned, allowed = backdoor_problem(graph, x, y)
     hidden = any(graph.siblings_of[i] for i in members(causal))
     if not hidden and not y & ~causal:
         parents = mask_of(p for i in members(causal) for p in graph.parents_of[i])
@@ -122,28 +121,34 @@ def adjustment_sets(graph, outcome, treatment, kind="minimal", *, cost=None):
     >>> [sorted(z) for z in graph.adjustment_sets("y", "x", kind="optimal")]
     [['b']]
     """
+    y, x = check_query(graph, outcome, treatment, kind)
+    costs = _costs(graph, cost)
+    return sets_of(graph, x, y, *backdoor_problem(graph, x, y), kind, costs)
+
+
+def check_query(graph, outcome, treatment, kind):
+    """The bitsets of outcome and treatment of a question for adjustment sets."""
     kinds = ("minimal", "minimum", "optimal", "all")
     if kind not in kinds:
         raise ValueError(f"kind must be one of {kinds}, got {kind!r}.")
     y, x = graph.masks(outcome=outcome, treatment=treatment)
     if not x or not y:
         raise ValueError("adjustment needs at least one treatment and one outcome.")
-    costs = _costs(graph, cost)
-    return _adjustment_sets(graph, x, y, kind, costs)
+    return y, x
 
 
-def _adjustment_sets(graph, x, y, kind, costs):
+def sets_of(graph, x, y, pruned, allowed, kind, costs=None):
+    """Lazily, the separators of a back-door problem: see `adjustment_sets`."""
     if kind == "optimal":
-        best = _optimal(graph, x, y)
+        best = _optimal(graph, x, y, pruned, allowed)
         found = () if best is None else (best,)
+    elif kind == "minimum":
+        costs = costs or [1] * len(graph)
+        best = minimum_separator(pruned, x, y, allowed, costs)
+        found = () if best is None else (best,)
+    elif kind == "minimal":
+        found = minimal_separators(pruned, x, y, allowed)
     else:
-        pruned, allowed = backdoor_problem(graph, x, y)
-        if kind == "minimum":
-            best = minimum_separator(pruned, x, y, allowed, costs)
-            found = () if best is None else (best,)
-        elif kind == "minimal":
-            found = minimal_separators(pruned, x, y, allowed)
-        else:
-            found = all_separators(pruned, x, y, allowed)
+        found = all_separators(pruned, x, y, allowed)
     for z in found:
         yield graph.named(z)

@@ -206,3 +206,84 @@ def explain(error):
 
 def _set(names):
     return "{" + ", ".join(sorted(map(str, names))) + "}"
+
+
+class UndecidedError(NotIdentifiableError):
+    """The graphs that data leave possible do not agree on P(y | do(x), z).
+
+    Parameters
+    ----------
+    graph : PartialGraph
+        The graph with open ends.
+    query : tuple of three tuples of names
+        The outcomes, the treatments and the conditions that were asked for.
+    edges : tuple of (a, mark, b)
+        The edges that stand in the way. It is empty where all graphs may agree, and no
+        set of variables is valid to adjust for in each of them.
+
+    Attributes
+    ----------
+    graph : PartialGraph
+        The graph with open ends.
+    outcome, treatment, given : tuple of names
+        What was asked for.
+    edges : tuple of (a, mark, b)
+        The edges that stand in the way.
+    hedge : None
+        The graph is not known, so that nothing in it can prove the refusal.
+    remedies : dict
+        Its item "decide" lists the edges.
+
+    See Also
+    --------
+    PartialGraph.identify : Raises it.
+    PartialGraph.resolutions : The cases that the graphs fall into.
+
+    Examples
+    --------
+    >>> from sklearn_causalrec import NotIdentifiableError, PartialGraph
+    >>> try:
+    ...     PartialGraph("x --- y").identify("y", "x")
+    ... except NotIdentifiableError as error:
+    ...     print(error.remedies["decide"])
+    [('x', '---', 'y')]
+    """
+
+    def __init__(self, graph, query, edges):
+        ValueError.__init__(self, graph, query, edges)
+        self.graph, self.edges, self.hedge = graph, edges, None
+        self.outcome, self.treatment, self.given = query
+        self.experiments = ()
+        self.effective = self.outcome, self.treatment
+        self.remedies = {"measure": [], "experiment": [], "decide": list(edges)}
+
+    def __reduce__(self):
+        query = self.outcome, self.treatment, self.given
+        return type(self), (self.graph, query, self.edges)
+
+    def __str__(self):
+        query = P(self.outcome, self.given, self.treatment)
+        shown = "; ".join(" ".join(map(str, edge)) for edge in self.edges[:6])
+        if len(self.edges) > 6:
+            shown += f"; and {len(self.edges) - 6} more"
+        if not self.edges:
+            return (
+                f"{query} is not identified by adjustment: no set of variables is "
+                "valid in all graphs that the data leave possible. Decide open ends "
+                "from knowledge, or give the graph that you believe in: CausalGraph."
+            )
+        if self.graph.kind != "cpdag":
+            return (
+                f"{query} is not the same in all graphs that the data leave possible: "
+                f"the ends of these edges are open, or they may have a latent common "
+                f"cause as well: {shown}. Decide them from knowledge and give the "
+                "graph, CausalGraph; for discrete variables its bounds() say what is "
+                "left. An experiment on "
+                f"{', '.join(map(str, self.treatment))} always decides."
+            )
+        return (
+            f"{query} is not the same in all graphs that the data leave possible: the "
+            f"direction of these edges is open: {shown}. Decide them, orient([...]); "
+            "or take the range of the effect over all of these graphs: ate_range() of "
+            "DoCalculusEffect estimates it, resolutions() lists the cases."
+        )
