@@ -27,6 +27,9 @@ if TYPE_CHECKING:  # what type checkers see: the names below
     from sklearn_causalrec.causal import PartialGraph as PartialGraph
     from sklearn_causalrec.do_effect import DoCalculusEffect as DoCalculusEffect
     from sklearn_causalrec.effects.effect import effect as effect
+    from sklearn_causalrec.effects.outcome_difference import (
+        outcome_difference_interval as outcome_difference_interval,
+    )
     from sklearn_causalrec.effects.regressor import EffectRegressor as EffectRegressor
     from sklearn_causalrec.policy import CounterfactualPolicy as CounterfactualPolicy
     from sklearn_causalrec.ranking.recommend import explain as explain
@@ -50,6 +53,7 @@ __getattr__, __dir__, __all__ = lazily(
         "PartialGraph": "causal",
         "effect": "effects.effect",
         "explain": "ranking.recommend",
+        "outcome_difference_interval": "effects.outcome_difference",
         "recommend": "ranking.recommend",
         "baselines": "",
         "causal": "",

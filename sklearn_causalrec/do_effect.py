@@ -553,7 +553,14 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
     def effect_interval(self, X, alpha=0.05, T0=None, T1=None):
         """Compute an interval for the effect of each row.
 
-        The intervals hold on average over rows, not for each of them.
+        By adjustment it covers the true effects of fresh rows on average over rows: not
+        of each row, and less of the largest and the smallest effects, which are
+        predicted too near the mean. Counted are the jackknife over folds, the
+        disagreement of models that are about as good, and, where clusters are named, by
+        how much these differ in the effect beyond what is predicted of them. Without
+        clusters it is an interval of the mean effect given ``effect_modifiers_``. By
+        other strategies it counts the folds and the models only. It is an interval of
+        an expected difference, not of the difference of two outcomes.
 
         Parameters
         ----------

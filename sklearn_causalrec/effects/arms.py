@@ -1,5 +1,7 @@
 """Effects between any two arms, from a stacked effect of each arm against the first."""
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
 
@@ -8,6 +10,11 @@ from sklearn_causalrec.effects.cross_fitting import varies
 from sklearn_causalrec.effects.overlap import average_on_treated
 from sklearn_causalrec.effects.stacked import StackedEffect
 from sklearn_causalrec.effects.within_groups import AverageWithinGroups
+
+
+def _two_arms(by_fold, pair, t, rows):
+    """Outcomes of every fold under the first arm and arm t, of rows of the pair."""
+    return by_fold(pair[rows])[..., [0, t]]
 
 
 class ArmEffects:
@@ -43,6 +50,7 @@ class ArmEffects:
         groups=None,
         features=None,
         clusters=None,
+        outcome_by_fold=None,
         progress=None,
     ):
         """Fit every pair of arms.
@@ -64,6 +72,10 @@ class ArmEffects:
             are moved to have these averages.
         clusters : Clusters, optional
             Which rows go together, for standard errors.
+        outcome_by_fold : callable, optional
+            Called with positions of rows, returns the outcomes that the models of every
+            fold predict of them, (n_folds, n_rows, n_arms). Of use where ``effect`` is
+            given the like.
         progress : callable, optional
             Called after each task.
         """
@@ -84,12 +96,16 @@ class ArmEffects:
             known = None
             if propensity is not None and self.n_arms == 2:
                 known = np.where(treatment == 1, propensity, 1 - propensity)
+            by_fold = None
+            if outcome_by_fold is not None:
+                by_fold = partial(_two_arms, outcome_by_fold, pair, t)
             stage = StackedEffect(clip=self.clip, random_state=self.seed + t).fit(
                 X[pair] if len(pair) < len(X) else X,
                 y[pair],
                 treatment,
                 outcome_oof=outcome[pair][:, [0, t]],
                 exposure_oof=both[:, 1] / both.sum(1),
+                outcome_by_fold=by_fold,
                 propensity=known,
                 sample_weight=weight[pair],
                 fold=fold[pair],

@@ -258,6 +258,8 @@ class MixedRidge:
         Mean, and coefficients of standardized features.
     offsets_ : list of ndarray
         Of each kind, those of its groups; last, that of groups not seen.
+    spreads_ : list of ndarray
+        Of each kind, posterior variances of these offsets.
     variances_ : ndarray of shape (n_kinds + 2,)
         Of the coefficients, of each kind of offset, and of the noise at weight 1.
 
@@ -297,7 +299,7 @@ class MixedRidge:
             coef = inverse @ (Z.T @ (w * rest))
             rest -= Z @ coef
             spread = coef**2 + noise * np.diag(inverse)
-            variance[0] = spread[1:].mean() + floor
+            variance[0] = spread[1:].mean() + floor if len(coef) > 1 else floor
             used = (gram * inverse).sum()
             for k, (g, mass) in enumerate(zip(codes, masses), 1):
                 rest += offsets[k - 1][g]
@@ -313,10 +315,17 @@ class MixedRidge:
             if np.abs(np.log(self.variances_ / before)).max() < self.tol:
                 break
         self.coef_, self.offsets_ = coef, [np.append(o, 0.0) for o in offsets]
+        left = [noise / (m + noise / v) for m, v in zip(masses, variance[1:])]
+        self.spreads_ = [np.append(s, v) for s, v in zip(left, variance[1:])]
         return self
 
+    def _of_groups(self, groups, values):
+        return sum(v[np.minimum(g, len(v) - 1)] for g, v in zip(groups.T, values))
+
+    def offset_variance(self, grouped):
+        """Posterior variance of the sum of the offsets of each row, (n,)."""
+        return self._of_groups(grouped.groups, self.spreads_)
+
     def predict(self, grouped):
-        out = self._design(grouped.X) @ self.coef_
-        for g, offset in zip(grouped.groups.T, self.offsets_):
-            out += offset[np.minimum(g, len(offset) - 1)]
-        return out
+        fixed = self._design(grouped.X) @ self.coef_
+        return fixed + self._of_groups(grouped.groups, self.offsets_)

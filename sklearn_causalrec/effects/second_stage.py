@@ -243,8 +243,17 @@ class EffectMixin:
     def effect_interval(self, X, alpha=0.05, T0=None, T1=None):
         """Return bounds of the effect of each row.
 
-        They hold on average over rows, not for each row. The coverage that was
-        measured is in ``benchmarks/RESULTS.md``.
+        They cover the true effects of fresh rows on average over rows: not of each row,
+        and less of the largest and the smallest effects, which are predicted too near
+        the mean. Counted are the jackknife over
+        folds, the disagreement of learners that are about as good, and by how much
+        users and items, or clusters, differ in the effect beyond what is predicted of
+        them; hence the bounds of unknown users and items are wider. Where no column
+        names users, items or clusters, what the features cannot tell of the effect is
+        not counted: the bounds are then those of the mean effect given the features.
+        They are bounds of an expected difference, not of the difference of two
+        outcomes, which varies more. The coverage that was measured is in
+        ``benchmarks/RESULTS.md``.
 
         Parameters
         ----------

@@ -28,6 +28,11 @@ from sklearn_causalrec.effects.learners import (
     chunked_predict,
     convex_weights,
 )
+from sklearn_causalrec.effects.row_intervals import (
+    REFERENCE_ROWS,
+    RowErrors,
+    disagreement,
+)
 
 _HALF = dict(learning_rate=0.1, max_features=0.5)
 
@@ -140,6 +145,7 @@ class StackedEffect(BaseEstimator):
         *,
         outcome_oof=None,
         exposure_oof=None,
+        outcome_by_fold=None,
         propensity=None,
         sample_weight=None,
         fold=None,
@@ -162,6 +168,10 @@ class StackedEffect(BaseEstimator):
             row's fold. Then ``effect`` needs the network's outcomes as well.
         exposure_oof : ndarray of shape (n_samples,), default=None
             The network's cross-fitted propensities: one more learner.
+        outcome_by_fold : callable, default=None
+            Called with positions of rows, returns what the network of every fold says
+            of them, (n_folds, n_rows, 2), for the intervals of rows. Of use where
+            ``effect`` is given the same. None: ``outcome_oof`` stands for all folds.
         propensity : ndarray of shape (n_samples,), default=None
             Known probabilities of ``treatment = 1``; nothing is estimated then.
         sample_weight : ndarray of shape (n_samples,), default=None
@@ -189,12 +199,15 @@ class StackedEffect(BaseEstimator):
             )
         treatment = treatment.astype(int)
         y = self._start(X, y, treatment, sample_weight, fold, clusters)
+        net = outcome_by_fold
         if outcome_oof is not None:
+            net = net or np.asarray(outcome_oof).__getitem__
             outcome_oof = (np.asarray(outcome_oof) - self._shift) / self._scale
         self._done = progress or (lambda: None)
         self._fit_nuisances(X, y, treatment, outcome_oof, exposure_oof, propensity)
         self._fit_candidates(X, y, treatment, outcome_oof, groups)
         self._fit_average(X, y, treatment)
+        self._fit_row_errors(X, net, groups)
         self.outcome_oof_ = self._mu * self._scale + self._shift
         self._forget()
         return self
@@ -297,13 +310,17 @@ class StackedEffect(BaseEstimator):
         self.propensity_ = np.clip(known, self.clip, 1 - self.clip)
 
     def _outcome(self, k, arm, X, net=None, rows=None):
-        """Outcome of ``arm`` by the models of fold ``k`` and the network's, if any."""
+        """Outcome of ``arm`` by the models of fold ``k`` and the network's, if any.
+
+        And by how much these models disagree.
+        """
         c, models = self._outcome_weights[arm], self._outcome_models[k][arm]
         parts = [chunked_predict(m, X, rows) for m in models]
         if net is not None and len(c) > len(models):
             parts.append(net[:, arm])
-        c = c[: len(parts)]
-        return np.transpose(parts) @ (c / c.sum() if c.sum() > 0 else c + 1 / len(c))
+        parts, c = np.transpose(parts), c[: len(parts)]
+        c = c / c.sum() if c.sum() > 0 else c + 1 / len(c)
+        return parts @ c, disagreement(parts, c)
 
     def _fit_candidates(self, X, y, treatment, net, groups):
         w, e, mu = self._w, self.propensity_, self._mu
@@ -327,7 +344,7 @@ class StackedEffect(BaseEstimator):
                 imputed = np.empty(len(y))
                 for arm in (0, 1):
                     mine = rows[treatment[rows] == arm]
-                    other = self._outcome(k, 1 - arm, X, rows=mine)
+                    other, _ = self._outcome(k, 1 - arm, X, rows=mine)
                     imputed[mine] = (y[mine] - other) * (2 * arm - 1)
                 x = Boost(self._bins, seed, max_iter=60, learning_rate=0.15)
                 models = [AdditiveLasso(), x]
@@ -354,9 +371,24 @@ class StackedEffect(BaseEstimator):
         c = convex_weights(P, target, weight)
         self.weights_ = dict(zip(names, c.tolist()))
         self.effect_oof_ = P @ c * self._scale
+        rng = np.random.RandomState(self._seeds)
+        given = P, target, weight, c, self._fold, groups, self._clusters
+        self._row_errors = RowErrors(*given, rng)
+
+    def _fit_row_errors(self, X, net, groups):
+        rng = np.random.RandomState(self._seeds[::-1])
+        rows = np.sort(rng.permutation(len(X))[:REFERENCE_ROWS])
+        net = None if net is None else net(rows)
+        groups = None if groups is None else groups[rows]
+        floor = (self.ate_stderr_ / self._scale) ** 2
+        self._row_errors.refer(*self._by_fold(X[rows], net, groups), floor)
 
     def _by_fold(self, X, outcome, groups=None):
-        """Candidates at ``X`` by the models of each fold, in units of ``y``."""
+        """Candidates at ``X`` by the models of each fold, standardized.
+
+        And what the folds do not show: the disagreement of the outcome models, and the
+        variance that the offsets of the row's groups add.
+        """
         check_is_fitted(self, "weights_")
         X, net = np.asarray(X), None
         if "R-mixed" in self.weights_ and groups is None:
@@ -373,15 +405,21 @@ class StackedEffect(BaseEstimator):
             net = (np.asarray(outcome) - self._shift) / self._scale
             net = np.broadcast_to(net, (self._n_folds, len(X), 2))
         out = np.empty((self._n_folds, len(X), len(self.weights_)))
+        doubt, offsets = np.zeros(len(X)), np.zeros(len(X))
+        share = self.weights_.get("R-mixed", 0.0) ** 2 / self._n_folds
         for k, models in enumerate(self._effect_models):
             out[k, :, 0] = self._constants[k]
             own = None if net is None else net[k]
-            out[k, :, 1] = self._outcome(k, 1, X, own) - self._outcome(k, 0, X, own)
+            (low, apart), (high, more) = (self._outcome(k, a, X, own) for a in (0, 1))
+            out[k, :, 1], doubt = high - low, doubt + (apart + more) / self._n_folds
             for j, m in enumerate(models, 2):
-                out[k, :, j] = chunked_predict(m, _inputs(m, X, groups))
+                read = _inputs(m, X, groups)
+                out[k, :, j] = chunked_predict(m, read)
+                if isinstance(m, MixedRidge):
+                    offsets += share * m.offset_variance(read)
             if net is not None:
                 out[k, :, -1] = own[:, 1] - own[:, 0]
-        return out * self._scale
+        return out, doubt, offsets
 
     def effect(self, X, outcome=None, groups=None):
         """Effect of each row, (n,), in units of ``y``.
@@ -390,28 +428,24 @@ class StackedEffect(BaseEstimator):
         every fold's network, (n_folds, n, 2), where ``fit`` was given
         ``outcome_oof``.
         """
-        c = np.array(list(self.weights_.values()))
-        return self._by_fold(X, outcome, groups).mean(0) @ c
+        return self._stack(self._by_fold(X, outcome, groups)[0]) * self._scale
+
+    def _stack(self, parts):
+        return parts.mean(0) @ np.array(list(self.weights_.values()))
 
     def effect_interval(self, X, alpha=0.05, outcome=None, groups=None):
         """Interval for the effect of each row, two arrays of shape (n,).
 
-        The variance is the delete-a-group jackknife over the folds plus the
-        weighted disagreement of the candidates (Buckland et al. 1997, "Model
-        selection: an integral part of inference"), which stands for bias. With
-        few folds it is noisy, hence shrunk three quarters of the way to its mean
-        over the rows of ``X``; it is at least that of the average effect. Coverage
-        holds on average over rows, not for each.
+        Its variance counts the jackknife over folds, the disagreement of candidates and
+        outcome models, and by how much groups or clusters differ beyond what is
+        predicted of them (``effects/row_intervals.py``). It covers effects of fresh
+        rows on average over rows: not of every row, and less of the largest and the
+        smallest effects than of others.
         """
-        c = np.array(list(self.weights_.values()))
-        parts = self._by_fold(X, outcome, groups)
-        folds = parts @ c
-        center = folds.mean(0)
-        variance = (len(folds) - 1) * folds.var(0)
-        variance += (parts.mean(0) - center[:, None]) ** 2 @ c
-        variance = 0.25 * variance + 0.75 * variance.mean()
-        error = np.sqrt(np.maximum(variance, self.ate_stderr_**2))
-        return normal_interval(center, error, alpha)
+        parts, *more = self._by_fold(X, outcome, groups)
+        center = self._stack(parts)
+        low, high = self._row_errors.interval(center, parts, *more, alpha)
+        return low * self._scale, high * self._scale
 
     # ------------------------------------------------------ the average effect
     def _fit_average(self, X, y, treatment):

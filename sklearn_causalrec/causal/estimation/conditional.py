@@ -99,13 +99,16 @@ class StackedConditional:
         self.model = ArmEffects(len(problem.arms), problem.clip, problem.seed).fit(
             X, problem.y, problem.arm, weight, problem.fold,
             means.nuisances.outcomes, means.nuisances.propensity, known,
-            clusters=problem.clusters,
+            clusters=problem.clusters, outcome_by_fold=lambda r: self._outcomes(X[r]),
         )  # fmt: skip
 
+    def _outcomes(self, Z):
+        folds, fits = range(len(self.fits[0].fitted)), self.fits
+        return np.array([np.column_stack([f.by(k, Z) for f in fits]) for k in folds])
+
     def _inputs(self, variables):
-        Z, fits = variables.matrix(self.names), self.fits
-        folds = range(len(fits[0].fitted))
-        return Z, np.array([np.column_stack([f.by(k, Z) for f in fits]) for k in folds])
+        Z = variables.matrix(self.names)
+        return Z, self._outcomes(Z)
 
     def effect(self, variables, t0, t1):
         """Effect of arm t1 against arm t0, (n,)."""
