@@ -1,0 +1,386 @@
+"""How values travel that are no plain objects: of numpy, pandas, torch, C and Cython.
+
+An adapter takes a value apart into what a file can hold, and puts it together again
+by functions of this module. Objects without an adapter travel as their ``__dict__``.
+"""
+
+import functools
+from collections import defaultdict
+from datetime import date, datetime, timedelta, timezone
+from decimal import Decimal
+from fractions import Fraction
+from types import BuiltinFunctionType, FunctionType
+from typing import Any, NamedTuple
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+import numpy as np
+
+from sklearn_causalrec.serving import frames
+from sklearn_causalrec.serving.arrays import dtype_of, dtype_spec
+from sklearn_causalrec.serving.memory import CHECKS, checked_tree
+
+
+class Adapter(NamedTuple):
+    """How the values of some types are written and read."""
+
+    name: str
+    types: tuple
+    write: Any  # write(value, refuse) -> list of what files hold
+    read: Any  # read(*list) -> value
+    needs: tuple = ()  # packages
+
+
+NAMED: dict[str, Adapter] = {}
+_BY_TYPE: dict[str, Adapter] = {}
+
+
+def _add(name, types, write, read, needs=()):
+    """Register; types that load late are texts, "module.Name"."""
+    NAMED[name] = adapter = Adapter(name, tuple(types), write, read, needs)
+    for kind in adapter.types:
+        _BY_TYPE[kind if isinstance(kind, str) else _full_name(kind)] = adapter
+
+
+def _full_name(kind):
+    return f"{kind.__module__}.{kind.__qualname__}"
+
+
+def of(value):
+    """The adapter of a value, or None."""
+    for kind in type(value).__mro__[:-1]:
+        adapter = _BY_TYPE.get(_full_name(kind))
+        if adapter is not None:
+            exact = adapter.name not in _FOR_SUBTYPES
+            return None if exact and kind is not type(value) else adapter
+    return None
+
+
+def has_own(kind):
+    """Whether objects of a type travel by an adapter alone."""
+    return isinstance(kind, type) and _full_name(kind) in _BY_TYPE
+
+
+# -- states of objects ---------------------------------------------------------
+
+
+def _is_net(kind):
+    """Whether a type is a net of skorch, which pickles its networks inside."""
+    return any(base.__module__ == "skorch.net" for base in kind.__mro__)
+
+
+def state_of(obj):
+    """What is to be written of an object: its ``__dict__``, mostly."""
+    if _is_net(type(obj)):
+        # Callbacks are those of the last training, and made anew by the next.
+        return {**vars(obj), "callbacks": [], "callbacks_": []}
+    if isinstance(obj, BaseException):
+        return {**vars(obj), "args": obj.args}
+    return obj.__getstate__()
+
+
+def set_state(obj, state):
+    """Give an object the state that :func:`state_of` told.
+
+    Raises
+    ------
+    ValueError
+        If its numbers would make compiled code read what is not the object's.
+    """
+    if isinstance(obj, BaseException):
+        obj.args = state.pop("args")
+        vars(obj).update(state)
+    elif _is_net(type(obj)):
+        vars(obj).update(state)
+        _settle(obj)
+    elif hasattr(obj, "__setstate__"):
+        obj.__setstate__(state)
+    elif state is not None:
+        state, slots = state if isinstance(state, tuple) else (state, {})
+        vars(obj).update(state or {})
+        known = {name for c in type(obj).__mro__ for name in vars(c).get("__slots__", ())}
+        for name in known & set(slots):
+            object.__setattr__(obj, name, slots[name])
+    for kind in type(obj).__mro__:
+        check = CHECKS.get(_full_name(kind))
+        if check is not None:
+            check(obj)
+
+
+def _settle(net):
+    """Put a net on its device, or on the CPU where there is no such device."""
+    import torch
+
+    if net.device != "cpu":
+        if not torch.cuda.is_available():
+            net.device = "cpu"
+        net.module_.to(net.device)
+        net.criterion_.to(net.device)
+
+
+def way_out(kind):
+    """What to do about a type that does not travel."""
+    module = getattr(kind, "__module__", None) or ""
+    if module.startswith("sentence_transformers"):
+        return (
+            "A pretrained language model is larger than all the rest: encode the texts "
+            "before, and take DenseVectors, or use TextBag."
+        )
+    if isinstance(kind, FunctionType):
+        return "Leave it out, or do before the fit what it does."
+    return (
+        "Types of this package and most of scikit-learn travel; docs/saving_and_"
+        "serving.md has the list. Leave the step out, or do before the fit what it does."
+    )
+
+
+# -- Python --------------------------------------------------------------------
+
+
+def _read_partial(function, args, keywords):
+    if not isinstance(function, FunctionType | BuiltinFunctionType | type):
+        raise ValueError("a partial is not of a function")
+    return functools.partial(function, *args, **keywords)
+
+
+def _read_factory(factory, pairs):
+    if factory not in (dict, list, int, float, set, None):
+        raise ValueError(f"{factory!r} makes no default values")
+    return defaultdict(factory, pairs)
+
+
+def _read_numbers(kind):
+    def read(*numbers):
+        if not all(n is None or type(n) is int for n in numbers):
+            raise ValueError(f"a {kind.__name__} has no such parts")
+        return kind(*numbers)
+
+    return read
+
+
+def _ends(value, refuse):
+    ends = [value.start, value.stop, value.step]
+    return [n if n is None else int(n) for n in ends]
+
+
+def _write_slice(value, refuse):
+    if all(n is None or isinstance(n, int | np.integer) for n in _ends_of(value)):
+        return _ends(value, refuse)
+    return refuse("is a slice of labels")
+
+
+def _ends_of(value):
+    return value.start, value.stop, value.step
+
+
+_add("slice", [slice], _write_slice, _read_numbers(slice))
+_add("range", [range], _ends, _read_numbers(range))
+_add(
+    "bytes",
+    [bytes],
+    lambda value, refuse: [np.frombuffer(value, np.uint8)],
+    lambda array: array.tobytes(),
+)
+_add(
+    "complex",
+    [complex],
+    lambda value, refuse: [value.real, value.imag],
+    lambda real, imag: complex(real, imag),
+)
+_add(
+    "partial",
+    [functools.partial],
+    lambda value, refuse: [value.func, value.args, value.keywords],
+    _read_partial,
+)
+_add(
+    "defaultdict",
+    [defaultdict],
+    lambda value, refuse: [value.default_factory, dict(value)],
+    _read_factory,
+)
+
+
+def _write_time(value, refuse):
+    if value.tzinfo not in (None, timezone.utc):
+        refuse("is a time of a zone other than UTC")
+    return [value.isoformat()]
+
+
+for _kind, _write, _read in [
+    (date, lambda v, refuse: [v.isoformat()], date.fromisoformat),
+    (datetime, _write_time, datetime.fromisoformat),
+    (Decimal, lambda v, refuse: [str(v)], Decimal),
+    (Fraction, lambda v, refuse: [str(v)], Fraction),
+    (UUID, lambda v, refuse: [v.hex], UUID),
+    (ZoneInfo, lambda v, refuse: [v.key], ZoneInfo),
+    (
+        timedelta,
+        lambda v, refuse: [v.days, v.seconds, v.microseconds],
+        lambda *parts: timedelta(*parts),
+    ),
+]:
+    _add(_kind.__name__, [_kind], _write, _read)
+_add(
+    "timezone",
+    [timezone],
+    lambda value, refuse: [value.utcoffset(None)],
+    lambda offset: timezone(offset) if offset else timezone.utc,
+)
+
+
+# -- numpy ---------------------------------------------------------------------
+
+
+def _write_scalar(value, refuse):
+    kind = value.dtype.kind
+    if kind in "mM":
+        return [value.dtype.str, int(value.view("i8"))]
+    if kind not in "fiubU" or value.dtype.itemsize > 8 and kind == "f":
+        refuse(f"is a number of {value.dtype}")
+    return [value.dtype.str if kind != "U" else "<U", value.item()]
+
+
+def _read_scalar(code, value):
+    if code == "<U":
+        return np.str_(value)
+    dtype = dtype_of(code)
+    if dtype.kind in "mM":
+        return np.int64(value).view(dtype)
+    if dtype.kind not in "fiub" or not isinstance(value, int | float):
+        raise ValueError(f"{value!r:.40} is no number of {dtype}")
+    return dtype.type(value)
+
+
+def _write_generator(value, refuse):
+    bits = value.bit_generator
+    return [type(bits).__name__, _plain_state(bits.state)]
+
+
+def _write_random_state(value, refuse):
+    return ["RandomState", _plain_state(value.get_state(legacy=False))]
+
+
+def _plain_state(state):
+    return {k: _plain_state(v) if isinstance(v, dict) else v for k, v in state.items()}
+
+
+def _read_random(name, state):
+    if name == "RandomState":
+        found = np.random.RandomState(0)
+        found.set_state(state)
+        return found
+    if name not in ("PCG64", "PCG64DXSM", "MT19937", "Philox", "SFC64"):
+        raise ValueError(f"{name!r} is no generator of random numbers")
+    bits = getattr(np.random, name)(0)
+    bits.state = state
+    return np.random.Generator(bits)
+
+
+def _read_masked(data, mask, fill):
+    return np.ma.MaskedArray(data, mask, fill_value=fill)
+
+
+_add("scalar", [np.generic], _write_scalar, _read_scalar)
+_add("dtype", [np.dtype], lambda v, refuse: _dtype_parts(v, refuse), lambda s: _dtype(s))
+_add(
+    "masked",
+    [np.ma.MaskedArray],
+    lambda v, refuse: [v.data, np.ma.getmaskarray(v), v.fill_value],
+    _read_masked,
+)
+_add("generator", [np.random.Generator], _write_generator, _read_random)
+_add("random_state", [np.random.RandomState], _write_random_state, _read_random)
+
+
+def _dtype_parts(dtype, refuse):
+    if dtype == object:
+        return ["object"]
+    if dtype.names is not None or dtype.hasobject:
+        refuse(f"is the dtype {dtype}")
+    return [dtype_spec(dtype)]
+
+
+def _dtype(spec):
+    return np.dtype(object) if spec == "object" else dtype_of(spec)
+
+
+# -- pandas, torch, and compiled parts of scikit-learn and scipy ---------------
+
+
+def _write_tensor(value, refuse):
+    import torch
+
+    plain = value.detach().cpu()
+    if plain.layout is not torch.strided or plain.dtype == torch.bfloat16:
+        refuse(f"is a tensor of {plain.dtype}, {plain.layout}")
+    return [plain.numpy(), value.requires_grad, isinstance(value, torch.nn.Parameter)]
+
+
+def _read_tensor(array, requires_grad, is_parameter):
+    import torch
+
+    tensor = torch.from_numpy(array)
+    if is_parameter:
+        return torch.nn.Parameter(tensor, requires_grad=requires_grad)
+    return tensor.requires_grad_(requires_grad)
+
+
+def _read_torch_dtype(name):
+    import torch
+
+    found = getattr(torch, name)
+    if not isinstance(found, torch.dtype):
+        raise ValueError(f"torch.{name} is no dtype")
+    return found
+
+
+def _read_device(name):
+    import torch
+
+    return torch.device(name)
+
+
+def _write_tree(tree, refuse):
+    _, (n_features, n_classes, n_outputs), state = tree.__reduce__()
+    return [n_features, n_classes, n_outputs, state]
+
+
+def _read_spline(t, c, k, extrapolate, axis):
+    from scipy.interpolate import BSpline
+
+    return BSpline(t, c, k, extrapolate, axis)
+
+
+def _write_loss(loss, refuse):
+    kind, args = loss.__reduce__()[:2]
+    return [kind.__name__, *args]
+
+
+def _read_loss(name, *args):
+    from sklearn_causalrec.serving.trusted import find
+
+    return find(f"sklearn._loss._loss:{name}")(*map(float, args))
+
+
+_add("tensor", ["torch.Tensor", "torch.nn.parameter.Parameter"], _write_tensor,
+     _read_tensor, ("torch",))  # fmt: skip
+_add("torch.dtype", ["torch.dtype"], lambda v, refuse: [str(v).split(".")[-1]],
+     _read_torch_dtype, ("torch",))  # fmt: skip
+_add("torch.device", ["torch.device"], lambda v, refuse: [str(v)], _read_device,
+     ("torch",))  # fmt: skip
+_add("tree", ["sklearn.tree._tree.Tree"], _write_tree, checked_tree, ("sklearn",))
+_add(
+    "spline",
+    ["scipy.interpolate._bsplines.BSpline"],
+    lambda v, refuse: [v.t, v.c, int(v.k), v.extrapolate, int(v.axis)],
+    _read_spline,
+    ("scipy",),
+)
+_add("loss", ["sklearn._loss._loss.CyLossFunction"], _write_loss, _read_loss,
+     ("sklearn",))  # fmt: skip
+for _name, (_types, _write, _read) in frames.FORMS.items():
+    _add(_name, _types, _write, _read, ("pandas",))
+
+# Adapters that hold for subtypes, too; others are for a type and no other.
+_FOR_SUBTYPES = {"scalar", "dtype", "loss", *frames.FORMS}

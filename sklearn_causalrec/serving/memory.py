@@ -1,0 +1,95 @@
+"""Checks of what compiled code reads without looking: trees and sparse matrices.
+
+Compiled trees follow the numbers of their nodes without asking whether they lead
+anywhere. A file is checked when it is opened, so that a wrong number is an error and
+no crash.
+"""
+
+import numpy as np
+
+
+def _need(right, what):
+    if not np.all(right):
+        raise ValueError(f"{what} point outside of what they belong to")
+
+
+def checked_tree(n_features, n_classes, n_outputs, state):
+    """A ``Tree`` of scikit-learn whose nodes lead to leaves.
+
+    Parameters
+    ----------
+    n_features, n_outputs : int
+    n_classes : ndarray of shape (n_outputs,)
+    state : dict
+
+    Returns
+    -------
+    Tree
+    """
+    from sklearn.tree._tree import Tree
+
+    n_classes = np.ascontiguousarray(n_classes, dtype=np.intp)
+    if n_classes.shape != (n_outputs,) or not (n_classes > 0).all():
+        raise ValueError("a tree has other outputs than it says")
+    nodes, n = state["nodes"], state["node_count"]
+    if not 0 < n == len(nodes):
+        raise ValueError("a tree has other nodes than it says")
+    tree = Tree(n_features, n_classes, n_outputs)
+    tree.__setstate__(state)
+    at = np.arange(n)
+    left, right, feature = tree.children_left, tree.children_right, tree.feature
+    inner = left != -1
+    _need((right != -1) == inner, "children of a tree")
+    for child in (left[inner], right[inner]):
+        _need((child > at[inner]) & (child < n), "children of a tree")
+    _need((feature[inner] >= 0) & (feature[inner] < n_features), "features of a tree")
+    return tree
+
+
+def _check_boosted(model):
+    """Every node of every tree, in ``HistGradientBoosting``."""
+    stages = vars(model).get("_predictors", [])
+    categorical = np.zeros(model.n_features_in_, bool) if stages else None
+    if stages and vars(model).get("is_categorical_") is not None:
+        categorical = np.asarray(model.is_categorical_, bool)
+        if len(categorical) != model.n_features_in_:
+            raise ValueError("is_categorical_ is not as long as the features")
+    for predictor in (p for stage in stages for p in stage):
+        nodes = predictor.nodes
+        inner = np.flatnonzero(nodes["is_leaf"] == 0)
+        for side in ("left", "right"):
+            child = nodes[side][inner].astype(np.int64)
+            _need((child > inner) & (child < len(nodes)), "children of a tree")
+        feature = nodes["feature_idx"][inner]
+        _need((feature >= 0) & (feature < len(categorical)), "features of a tree")
+        split = nodes["is_categorical"][inner] != 0
+        _need(categorical[feature[split]], "categorical splits")
+        for sets in (predictor.raw_left_cat_bitsets, predictor.binned_left_cat_bitsets):
+            if sets.ndim != 2 or sets.shape[1] != 8:
+                raise ValueError("the sets of categories of a tree have another shape")
+            _need(nodes["bitset_idx"][inner][split] < len(sets), "categorical splits")
+
+
+def _check_trees(model):
+    """Trees of a forest read no feature that the forest does not."""
+    parts = np.ravel(np.asarray(vars(model).get("estimators_", [model]), dtype=object))
+    for part in parts:
+        tree = getattr(part, "tree_", None)
+        if tree is not None:
+            _need(tree.n_features <= model.n_features_in_, "features of a tree")
+
+
+def _check_sparse(matrix):
+    if hasattr(matrix, "check_format"):
+        matrix.check_format(full_check=True)
+    else:
+        matrix._check()
+
+
+_BOOSTED = "sklearn.ensemble._hist_gradient_boosting.gradient_boosting"
+CHECKS = {
+    f"{_BOOSTED}.BaseHistGradientBoosting": _check_boosted,
+    "sklearn.tree._classes.BaseDecisionTree": _check_trees,
+    "sklearn.ensemble._base.BaseEnsemble": _check_trees,
+    "scipy.sparse._base._spbase": _check_sparse,
+}
