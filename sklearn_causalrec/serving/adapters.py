@@ -56,9 +56,13 @@ def of(value):
     return None
 
 
-def has_own(kind):
-    """Whether objects of a type travel by an adapter alone."""
-    return isinstance(kind, type) and _full_name(kind) in _BY_TYPE
+def has_state(kind):
+    """Whether objects of a type are no more than their attributes.
+
+    A type of C or Cython keeps its numbers elsewhere; without them an object of it
+    would read memory that is not its own.
+    """
+    return isinstance(kind, type) and kind.__dictoffset__ != 0
 
 
 # -- states of objects ---------------------------------------------------------
@@ -353,14 +357,18 @@ def _read_spline(t, c, k, extrapolate, axis):
 
 
 def _write_loss(loss, refuse):
-    kind, args = loss.__reduce__()[:2]
-    return [kind.__name__, *args]
+    name = type(loss).__name__
+    return [name, *([] if "Multinomial" in name else loss.__reduce__()[1])]
 
 
 def _read_loss(name, *args):
-    from sklearn_causalrec.serving.trusted import find
+    from sklearn._loss import _loss
 
-    return find(f"sklearn._loss._loss:{name}")(*map(float, args))
+    kind = vars(_loss)[name]
+    base, multinomial = _loss.CyLossFunction, _loss.CyHalfMultinomialLoss
+    if kind is base or not issubclass(kind, base | multinomial):
+        raise ValueError(f"{name!r:.40} is no loss")
+    return kind(*map(float, args))
 
 
 _add("tensor", ["torch.Tensor", "torch.nn.parameter.Parameter"], _write_tensor,
@@ -377,8 +385,9 @@ _add(
     _read_spline,
     ("scipy",),
 )
-_add("loss", ["sklearn._loss._loss.CyLossFunction"], _write_loss, _read_loss,
-     ("sklearn",))  # fmt: skip
+_LOSSES = "CyLossFunction", "CyHalfMultinomialLoss"
+_add("loss", [f"sklearn._loss._loss.{name}" for name in _LOSSES], _write_loss,
+     _read_loss, ("sklearn",))  # fmt: skip
 for _name, (_types, _write, _read) in frames.FORMS.items():
     _add(_name, _types, _write, _read, ("pandas",))
 

@@ -6,7 +6,6 @@ JSON and no more. Each byte belongs to one array: a small file cannot ask for mu
 memory by naming the same bytes again and again.
 """
 
-import json
 import math
 
 import numpy as np
@@ -55,15 +54,18 @@ def dtype_of(spec):
     return dtype
 
 
-def _tensor_name(spec):
-    return json.dumps(spec, separators=(",", ":"))
-
-
 class ArrayWriter:
-    """Collects arrays by dtype."""
+    """Collects arrays by dtype.
+
+    Attributes
+    ----------
+    specs : list
+        The dtypes, as :func:`dtype_spec` writes them. The position of each is the name
+        of its tensor.
+    """
 
     def __init__(self):
-        self._parts = {}
+        self.specs, self._parts, self._known = [], [], {}
 
     def add(self, array, refuse):
         """Take an array; what its node says of it.
@@ -77,26 +79,35 @@ class ArrayWriter:
         Returns
         -------
         list
-            Its dtype and shape, and "F" if it is in the order of Fortran.
+            Position of its dtype, shape, and "F" if it is in the order of Fortran.
         """
-        if array.dtype.kind not in KINDS or array.dtype.hasobject:
-            refuse(f"is an array of {array.dtype}")
-        if not array.dtype.itemsize:
-            refuse(f"is an array of values of no bytes, {array.dtype}")
-        spec = dtype_spec(array.dtype)
-        flags = array.flags
+        dtype, flags = array.dtype, array.flags
+        at = self._known.get(dtype)
+        if at is None:
+            at = self._new(dtype, refuse)
         fortran = flags.f_contiguous and not flags.c_contiguous
         flat = np.ascontiguousarray(array.T if fortran else array).reshape(-1)
-        if spec not in NATIVE:  # numpy would repack structured values
+        if self.specs[at] not in NATIVE:  # numpy would repack structured values
             flat = flat.view("u1")
-        self._parts.setdefault(_tensor_name(spec), []).append(flat)
-        return [spec, list(array.shape), *(["F"] if fortran else [])]
+        self._parts[at].append(flat)
+        return [at, list(array.shape), *(["F"] if fortran else [])]
+
+    def _new(self, dtype, refuse):
+        if dtype.kind not in KINDS or dtype.hasobject:
+            refuse(f"is an array of {dtype}")
+        if not dtype.itemsize:
+            refuse(f"is an array of values of no bytes, {dtype}")
+        at = self._known[dtype] = len(self.specs)
+        self.specs.append(dtype_spec(dtype))
+        self._parts.append([])
+        return at
 
     def to_bytes(self):
         """All arrays, in safetensors' format."""
         from safetensors.numpy import save
 
-        return save({name: np.concatenate(v) for name, v in self._parts.items()})
+        tensors = enumerate(map(np.concatenate, self._parts))
+        return save({str(at): tensor for at, tensor in tensors})
 
 
 class ArrayReader:
@@ -106,32 +117,36 @@ class ArrayReader:
     ----------
     data : bytes
         The part of the file.
+    specs : list
+        The dtypes.
     nodes : list
         All nodes; those of arrays say dtype and shape.
     """
 
-    def __init__(self, data, nodes):
+    def __init__(self, data, specs, nodes):
         from safetensors.numpy import load
 
-        self._tensors = load(data)
-        self._places, ends = {}, {}
-        for at, node in enumerate(nodes):
-            if node[0] != "array":
-                continue
-            _, spec, shape, *order = node
-            dtype, name = dtype_of(spec), _tensor_name(spec)
-            if not all(type(size) is int and size >= 0 for size in shape):
-                raise ValueError(f"an array has the shape {shape!r:.80}")
-            start = ends.get(name, 0)
-            ends[name] = stop = start + math.prod(shape) * dtype.itemsize
-            self._places[at] = name, dtype, shape, order == ["F"], start, stop
-        sizes = {name: tensor.nbytes for name, tensor in self._tensors.items()}
-        if ends != sizes:
+        tensors = load(data)
+        self._bytes = [
+            tensors[str(at)].reshape(-1).view("u1") for at in range(len(specs))
+        ]
+        self._dtypes = [dtype_of(spec) for spec in specs]
+        self._starts, ends = {}, [0] * len(specs)
+        for at, (kind, *content) in enumerate(nodes):
+            if kind == "array":
+                which, shape, *_ = content
+                if not all(type(size) is int and size >= 0 for size in shape):
+                    raise ValueError(f"an array has the shape {shape!r:.80}")
+                self._starts[at] = ends[which]
+                ends[which] += math.prod(shape) * self._dtypes[which].itemsize
+        if ends != [len(part) for part in self._bytes] or len(tensors) != len(specs):
             raise ValueError("the arrays are not those that the state lists")
 
-    def get(self, at):
-        """The array of the node at a position."""
-        name, dtype, shape, fortran, start, stop = self._places[at]
-        array = np.empty(math.prod(shape), dtype)  # memory that can be written to
-        array.view("u1")[:] = self._tensors[name].reshape(-1).view("u1")[start:stop]
-        return array.reshape(shape[::-1]).T if fortran else array.reshape(shape)
+    def get(self, at, which, shape, order="C"):
+        """The array of the node at a position, which says this of it."""
+        array = np.empty(math.prod(shape), self._dtypes[which])  # can be written to
+        start = self._starts[at]
+        array.view("u1")[:] = self._bytes[which][start : start + array.nbytes]
+        if order == "F":
+            return array.reshape(shape[::-1]).T
+        return array.reshape(shape)

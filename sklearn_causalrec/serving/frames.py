@@ -96,8 +96,13 @@ def _read_frame(index, names, columns):
     return frame
 
 
-def _write_categorical(values, refuse):
-    return _write_values(values, refuse)
+def _read_column(*values):
+    values = _read_values(*values)
+    if not isinstance(values, np.ndarray):
+        return values
+    if values.dtype.kind in "mM":
+        return pd.array(values)
+    return pd.arrays.NumpyExtensionArray(values)
 
 
 def _write_stamp(stamp, refuse):
@@ -147,7 +152,7 @@ FORMS = {
     "pandas.column": (
         [pd.api.extensions.ExtensionArray],
         _write_values,
-        _read_values,
+        _read_column,
     ),
     "pandas.dtype": (
         [pd.api.extensions.ExtensionDtype],

@@ -54,20 +54,34 @@ def _check_boosted(model):
         categorical = np.asarray(model.is_categorical_, bool)
         if len(categorical) != model.n_features_in_:
             raise ValueError("is_categorical_ is not as long as the features")
-    for predictor in (p for stage in stages for p in stage):
-        nodes = predictor.nodes
-        inner = np.flatnonzero(nodes["is_leaf"] == 0)
-        for side in ("left", "right"):
-            child = nodes[side][inner].astype(np.int64)
-            _need((child > inner) & (child < len(nodes)), "children of a tree")
-        feature = nodes["feature_idx"][inner]
-        _need((feature >= 0) & (feature < len(categorical)), "features of a tree")
-        split = nodes["is_categorical"][inner] != 0
-        _need(categorical[feature[split]], "categorical splits")
-        for sets in (predictor.raw_left_cat_bitsets, predictor.binned_left_cat_bitsets):
-            if sets.ndim != 2 or sets.shape[1] != 8:
-                raise ValueError("the sets of categories of a tree have another shape")
-            _need(nodes["bitset_idx"][inner][split] < len(sets), "categorical splits")
+    predictors = [predictor for stage in stages for predictor in stage]
+    if not predictors:
+        return
+    # All at once: a model has thousands of trees.
+    parts = [predictor.nodes for predictor in predictors]
+    sizes = [len(part) for part in parts]
+    dtype = parts[0].dtype
+    if any(part.dtype != dtype or part.ndim != 1 for part in parts):
+        raise ValueError("the trees have nodes of several kinds")
+    # np.concatenate would compare the fields of each two.
+    nodes = np.frombuffer(b"".join(part.tobytes() for part in parts), dtype)
+    inner = np.flatnonzero(nodes["is_leaf"] == 0)
+    size, starts = np.repeat(sizes, sizes), np.cumsum(sizes) - sizes
+    at = np.arange(len(nodes)) - np.repeat(starts, sizes)
+    for side in ("left", "right"):
+        child = nodes[side][inner].astype(np.int64)
+        _need((child > at[inner]) & (child < size[inner]), "children of a tree")
+    _need(np.array(sizes) > 0, "a tree without nodes")
+    feature = nodes["feature_idx"][inner]
+    _need((feature >= 0) & (feature < len(categorical)), "features of a tree")
+    split = inner[nodes["is_categorical"][inner] != 0]
+    _need(categorical[nodes["feature_idx"][split]], "categorical splits")
+    for side in ("raw_left_cat_bitsets", "binned_left_cat_bitsets"):
+        sets = [getattr(predictor, side) for predictor in predictors]
+        if any(s.ndim != 2 or s.shape[1] != 8 or s.dtype != np.uint32 for s in sets):
+            raise ValueError("the sets of categories of a tree have another shape")
+        lengths = np.repeat([len(s) for s in sets], sizes)
+        _need(nodes["bitset_idx"][split] < lengths[split], "categorical splits")
 
 
 def _check_trees(model):

@@ -39,7 +39,7 @@ class Writer:
         self.nodes, self.names, self.needs = [], {}, set()
         self.arrays = ArrayWriter()
         self.without = without
-        self._seen, self._kept, self._path = {}, [], []
+        self._seen, self._kept, self._path, self._known = {}, [], [], {}
 
     def write(self, obj, name):
         """The parts of a file that hold an object.
@@ -61,7 +61,12 @@ class Writer:
         """
         self._path = [name]
         root = self.value(obj)
-        document = {"root": root, "names": list(self.names), "nodes": self.nodes}
+        document = {
+            "root": root,
+            "names": list(self.names),
+            "dtypes": self.arrays.specs,
+            "nodes": self.nodes,
+        }
         text = json.dumps(document, allow_nan=False, separators=(",", ":"))
         return {"state": text.encode(), "arrays": self.arrays.to_bytes()}
 
@@ -89,7 +94,7 @@ class Writer:
 
     def _node(self, obj, kind):
         if kind in _PLAIN:
-            return [_PLAIN[kind], *self._items(obj)]
+            return [_PLAIN[kind], *self._items(_in_order(obj))]
         if kind is dict:
             return ["dict", *self._pairs(obj)]
         if kind in (np.ndarray, np.memmap):
@@ -109,6 +114,8 @@ class Writer:
 
     def _object(self, obj, kind):
         name = self._name(kind)
+        if not adapters.has_state(kind):
+            self.refuse(f"is of the compiled type {kind.__name__}", kind)
         state = adapters.state_of(obj)
         if self.without is not None:
             state = self.without(obj, state)
@@ -131,13 +138,16 @@ class Writer:
 
     def _name(self, kind):
         """Position of a type's name."""
+        if kind in self._known:
+            return self._known[kind]
         try:
             name = name_of(kind)
         except NotTrustedError as error:
             what = "function" if isinstance(kind, _FUNCTIONS) else "type"
             self.refuse(f"is of the {what} {error}", kind)
         self.needs.add(name.split(".")[0].split(":")[0])
-        return self.names.setdefault(name, len(self.names))
+        self._known[kind] = at = self.names.setdefault(name, len(self.names))
+        return at
 
     def refuse(self, why, kind=None):
         """Raise an error that says where the value is."""
@@ -145,6 +155,13 @@ class Writer:
             f"{''.join(self._path)} {why}, which does not travel in a file. "
             + adapters.way_out(kind)
         )
+
+
+def _in_order(values):
+    """Sets of text in an order of their own, so that equal models make equal files."""
+    if isinstance(values, set | frozenset) and all(type(v) is str for v in values):
+        return sorted(values)
+    return values
 
 
 def _is_list(obj):
@@ -164,7 +181,7 @@ class Reader:
         document = json.loads(state)
         self.root, self.nodes = document["root"], document["nodes"]
         self.types = [find(name) for name in document["names"]]
-        self.arrays = ArrayReader(arrays, self.nodes)
+        self.arrays = ArrayReader(arrays, document["dtypes"], self.nodes)
         self._made, self._open, self._depth = {}, set(), 0
 
     def read(self):
@@ -210,7 +227,7 @@ class Reader:
         elif kind == "frozenset":
             made[at] = frozenset(self._items(content))
         elif kind == "array":
-            made[at] = self.arrays.get(at)
+            made[at] = self.arrays.get(at, *content)
         elif kind == "objects":
             made[at] = self._objects(*content)
         elif kind == "name":
@@ -230,7 +247,7 @@ class Reader:
 
     def _object(self, at, name, state, *items):
         kind = self._type(name)
-        if adapters.has_own(kind) or not isinstance(kind, type):
+        if not adapters.has_state(kind):
             raise ValueError(f"{kind!r} is not made from a state")
         self._made[at] = obj = kind.__new__(kind)
         if isinstance(state, dict):

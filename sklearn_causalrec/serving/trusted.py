@@ -58,7 +58,6 @@ CLASSES = {
     "builtins": "bool dict float int list set str tuple",
     "collections": "OrderedDict",
     "numpy": "bool_ float32 float64 int32 int64 object_ str_",
-    "scipy.interpolate": "BSpline",
     "scipy.sparse": (
         "coo_array coo_matrix csc_array csc_matrix csr_array csr_matrix"
     ),
@@ -70,18 +69,13 @@ CLASSES = {
         "HalfMultinomialLoss HalfPoissonLoss HalfSquaredError HalfTweedieLoss "
         "HuberLoss PinballLoss"
     ),
-    "sklearn._loss._loss": (
-        "CyAbsoluteError CyExponentialLoss CyHalfBinomialLoss CyHalfGammaLoss "
-        "CyHalfMultinomialLoss CyHalfPoissonLoss CyHalfSquaredError "
-        "CyHalfTweedieLoss CyHuberLoss CyPinballLoss"
-    ),
     "sklearn.calibration": "_CalibratedClassifier _SigmoidCalibration",
     "sklearn.compose._column_transformer": "_RemainderColsList make_column_selector",
     "sklearn.ensemble._hist_gradient_boosting.binning": "_BinMapper",
     "sklearn.ensemble._hist_gradient_boosting.predictor": "TreePredictor",
     "sklearn.metrics._scorer": "_PassthroughScorer _Scorer",
+    "sklearn.neural_network._stochastic_optimizers": "AdamOptimizer SGDOptimizer",
     "sklearn.preprocessing._label": "LabelBinarizer LabelEncoder",
-    "sklearn.tree._tree": "Tree",
     "sklearn.utils": "Bunch",
     "sklearn.utils._metadata_requests": (
         "MetadataRequest MethodMetadataRequest MethodMapping MetadataRouter"
@@ -120,6 +114,7 @@ FUNCTIONS = {
     f"{PACKAGE}.networks.objectives.base": "log_loss squared_error",
     "econml.utilities": "add_intercept",
     "scipy._lib.array_api_compat.numpy._aliases": "asarray",
+    "sklearn.utils.validation": "check_array",
     "skorch.setter": "optimizer_setter",
     "skorch.utils": "noop",
     "sklearn.feature_selection": (
