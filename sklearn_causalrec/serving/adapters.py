@@ -84,19 +84,12 @@ def state_of(obj):
 
 
 def set_state(obj, state):
-    """Give an object the state that :func:`state_of` told.
-
-    Raises
-    ------
-    ValueError
-        If its numbers would make compiled code read what is not the object's.
-    """
+    """Give an object the state that :func:`state_of` told."""
     if isinstance(obj, BaseException):
         obj.args = state.pop("args")
         vars(obj).update(state)
     elif _is_net(type(obj)):
         vars(obj).update(state)
-        _settle(obj)
     elif hasattr(obj, "__setstate__"):
         obj.__setstate__(state)
     elif state is not None:
@@ -105,21 +98,31 @@ def set_state(obj, state):
         known = {name for c in type(obj).__mro__ for name in vars(c).get("__slots__", ())}
         for name in known & set(slots):
             object.__setattr__(obj, name, slots[name])
+
+
+def needs_a_check(kind):
+    """Whether objects of a type go through :func:`check`."""
+    return _is_net(kind) or any(_full_name(base) in CHECKS for base in kind.__mro__)
+
+
+def check(obj):
+    """Check an object as soon as all is read; put a net on its device.
+
+    Raises
+    ------
+    ValueError
+        If its numbers would make compiled code read what is not the object's.
+    """
     for kind in type(obj).__mro__:
-        check = CHECKS.get(_full_name(kind))
-        if check is not None:
-            check(obj)
+        if _full_name(kind) in CHECKS:
+            CHECKS[_full_name(kind)](obj)
+    if _is_net(type(obj)) and obj.device != "cpu":
+        import torch
 
-
-def _settle(net):
-    """Put a net on its device, or on the CPU where there is no such device."""
-    import torch
-
-    if net.device != "cpu":
         if not torch.cuda.is_available():
-            net.device = "cpu"
-        net.module_.to(net.device)
-        net.criterion_.to(net.device)
+            obj.device = "cpu"
+        obj.module_.to(obj.device)
+        obj.criterion_.to(obj.device)
 
 
 def way_out(kind):
@@ -215,7 +218,11 @@ for _kind, _write, _read in [
     (date, lambda v, refuse: [v.isoformat()], date.fromisoformat),
     (datetime, _write_time, datetime.fromisoformat),
     (Decimal, lambda v, refuse: [str(v)], Decimal),
-    (Fraction, lambda v, refuse: [str(v)], Fraction),
+    (
+        Fraction,
+        lambda v, refuse: [v.numerator, v.denominator],
+        lambda above, below: Fraction(int(above), int(below)),
+    ),
     (UUID, lambda v, refuse: [v.hex], UUID),
     (ZoneInfo, lambda v, refuse: [v.key], ZoneInfo),
     (
@@ -270,12 +277,15 @@ def _plain_state(state):
 
 
 def _read_random(name, state):
+    if name not in ("RandomState", "PCG64", "PCG64DXSM", "MT19937", "SFC64"):
+        raise ValueError(f"{name!r:.40} is no generator of random numbers")
+    position = state["state"].get("pos", 0)
+    if type(position) is not int or not 0 <= position <= 624:  # which numpy believes
+        raise ValueError("a generator of random numbers stands outside of its state")
     if name == "RandomState":
         found = np.random.RandomState(0)
         found.set_state(state)
         return found
-    if name not in ("PCG64", "PCG64DXSM", "MT19937", "Philox", "SFC64"):
-        raise ValueError(f"{name!r} is no generator of random numbers")
     bits = getattr(np.random, name)(0)
     bits.state = state
     return np.random.Generator(bits)

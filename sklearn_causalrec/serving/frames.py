@@ -1,9 +1,14 @@
 """Indexes, Series and frames of pandas as arrays and texts, and back."""
 
+import re
+from zoneinfo import ZoneInfo
+
 import numpy as np
 import pandas as pd
 
 from sklearn_causalrec.serving.arrays import dtype_of
+
+OFFSET = re.compile(r"UTC([+-]\d\d:\d\d(:\d\d)?)?")
 
 
 def _write_values(values, refuse):
@@ -43,7 +48,7 @@ def _read_values(kind, *parts):
     if kind == "zone":
         stamps, unit, zone = parts
         found = pd.DatetimeIndex(stamps.view(dtype_of(f"<M8[{unit}]")))
-        return found.tz_localize("UTC").tz_convert(zone).array
+        return found.tz_localize("UTC").tz_convert(_zone(zone)).array
     if kind == "gaps":
         data, mask, name = parts
         whole = pd.array(data, dtype=name)
@@ -112,7 +117,12 @@ def _write_stamp(stamp, refuse):
 
 def _read_stamp(value, unit, zone):
     stamp = pd.Timestamp(np.int64(value).view(dtype_of(f"<M8[{unit}]")))
-    return stamp if zone is None else stamp.tz_localize("UTC").tz_convert(zone)
+    return stamp if zone is None else stamp.tz_localize("UTC").tz_convert(_zone(zone))
+
+
+def _zone(name):
+    """A zone by its name; pandas itself would also read a file of a name."""
+    return name if OFFSET.fullmatch(name) else ZoneInfo(name)
 
 
 def _write_delta(delta, refuse):

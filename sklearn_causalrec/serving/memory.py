@@ -49,14 +49,15 @@ def checked_tree(n_features, n_classes, n_outputs, state):
 def _check_boosted(model):
     """Every node of every tree, in ``HistGradientBoosting``."""
     stages = vars(model).get("_predictors", [])
-    categorical = np.zeros(model.n_features_in_, bool) if stages else None
-    if stages and vars(model).get("is_categorical_") is not None:
-        categorical = np.asarray(model.is_categorical_, bool)
-        if len(categorical) != model.n_features_in_:
-            raise ValueError("is_categorical_ is not as long as the features")
-    predictors = [predictor for stage in stages for predictor in stage]
-    if not predictors:
+    if not stages:
         return
+    mapper = vars(model).get("_bin_mapper")
+    categorical = np.zeros(model.n_features_in_, bool)
+    if mapper is not None:
+        categorical = np.asarray(mapper.is_categorical_, bool)
+    if categorical.shape != (model.n_features_in_,):
+        raise ValueError("boosted trees have other features than they say")
+    predictors = [predictor for stage in stages for predictor in stage]
     # All at once: a model has thousands of trees.
     parts = [predictor.nodes for predictor in predictors]
     sizes = [len(part) for part in parts]
@@ -84,6 +85,18 @@ def _check_boosted(model):
         _need(nodes["bitset_idx"][split] < lengths[split], "categorical splits")
 
 
+def _check_bins(mapper):
+    """Categories are bits of a set of 256."""
+    known = vars(mapper)
+    categorical = np.asarray(known.get("is_categorical_", []), bool)
+    for values, is_category in zip(
+        known.get("bin_thresholds_", []), categorical, strict=True
+    ):
+        if is_category:
+            values = np.asarray(values)
+            _need((values >= 0) & (values < 256), "categories")
+
+
 def _check_trees(model):
     """Trees of a forest read no feature that the forest does not."""
     parts = np.ravel(np.asarray(vars(model).get("estimators_", [model]), dtype=object))
@@ -100,9 +113,10 @@ def _check_sparse(matrix):
         matrix._check()
 
 
-_BOOSTED = "sklearn.ensemble._hist_gradient_boosting.gradient_boosting"
+_BOOSTED = "sklearn.ensemble._hist_gradient_boosting"
 CHECKS = {
-    f"{_BOOSTED}.BaseHistGradientBoosting": _check_boosted,
+    f"{_BOOSTED}.gradient_boosting.BaseHistGradientBoosting": _check_boosted,
+    f"{_BOOSTED}.binning._BinMapper": _check_bins,
     "sklearn.tree._classes.BaseDecisionTree": _check_trees,
     "sklearn.ensemble._base.BaseEnsemble": _check_trees,
     "scipy.sparse._base._spbase": _check_sparse,

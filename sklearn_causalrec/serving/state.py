@@ -183,10 +183,14 @@ class Reader:
         self.types = [find(name) for name in document["names"]]
         self.arrays = ArrayReader(arrays, document["dtypes"], self.nodes)
         self._made, self._open, self._depth = {}, set(), 0
+        self._unchecked = []
 
     def read(self):
         """The object that was written."""
-        return self.value(self.root)
+        found = self.value(self.root)
+        for obj in self._unchecked:  # now that all they hold is there
+            adapters.check(obj)
+        return found
 
     def value(self, v):
         """What :meth:`Writer.value` wrote."""
@@ -261,6 +265,8 @@ class Reader:
         elif items:
             raise ValueError(f"{kind.__name__} has no items")
         adapters.set_state(obj, state)
+        if adapters.needs_a_check(kind):
+            self._unchecked.append(obj)
 
     def _objects(self, shape, *items):
         if math.prod(shape) != len(items):

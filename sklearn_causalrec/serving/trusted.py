@@ -160,8 +160,10 @@ def find(name):
     if not attribute.isidentifier() or attribute.startswith("__"):
         raise NotTrustedError(f"{name!r} is no name of a type.")
     if attribute in (CLASSES.get(module, "") + " " + FUNCTIONS.get(module, "")).split():
-        return getattr(import_module(module), attribute)
-    if _is_own(module):
+        found = getattr(import_module(module), attribute, None)
+        if found is not None:  # versions of a package differ
+            return found
+    elif _is_own(module):
         found = getattr(import_module(module), attribute, None)
         if isinstance(found, type) and _is_own(found.__module__):
             return found
