@@ -19,6 +19,7 @@ import numpy as np
 from sklearn_causalrec.serving import frames
 from sklearn_causalrec.serving.arrays import dtype_of, dtype_spec
 from sklearn_causalrec.serving.memory import CHECKS, checked_tree
+from sklearn_causalrec.serving.slim import LeftOut
 
 
 class Adapter(NamedTuple):
@@ -206,6 +207,7 @@ _add(
     lambda value, refuse: [value.default_factory, dict(value)],
     _read_factory,
 )
+_add("left_out", [LeftOut], lambda value, refuse: [value.name], LeftOut)
 
 
 def _write_time(value, refuse):

@@ -7,6 +7,7 @@ from sklearn_causalrec._utils.unwrap import unwrap
 from sklearn_causalrec.encoding.roles import ROLES
 from sklearn_causalrec.serving import container
 from sklearn_causalrec.serving.container import ModelFileError
+from sklearn_causalrec.serving.slim import without_the_log
 from sklearn_causalrec.serving.state import Reader, Writer
 from sklearn_causalrec.serving.trusted import NotTrustedError
 
@@ -14,7 +15,7 @@ FORMAT = "sklearn-causalrec model"
 ALWAYS = ("sklearn-causalrec", "numpy", "scipy", "pandas", "scikit-learn")
 
 
-def save(fitted, path, key=None):
+def save(fitted, path, key=None, *, slim=False):
     """Write a fitted model into a file, without pickle.
 
     The file holds the model's numbers and the names of its types, and no code. It is
@@ -30,6 +31,11 @@ def save(fitted, path, key=None):
     key : bytes or str, default=None
         The key that signs the file, by HMAC-SHA256: at least 32 random bytes, such as
         those of ``secrets.token_bytes(32)``. With None the file is not signed.
+    slim : bool, default=False
+        Whether to leave out what only averages over the log and further training of a
+        :class:`~sklearn_causalrec.CausalDNNRecommender` read: arrays of the length of
+        the log, and the state of the optimizer. ``predict``, ``effect``,
+        ``effect_interval`` and lists are as before; ``ate`` says what is missing.
 
     Raises
     ------
@@ -62,9 +68,9 @@ def save(fitted, path, key=None):
     True
     """
     key = container.key_bytes(key)
-    writer = Writer()
+    writer = Writer(without_the_log if slim else None)
     parts = writer.write(fitted, type(fitted).__name__)
-    container.write(path, container.pack(_manifest(fitted, writer), parts, key))
+    container.write(path, container.pack(_manifest(fitted, writer, slim), parts, key))
 
 
 def load(path, key=None):
@@ -177,7 +183,7 @@ def _open(path, key):
     return manifest, part
 
 
-def _manifest(fitted, writer):
+def _manifest(fitted, writer, slim):
     packages = {}
     names = [name for name in sorted(writer.needs) if name != "builtins"]
     for name in [*ALWAYS, "torch", "skorch", "econml"]:
@@ -190,6 +196,7 @@ def _manifest(fitted, writer):
         "format": FORMAT,
         "version": container.VERSION,
         "model": type(fitted).__name__,
+        "slim": bool(slim),
         "python": platform.python_version(),
         "packages": packages,
         "needs": [n for n in names if n not in ("collections", "sklearn_causalrec")],

@@ -133,7 +133,7 @@ class Writer:
     def _pairs(self, values):
         flat = []
         for key, value in values.items():
-            flat += [self.value(key), self.value(value, f"[{key!r:.40}]")]
+            flat += [self.value(key), self.value(value, f"[{_shown(key)}]")]
         return flat
 
     def _name(self, kind):
@@ -155,6 +155,10 @@ class Writer:
             f"{''.join(self._path)} {why}, which does not travel in a file. "
             + adapters.way_out(kind)
         )
+
+
+def _shown(key):
+    return repr(key)[:40] if isinstance(key, str | int) else type(key).__name__
 
 
 def _in_order(values):

@@ -65,6 +65,7 @@ from sklearn_causalrec.interactions import (
 )
 from sklearn_causalrec.networks import ENCODERS, OBJECTIVES
 from sklearn_causalrec.serving import read_manifest
+from sklearn_causalrec.serving.slim import without_the_log
 from sklearn_causalrec.serving.state import Reader, Writer
 
 SMALL = dict(
@@ -628,6 +629,37 @@ def test_too_deep(tmp_path):
         deep = [deep]
     with pytest.raises(TypeError, match="levels deep"):
         save(StandardScaler(copy=deep), tmp_path / "m")
+
+
+# -- without the log -----------------------------------------------------------
+
+
+def test_slim_files_answer_and_hold_nothing_of_the_log(log, tmp_path):
+    X, y, t = log
+    X = X.drop(columns=["words", "past"])
+    model = CausalDNNRecommender(**SMALL, **IDS).fit(X, y, treatment=t)
+    full, slim = tmp_path / "full", tmp_path / "slim"
+    save(model, full)
+    save(model, slim, slim=True)
+    again = load(slim)
+    want, got = answers(model, X), answers(again, X)
+    for name in ("predict", "effect", "effect_interval", "by effect", "by outcome"):
+        np.testing.assert_array_equal(np.asarray(got[name]), np.asarray(want[name]))
+    for name in ("ate", "ate of rows", "att", "support"):
+        assert "saved without slim=True" in got[name], name
+    for call in (again.ate_table, again.ate_interval):
+        with pytest.raises(ValueError, match="not in the file"):
+            call()
+    assert read_manifest(slim)["slim"] and not read_manifest(full)["slim"]
+    writer = Writer(without_the_log)
+    writer.write(model, "model")
+    shapes = [node[2] for node in writer.nodes if node[0] == "array"]
+    assert not [shape for shape in shapes if len(y) in shape]
+    # It can be fitted, trained on, copied and saved again.
+    again.partial_fit(X, y, treatment=t)
+    save(again, slim)
+    again.fit(X, y, treatment=t)
+    assert again.ate() == model.ate()
 
 
 # -- manifest, packages --------------------------------------------------------
