@@ -6,7 +6,7 @@ by functions of this module. Objects without an adapter travel as their ``__dict
 
 import functools
 from collections import defaultdict
-from datetime import date, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 from fractions import Fraction
 from types import BuiltinFunctionType, FunctionType
@@ -18,7 +18,7 @@ import numpy as np
 
 from sklearn_causalrec.serving import frames
 from sklearn_causalrec.serving.arrays import dtype_of, dtype_spec
-from sklearn_causalrec.serving.memory import CHECKS, checked_tree
+from sklearn_causalrec.serving.memory import checked_tree
 from sklearn_causalrec.serving.slim import LeftOut
 
 
@@ -40,106 +40,21 @@ def _add(name, types, write, read, needs=()):
     """Register; types that load late are texts, "module.Name"."""
     NAMED[name] = adapter = Adapter(name, tuple(types), write, read, needs)
     for kind in adapter.types:
-        _BY_TYPE[kind if isinstance(kind, str) else _full_name(kind)] = adapter
+        _BY_TYPE[kind if isinstance(kind, str) else full_name(kind)] = adapter
 
 
-def _full_name(kind):
+def full_name(kind):
     return f"{kind.__module__}.{kind.__qualname__}"
 
 
 def of(value):
     """The adapter of a value, or None."""
     for kind in type(value).__mro__[:-1]:
-        adapter = _BY_TYPE.get(_full_name(kind))
+        adapter = _BY_TYPE.get(full_name(kind))
         if adapter is not None:
             exact = adapter.name not in _FOR_SUBTYPES
             return None if exact and kind is not type(value) else adapter
     return None
-
-
-def has_state(kind):
-    """Whether objects of a type are no more than their attributes.
-
-    A type of C or Cython keeps its numbers elsewhere; without them an object of it
-    would read memory that is not its own.
-    """
-    return isinstance(kind, type) and kind.__dictoffset__ != 0
-
-
-# -- states of objects ---------------------------------------------------------
-
-
-def _is_net(kind):
-    """Whether a type is a net of skorch, which pickles its networks inside."""
-    return any(base.__module__ == "skorch.net" for base in kind.__mro__)
-
-
-def state_of(obj):
-    """What is to be written of an object: its ``__dict__``, mostly."""
-    if _is_net(type(obj)):
-        # Callbacks are those of the last training, and made anew by the next.
-        return {**vars(obj), "callbacks": [], "callbacks_": []}
-    if isinstance(obj, BaseException):
-        return {**vars(obj), "args": obj.args}
-    return obj.__getstate__()
-
-
-def set_state(obj, state):
-    """Give an object the state that :func:`state_of` told."""
-    if isinstance(obj, BaseException):
-        obj.args = state.pop("args")
-        vars(obj).update(state)
-    elif _is_net(type(obj)):
-        vars(obj).update(state)
-    elif hasattr(obj, "__setstate__"):
-        obj.__setstate__(state)
-    elif state is not None:
-        state, slots = state if isinstance(state, tuple) else (state, {})
-        vars(obj).update(state or {})
-        known = {name for c in type(obj).__mro__ for name in vars(c).get("__slots__", ())}
-        for name in known & set(slots):
-            object.__setattr__(obj, name, slots[name])
-
-
-def needs_a_check(kind):
-    """Whether objects of a type go through :func:`check`."""
-    return _is_net(kind) or any(_full_name(base) in CHECKS for base in kind.__mro__)
-
-
-def check(obj):
-    """Check an object as soon as all is read; put a net on its device.
-
-    Raises
-    ------
-    ValueError
-        If its numbers would make compiled code read what is not the object's.
-    """
-    for kind in type(obj).__mro__:
-        if _full_name(kind) in CHECKS:
-            CHECKS[_full_name(kind)](obj)
-    if _is_net(type(obj)) and obj.device != "cpu":
-        import torch
-
-        if not torch.cuda.is_available():
-            obj.device = "cpu"
-        obj.module_.to(obj.device)
-        obj.criterion_.to(obj.device)
-
-
-def way_out(kind):
-    """What to do about a type that does not travel."""
-    module = getattr(kind, "__module__", None) or ""
-    if module.startswith("sentence_transformers"):
-        return (
-            "A pretrained language model is larger than all the rest: encode the texts "
-            "before, and take DenseVectors, or use TextBag."
-        )
-    if isinstance(kind, FunctionType):
-        return "Leave it out, or do before the fit what it does."
-    return (
-        "Types of this package and most of scikit-learn travel; docs/saving_and_"
-        "serving.md has the list. Leave the step out, or do before the fit what it does."
-    )
 
 
 # -- Python --------------------------------------------------------------------
@@ -211,7 +126,7 @@ _add("left_out", [LeftOut], lambda value, refuse: [value.name], LeftOut)
 
 
 def _write_time(value, refuse):
-    if value.tzinfo not in (None, timezone.utc):
+    if value.tzinfo not in (None, UTC):
         refuse("is a time of a zone other than UTC")
     return [value.isoformat()]
 
@@ -238,7 +153,7 @@ _add(
     "timezone",
     [timezone],
     lambda value, refuse: [value.utcoffset(None)],
-    lambda offset: timezone(offset) if offset else timezone.utc,
+    lambda offset: timezone(offset) if offset else UTC,
 )
 
 
@@ -249,7 +164,7 @@ def _write_scalar(value, refuse):
     kind = value.dtype.kind
     if kind in "mM":
         return [value.dtype.str, int(value.view("i8"))]
-    if kind not in "fiubU" or value.dtype.itemsize > 8 and kind == "f":
+    if kind not in "fiubU" or (value.dtype.itemsize > 8 and kind == "f"):
         refuse(f"is a number of {value.dtype}")
     return [value.dtype.str if kind != "U" else "<U", value.item()]
 
@@ -298,7 +213,9 @@ def _read_masked(data, mask, fill):
 
 
 _add("scalar", [np.generic], _write_scalar, _read_scalar)
-_add("dtype", [np.dtype], lambda v, refuse: _dtype_parts(v, refuse), lambda s: _dtype(s))
+_add(
+    "dtype", [np.dtype], lambda v, refuse: _dtype_parts(v, refuse), lambda s: _dtype(s)
+)
 _add(
     "masked",
     [np.ma.MaskedArray],
@@ -310,7 +227,7 @@ _add("random_state", [np.random.RandomState], _write_random_state, _read_random)
 
 
 def _dtype_parts(dtype, refuse):
-    if dtype == object:
+    if dtype.kind == "O":
         return ["object"]
     if dtype.names is not None or dtype.hasobject:
         refuse(f"is the dtype {dtype}")

@@ -12,7 +12,7 @@ import types
 
 import numpy as np
 
-from sklearn_causalrec.serving import adapters
+from sklearn_causalrec.serving import adapters, objects
 from sklearn_causalrec.serving.arrays import ArrayReader, ArrayWriter
 from sklearn_causalrec.serving.trusted import NotTrustedError, find, name_of
 
@@ -114,9 +114,9 @@ class Writer:
 
     def _object(self, obj, kind):
         name = self._name(kind)
-        if not adapters.has_state(kind):
+        if not objects.has_state(kind):
             self.refuse(f"is of the compiled type {kind.__name__}", kind)
-        state = adapters.state_of(obj)
+        state = objects.state_of(obj)
         if self.without is not None:
             state = self.without(obj, state)
         if isinstance(state, dict) and all(type(key) is str for key in state):
@@ -153,7 +153,7 @@ class Writer:
         """Raise an error that says where the value is."""
         raise CannotTravelError(
             f"{''.join(self._path)} {why}, which does not travel in a file. "
-            + adapters.way_out(kind)
+            + objects.way_out(kind)
         )
 
 
@@ -193,7 +193,7 @@ class Reader:
         """The object that was written."""
         found = self.value(self.root)
         for obj in self._unchecked:  # now that all they hold is there
-            adapters.check(obj)
+            objects.check(obj)
         return found
 
     def value(self, v):
@@ -255,7 +255,7 @@ class Reader:
 
     def _object(self, at, name, state, *items):
         kind = self._type(name)
-        if not adapters.has_state(kind):
+        if not objects.has_state(kind):
             raise ValueError(f"{kind!r} is not made from a state")
         self._made[at] = obj = kind.__new__(kind)
         if isinstance(state, dict):
@@ -268,8 +268,8 @@ class Reader:
             obj.extend(self._items(items))
         elif items:
             raise ValueError(f"{kind.__name__} has no items")
-        adapters.set_state(obj, state)
-        if adapters.needs_a_check(kind):
+        objects.set_state(obj, state)
+        if objects.needs_a_check(kind):
             self._unchecked.append(obj)
 
     def _objects(self, shape, *items):

@@ -58,9 +58,7 @@ CLASSES = {
     "builtins": "bool dict float int list set str tuple",
     "collections": "OrderedDict",
     "numpy": "bool_ float32 float64 int32 int64 object_ str_",
-    "scipy.sparse": (
-        "coo_array coo_matrix csc_array csc_matrix csr_array csr_matrix"
-    ),
+    "scipy.sparse": ("coo_array coo_matrix csc_array csc_matrix csr_array csr_matrix"),
     "sklearn._loss.link": (
         "HalfLogitLink IdentityLink Interval LogLink LogitLink MultinomialLogit"
     ),

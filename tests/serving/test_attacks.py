@@ -1,5 +1,6 @@
 """Files that are foreign, damaged, unsigned, or made to harm: a clear error each."""
 
+import json
 import os
 import stat
 import sys
@@ -33,8 +34,10 @@ from sklearn_causalrec.serving.trusted import NotTrustedError, find
 KEY, OTHER = bytes(range(32)), bytes(range(1, 33))
 X = np.random.default_rng(0).normal(size=(60, 2))
 Y = X[:, 0] * X[:, 1]
-EVENTS = {"os.system", "subprocess.Popen", "os.exec", "os.posix_spawn", "pickle.find_class",
-          "shutil.rmtree", "os.remove", "socket.connect", "ctypes.dlopen", "marshal.loads"}  # fmt: skip
+EVENTS = {
+    "os.system", "subprocess.Popen", "os.exec", "os.posix_spawn", "pickle.find_class",
+    "shutil.rmtree", "os.remove", "socket.connect", "ctypes.dlopen", "marshal.loads",
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -141,9 +144,7 @@ def test_the_list_itself_is_all_there():
 
 
 def test_trees_that_lead_nowhere(files, tmp_path):
-    """Every node of a file's trees is checked: no number sends the compiled loop away."""
-    import json
-
+    """Every node of a file's trees is checked: no number leads out of a tree."""
     for name, kind in [("boosted", "right"), ("boosted", "feature_idx"),
                        ("forest", "left_child"), ("forest", "feature")]:  # fmt: skip
         manifest, document, arrays = take_apart(files[name])
@@ -269,10 +270,11 @@ def test_a_full_disk(tmp_path, monkeypatch):
     path = tmp_path / "m"
     save(CausalGraph("x -> y"), path)
     there = open
-    monkeypatch.setattr(
-        "builtins.open", lambda name, mode="r", **k: there("/dev/full", "wb") if mode == "xb"
-        else there(name, mode, **k)
-    )  # fmt: skip
+
+    def full(name, mode="r", **options):
+        return there("/dev/full" if mode == "xb" else name, mode.replace("x", "w"))
+
+    monkeypatch.setattr("builtins.open", full)
     with pytest.raises(OSError, match="No space left"):
         save(CausalGraph("a -> b"), path)
     monkeypatch.undo()
