@@ -21,6 +21,7 @@ if TYPE_CHECKING:  # what type checkers see: the names below
     from sklearn_causalrec import networks as networks
     from sklearn_causalrec import plot as plot
     from sklearn_causalrec import ranking as ranking
+    from sklearn_causalrec import serving as serving
     from sklearn_causalrec.causal import CausalGraph as CausalGraph
     from sklearn_causalrec.causal import Estimand as Estimand
     from sklearn_causalrec.causal import NotIdentifiableError as NotIdentifiableError
@@ -37,6 +38,8 @@ if TYPE_CHECKING:  # what type checkers see: the names below
     from sklearn_causalrec.recommender import (
         CausalDNNRecommender as CausalDNNRecommender,
     )
+    from sklearn_causalrec.serving.files import load as load
+    from sklearn_causalrec.serving.files import save as save
 
 __version__ = "0.1.0"
 
@@ -53,8 +56,10 @@ __getattr__, __dir__, __all__ = lazily(
         "PartialGraph": "causal",
         "effect": "effects.effect",
         "explain": "ranking.recommend",
+        "load": "serving.files",
         "outcome_difference_interval": "effects.outcome_difference",
         "recommend": "ranking.recommend",
+        "save": "serving.files",
         "baselines": "",
         "causal": "",
         "datasets": "",
@@ -64,6 +69,7 @@ __getattr__, __dir__, __all__ = lazily(
         "networks": "",
         "plot": "",
         "ranking": "",
+        "serving": "",
     },
 )
 __all__ += ["__version__"]

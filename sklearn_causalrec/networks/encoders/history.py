@@ -46,15 +46,20 @@ class HistoryStates(nn.Module):
 
     def encode(self, table, codes, values):
         """States of rows whose histories all differ; as :meth:`forward`."""
+        n_steps = max(int((codes >= 0).sum(1).max()), 1)
+        if values is not None:
+            values = values[:, :n_steps]
+        return self.states(table, codes[:, :n_steps], values)
+
+    def states(self, table, codes, values=None):
+        """As :meth:`encode`, with no look at the codes before: a graph can do it."""
         there = codes >= 0
-        n_steps = max(int(there.sum(1).max()), 1)
-        codes, there = codes[:, :n_steps], there[:, :n_steps]
-        some = codes[:, :1] >= 0
+        some = there[:, :1].clone()
         # An empty history has a first step all the same: attention over none is NaN.
         there[:, 0] = True
         items = table(codes.clamp(min=0))
         if self.values is not None:
-            values = values[:, :n_steps].to(items.dtype)
+            values = values.to(items.dtype)
             scaled = (values.sign() * values.abs().log1p() - self.mean) * self.rate
             items = items + self.values(scaled)
         states = [(items * there.unsqueeze(2)).sum(1) / there.sum(1, keepdim=True)]
