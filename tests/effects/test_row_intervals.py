@@ -7,7 +7,6 @@ import pytest
 from numpy.testing import assert_allclose
 from sklearn.linear_model import LinearRegression, Ridge
 
-from sklearn_causalrec.effects.clusters import Clusters
 from sklearn_causalrec.effects.learners import Grouped, MixedRidge
 from sklearn_causalrec.effects.row_intervals import (
     averaged_weights,
@@ -16,6 +15,7 @@ from sklearn_causalrec.effects.row_intervals import (
     stacked_variance,
 )
 from sklearn_causalrec.effects.stacked import StackedEffect
+from sklearn_causalrec.encoding.cluster_columns import Clusters
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
