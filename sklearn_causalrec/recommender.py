@@ -124,8 +124,9 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         (all NaN): a learned vector then stands for it.
     encoder : {"dnn", "mf", "lstm", "gru", "transformer"}, default="dnn"
         What the networks make of a row. "dnn" is a perceptron over features and
-        embeddings. "mf" is matrix factorisation, with a perceptron over the features
-        if there are any. "lstm", "gru" and "transformer" are "dnn" that reads the
+        embeddings. "mf" is matrix factorisation, where features of the user and of the
+        item (``catalogue_.owner``) are part of the factors, with a perceptron over all
+        features. "lstm", "gru" and "transformer" are "dnn" that reads the
         history in its order; "dnn" itself reads the mean of its items. All have
         linear terms and a bias for each id. The names are those of
         ``sklearn_causalrec.networks.ENCODERS``:

@@ -96,6 +96,8 @@ class Ensemble:
             shared=objective.shapes_representation and not one_arm,
             intercept=intercept,
         )
+        if rows.catalogue is not None:
+            module["owners"] = rows.catalogue.owner.tolist()
         if rows.history is not None:
             mean, scale = encoder.value_moments
             n_ids, length = len(encoder.items), encoder.history_length

@@ -175,6 +175,29 @@ def test_mf_is_biases_plus_inner_product():
     torch.testing.assert_close(matrix[2, 3], by_hand[0])
 
 
+def test_mf_adds_the_features_of_each_side_to_its_vector():
+    net = network(encoder="mf", embedding_dim=2, owners=["item", "context", "user"])
+    for parameter in net.parameters():
+        parameter.data.normal_()
+    x, u, i = torch.randn(1, 3), torch.tensor([2]), torch.tensor([3])
+    of_user = net.vectors.user.weight[2] + net.encoder.user_features.weight @ x[0, 2:]
+    of_item = net.vectors.item.weight[3] + net.encoder.item_features.weight @ x[0, :1]
+    by_hand = net.encoder.arm_scale @ (of_user * of_item)
+    by_hand = by_hand + net.encoder.heads(net.encoder.dense(x))[0]
+    by_hand = by_hand + net.wide(x, u, i)[0]
+    torch.testing.assert_close(net(x, u, i).outcome[0], by_hand)
+
+
+def test_a_tower_is_of_the_owner_of_all_its_features():
+    owners = ["item", "user", "user", "item", "user"]
+    net = network(
+        n_features=5, encoder="mf", towers=[[0, 3], [1, 2], [4, 0]], owners=owners
+    )
+    width = net.towers.layers[0].out_features
+    assert net.encoder.of_item == list(range(width))
+    assert net.encoder.of_user == list(range(width, 2 * width))
+
+
 def test_exposure_loss_shapes_the_representation_only_when_shared():
     for shared in (False, True):
         net = network(shared=shared)
