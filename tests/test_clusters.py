@@ -16,7 +16,7 @@ from sklearn.preprocessing import FunctionTransformer
 
 from sklearn_causalrec import CausalDNNRecommender, CausalGraph, DoCalculusEffect
 from sklearn_causalrec.causal.estimation.instruments import InstrumentEffect
-from sklearn_causalrec.effects.clusters import Clusters
+from sklearn_causalrec.encoding.cluster_columns import Clusters
 
 QUICK = dict(
     max_epochs=5, hidden_layer_sizes=(16,), n_folds=3, random_state=0, device="cpu"

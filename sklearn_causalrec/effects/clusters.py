@@ -11,8 +11,8 @@ FEW_CLUSTERS = 30
 BY_CLUSTER = 0.9
 
 
-class Clusters:
-    r"""Groups of rows that go together, such as the rows of a user.
+def error(influence, clusters):
+    r"""Standard error of the mean of an influence function, by clusters.
 
     The mean of an influence function over :math:`n` rows has the cluster-robust
     variance
@@ -23,14 +23,18 @@ class Clusters:
     the delete-a-cluster jackknife ("CR3") [1]_, which is a little too large where
     clusters are few, not too small. With two ways of grouping, such as users and items,
     it is :math:`V_1 + V_2 - V_{12}` [2]_, and at least the larger of the first two.
-    Its nuisances are cross-fitted with whole clusters left out [3]_.
+    The nuisances are to be cross-fitted with whole clusters left out [3]_.
 
     Parameters
     ----------
-    codes : ndarray of int of shape (n, n_ways)
-        The cluster of each row, 0 to G - 1, for one or two ways of grouping.
-    names : list of str
-        What the ways are called, for messages.
+    influence : ndarray of shape (n,)
+        Its values; their mean is taken off.
+    clusters : Clusters
+        Which rows belong together.
+
+    Returns
+    -------
+    float
 
     References
     ----------
@@ -44,70 +48,40 @@ class Clusters:
     Examples
     --------
     >>> import numpy as np
-    >>> from sklearn_causalrec.effects.clusters import Clusters
+    >>> from sklearn_causalrec.effects.clusters import error
+    >>> from sklearn_causalrec.encoding.cluster_columns import Clusters
     >>> users = Clusters(np.array([[0], [0], [1], [1], [2], [2]]), ["user"])
     >>> psi = np.array([1.0, 1.0, -1.0, -1.0, 0.0, 0.0])
-    >>> round(users.error(psi), 3), round(psi.std() / np.sqrt(6), 3)
-    (0.577, 0.333)
+    >>> print(f"{error(psi, users):.3f}, as independent rows {psi.std() / 6**0.5:.3f}")
+    0.577, as independent rows 0.333
     """
+    psi = influence - influence.mean()
+    parts = [_jackknife_variance(psi, codes) for codes in clusters.ways()]
+    if len(parts) == 1:
+        return float(np.sqrt(parts[0]))
+    first, second, both = parts
+    return float(np.sqrt(max(first + second - both, first, second)))
 
-    def __init__(self, codes, names):
-        self.codes = codes
-        self.names = list(names)
 
-    @property
-    def counts(self):
-        """Number of clusters of each way, a list of int."""
-        return [int(codes.max()) + 1 for codes in self.codes.T]
+def degrees(influence, clusters):
+    """Degrees of freedom of the error: few where few clusters make it.
 
-    def ways(self):
-        """Codes of each way of grouping; with two, also of their pairs."""
-        found = list(self.codes.T)
-        if len(found) == 2:
-            pairs = found[0] * np.int64(self.counts[1]) + found[1]
-            found.append(np.unique(pairs, return_inverse=True)[1])
-        return found
+    Satterthwaite's, with the fourth moment of a normal sum: 3 (sum of squares)^2 /
+    sum of fourth powers of the clusters' sums, at most the clusters less one.
 
-    def __getitem__(self, rows):
-        """The clusters of some rows, by position or mask."""
-        codes = [np.unique(c, return_inverse=True)[1] for c in self.codes[rows].T]
-        return Clusters(np.column_stack(codes), self.names)
+    Parameters
+    ----------
+    influence : ndarray of shape (n,)
+        Its values; their mean is taken off.
+    clusters : Clusters
+        Which rows belong together.
 
-    def error(self, influence):
-        """Standard error of the mean of an influence function.
-
-        Parameters
-        ----------
-        influence : ndarray of shape (n,)
-            Its values; their mean is taken off.
-
-        Returns
-        -------
-        float
-        """
-        psi = influence - influence.mean()
-        parts = [_jackknife_variance(psi, codes) for codes in self.ways()]
-        if len(parts) == 1:
-            return float(np.sqrt(parts[0]))
-        first, second, both = parts
-        return float(np.sqrt(max(first + second - both, first, second)))
-
-    def degrees(self, influence):
-        """Degrees of freedom of the error: few where few clusters make it.
-
-        Satterthwaite's, with the fourth moment of a normal sum: 3 (sum of squares)^2 /
-        sum of fourth powers of the clusters' sums, at most the clusters less one.
-
-        Parameters
-        ----------
-        influence : ndarray of shape (n,)
-
-        Returns
-        -------
-        float
-        """
-        psi = influence - influence.mean()
-        return min(_degrees(psi, codes) for codes in self.codes.T)
+    Returns
+    -------
+    float
+    """
+    psi = influence - influence.mean()
+    return min(_degrees(psi, codes) for codes in clusters.codes.T)
 
 
 def _sums(psi, codes):
@@ -149,7 +123,7 @@ def estimate(value, influence, clusters=None):
     """
     if clusters is None:
         return Estimate(value, np.std(influence) / np.sqrt(len(influence)))
-    return Estimate(value, clusters.error(influence), clusters.degrees(influence))
+    return Estimate(value, error(influence, clusters), degrees(influence, clusters))
 
 
 def outer(scores, clusters=None):

@@ -6,13 +6,46 @@ import numpy as np
 import pandas as pd
 
 from sklearn_causalrec._utils.warn import warn_user
-from sklearn_causalrec.effects.clusters import Clusters
 from sklearn_causalrec.encoding.roles import as_ids
 
 _ID_NAME = re.compile(
     r"(^|_)(id|uuid|user|customer|client|visitor|member|patient|session|household)$",
     re.IGNORECASE,
 )
+
+
+class Clusters:
+    """Groups of rows that go together, such as the rows of a user.
+
+    Parameters
+    ----------
+    codes : ndarray of int of shape (n, n_ways)
+        The cluster of each row, 0 to G - 1, for one or two ways of grouping.
+    names : list of str
+        What the ways are called, for messages.
+    """
+
+    def __init__(self, codes, names):
+        self.codes = codes
+        self.names = list(names)
+
+    @property
+    def counts(self):
+        """Number of clusters of each way, a list of int."""
+        return [int(codes.max()) + 1 for codes in self.codes.T]
+
+    def ways(self):
+        """Codes of each way of grouping; with two, also of their pairs."""
+        found = list(self.codes.T)
+        if len(found) == 2:
+            pairs = found[0] * np.int64(self.counts[1]) + found[1]
+            found.append(np.unique(pairs, return_inverse=True)[1])
+        return found
+
+    def __getitem__(self, rows):
+        """The clusters of some rows, by position or mask."""
+        codes = [np.unique(c, return_inverse=True)[1] for c in self.codes[rows].T]
+        return Clusters(np.column_stack(codes), self.names)
 
 
 def is_auto(cluster):
