@@ -41,7 +41,7 @@ from sklearn_causalrec.encoding.feature_groups import told_owners
 from sklearn_causalrec.encoding.log_encoder import LogEncoder
 from sklearn_causalrec.encoding.roles import ROLES, ROW_ARGUMENTS, ColumnRoles
 from sklearn_causalrec.networks.encoders import ENCODERS
-from sklearn_causalrec.networks.encoders.base import check_encoder
+from sklearn_causalrec.networks.encoders.base import ACTIVATIONS, check_encoder
 from sklearn_causalrec.networks.ensemble import Ensemble
 from sklearn_causalrec.networks.net import resolve_device
 from sklearn_causalrec.networks.objectives import OBJECTIVES
@@ -124,8 +124,9 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         (all NaN): a learned vector then stands for it.
     encoder : {"dnn", "mf", "lstm", "gru", "transformer"}, default="dnn"
         What the networks make of a row. "dnn" is a perceptron over features and
-        embeddings. "mf" is matrix factorisation, with a perceptron over the features
-        if there are any. "lstm", "gru" and "transformer" are "dnn" that reads the
+        embeddings. "mf" is matrix factorisation, where features of the user and of the
+        item (``catalogue_.owner``) are part of the factors, with a perceptron over all
+        features. "lstm", "gru" and "transformer" are "dnn" that reads the
         history in its order; "dnn" itself reads the mean of its items. All have
         linear terms and a bias for each id. The names are those of
         ``sklearn_causalrec.networks.ENCODERS``:
@@ -137,8 +138,9 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         The length of the embedding of a user or an item.
     dropout : float, default=0.0
         The share of hidden units that are set to zero at each training step.
-    activation : {"relu", "elu", "gelu", "tanh"}, default="relu"
-        The activation function of the hidden layers.
+    activation : {"relu", "elu", "gelu", "tanh", "auto"}, default="auto"
+        The activation function of the hidden layers. "auto" is "elu", which is smooth,
+        below 2,000 rows, and "relu", which is faster, from there on.
     input_noise : float, default=0.0
         The standard deviation of the noise on standardised features while training.
     objective : str, default="targeted"
@@ -190,8 +192,10 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
     batch_size : int or "auto", default="auto"
         The number of rows per batch. "auto" is the power of 2 at or below a 64th of the
         rows, between 128 and 1024.
-    max_epochs : int, default=100
-        The largest number of epochs.
+    max_epochs : int or "auto", default="auto"
+        The largest number of epochs. "auto" is 100. Where that makes less than 1,500
+        batches, and training may stop early, it is as many as make those: an epoch of
+        a small log is a few batches. ``n_iter_`` states how many there were.
     early_stopping : bool or "auto", default="auto"
         Whether rows are held out, and training stops when the validation loss has not
         improved for `n_iter_no_change` epochs. The best state is then restored. "auto"
@@ -199,8 +203,9 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         train on.
     validation_fraction : float, default=0.1
         The share of the rows that are held out for validation with early stopping.
-    n_iter_no_change : int, default=5
-        The number of epochs without improvement after which training stops.
+    n_iter_no_change : int or "auto", default="auto"
+        The number of epochs without improvement after which training stops. "auto" is
+        5, or as many as make 150 batches if these are more.
     tol : float, default=1e-4
         The relative decrease of the validation loss that counts as an improvement.
     n_estimators : int, default=1
@@ -314,6 +319,15 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
 
     _parameter_constraints = {
         **SHARED_CONSTRAINTS,
+        "activation": [StrOptions({*ACTIVATIONS, "auto"})],
+        "max_epochs": [
+            Interval(Integral, 1, None, closed="left"),
+            StrOptions({"auto"}),
+        ],
+        "n_iter_no_change": [
+            Interval(Integral, 1, None, closed="left"),
+            StrOptions({"auto"}),
+        ],
         "task": [StrOptions({"regression", "classification"})],
         "history": [str, Integral, "array-like", None],
         "history_length": [Interval(Integral, 1, None, closed="left")],
@@ -365,7 +379,7 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         hidden_layer_sizes=(128, 64),
         embedding_dim=16,
         dropout=0.0,
-        activation="relu",
+        activation="auto",
         input_noise=0.0,
         objective="targeted",
         exposure_model="auto",
@@ -379,10 +393,10 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         l1=0.0,
         l2=2.0,
         batch_size="auto",
-        max_epochs=100,
+        max_epochs="auto",
         early_stopping="auto",
         validation_fraction=0.1,
-        n_iter_no_change=5,
+        n_iter_no_change="auto",
         tol=1e-4,
         n_estimators=1,
         device="auto",
@@ -489,7 +503,7 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
             given = (X, y, treatment, propensity, sample_weight)
             rows = self._read(*given, again, cluster=cluster)
             with Progress(self.verbose) as progress:
-                self._train(rows, again, self.max_epochs, progress)
+                self._train(rows, again, None, progress)
                 self._fit_effects(rows, OBJECTIVES[self.objective], progress)
             self._tell_overlap(rows)
         return self
@@ -607,7 +621,8 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         ensemble = Ensemble(settings, self.log_encoder_)
         if again:
             ensemble.nets = self.nets_
-        progress.stage("fit", epochs * self.n_estimators)
+        most = ensemble.most_epochs(len(rows)) if epochs is None else epochs
+        progress.stage("fit", most * self.n_estimators)
         history = ensemble.train(rows, seeds, epochs=epochs, progress=progress.step)
         self.history_ = [*self.history_, *history] if again else history
         self._ensemble, self.nets_ = ensemble, ensemble.nets

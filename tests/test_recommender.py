@@ -322,6 +322,20 @@ def test_partial_fit_learns_batch_by_batch_and_takes_new_ids():
     assert np.corrcoef(known["score"], quality[known["item"]])[0, 1] > 0.9
 
 
+def test_mf_tells_what_a_user_makes_of_an_item_not_seen():
+    """Tastes that only the id knows, for features that only the item has."""
+    rng = np.random.default_rng(3)
+    taste, Z = rng.normal(size=(60, 2)), rng.normal(size=(120, 2))
+    user, item = rng.integers(0, 60, 4000), rng.integers(0, 120, 4000)
+    y = (taste[user] * Z[item]).sum(1) + 0.3 * rng.normal(size=4000)
+    X = pd.DataFrame({"user": user, "item": item, "a": Z[item, 0], "b": Z[item, 1]})
+    seen = item < 100
+    model = fast(user="user", item="item", encoder="mf", max_epochs=60)
+    model.fit(X[seen], y[seen])
+    assert model.catalogue_.of_item.all()
+    assert model.score(X[~seen], y[~seen]) > 0.6
+
+
 def test_partial_fit_knows_the_arms_to_come():
     X, y, t, _, _ = make_log()
     model = fast()

@@ -1,10 +1,13 @@
 """Cross-fitting: every row is predicted by models that did not see its fold."""
 
+from inspect import Parameter, signature
+
 import numpy as np
 from joblib import delayed
 from sklearn import config_context
 from sklearn.base import is_classifier
 from sklearn.utils import get_tags
+from sklearn.utils.validation import has_fit_parameter
 
 from sklearn_causalrec._utils.process import filters_kept, one_thread, parallel
 from sklearn_causalrec._utils.seeds import seeded
@@ -152,6 +155,24 @@ class _Constant:
         return np.full((len(X), *np.shape(self.value)), self.value)
 
 
+def _check_able(model, weighted, tells):
+    """Refuse a model that cannot use weights, or cannot tell probabilities."""
+    name = type(model).__name__
+    last = model.steps[-1][1] if hasattr(model, "steps") else model
+    kinds = {p.kind for p in signature(last.fit).parameters.values()}
+    if weighted and not has_fit_parameter(last, "sample_weight"):
+        if Parameter.VAR_KEYWORD not in kinds:
+            raise ValueError(
+                f"{name}.fit takes no sample_weight, and fit was given weights: choose "
+                "a model that takes them, or leave sample_weight out."
+            )
+    if tells and not hasattr(model, "predict_proba"):
+        raise ValueError(
+            f"{name} has no predict_proba, and a probability is asked of it: choose a "
+            f"classifier that has one, or wrap it, CalibratedClassifierCV({name}())."
+        )
+
+
 class Fitted:
     """One model fitted on some rows: numbers in, means or probabilities out.
 
@@ -167,7 +188,9 @@ class Fitted:
                 target = np.eye(n_classes)[target]
         else:
             model = seeded(model, seed)
-            if n_classes or is_classifier(model):
+            tells = n_classes > 0 or is_classifier(model)
+            _check_able(model, weight is not None, tells)
+            if tells:
                 target = target.astype(np.int64)
             elif self.net:
                 target = target.astype(np.float32)[:, None]

@@ -23,6 +23,7 @@ from sklearn.preprocessing import (
 from sklearn.utils.fixes import parse_version
 
 from sklearn_causalrec.effects.cross_fitting import MANY_ROWS
+from sklearn_causalrec.effects.kernel_ridge import KernelRidge
 from sklearn_causalrec.effects.learners import AdditiveLogit, Boost
 
 # How TargetEncoder is told its seed, before and since scikit-learn 1.9.
@@ -31,6 +32,8 @@ if parse_version(sklearn.__version__) >= parse_version("1.9"):
     _SEEDED = {"cv": KFold(5, shuffle=True, random_state=0)}
 
 _MANY_FEATURES = 40
+# Below so many rows kernels are quick, and trees see too little of a smooth function.
+FEW_ROWS = 2_000
 
 
 # -- nuisances of an effect: candidates that are stacked -------------------------------
@@ -129,17 +132,20 @@ def pair_classifiers():
 
 
 def stacked_outcome_learners(n):
-    """Two kinds of boosting; a shorter one alone where many rows make up for it."""
+    """Two kinds of boosting, and below 2,000 rows kernels; many rows need one alone."""
 
     def boost(additive, **options):
         return lambda bins, seed: Boost(bins, seed, additive, **options)
 
     if n >= MANY_ROWS:
         return (boost(True, max_iter=60, learning_rate=0.15, max_features=0.5),)
-    return (
+    learners = (
         boost(False, max_iter=100, learning_rate=0.15),
         boost(True, max_iter=100, learning_rate=0.1, max_features=0.5),
     )
+    if n < FEW_ROWS:
+        learners += (lambda bins, seed: KernelRidge(),)
+    return learners
 
 
 def stacked_exposure_learners():

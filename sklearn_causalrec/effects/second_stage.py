@@ -46,7 +46,7 @@ class EffectMixin:
         rng = check_random_state(self.random_state)
         seeds = rng.randint(MAX_SEED, size=self.n_folds + 1).tolist()
         n_folds = self.n_folds if len(rows) < MANY_ROWS else min(3, self.n_folds)
-        options = dict(epochs=self.max_epochs, progress=progress)
+        options = dict(progress=progress)
         if len(self.arms_) == 1:
             knows_exposure = rows.catalogue is not None or rows.exposure is not None
             if (
@@ -76,7 +76,7 @@ class EffectMixin:
         n_folds = fold.max() + 1
         if len(rows) >= MANY_ROWS:
             # One validation part speaks for the networks of all folds.
-            options["epochs"] = self._ensemble.best_epoch(self.max_epochs)
+            options["epochs"] = self._ensemble.best_epoch(len(rows))
             options["early_stopping"] = False
         found = self._ensemble.cross_fit(rows, fold, seeds[:n_folds], **options)
         propensity = rows.propensity

@@ -77,14 +77,14 @@ class Ensemble:
         start = np.array([link(m) if m.any() else 0.0 for m in masks])
         return start, None if self.objective.shift is None else 0.0
 
-    def _net(self, rows, pairs, generators):
+    def _net(self, settings, rows, pairs, generators):
         encoder, objective = self.log_encoder, self.objective
         one_arm = encoder.n_arms == 1
         intercept, tilt = self._start(rows)
         module = dict(
-            self.settings.layers,
-            encoder=self.settings.encoder,
-            input_noise=self.settings.input_noise,
+            settings.layers,
+            encoder=settings.encoder,
+            input_noise=settings.input_noise,
             n_features=rows.features.shape[1],
             n_users=len(encoder.users),
             n_items=0 if rows.item is None else len(encoder.items),
@@ -96,6 +96,8 @@ class Ensemble:
             shared=objective.shapes_representation and not one_arm,
             intercept=intercept,
         )
+        if rows.catalogue is not None:
+            module["owners"] = rows.catalogue.owner.tolist()
         if rows.history is not None:
             mean, scale = encoder.value_moments
             n_ids, length = len(encoder.items), encoder.history_length
@@ -105,11 +107,11 @@ class Ensemble:
         options = dict(
             n_arms=encoder.n_arms,
             binary=encoder.binary,
-            clip=self.settings.clip,
+            clip=settings.clip,
             tilt=tilt,
             share=0.0 if pairs is None else min(rows.catalogue.share, 1.0),
         )
-        return make_net(module, objective, options, self.settings, rows, generators)
+        return make_net(module, objective, options, settings, rows, generators)
 
     def _inputs(self, rows, dtype):
         """Tensors of the rows, in what units the objective reads them."""
@@ -123,7 +125,7 @@ class Ensemble:
             X["propensity"] = X["propensity"] / X["propensity"].nanmean()
         return X
 
-    def train(self, rows, seeds, *, epochs, kept=None, progress=None):
+    def train(self, rows, seeds, *, epochs=None, kept=None, progress=None):
         """Train one network a seed, or go on with those there are.
 
         Parameters
@@ -132,8 +134,8 @@ class Ensemble:
             The log, with its facts.
         seeds : sequence of int
             One for each network.
-        epochs : int
-            Largest number of epochs.
+        epochs : int or None, default=None
+            Largest number of epochs. None: that of the settings.
         kept : array of int or None, default=None
             Rows to train on; None: all.
         progress : callable or None, default=None
@@ -149,19 +151,21 @@ class Ensemble:
         X = self._inputs(rows, dtype)
         y = torch.as_tensor(encoder.standardized(rows.y), dtype=dtype)
         kept = np.arange(len(rows)) if kept is None else kept
-        early = self.settings.stops_early(len(kept), epochs)
+        settings = self.settings.of_log(len(rows), len(kept))
+        epochs = settings.max_epochs if epochs is None else epochs
+        early = settings.stops_early(len(kept), epochs)
         pairs = self._pair_sampler(rows)
         nets, history = [], []
         for member, seed in enumerate(seeds):
             held_out = None
             if early:
-                fraction = self.settings.validation_fraction
+                fraction = settings.validation_fraction
                 held_out = held_out_rows(rows, kept, fraction, seed)
             if member < len(self.nets):
                 net = copy.deepcopy(self.nets[member])
                 net.resume(len(encoder.users), len(encoder.items), rows.total)
             else:
-                net = self._net(rows, pairs, OwnGenerators(seed)).to(dtype)
+                net = self._net(settings, rows, pairs, OwnGenerators(seed)).to(dtype)
             records = net.train(
                 X,
                 y,
@@ -170,7 +174,7 @@ class Ensemble:
                 # Anew: the order of the batches does not depend on which heads there
                 # are.
                 OwnGenerators(seed),
-                callbacks=training_callbacks(self.settings, epochs, early),
+                callbacks=training_callbacks(settings, epochs, early),
                 epochs=epochs,
                 draw_pairs=pairs,
                 progress=progress,
@@ -180,26 +184,30 @@ class Ensemble:
         self.nets = nets
         return history
 
-    def best_epoch(self, epochs):
+    def most_epochs(self, n_rows):
+        """Largest number of epochs on so many rows."""
+        return self.settings.of_log(n_rows, n_rows).max_epochs
+
+    def best_epoch(self, n_rows):
         """Epoch with the least validation loss, the median over the networks.
 
         Parameters
         ----------
-        epochs : int
-            What to return where nothing was held out.
+        n_rows : int
+            Number of rows that they were trained on.
 
         Returns
         -------
         int
-            Number of the epoch, from 1.
+            Number of the epoch, from 1. The last one, where nothing was held out.
         """
         losses = [[r.get("valid_loss", np.nan) for r in n.history] for n in self.nets]
         if np.isnan(np.concatenate(losses)).any():
-            return epochs
+            return self.most_epochs(n_rows)
         return int(np.median([np.argmin(loss) for loss in losses])) + 1
 
     def cross_fit(
-        self, rows, fold, seeds, *, epochs, early_stopping=None, progress=None
+        self, rows, fold, seeds, *, epochs=None, early_stopping=None, progress=None
     ):
         """What networks that did not see a row's fold say of the row.
 
@@ -211,8 +219,8 @@ class Ensemble:
             Labels 0 to k - 1.
         seeds : sequence of int
             One for each fold.
-        epochs : int
-            Largest number of epochs.
+        epochs : int or None, default=None
+            Largest number of epochs. None: that of the settings.
         early_stopping : bool, "auto" or None, default=None
             In place of the estimator's; None: as there.
         progress : Progress or None, default=None
@@ -231,7 +239,8 @@ class Ensemble:
             part = Ensemble(settings, self.log_encoder)
             kept, held = np.flatnonzero(fold != k), np.flatnonzero(fold == k)
             if progress is not None:
-                progress.stage(f"fold {k + 1}/{len(seeds)}", epochs)
+                most = epochs or settings.of_log(len(rows), len(kept)).max_epochs
+                progress.stage(f"fold {k + 1}/{len(seeds)}", most)
             part.train(
                 rows,
                 [seed],

@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -121,6 +122,16 @@ class ReadOut(nn.Module):
         return out if self.deep is None else out + self.deep(representation)
 
 
+def _shared(owners, group):
+    """The one owner of all features of a group; "context" if there are several."""
+    found = {owners[j] for j in group}
+    return found.pop() if len(found) == 1 else "context"
+
+
+def _positions(owners, who):
+    return () if owners is None else tuple(j for j, o in enumerate(owners) if o == who)
+
+
 class CausalNetwork(nn.Module):
     """Outcome heads for every arm, an exposure head and an imputation head.
 
@@ -151,6 +162,9 @@ class CausalNetwork(nn.Module):
         histories. Their items share the vectors of the item column.
     towers : list of list of int or None, default=None
         Positions of the features of each group.
+    owners : sequence of {"user", "item", "context"} or None, default=None
+        Whose each feature is. A group has an owner if all its features have the same.
+        None: nobody's.
     intercept : float or array of shape (n_arms,), default=0.0
         Where the outcome and its imputation start, on the link scale.
     """
@@ -174,6 +188,7 @@ class CausalNetwork(nn.Module):
         shared=False,
         history=None,
         towers=None,
+        owners=None,
         intercept=0.0,
     ):
         super().__init__()
@@ -189,8 +204,17 @@ class CausalNetwork(nn.Module):
             self.towers = Towers(towers, width, activation)
             n_deep = width * len(towers)
             n_features += len(towers)
+            if owners is not None:
+                owners = np.repeat([_shared(owners, group) for group in towers], width)
         self.encoder = ENCODERS[encoder](
-            Inputs(n_deep, bool(n_users), bool(n_items), history),
+            Inputs(
+                n_deep,
+                bool(n_users),
+                bool(n_items),
+                history,
+                of_user=_positions(owners, "user"),
+                of_item=_positions(owners, "item"),
+            ),
             n_arms,
             hidden_layer_sizes=hidden_layer_sizes,
             embedding_dim=embedding_dim,

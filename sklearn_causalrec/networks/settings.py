@@ -1,10 +1,12 @@
 """Settings of networks and their training, and how their parameters are checked."""
 
-from dataclasses import dataclass, fields
+import math
+from dataclasses import dataclass, fields, replace
 from numbers import Integral, Real
 
 from sklearn.utils._param_validation import Interval, StrOptions
 
+from sklearn_causalrec.networks.batches import rows_a_batch
 from sklearn_causalrec.networks.encoders.base import ACTIVATIONS
 
 SHARED_CONSTRAINTS = {
@@ -36,6 +38,11 @@ SHARED_CONSTRAINTS = {
 
 # With "auto", training stops early from so many rows on.
 EARLY_STOPPING_ROWS = 400
+# With "auto", hidden layers are smooth below so many rows.
+ELU_ROWS = 2_000
+# With "auto", epochs and patience; and the steps that they stand for at least.
+EPOCHS, PATIENCE = 100, 5
+STEPS, PATIENT_STEPS = 1_500, 150
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +68,7 @@ class Settings:
     batch_size: int | str
     early_stopping: bool | str
     validation_fraction: float
-    n_iter_no_change: int
+    n_iter_no_change: int | str
     tol: float
     device: str
 
@@ -117,7 +124,41 @@ class Settings:
 
 @dataclass(frozen=True, kw_only=True)
 class RecommenderSettings(Settings):
-    """Settings of the networks of a recommender."""
+    """Settings of the networks of a recommender; some may be "auto"."""
 
     encoder: str
     input_noise: float
+    max_epochs: int | str
+
+    def of_log(self, n_rows, n_kept):
+        """These settings with numbers and names in place of "auto".
+
+        An epoch of a small log is a few steps. Its epochs and its patience are as many
+        as make a number of steps, if these are more than the usual ones.
+
+        Parameters
+        ----------
+        n_rows : int
+            Number of rows of the log.
+        n_kept : int
+            Number of them to train on, those for validation included.
+
+        Returns
+        -------
+        RecommenderSettings
+            Where nothing is held out, the number of epochs is the usual one.
+        """
+        auto = {}
+        if self.activation == "auto":
+            auto["activation"] = "elu" if n_rows < ELU_ROWS else "relu"
+        early = self.stops_early(n_kept, 2)
+        batch = rows_a_batch(self.batch_size, n_rows)
+        share = 1 - self.validation_fraction if early else 1
+        steps = math.ceil(max(share * n_kept, 1) / batch)
+        if self.max_epochs == "auto":
+            enough = math.ceil(STEPS / steps) if early else 0
+            auto["max_epochs"] = max(EPOCHS, enough)
+        if self.n_iter_no_change == "auto":
+            enough = math.ceil(PATIENT_STEPS / steps)
+            auto["n_iter_no_change"] = max(PATIENCE, enough)
+        return replace(self, **auto)

@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 from skorch.dataset import Dataset
 from torch.utils.data import Subset
 
+from sklearn_causalrec import CausalDNNRecommender
 from sklearn_causalrec.networks import OBJECTIVES
 from sklearn_causalrec.networks.batches import SliceLoader, validation_rows
 from sklearn_causalrec.networks.network import CausalNetwork, Output
+from sklearn_causalrec.networks.settings import RecommenderSettings
 
 
 def make_output(n=4, n_arms=2, seed=0, imputation=True):
@@ -175,6 +177,29 @@ def test_mf_is_biases_plus_inner_product():
     torch.testing.assert_close(matrix[2, 3], by_hand[0])
 
 
+def test_mf_adds_the_features_of_each_side_to_its_vector():
+    net = network(encoder="mf", embedding_dim=2, owners=["item", "context", "user"])
+    for parameter in net.parameters():
+        parameter.data.normal_()
+    x, u, i = torch.randn(1, 3), torch.tensor([2]), torch.tensor([3])
+    of_user = net.vectors.user.weight[2] + net.encoder.user_features.weight @ x[0, 2:]
+    of_item = net.vectors.item.weight[3] + net.encoder.item_features.weight @ x[0, :1]
+    by_hand = net.encoder.arm_scale @ (of_user * of_item)
+    by_hand = by_hand + net.encoder.heads(net.encoder.dense(x))[0]
+    by_hand = by_hand + net.wide(x, u, i)[0]
+    torch.testing.assert_close(net(x, u, i).outcome[0], by_hand)
+
+
+def test_a_tower_is_of_the_owner_of_all_its_features():
+    owners = ["item", "user", "user", "item", "user"]
+    net = network(
+        n_features=5, encoder="mf", towers=[[0, 3], [1, 2], [4, 0]], owners=owners
+    )
+    width = net.towers.layers[0].out_features
+    assert net.encoder.of_item == list(range(width))
+    assert net.encoder.of_user == list(range(width, 2 * width))
+
+
 def test_exposure_loss_shapes_the_representation_only_when_shared():
     for shared in (False, True):
         net = network(shared=shared)
@@ -232,3 +257,42 @@ def test_validation_rows_are_the_last_in_time():
 
 def test_objectives_are_named_as_documented():
     assert len(OBJECTIVES) == 11
+
+
+def recommender_settings(**params):
+    return RecommenderSettings.of(CausalDNNRecommender(**params), "cpu")
+
+
+@pytest.mark.parametrize(
+    "n_rows, activation, epochs, patience",
+    [
+        (300, "elu", 100, 50),  # nothing is held out, an epoch is 3 steps
+        (672, "elu", 300, 30),  # 604.8 rows are 5 steps of 128
+        (1_999, "elu", 100, 10),
+        (2_000, "relu", 100, 10),
+        (20_000, "relu", 100, 5),
+    ],
+)
+def test_auto_counts_epochs_of_small_logs_in_steps(
+    n_rows, activation, epochs, patience
+):
+    found = recommender_settings().of_log(n_rows, n_rows)
+    assert found.activation == activation
+    assert (found.max_epochs, found.n_iter_no_change) == (epochs, patience)
+
+
+def test_what_is_named_is_not_auto():
+    named = dict(activation="tanh", max_epochs=7, n_iter_no_change=3)
+    settings = recommender_settings(**named)
+    assert settings.of_log(500, 400) == settings
+
+
+def test_patience_of_a_small_log_is_in_steps(rng):
+    X = rng.normal(size=(500, 3))
+    y = X[:, 0] + rng.normal(size=500)
+    model = CausalDNNRecommender(random_state=0).fit(X, y)
+    losses = [record["valid_loss"] for record in model.history_]
+    assert model.n_iter_ - 1 - np.argmin(losses) <= 38  # 450 rows, 4 steps an epoch
+    assert model.n_iter_ > 38
+    few = CausalDNNRecommender(random_state=0, max_epochs=9).fit(X, y)
+    assert few.n_iter_ == 9

@@ -52,12 +52,17 @@ class Inputs:
     history : dict or None, default=None
         ``length``, ``mean`` and ``scale`` of histories; see
         :class:`~sklearn_causalrec.networks.encoders.history.HistoryStates`.
+    of_user, of_item : tuple of int, default=()
+        Positions of the features that belong to the user, and to the item, where user
+        and item are named. All others describe the context, or both.
     """
 
     n_features: int
     user: bool
     item: bool
     history: dict | None = None
+    of_user: tuple = ()
+    of_item: tuple = ()
 
 
 class ArmHeads(nn.Module):

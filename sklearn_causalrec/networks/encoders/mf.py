@@ -9,10 +9,18 @@ from sklearn_causalrec.networks.requires import Requires
 
 @ENCODERS.register("mf")
 class MF(Encoder):
-    """The inner product of the vectors of user and item [1]_.
+    r"""The inner product of the vectors of user and item [1]_, of ids and features.
 
-    Each arm scales the terms of the product. Where there are features, a perceptron
-    over them is added.
+    The vector of a user is the id's own plus a linear map of the features of the user,
+    and that of an item likewise [2]_:
+
+    .. math:: (p_u + F x_u)^\top (q_i + G z_i).
+
+    Whose a feature is, the log tells, see
+    :class:`~sklearn_causalrec.ranking.Catalogue`. What features tell, ids need not
+    learn, and ids not seen have the vectors of their features. Each arm scales the
+    terms of the product. Where there are features, those of the context among them, a
+    perceptron over all of them is added.
 
     See Also
     --------
@@ -23,6 +31,8 @@ class MF(Encoder):
     ----------
     .. [1] Koren, Y., Bell, R. and Volinsky, C. (2009). "Matrix factorization
        techniques for recommender systems." Computer 42(8).
+    .. [2] Kula, M. (2015). "Metadata embeddings for user and item cold-start
+       recommendations." CBRecSys.
     """
 
     requires = Requires(
@@ -33,14 +43,30 @@ class MF(Encoder):
 
     def __init__(self, inputs, n_arms, **options):
         super().__init__(inputs, n_arms, **options)
+        self.of_user, self.of_item = list(inputs.of_user), list(inputs.of_item)
+        self.user_features = self._map_of(self.of_user)
+        self.item_features = self._map_of(self.of_item)
         width = self.add_perceptron(inputs.n_features)
         self.arm_scale = nn.Parameter(torch.ones(n_arms, self.embedding_dim))
         self.arm_scale.requires_grad_(n_arms > 1)
         self.width = width + self.embedding_dim
 
+    def _map_of(self, features):
+        """A linear map to vectors, which start about as short as those of ids."""
+        if not features:
+            return None
+        layer = nn.Linear(len(features), self.embedding_dim, bias=False)
+        nn.init.normal_(layer.weight, std=0.1 * len(features) ** -0.5)
+        return layer
+
     def forward(self, x, vectors, user, item, past):
         """Encode rows; see :meth:`Encoder.forward`."""
-        product = vectors.user(user) * vectors.item(item)
+        of_user, of_item = vectors(user, item)
+        if self.user_features is not None:
+            of_user = of_user + self.user_features(x[:, self.of_user])
+        if self.item_features is not None:
+            of_item = of_item + self.item_features(x[:, self.of_item])
+        product = of_user * of_item
         outcome = product @ self.arm_scale.T
         if self.heads is None:
             return outcome, product
