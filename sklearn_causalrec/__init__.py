@@ -21,6 +21,7 @@ if TYPE_CHECKING:  # what type checkers see: the names below
     from sklearn_causalrec import networks as networks
     from sklearn_causalrec import plot as plot
     from sklearn_causalrec import ranking as ranking
+    from sklearn_causalrec.baselines.comparison import evaluate_lists as evaluate_lists
     from sklearn_causalrec.causal import CausalGraph as CausalGraph
     from sklearn_causalrec.causal import Estimand as Estimand
     from sklearn_causalrec.causal import NotIdentifiableError as NotIdentifiableError
@@ -47,6 +48,7 @@ __getattr__, __dir__, __all__ = lazily(
         "Estimand": "causal",
         "NotIdentifiableError": "causal",
         "effect": "effects.effect",
+        "evaluate_lists": "baselines.comparison",
         "explain": "ranking.recommend",
         "recommend": "ranking.recommend",
         "baselines": "",
