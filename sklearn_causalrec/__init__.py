@@ -31,6 +31,7 @@ if TYPE_CHECKING:  # what type checkers see: the names below
     from sklearn_causalrec.policy import CounterfactualPolicy as CounterfactualPolicy
     from sklearn_causalrec.ranking.recommend import explain as explain
     from sklearn_causalrec.ranking.recommend import recommend as recommend
+    from sklearn_causalrec.ranking.similar import similar_items as similar_items
     from sklearn_causalrec.recommender import (
         CausalDNNRecommender as CausalDNNRecommender,
     )
@@ -51,6 +52,7 @@ __getattr__, __dir__, __all__ = lazily(
         "evaluate_lists": "baselines.comparison",
         "explain": "ranking.recommend",
         "recommend": "ranking.recommend",
+        "similar_items": "ranking.similar",
         "baselines": "",
         "causal": "",
         "datasets": "",
