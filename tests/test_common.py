@@ -18,6 +18,7 @@ from sklearn_causalrec import (
 )
 from sklearn_causalrec.baselines import (
     EASE,
+    BlendRecommender,
     GlobalMean,
     ImplicitALS,
     NeighborhoodRecommender,
@@ -87,7 +88,7 @@ BASELINES = [
     for make in (GlobalMean, Popularity, UserItemBias)
     for task in ("regression", "classification")
 ]
-POSITIVES = [EASE(), ImplicitALS(), NeighborhoodRecommender()]
+POSITIVES = [EASE(), ImplicitALS(), NeighborhoodRecommender(), BlendRecommender()]
 TRANSFORMERS = {
     "user item time": [
         PastAggregates(by=("user", "item", "pair")),

@@ -6,6 +6,7 @@ are the pairs of who bought what.
 """
 
 from sklearn_causalrec.baselines.als import ImplicitALS
+from sklearn_causalrec.baselines.blend import BlendRecommender
 from sklearn_causalrec.baselines.ease import EASE
 from sklearn_causalrec.baselines.global_mean import GlobalMean
 from sklearn_causalrec.baselines.neighborhood import NeighborhoodRecommender
@@ -14,6 +15,7 @@ from sklearn_causalrec.baselines.user_item_bias import UserItemBias
 
 __all__ = [
     "EASE",
+    "BlendRecommender",
     "GlobalMean",
     "ImplicitALS",
     "NeighborhoodRecommender",
