@@ -1,11 +1,11 @@
 """Lists from positives alone, on MovieLens small; and what large logs cost.
 
-``movielens DIR``: DIR holds ratings.csv and movies.csv (or .csv.gz) of "ml-latest-small"
-(GroupLens). Positives are ratings of 4 or more. The last fifth of the rows of each user
-by time (rounded up) is held out; lists of ten are made of all items that the user has no
-row of before that. Recall divides by min(10, positives); users without a positive are
-left out. Everything was chosen on the last fifth of each user's training rows:
-``--validation`` is the same table on that split.
+``movielens DIR``: DIR holds ratings.csv and movies.csv (or .csv.gz) of MovieLens
+"ml-latest-small" (GroupLens). Positives are ratings of 4 or more. The last fifth of the
+rows of each user by time (rounded up) is held out; lists of ten are made of all items
+that the user has no row of before that. Recall divides by min(10, positives); users
+without a positive are left out. Everything was chosen on the last fifth of each user's
+training rows: ``--validation`` is the same table on that split.
 
 ``large``: 1,000,000 positives of 100,000 users and 20,000 items, drawn from a power law
 and 50 tastes; seconds and the peak of the memory of the process.
@@ -57,10 +57,10 @@ def movielens(folder, validation):
 
 
 def compare(folder, validation, against):
-    """One table for each kind of input: positives as such, weighed, with genres."""
+    """One table for each kind of input: positives, graded ones, genres beside them."""
     log, genres = movielens(folder, validation)
     liked = (log["rating"] >= 4) * 1.0
-    weighed = np.where(log["rating"] >= 4, log["rating"] - 2, 0.0)
+    graded = np.maximum(log["rating"] - 2.5, 0.0)  # what is above the middle
     log = log.drop(columns="rating")
     wide = log.merge(genres, left_on="item", right_index=True, how="left").fillna(0.0)
     wide = wide.loc[log.index]
@@ -86,8 +86,8 @@ def compare(folder, validation, against):
     }
     inputs = {
         "y = rating >= 4": (plain, log, liked),
-        "y = rating - 2 where >= 4": (timed, log, weighed),
-        "the same, genres as columns": (featured, wide, weighed),
+        "y = max(rating - 2.5, 0)": (timed, log, graded),
+        "the same, genres as columns": (featured, wide, graded),
     }
     for name, (models, frame, y) in inputs.items():
         models = {"EASE": plain["EASE"], **models}
@@ -95,6 +95,7 @@ def compare(folder, validation, against):
             models,
             frame,
             y,
+            relevant=liked,
             time="time",
             split=SPLIT,
             k=10,
@@ -104,7 +105,7 @@ def compare(folder, validation, against):
         print(f"\n{name}: {table.attrs['n_users']} users")
         means = table.xs("mean", axis=1, level=1)
         half = table.xs("high", axis=1, level=1) - means
-        means = means.join(half[["recall@10", "ndcg@10"]].add_suffix(" +-"))
+        means = means.join(half[["recall@10", "ndcg@10"]].add_suffix(" ±"))
         print(means.join(table["seconds"]).round(4).to_string(), flush=True)
 
 

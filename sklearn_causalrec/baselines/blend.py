@@ -59,8 +59,9 @@ class _HeldOut:
     """The best items of every member for each user, and which of them came later."""
 
     def __init__(self, scores, open_, user, item):
+        n = min(POOL, open_.shape[1])
         best = [
-            np.argsort(-np.where(open_, one, -np.inf), axis=1, kind="stable")[:, :POOL]
+            np.argpartition(np.where(open_, one, -np.inf), -n, axis=1)[:, -n:]
             for one in scores
         ]
         self.items = np.sort(np.concatenate(best, axis=1), axis=1)
@@ -84,8 +85,8 @@ class _HeldOut:
 def added_weights(values, n_members):
     """Weights that start at the best member, and change where lists become better.
 
-    A change is made if the mean over users improves by more than twice the standard
-    error of the difference, so that members are not added for chance.
+    A change is made if the mean over users improves by more than three standard errors
+    of the difference: many are tried, and members should not be added for chance.
 
     Parameters
     ----------
@@ -112,7 +113,7 @@ def added_weights(values, n_members):
                 gain = values(changed) - now
                 changes.append((gain.mean(), gain.std() / np.sqrt(len(gain)), changed))
         gain, error, changed = max(changes, key=lambda change: change[0])
-        if not gain > 2 * error:
+        if not gain > 3 * error:
             break
         weights, now = changed, values(changed)
     return weights
@@ -123,7 +124,7 @@ class BlendRecommender(PositivesRecommender):
 
     The members are fitted to the earlier rows of each user. The one with the best lists
     for the later rows (NDCG@20) has the weight 1. Others are added where the lists
-    become better by more than twice the standard error. So the sum is the best member
+    become better by more than three standard errors. So the sum is the best member
     alone where the others have nothing to add. The members are then fitted to all rows.
     If no user has two rows, all weights are 1.
 

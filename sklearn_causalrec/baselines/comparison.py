@@ -41,6 +41,7 @@ def evaluate_lists(
     log: Frame,
     y: ArrayLike | str | None = None,
     *,
+    relevant: ArrayLike | str | None = None,
     user: str | None = None,
     item: str | None = None,
     time: str | None = None,
@@ -78,6 +79,10 @@ def evaluate_lists(
     y : array-like of shape (n,), str or None, default=None
         The outcome of each row, or the column that holds it. Rows with y > 0 are
         positives. With None, all rows are.
+    relevant : array-like of bool of shape (n,), str or None, default=None
+        Which rows are to be found by lists, or the column that says so: what models
+        learn from may be weaker than what counts, such as all ratings against the
+        best ones. With None, those with y > 0.
     user, item : str, default=None
         The columns of ids. With None, those that the models name, or "user" and "item".
     time : str, default=None
@@ -133,7 +138,7 @@ def evaluate_lists(
 
     Notes
     -----
-    A test row counts if its y is above 0 and the user has no row of the item in the
+    A test row counts if it is relevant and the user has no row of the item in the
     training rows. Users without such a row are left out. An item that the training rows
     do not contain counts as relevant, although no list can hold it.
 
@@ -153,7 +158,7 @@ def evaluate_lists(
     >>> table["recall@5"]["mean"].idxmin()
     'Popularity'
     """
-    frame, y = _log(log, y)
+    frame, y, relevant = _log(log, y, relevant)
     models = _named(models)
     user, item, time = _columns(models, frame, user, item, time)
     lengths = sorted({whole_number(n, "k") for n in np.atleast_1d(list(_many(k)))})
@@ -167,7 +172,7 @@ def evaluate_lists(
     ids = [as_ids(frame[name].to_numpy(), name) for name in (user, item)]
     item_code, items = pd.factorize(ids[1])
     folds = [
-        _fold(ids[0], item_code, len(items), y, *rows)
+        _fold(ids[0], item_code, len(items), y, relevant, *rows)
         for rows in _splits(split, frame, y, user, time)
     ]
     steps = tqdm(total=len(folds) * len(models), unit="fit", disable=not verbose)
@@ -208,17 +213,23 @@ def _many(value):
     return value if np.iterable(value) else [value]
 
 
-def _log(log, y):
+def _log(log, *given):
+    """The columns of the log that are neither y nor relevant, and these two."""
     frame = as_frame(log, "log")
-    if isinstance(y, str):
-        if y not in frame.columns:
-            raise ValueError(
-                f"y={y!r} is not a column of log, whose columns are "
-                f"{list(frame.columns)}."
-            )
-        return frame.drop(columns=y), column(frame[y], "y", len(frame))
-    y = np.ones(len(frame)) if y is None else column(y, "y", len(frame))
-    return frame, y
+    found, named = [], []
+    for name, values in zip(("y", "relevant"), given):
+        if isinstance(values, str):
+            if values not in frame.columns:
+                raise ValueError(
+                    f"{name}={values!r} is not a column of log, whose columns are "
+                    f"{list(frame.columns)}."
+                )
+            named.append(values)
+            values = frame[values]
+        if values is None:
+            values = found[0] > 0 if found else np.ones(len(frame))
+        found.append(column(values, name, len(frame)))
+    return frame.drop(columns=named), found[0], found[1] > 0
 
 
 def _named(models):
@@ -315,19 +326,19 @@ def _splits(split, frame, y, user, time):
     return list(split.split(frame, y))
 
 
-def _fold(users, item, n_items, y, train, test):
+def _fold(users, item, n_items, y, relevant, train, test):
     """What a split leaves to fit on and to compare with."""
     user, known = pd.factorize(users[np.concatenate([train, test])])
     user_of = {"train": user[: len(train)], "test": user[len(train) :]}
     seen = np.unique(user_of["train"].astype(np.int64) * n_items + item[train])
     cell = user_of["test"].astype(np.int64) * n_items + item[test]
-    relevant = np.unique(cell[(y[test] > 0) & ~np.isin(cell, seen)])
-    if len(relevant) == 0:
+    wanted = np.unique(cell[relevant[test] & ~np.isin(cell, seen)])
+    if len(wanted) == 0:
         raise ValueError(
             "No user has a positive among the test rows that is new to them: nothing "
             "to test on. Change split=, or look at y."
         )
-    code, relevant_item = np.divmod(relevant, n_items)
+    code, relevant_item = np.divmod(wanted, n_items)
     codes, position = np.unique(code, return_inverse=True)
     chosen = y[train] > 0
     pairs = np.unique(

@@ -17,7 +17,8 @@ SATURATION, LENGTH_SHARE = 1.2, 0.75  # k1 and b of BM25, at their usual values
 def cosine_weights(signals):
     """Scale the rows of a matrix to a length of 1."""
     length = np.sqrt(signals.multiply(signals).sum(axis=1))
-    return csr_array(diags_array(1 / np.where(length > 0, length, 1)) @ signals)
+    scale = diags_array(1 / np.where(length > 0, length, 1))
+    return csr_array(scale @ signals).astype(np.float32)
 
 
 def bm25_weights(signals):
@@ -37,13 +38,15 @@ def bm25_weights(signals):
 WEIGHTS = {"cosine": cosine_weights, "bm25": bm25_weights}
 
 
-def largest_of_rows(block, n):
-    """Keep the n largest cells above 0 of each row of a dense block; csr_array."""
-    block = np.where(block > 0, block, 0)
-    if n < block.shape[1]:
-        order = np.argpartition(-block, n - 1, axis=1)[:, n:]
-        np.put_along_axis(block, order, 0, axis=1)
-    return csr_array(block)
+def largest_of_rows(matrix, n):
+    """Keep the n largest cells above 0 of each row of a sparse matrix; csr_array."""
+    cells = matrix.tocoo()
+    row, column = cells.coords
+    order = np.lexsort((-cells.data, row))
+    first = np.append(0, np.cumsum(np.bincount(row, minlength=matrix.shape[0])))
+    rank = np.arange(len(order)) - first[row[order]]
+    kept = order[(rank < n) & (cells.data[order] > 0)]
+    return csr_array((cells.data[kept], (row[kept], column[kept])), shape=matrix.shape)
 
 
 class NeighborhoodRecommender(PositivesRecommender):
@@ -148,19 +151,20 @@ class NeighborhoodRecommender(PositivesRecommender):
                 largest_of_rows(self._likeness(start), self.n_neighbors)
                 for start in range(0, n, ROWS_AT_ONCE)
             ]
-            self.similarity_ = vstack(near, format="csr").astype(np.float32)
+            self.similarity_ = vstack(near, format="csr")
 
     def _likeness(self, start):
-        """Similarities of some items to all others, a dense block."""
+        """Similarities of some items to all others."""
         some = self._weighted[start : start + ROWS_AT_ONCE]
-        block = (some @ self._weighted.T).toarray()
-        rows = np.arange(len(block))
-        block[rows, start + rows] = 0
-        return block
+        block = (some @ self._weighted.T).tocoo()
+        row, column = block.coords
+        other = column != row + start
+        cells = row[other], column[other]
+        return csr_array((block.data[other], cells), shape=block.shape)
 
     def _near_users(self, profiles):
         own = cosine_weights(profiles)
-        return largest_of_rows((own @ self._weighted.T).toarray(), self.n_neighbors)
+        return largest_of_rows(own @ self._weighted.T, self.n_neighbors)
 
     def _score(self, profiles):
         if self.kind == "item":

@@ -95,6 +95,23 @@ def test_differences_are_paired(log):
     assert widths[1][name] < 0.8 * np.hypot(widths[0][name], widths[0]["EASE"])
 
 
+def test_what_counts_may_be_less_than_what_is_learned_from(log):
+    learned, best = (log["rating"] >= 2) * 1.0, log["rating"] >= 4
+    options = dict(k=5, metrics="recall")
+    table = evaluate_lists(
+        [], log.assign(best=best), learned, relevant="best", **options
+    )
+    rows = next(LastOutSplit("user", "time", n_last=0.2).split(log))
+    changed = learned.to_numpy().copy()
+    changed[rows[1]] = best.to_numpy()[rows[1]]
+    again = evaluate_lists([], log, changed, split=rows, **options)
+    columns = ["mean", "low", "high"]
+    pd.testing.assert_frame_equal(
+        table["recall@5"][columns], again["recall@5"][columns], atol=0.02
+    )
+    assert table.attrs == again.attrs
+
+
 def test_several_folds_average_a_user(log):
     folds = KFold(3, shuffle=True, random_state=0)
     table = evaluate_lists([], log, split=folds, k=5, metrics="recall")
