@@ -22,6 +22,7 @@ if TYPE_CHECKING:  # what type checkers see: the names below
     from sklearn_causalrec import plot as plot
     from sklearn_causalrec import ranking as ranking
     from sklearn_causalrec import serving as serving
+    from sklearn_causalrec.baselines.comparison import evaluate_lists as evaluate_lists
     from sklearn_causalrec.causal import CausalGraph as CausalGraph
     from sklearn_causalrec.causal import Estimand as Estimand
     from sklearn_causalrec.causal import NotIdentifiableError as NotIdentifiableError
@@ -35,6 +36,7 @@ if TYPE_CHECKING:  # what type checkers see: the names below
     from sklearn_causalrec.policy import CounterfactualPolicy as CounterfactualPolicy
     from sklearn_causalrec.ranking.recommend import explain as explain
     from sklearn_causalrec.ranking.recommend import recommend as recommend
+    from sklearn_causalrec.ranking.similar import similar_items as similar_items
     from sklearn_causalrec.recommender import (
         CausalDNNRecommender as CausalDNNRecommender,
     )
@@ -55,11 +57,13 @@ __getattr__, __dir__, __all__ = lazily(
         "NotIdentifiableError": "causal",
         "PartialGraph": "causal",
         "effect": "effects.effect",
+        "evaluate_lists": "baselines.comparison",
         "explain": "ranking.recommend",
         "load": "serving.files",
         "outcome_difference_interval": "effects.outcome_difference",
         "recommend": "ranking.recommend",
         "save": "serving.files",
+        "similar_items": "ranking.similar",
         "baselines": "",
         "causal": "",
         "datasets": "",

@@ -1,7 +1,6 @@
 """The contract of every scikit-learn estimator."""
 
 import pickle
-from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -18,7 +17,10 @@ from sklearn_causalrec import (
     DoCalculusEffect,
 )
 from sklearn_causalrec.baselines import (
+    EASE,
+    BlendRecommender,
     GlobalMean,
+    ImplicitALS,
     NeighborhoodRecommender,
     Popularity,
     UserItemBias,
@@ -83,15 +85,10 @@ WITH_TREATMENT = [
 ]
 BASELINES = [
     make(task=task)
-    for make in (
-        GlobalMean,
-        Popularity,
-        UserItemBias,
-        partial(NeighborhoodRecommender, "item"),
-        partial(NeighborhoodRecommender, "user"),
-    )
+    for make in (GlobalMean, Popularity, UserItemBias)
     for task in ("regression", "classification")
 ]
+POSITIVES = [EASE(), ImplicitALS(), NeighborhoodRecommender(), BlendRecommender()]
 TRANSFORMERS = {
     "user item time": [
         PastAggregates(by=("user", "item", "pair")),
@@ -168,6 +165,7 @@ def not_for(estimator):
     [
         *WITH_TREATMENT,
         *BASELINES,
+        *POSITIVES,
         StageOfRows(n_jobs=1, random_state=0),
     ],
     expected_failed_checks=not_for,

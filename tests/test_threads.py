@@ -22,7 +22,9 @@ from sklearn_causalrec import (
 )
 from sklearn_causalrec._utils.process import one_thread, parallel, quiet
 from sklearn_causalrec.baselines import (
+    EASE,
     GlobalMean,
+    ImplicitALS,
     NeighborhoodRecommender,
     Popularity,
     UserItemBias,
@@ -99,6 +101,8 @@ BASELINES = [
     UserItemBias(user="user", item="item"),
     UserItemBias(task="classification", user="user", item="item"),
     NeighborhoodRecommender(user="user", item="item"),
+    EASE(user="user", item="item"),
+    ImplicitALS(user="user", item="item", random_state=0),
 ]
 
 

@@ -7,7 +7,7 @@ splitters: ``cross_validate(model, X, y, cv=TimeSplit("time"))``.
 
 import itertools
 from collections.abc import Iterator
-from numbers import Integral
+from numbers import Integral, Real
 
 import numpy as np
 import pandas as pd
@@ -185,8 +185,9 @@ class LastOutSplit(BaseCrossValidator):
     time : str or int
         The column of X with the times, by name or position. They are read as in
         :class:`TimeSplit`. Rows of equal time keep their order in X.
-    n_last : int, default=1
-        The number of test rows per user. Users with no more rows than that are only
+    n_last : int or float, default=1
+        The number of test rows per user if it is an int, or a share of the rows of each
+        user, rounded up, if it is a float. Users with no more rows than that are only
         trained on.
 
     See Also
@@ -204,20 +205,25 @@ class LastOutSplit(BaseCrossValidator):
     [1 2] [0]
     """
 
-    def __init__(self, user: Column, time: Column, *, n_last: int = 1) -> None:
+    def __init__(self, user: Column, time: Column, *, n_last: float = 1) -> None:
         self.user = user
         self.time = time
         self.n_last = n_last
 
     def _iter_test_indices(self, X=None, y=None, groups=None):
-        n_last = whole_number(self.n_last, "n_last")
+        n_last = self.n_last
+        if not isinstance(n_last, Real) or n_last % 1 == 0:
+            n_last = whole_number(n_last, "n_last")
+        else:
+            n_last = number(n_last, "n_last", 0, 1, open_low=True)
         user = labels(_column(X, self.user, "user"), "the user column")
         user = pd.factorize(user)[0]
         order = np.lexsort((_moments(X, self.time), user))
         rows = pd.Series(user[order])
         from_end = rows.groupby(rows).cumcount(ascending=False).to_numpy()
-        several = np.bincount(user)[user[order]] > n_last
-        test = order[(from_end < n_last) & several]
+        size = np.bincount(user)[user[order]]
+        n_test = n_last if n_last >= 1 else np.ceil(n_last * size - 1e-9)
+        test = order[(from_end < n_test) & (size > n_test)]
         if len(test) == 0:
             raise ValueError(
                 f"No user has more than n_last={n_last} rows: nothing to test on."

@@ -25,6 +25,23 @@ def id_vectors(ensemble, kind):
     return np.hstack([table.weight.detach().cpu().numpy() for table in tables])
 
 
+def embeddings(ensemble, kind):
+    """The vectors of users or items alone, without biases.
+
+    Parameters
+    ----------
+    ensemble : Ensemble
+    kind : {"user", "item"}
+
+    Returns
+    -------
+    list of ndarray of shape (n_ids + 1, embedding_dim)
+        One table a network. The last row stands for ids not seen.
+    """
+    tables = [getattr(net.module_.vectors, kind) for net in ensemble.nets]
+    return [table.weight.detach().cpu().numpy() for table in tables]
+
+
 def with_more_ids(ensemble, more):
     """The ensemble with rows behind those of its id tables.
 

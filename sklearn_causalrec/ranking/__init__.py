@@ -2,6 +2,7 @@
 
 from sklearn_causalrec.ranking.catalogue import Catalogue
 from sklearn_causalrec.ranking.cold_start import ColdStart
+from sklearn_causalrec.ranking.diversity import MMR
 from sklearn_causalrec.ranking.exploration import Exploration
 from sklearn_causalrec.ranking.reranking import (
     Budget,
@@ -12,6 +13,7 @@ from sklearn_causalrec.ranking.reranking import (
 from sklearn_causalrec.ranking.topk import top_k
 
 __all__ = [
+    "MMR",
     "Budget",
     "Catalogue",
     "CategoryQuota",

@@ -4,6 +4,7 @@ import copy
 from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy.sparse import csr_array
 from sklearn.linear_model import RidgeCV
 from sklearn.neighbors import KNeighborsRegressor, NearestNeighbors
 from sklearn.preprocessing import StandardScaler
@@ -69,8 +70,9 @@ class ColdStart:
     def of(cls, given, estimator=None):
         """Make a checked ColdStart from a name or from a ColdStart.
 
-        Settings that are left open are taken from the estimator. The source is
-        "average" for estimators without networks.
+        Settings that are left open are taken from the estimator. Of estimators without
+        networks, those that score by the positives of users know "neighbors" and
+        "average"; the others know "average".
 
         Parameters
         ----------
@@ -100,6 +102,8 @@ class ColdStart:
             raise ValueError(f"n_neighbors is {given.n_neighbors!r}: at least 1.")
         if given.prior_rows is not None and given.prior_rows < 0:
             raise ValueError(f"prior_rows is {given.prior_rows!r}: 0 or more.")
+        if hasattr(estimator, "with_mixtures") and given.source != "average":
+            return replace(given, source="neighbors")
         if not hasattr(estimator, "_ensemble"):
             return replace(given, source="average")
         if given.prior_rows is None:
@@ -113,6 +117,7 @@ class _Side:
     def __init__(
         self, index, n_pairs, table, own, ids, codes, features, informed, history=None
     ):
+        self.n_ids = len(index)
         self.n_rows = np.append(n_pairs[: len(index)], 0)[codes]
         self.codes = codes
         self.known = np.flatnonzero(n_pairs[: len(index)])
@@ -150,6 +155,21 @@ class _Side:
         made = model.predict(self.asked[chosen])
         w = weight[chosen, None]
         return (1 - w) * vectors[self.codes[chosen]] + w * made, chosen
+
+    def mixtures(self, how):
+        """Return weights of the known ids for those that are new, and which these are.
+
+        The weights of the nearest ids by features are equal.
+        """
+        chosen = np.flatnonzero(self.weights(how))
+        n = min(how.n_neighbors, len(self.known))
+        if len(chosen) == 0:
+            return None, chosen
+        search = NearestNeighbors(n_neighbors=n).fit(self.learned)
+        found = search.kneighbors(self.asked[chosen], return_distance=False)
+        cells = np.repeat(np.arange(len(chosen)), n), self.known[found].ravel()
+        shape = (len(chosen), self.n_ids)
+        return csr_array((np.full(found.size, 1 / n), cells), shape=shape), chosen
 
     def nearest(self, n):
         """Return the n known ids nearest to each asked id by features."""
@@ -211,6 +231,16 @@ def with_stand_ins(estimator, pairs, how):
     """
     if how.source == "average" or len(pairs.users) == 0:
         return estimator
+    if hasattr(estimator, "with_mixtures"):
+        more = {}
+        for kind, side in zip(("user", "item"), sides(estimator, pairs)):
+            mixtures, chosen = side.mixtures(how)
+            if len(chosen):
+                more[kind] = mixtures
+                codes = side.codes.copy()
+                codes[chosen] = side.n_ids + 1 + np.arange(len(chosen))
+                setattr(pairs, f"{kind}_codes", codes)
+        return estimator.with_mixtures(more) if more else estimator
     from sklearn_causalrec.networks.id_tables import id_vectors, with_more_ids
 
     more = {}

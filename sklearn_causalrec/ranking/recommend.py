@@ -204,7 +204,8 @@ def recommend(
 
 def _names_of_ids(keys):
     """The names of the columns of ids in lists, whose other columns come first."""
-    taken = {"rank", "score", "propensity", "shown", "sample_weight", "assumed"}
+    taken = {"rank", "score", "propensity", "shown", "sample_weight"}
+    taken |= {"assumed", "because"}
     if taken & set(keys) or keys[0] == keys[1]:
         return "user", "item"
     return keys
@@ -253,7 +254,9 @@ def explain(
         The columns of :func:`~sklearn_causalrec.recommend`; ``assumed``, a dict of the
         features that nobody gave and the log does not know for this user or item, with
         the values that they count at; and the following ones for the user
-        (``user_...``) and for the item (``item_...``).
+        (``user_...``) and for the item (``item_...``). Models that score an item by the
+        user's own ones, such as :class:`~sklearn_causalrec.baselines.EASE`, have
+        ``because``, too: up to three of these that add most to the score.
 
         source
             What stands for the id. "behaviour" is its own rows in the log. "content"
@@ -307,6 +310,9 @@ def explain(
         for ids, key in zip((pairs.users, pairs.items), _names_of_ids(pairs.keys))
     )
     top["assumed"] = pairs.assumed(user, item)
+    if hasattr(estimator, "because"):
+        codes = pairs.sides[0].codes[user], pairs.sides[1].codes[item]
+        top["because"] = estimator.because(*codes)
     both = zip(("user", "item"), (user, item), sides(estimator, pairs))
     for name, positions, side in both:
         about = pd.DataFrame(

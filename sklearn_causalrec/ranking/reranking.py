@@ -376,9 +376,11 @@ def rerank(
         with a larger `k` than that of the lists.
     k : int, default=10
         The largest number of items per list.
-    constraints : sequence of PopularityCap, CategoryQuota and Budget, default=()
+    constraints : sequence of PopularityCap, CategoryQuota, Budget and MMR, default=()
         The constraints. Any object is allowed whose method ``rows(candidates)`` returns
-        a sparse matrix over the candidates, with lower and upper bounds.
+        a sparse matrix over the candidates, with lower and upper bounds; or whose
+        method ``values(candidates, score)`` returns what is added up in place of the
+        scores.
     items : frame, default=None
         A table of the items, with the column of item ids, which is called as in the
         candidates, and the columns that constraints name.
@@ -396,7 +398,8 @@ def rerank(
     Returns
     -------
     DataFrame
-        The chosen rows of the candidates. Their ``rank`` is counted again by score.
+        The chosen rows of the candidates. Their ``rank`` is counted again by score, or
+        in the order of an :class:`MMR`.
 
     Raises
     ------
@@ -411,6 +414,7 @@ def rerank(
     PopularityCap : Limit the number of lists that contain an item.
     CategoryQuota : Limit the items of a category in each list.
     Budget : Limit the cost of each list.
+    MMR : Keep similar items apart.
 
     Examples
     --------
@@ -437,7 +441,11 @@ def rerank(
     problem = _Candidates(frame, k, items, keys)
     of_user = problem.sums(problem.user)
     rows = [(of_user, np.zeros(of_user.shape[0]), np.full(of_user.shape[0], float(k)))]
-    rows += [constraint.rows(problem) for constraint in constraints]
+    for constraint in constraints:
+        if hasattr(constraint, "values"):
+            score = constraint.values(problem, score)
+        else:
+            rows.append(constraint.rows(problem))
     A = csr_array(vstack([row[0] for row in rows]))
     low, high = (np.concatenate([row[i] for row in rows]) for i in (1, 2))
     if fill is None:
@@ -463,10 +471,11 @@ def rerank(
             continue
         users = pd.unique(frame[keys[0]].iloc[part]).tolist()
         chosen[part] = _solve(value, own[mine], low[mine], high[mine], users, gap)
-    out = frame[chosen].assign(_user=problem.user[chosen])
-    out = out.sort_values(["_user", "score"], ascending=[True, False], kind="stable")
-    out["rank"] = out.groupby("_user").cumcount() + 1
-    return out.drop(columns="_user").reset_index(drop=True)
+    out, user = frame[chosen], problem.user[chosen]
+    order = np.lexsort((-score[chosen], user))
+    out, user = out.iloc[order].reset_index(drop=True), pd.Series(user[order])
+    out["rank"] = user.groupby(user).cumcount() + 1
+    return out
 
 
 def _pandas(frame, name):
@@ -485,10 +494,10 @@ def _checked(constraints):
         raise TypeError(f"constraints is {constraints!r}: a list of them is needed.")
     constraints = list(constraints)
     for constraint in constraints:
-        if not hasattr(constraint, "rows"):
+        if not hasattr(constraint, "rows") and not hasattr(constraint, "values"):
             raise TypeError(
-                f"constraints holds {constraint!r}, which has no method rows: a "
-                "PopularityCap, a CategoryQuota or a Budget is needed."
+                f"constraints holds {constraint!r}, which has no method rows or "
+                "values: a PopularityCap, a CategoryQuota, a Budget or an MMR."
             )
     return constraints
 

@@ -79,6 +79,15 @@ def test_last_out_tests_the_last_rows_of_every_user(X, n_last):
             assert X["time"][rest].max() <= X["time"][held].min()
 
 
+def test_last_out_of_a_share_of_the_rows():
+    sizes = {"a": 1, "b": 2, "c": 5, "d": 6}
+    user = np.repeat(list(sizes), list(sizes.values()))
+    X = pd.DataFrame({"user": user, "time": np.arange(len(user))})
+    ((_, test),) = folds(LastOutSplit("user", "time", n_last=0.2), X)
+    assert X["user"][test].value_counts().to_dict() == {"b": 1, "c": 1, "d": 2}
+    assert test.tolist() == [2, 7, 12, 13]
+
+
 @given(logs, st.sampled_from(["user", "item"]), st.booleans())
 @settings(deadline=None)
 def test_cold_splits_share_no_id(X, role, shuffle):
@@ -154,6 +163,7 @@ def test_polars_and_arrays(frame):
         (TimeSplit("time", test_size=0.5, n_splits=2), "can't be cut"),
         (TimeSplit("time", test_size=0), "can't be cut"),
         (LastOutSplit("user", "time", n_last=0), "n_last is 0"),
+        (LastOutSplit("user", "time", n_last=1.5), "n_last is 1.5"),
         (LastOutSplit("user", "time", n_last=99), "nothing to test on"),
     ],
 )

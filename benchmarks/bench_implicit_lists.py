@@ -1,0 +1,202 @@
+"""Lists from positives alone, on MovieLens small; and what large logs cost.
+
+``movielens DIR``: DIR holds ratings.csv and movies.csv (or .csv.gz) of MovieLens
+"ml-latest-small" (GroupLens). Positives are ratings of 4 or more. The last fifth of the
+rows of each user by time (rounded up) is held out; lists of ten are made of all items
+that the user has no row of before that. Recall divides by min(10, positives); users
+without a positive are left out. Everything was chosen on the last fifth of each user's
+training rows: ``--validation`` is the same table on that split.
+
+``large``: 1,000,000 positives of 100,000 users and 20,000 items, drawn from a power law
+and 50 tastes; seconds and the peak of the memory of the process.
+
+``metrics``: recall and NDCG at 5, 10 and 20 of 100,000 lists, against the same sums in
+bare numpy.
+
+Run ``python benchmarks/bench_implicit_lists.py movielens DIR [--validation]``,
+``... large [--model ease|als|near|blend]`` or ``... metrics``.
+"""
+
+import argparse
+import resource
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from sklearn_causalrec import evaluate_lists
+from sklearn_causalrec.baselines import (
+    EASE,
+    BlendRecommender,
+    ImplicitALS,
+    NeighborhoodRecommender,
+)
+from sklearn_causalrec.interactions import LastOutSplit
+from sklearn_causalrec.metrics.lists import ListHits, ndcg, recall
+
+IDS = dict(user="user", item="item")
+SPLIT = LastOutSplit("user", "time", n_last=0.2)
+
+
+def table_of(folder, name):
+    """A table of the data set, packed or not."""
+    path = next(Path(folder).glob(f"{name}.csv*"))
+    return pd.read_csv(path)
+
+
+def movielens(folder, validation):
+    """The log with its ratings, and the genres of the movies."""
+    log = table_of(folder, "ratings")
+    log.columns = ["user", "item", "rating", "time"]
+    if validation:
+        log = log.iloc[next(SPLIT.split(log))[0]].reset_index(drop=True)
+    genres = table_of(folder, "movies").set_index("movieId")["genres"]
+    genres = genres.str.get_dummies("|").drop(columns="(no genres listed)")
+    return log, genres.astype(float)
+
+
+def compare(folder, validation, against):
+    """One table for each kind of input: positives, graded ones, genres beside them."""
+    log, genres = movielens(folder, validation)
+    liked = (log["rating"] >= 4) * 1.0
+    graded = np.maximum(log["rating"] - 2.5, 0.0)  # what is above the middle
+    log = log.drop(columns="rating")
+    wide = log.merge(genres, left_on="item", right_index=True, how="left").fillna(0.0)
+    wide = wide.loc[log.index]
+    plain = {
+        "EASE": EASE(**IDS),  # without times: the reference
+        "EASE, recency": EASE(**IDS, time="time"),
+        "EASE, l2=50": EASE(**IDS, l2=50.0),
+        "EASE, l2=200": EASE(**IDS, l2=200.0),
+        "ALS": ImplicitALS(**IDS, random_state=0),
+        "item cosine": NeighborhoodRecommender(**IDS),
+        "item BM25": NeighborhoodRecommender(**IDS, similarity="bm25"),
+        "user cosine": NeighborhoodRecommender("user", **IDS, n_neighbors=50),
+        "blend": BlendRecommender(**IDS, time="time", random_state=0),
+    }
+    timed = {
+        "EASE, recency": EASE(**IDS, time="time"),
+        "ALS": ImplicitALS(**IDS, random_state=0),
+        "blend": BlendRecommender(**IDS, time="time", random_state=0),
+    }
+    featured = {
+        "EASE, recency": EASE(**IDS, time="time"),
+        "blend": BlendRecommender(**IDS, time="time", random_state=0),
+    }
+    inputs = {
+        "y = rating >= 4": (plain, log, liked),
+        "y = max(rating - 2.5, 0)": (timed, log, graded),
+        "the same, genres as columns": (featured, wide, graded),
+    }
+    for name, (models, frame, y) in inputs.items():
+        models = {"EASE": plain["EASE"], **models}
+        table = evaluate_lists(
+            models,
+            frame,
+            y,
+            relevant=liked,
+            time="time",
+            split=SPLIT,
+            k=10,
+            metrics=("recall", "ndcg", "coverage", "novelty", "diversity"),
+            against=against,
+        )
+        print(f"\n{name}: {table.attrs['n_users']} users")
+        means = table.xs("mean", axis=1, level=1)
+        half = table.xs("high", axis=1, level=1) - means
+        means = means.join(half[["recall@10", "ndcg@10"]].add_suffix(" ±"))
+        print(means.join(table["seconds"]).round(4).to_string(), flush=True)
+
+
+def drawn_log(n_rows=1_000_000, n_users=100_000, n_items=20_000, seed=0):
+    """Positives of a power law, whose users prefer one of 50 tastes."""
+    rng = np.random.default_rng(seed)
+    popular = (np.arange(n_items) + 10.0) ** -0.8
+    user = rng.integers(0, n_users, int(1.15 * n_rows))
+    taste = rng.random(len(user)) < 0.6
+    item = rng.choice(n_items, len(user), p=popular / popular.sum())
+    item = np.where(taste, item - item % 50 + user % 50, item) % n_items
+    log = pd.DataFrame({"user": user, "item": item}).drop_duplicates()
+    return log.sample(min(n_rows, len(log)), random_state=0).reset_index(drop=True)
+
+
+def peak():
+    """The largest memory of the process so far, in GiB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+
+
+def large(name):
+    """Fit one model to a large log, and make lists for all its users."""
+    models = {
+        "ease": EASE(**IDS),
+        "als": ImplicitALS(**IDS, random_state=0),
+        "near": NeighborhoodRecommender(**IDS),
+        "blend": BlendRecommender(**IDS, random_state=0),
+    }
+    log = drawn_log()
+    print(f"{len(log)} positives, {log['user'].nunique()} users, {peak():.2f} GiB")
+    began = time.perf_counter()
+    model = models[name].fit(log)
+    fit = time.perf_counter() - began
+    print(f"{name}: fit {fit:.1f} s, peak {peak():.2f} GiB", flush=True)
+    from sklearn_causalrec import recommend
+
+    began = time.perf_counter()
+    top = recommend(model, k=10, by="outcome")
+    lists = time.perf_counter() - began
+    print(f"{len(top)} places: {lists:.1f} s, peak {peak():.2f} GiB", flush=True)
+
+
+def metrics(n_users=100_000, n_items=20_000, length=20, repeats=5):
+    """The metrics of evaluate_lists, against the least that numpy has to do."""
+    rng = np.random.default_rng(0)
+    lists = rng.integers(0, n_items, (n_users, length))
+    user, item = rng.integers(0, n_users, 500_000), rng.integers(0, n_items, 500_000)
+
+    def ours():
+        hits = ListHits(lists, user, item)
+        return [f(hits, k) for f in (recall, ndcg) for k in (5, 10, 20)]
+
+    def floor():
+        relevant = np.unique(user * n_items + item)
+        cells = np.arange(n_users)[:, None] * n_items + lists
+        found = np.isin(cells, relevant)
+        n = np.bincount(relevant // n_items, minlength=n_users)
+        discount = 1 / np.log2(np.arange(2, length + 2))
+        best = np.append(0, np.cumsum(discount))
+        out = []
+        with np.errstate(invalid="ignore"):
+            for k in (5, 10, 20):
+                out.append(found[:, :k].sum(axis=1) / np.minimum(n, k))
+                out.append(found[:, :k] @ discount[:k] / best[np.minimum(n, k)])
+        return out
+
+    for name, work in (("ours", ours), ("numpy", floor)):
+        seconds = []
+        for _ in range(repeats):
+            began = time.perf_counter()
+            found = work()
+            seconds.append(time.perf_counter() - began)
+        mean = np.nanmean(found[0])
+        print(f"{name}: {np.median(seconds):.3f} s (recall@5 {mean:.5f})")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("what", choices=["movielens", "large", "metrics"])
+    parser.add_argument("folder", nargs="?")
+    parser.add_argument("--validation", action="store_true")
+    parser.add_argument("--against")
+    parser.add_argument("--model", default="ease")
+    args = parser.parse_args()
+    if args.what == "movielens":
+        compare(args.folder, args.validation, args.against)
+    elif args.what == "large":
+        large(args.model)
+    else:
+        metrics()
+
+
+if __name__ == "__main__":
+    main()
