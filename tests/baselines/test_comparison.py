@@ -62,8 +62,8 @@ def test_the_table_by_hand(log, split, splitter):
     assert table.index.tolist() == ["Popularity", "EASE", "als"]
     train, test = (log.iloc[rows] for rows in next(splitter.split(log)))
     # Popularity has ties, which may fall either way.
-    for name, model in {"als": model, "EASE": EASE(**IDS, time="time")}.items():
-        fitted = model.fit(train[["user", "item", "time"]], train["y"])
+    for name, one in {"als": model, "EASE": EASE(**IDS, time="time")}.items():
+        fitted = one.fit(train[["user", "item", "time"]], train["y"])
         for k in (3, 5):
             for metric, values in zip(
                 ("recall", "ndcg"), by_hand(fitted, train, test, k)
