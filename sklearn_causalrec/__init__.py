@@ -34,6 +34,7 @@ if TYPE_CHECKING:  # what type checkers see: the names below
     from sklearn_causalrec.recommender import (
         CausalDNNRecommender as CausalDNNRecommender,
     )
+    from sklearn_causalrec.serving.export import to_onnx as to_onnx
     from sklearn_causalrec.serving.files import load as load
     from sklearn_causalrec.serving.files import save as save
 
@@ -54,6 +55,7 @@ __getattr__, __dir__, __all__ = lazily(
         "load": "serving.files",
         "recommend": "ranking.recommend",
         "save": "serving.files",
+        "to_onnx": "serving.export",
         "baselines": "",
         "causal": "",
         "datasets": "",
