@@ -36,7 +36,7 @@ EVENTS = {
     "subprocess.Popen", "pickle.find_class", "marshal.loads", "ctypes.dlopen",
     "socket.connect", "compile",
 }  # fmt: skip
-CHUNK = 500
+CHUNK = 5000  # files a process
 SLOW = 20.0
 
 
@@ -158,9 +158,10 @@ def attacks(n_files, seed):
     total, events, crashed, peak = Counter(), [], 0, 0.0
     start = time.perf_counter()
     context = multiprocessing.get_context("spawn")
-    for k in range(-(-n_files // (CHUNK * 10))):
+    for k in range(-(-n_files // CHUNK)):
         queue = context.Queue()
-        child = context.Process(target=attacked, args=(seed + k, CHUNK * 10, queue))
+        size = min(CHUNK, n_files - k * CHUNK)
+        child = context.Process(target=attacked, args=(seed + k, size, queue))
         child.start()
         while child.is_alive() and queue.empty():
             child.join(0.5)
@@ -175,6 +176,13 @@ def attacks(n_files, seed):
         total += found
         events += seen
         peak = max(peak, most)
+        right = sum(n for (_, o), n in total.items() if o in ("refused", "opened"))
+        print(
+            f"{sum(total.values())} files, {right} refused or opened, {len(events)} "
+            f"events, {time.perf_counter() - start:.0f} s",
+            file=sys.stderr,
+            flush=True,
+        )
     kinds = sorted({kind for kind, _ in total})
     print("| attack | files | refused | opened | other |\n|---|---|---|---|---|")
     for kind in kinds:

@@ -40,6 +40,7 @@ if TYPE_CHECKING:  # what type checkers see: the names below
     from sklearn_causalrec.recommender import (
         CausalDNNRecommender as CausalDNNRecommender,
     )
+    from sklearn_causalrec.serving.export import to_onnx as to_onnx
     from sklearn_causalrec.serving.files import load as load
     from sklearn_causalrec.serving.files import save as save
 
@@ -64,6 +65,7 @@ __getattr__, __dir__, __all__ = lazily(
         "recommend": "ranking.recommend",
         "save": "serving.files",
         "similar_items": "ranking.similar",
+        "to_onnx": "serving.export",
         "baselines": "",
         "causal": "",
         "datasets": "",

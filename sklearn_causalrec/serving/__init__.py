@@ -6,6 +6,7 @@ from sklearn_causalrec._utils.lazy import lazily
 
 if TYPE_CHECKING:  # what type checkers see: the names below
     from sklearn_causalrec.serving.container import ModelFileError as ModelFileError
+    from sklearn_causalrec.serving.export import to_onnx as to_onnx
     from sklearn_causalrec.serving.files import load as load
     from sklearn_causalrec.serving.files import read_manifest as read_manifest
     from sklearn_causalrec.serving.files import save as save
@@ -17,5 +18,6 @@ __getattr__, __dir__, __all__ = lazily(
         "load": "files",
         "read_manifest": "files",
         "save": "files",
+        "to_onnx": "export",
     },
 )

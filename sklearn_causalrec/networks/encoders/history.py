@@ -54,9 +54,9 @@ class HistoryStates(nn.Module):
     def states(self, table, codes, values=None):
         """As :meth:`encode`, with no look at the codes before: a graph can do it."""
         there = codes >= 0
-        some = there[:, :1].clone()
+        some = there[:, :1]
         # An empty history has a first step all the same: attention over none is NaN.
-        there[:, 0] = True
+        there = torch.cat([torch.ones_like(some), there[:, 1:]], dim=1)
         items = table(codes.clamp(min=0))
         if self.values is not None:
             values = values.to(items.dtype)

@@ -22,7 +22,9 @@ class LastState(nn.Module):
     def forward(self, items, there):
         states, _ = self.cell(items)
         last = there.sum(1).long() - 1
-        return self.dropout(states[torch.arange(len(items), device=last.device), last])
+        return self.dropout(
+            states[torch.arange(items.shape[0], device=last.device), last]
+        )
 
 
 @ENCODERS.register("lstm")

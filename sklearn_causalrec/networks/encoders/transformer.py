@@ -35,7 +35,7 @@ class SelfAttention(nn.Module):
         back = last.unsqueeze(1) - torch.arange(items.shape[1], device=last.device)
         x = items + self.position[back.clamp(min=0)]
         x = self.layers(x, src_key_padding_mask=~there)
-        return self.norm(x[torch.arange(len(x), device=last.device), last])
+        return self.norm(x[torch.arange(x.shape[0], device=last.device), last])
 
 
 @ENCODERS.register("transformer")
