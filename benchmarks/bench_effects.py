@@ -8,6 +8,8 @@ Root of the mean squared error of the effect (square root of PEHE) on
   The truth is a difference of two drawn outcomes, one of which is the y of the row, so
   most of the error is noise that no method can remove on rows not seen, and a method
   that remembers its rows would be told the half of it on those that it has seen;
+- small logs of the shape of IHDP with Hill's (2011) response surface B: 672 rows to
+  train and 75 to test, 25 covariates of which 19 are binary, 19 % treated;
 - a simulated log: 20,000 x 25, confounded, linear effect, fresh rows.
 
 Hyper-parameters are the defaults and the same for every row; they were chosen
@@ -17,7 +19,7 @@ and LinearDML of EconML with LightGBM nuisances, the forest also with EconML's o
 choice of them ("auto"); and the difference of two random forests, one an arm, with
 leaves of at least 1, 10 and 50 rows. Missing peers are left out.
 
-Run ``python benchmarks/bench_effects.py [acic psid log] [--no-peers]``.
+Run ``python benchmarks/bench_effects.py [acic psid small log] [--no-peers]``.
 """
 
 import argparse
@@ -29,6 +31,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
+from scipy.optimize import brentq
 from scipy.special import expit
 
 from sklearn_causalrec import CausalDNNRecommender, DoCalculusEffect
@@ -150,6 +153,33 @@ def psid(sample):
     return X[train], y[train], t[train], truth[train], X[test], truth[test], 1.0
 
 
+def hill(seed):
+    """Covariates that depend on each other; the outcome is exponential in one arm."""
+    rng = np.random.default_rng([717, seed])
+    n = 747
+    mix = np.eye(25) + 0.25 * rng.normal(size=(25, 25))
+    Z = rng.normal(size=(n, 25)) @ mix.T
+    Z /= Z.std(0)
+    X = Z.copy()
+    X[:, 3] = np.round(np.clip(Z[:, 3] * 1.2, -1, 4))
+    X[:, 4] = np.exp(0.5 * Z[:, 4])
+    for j in range(6, 25):
+        X[:, j] = Z[:, j] > np.quantile(Z[:, j], 1 - rng.uniform(0.08, 0.9))
+    X[:, :6] = (X[:, :6] - X[:, :6].mean(0)) / X[:, :6].std(0)
+    score = (X - X.mean(0)) @ (rng.normal(size=25) * (rng.random(25) < 0.4))
+    score *= 0.9 / (score.std() or 1)
+    start = brentq(lambda c: expit(c + score).mean() - 0.19, -10, 10)
+    t = rng.binomial(1, expit(start + score))
+    beta = rng.choice([0, 0.1, 0.2, 0.3, 0.4], size=25, p=[0.6, 0.1, 0.1, 0.1, 0.1])
+    mu0, line = np.exp((X + 0.5) @ beta), X @ beta
+    truth = line - (line - mu0)[t == 1].mean() + 4 - mu0  # 4 on the treated
+    y = mu0 + t * truth + rng.normal(size=n)
+    order = rng.permutation(n)
+    train, test = order[:672], order[672:]
+    X = X.astype(np.float32)
+    return X[train], y[train], t[train], truth[train], X[test], truth[test], 1.0
+
+
 def simulated_log(seed, n=20_000, n_new=5_000, effect="linear"):
     """A confounded log of 25 features with a linear (or nonlinear) effect."""
     rng = np.random.default_rng([56, seed])
@@ -169,6 +199,7 @@ def simulated_log(seed, n=20_000, n_new=5_000, effect="linear"):
 TABLES = {
     "acic": (acic, (1, 2, 3)),
     "psid": (psid, range(10)),
+    "small": (hill, range(200, 208)),
     "log": (simulated_log, range(1000, 1005)),
 }
 
