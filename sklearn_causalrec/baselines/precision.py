@@ -6,6 +6,7 @@ from scipy.sparse import csr_array
 
 PACKED_FROM = 8192  # items: a quarter of a gigabyte in full
 COLUMNS = 1024
+PROFILES = 32  # scored at once, so that few rows of the triangle are unfolded
 
 
 def precision(rows, penalty):
@@ -127,10 +128,14 @@ class Packed:
 
     def left(self, profiles):
         """Q @ P of a sparse matrix Q."""
-        used, position = np.unique(profiles.indices, return_inverse=True)
-        shape = (profiles.shape[0], len(used))
-        parts = (profiles.data, position, profiles.indptr)
-        return csr_array(parts, shape=shape) @ self.take(used)
+        out = np.empty(profiles.shape, np.float32)
+        for start in range(0, len(out), PROFILES):
+            some = profiles[start : start + PROFILES]
+            used, position = np.unique(some.indices, return_inverse=True)
+            parts = (some.data, position, some.indptr)
+            some = csr_array(parts, shape=(some.shape[0], len(used)))
+            out[start : start + PROFILES] = some @ self.take(used)
+        return out
 
     def take(self, items):
         """Rows of P; (len(items), n_items)."""
