@@ -81,6 +81,16 @@ def _writes(args):
     return isinstance(args[1], str) and set(args[1]) & set("wax+")
 
 
+def test_the_watch_sees_what_it_watches_for(watched, tmp_path):
+    hook, seen = watched
+    hook.on = True
+    os.system("true")
+    (tmp_path / "new").write_text("")
+    hook.on = False
+    assert {"os.system", "open"} <= {event for event, _ in seen}
+    seen.clear()
+
+
 @pytest.mark.parametrize("name", ["policy", "boosted", "forest", "ids", "graph"])
 def test_changed_files_are_refused_and_run_nothing(name, files, watched, tmp_path):
     rng = np.random.default_rng(7)
