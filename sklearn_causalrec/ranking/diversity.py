@@ -84,7 +84,7 @@ class MMR:
     similarity: Any
     trade_off: float = 0.7
 
-    def values(self, candidates, score):
+    def rescored(self, candidates, score):
         """Compute what the candidates are worth as they are listed.
 
         Parameters

@@ -442,8 +442,8 @@ def rerank(
     of_user = problem.sums(problem.user)
     rows = [(of_user, np.zeros(of_user.shape[0]), np.full(of_user.shape[0], float(k)))]
     for constraint in constraints:
-        if hasattr(constraint, "values"):
-            score = constraint.values(problem, score)
+        if hasattr(constraint, "rescored"):
+            score = constraint.rescored(problem, score)
         else:
             rows.append(constraint.rows(problem))
     A = csr_array(vstack([row[0] for row in rows]))
@@ -494,10 +494,10 @@ def _checked(constraints):
         raise TypeError(f"constraints is {constraints!r}: a list of them is needed.")
     constraints = list(constraints)
     for constraint in constraints:
-        if not hasattr(constraint, "rows") and not hasattr(constraint, "values"):
+        if not hasattr(constraint, "rows") and not hasattr(constraint, "rescored"):
             raise TypeError(
                 f"constraints holds {constraint!r}, which has no method rows or "
-                "values: a PopularityCap, a CategoryQuota, a Budget or an MMR."
+                "rescored: a PopularityCap, a CategoryQuota, a Budget or an MMR."
             )
     return constraints
 

@@ -112,7 +112,7 @@ class _Graph:
         self.codes = {}
         formula = None
         if effect and model.effects_ is not None:  # which may refuse
-            formula = Formula(model.effects_.stages)
+            formula = Formula(model.effects_.stages, model.effects_.offset)
         self.features = self._features()
         for role in ("user", "item"):
             if self.encoder.roles.roles[role] is not None:

@@ -1,15 +1,16 @@
 """The second stage as a graph of ONNX: one formula in place of a hundred models.
 
 A ``StackedEffect`` is a weighted sum of boosted trees on bins, of additive models, of
-ridge regressions with offsets, and of the networks' outcomes. Sums go into one another:
-what is left is a single ensemble of trees, one list of hinges and steps, a linear part
-and an offset for each user and item. All is in double precision. A tree asks for bins,
+ridge regressions with offsets, kernels, and of the networks' outcomes. Sums go into one
+another: what is left is a single ensemble of trees, one list of hinges and steps, a
+linear part, an offset for each user and item, and the kernels one by one. All is in double precision. A tree asks for bins,
 ``code <= k``, and a bin begins at an edge, so the tree of the graph asks
 ``x < edge[k]``: the same rows go the same way.
 """
 
 import numpy as np
 
+from sklearn_causalrec.effects.kernel_ridge import KernelRidge
 from sklearn_causalrec.effects.learners import AdditiveLasso, Boost, MixedRidge
 
 BRANCH_LT = 1
@@ -26,16 +27,19 @@ class Formula:
     ----------
     stages : list
         ``StackedEffect`` of each arm; None of the first.
+    moved : ndarray of shape (n_arms,)
+        By how much the effects of each arm are moved.
     """
 
-    def __init__(self, stages):
+    def __init__(self, stages, moved):
         n_arms, n_features = len(stages), len(stages[1]._bins.edges)
-        self.constant = np.zeros(n_arms)
+        self.constant = np.array(moved, float)
         self.linear = np.zeros((n_features, n_arms))
         self.outcome = np.zeros((n_arms, n_arms))  # of the arm, in the effect of
         self.offsets = [np.zeros((1, n_arms)) for _ in range(2)]  # at most
         self.knots = []  # (feature, mean, scale, knot, hinge, step, arm)
         self.trees = []  # (nodes, edges, factor, arm)
+        self.kernels = []  # (model, factor, arm)
         for arm, stage in enumerate(stages):
             if stage is not None:
                 self._stage(stage, arm)
@@ -74,6 +78,8 @@ class Formula:
             self._additive(model, factor, arm)
         elif isinstance(model, MixedRidge):
             self._mixed(model, factor, arm)
+        elif isinstance(model, KernelRidge):
+            self._kernel(model, factor, arm)
         else:
             raise CannotExportError(
                 f"The second stage has a {type(model).__name__}, which has no place in "
@@ -119,6 +125,12 @@ class Formula:
             known[: len(offset), arm] += factor * offset  # the last is 0
             self.offsets[kind] = known
 
+    def _kernel(self, model, factor, arm):
+        self.constant[arm] += factor * model.intercept_
+        scale = model.scale_ * np.sqrt(len(model.scale_))
+        self._line(model.mean_, scale, factor * model.coef_, arm)
+        self.kernels.append((model, factor, arm))
+
     # -- as nodes --------------------------------------------------------------
 
     def write(self, nodes, features, outcome, groups):
@@ -151,7 +163,23 @@ class Formula:
             total = nodes.add("Add", total, self._hinges(nodes, features))
         if self.trees:
             total = nodes.add("Add", total, self._ensemble(nodes, features))
+        for kernel in self.kernels:
+            total = nodes.add("Add", total, self._bell(nodes, features, *kernel))
         return total
+
+    def _bell(self, nodes, features, model, factor, arm):
+        """The Gaussian part of a kernel ridge regression."""
+        p = len(model.scale_)
+        factors = np.zeros((len(model.dual_), len(self.constant)))
+        factors[:, arm] = factor * model.dual_
+        z = nodes.add("Sub", features, model.mean_[None])
+        z = nodes.add("Div", z, (model.scale_ * np.sqrt(p))[None])
+        distance = nodes.add("MatMul", z, -2 * model.rows_.T)
+        squares = nodes.add("MatMul", nodes.add("Mul", z, z), np.ones((p, 1)))
+        distance = nodes.add("Add", nodes.add("Add", distance, squares), model._squares)
+        distance = nodes.add("Max", distance, np.array(0.0))
+        bent = nodes.add("Mul", distance, np.array(-0.5 / model.width_**2))
+        return nodes.add("MatMul", nodes.add("Exp", bent), factors)
 
     def _hinges(self, nodes, features):
         feature, mean, scale, knot, hinge, step, arm = map(np.array, zip(*self.knots))
