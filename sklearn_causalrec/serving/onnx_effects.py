@@ -3,9 +3,9 @@
 A ``StackedEffect`` is a weighted sum of boosted trees on bins, of additive models, of
 ridge regressions with offsets, kernels, and of the networks' outcomes. Sums go into one
 another: what is left is a single ensemble of trees, one list of hinges and steps, a
-linear part, an offset for each user and item, and the kernels one by one. All is in double precision. A tree asks for bins,
-``code <= k``, and a bin begins at an edge, so the tree of the graph asks
-``x < edge[k]``: the same rows go the same way.
+linear part, an offset for each user and item, and the kernels one by one. All is in
+double precision. A tree asks for bins, ``code <= k``, and a bin begins at an edge, so
+the tree of the graph asks ``x < edge[k]``: the same rows go the same way.
 """
 
 import numpy as np
