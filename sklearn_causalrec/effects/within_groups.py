@@ -139,8 +139,8 @@ def group_statistics(X, treatment, codes):
     >>> t = np.r_[np.zeros(5), np.ones(5), np.tile([0, 1], 5)].astype(int)
     >>> told = group_statistics(x, t, np.repeat([0, 1], 10))
     >>> told[[0, 10]].round(2)
-    array([[ 0.5 , -0.05],
-           [ 0.5 ,  0.25]])
+    array([[0.5, 0.1],
+           [0.5, 0.5]])
     """
     own = codes
     few = np.bincount(codes) < FEWEST_ROWS
