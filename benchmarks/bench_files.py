@@ -1,4 +1,4 @@
-"""Files of models: sizes, times, and a hundred thousand attacks.
+"""Files of models: sizes, times, and attacks.
 
 Part "sizes": a recommender with the defaults on logs of several lengths; what the file,
 the slim file and the pickle have beside the bytes of the parameters, and the time of
@@ -131,7 +131,7 @@ def attacked(seed, n_files, queue):
         path = Path(folder, "m")
         for data in files.values():  # so that all imports are done
             path.write_bytes(data)
-            load(path)
+            repr(load(path))  # scikit-learn imports its printer late
         sys.addaudithook(hook)
         for _ in range(n_files):
             name = names[rng.integers(len(names))]
