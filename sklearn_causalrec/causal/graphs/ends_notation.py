@@ -2,7 +2,7 @@
 
 import re
 
-from sklearn_causalrec.causal.graphs.mixed import forward
+from sklearn_causalrec.causal.graphs.mixed import MARKS, forward
 from sklearn_causalrec.causal.graphs.notation import (
     UNQUOTED,
     fault_of,
@@ -69,7 +69,10 @@ def _fault(name):
     """Why a name cannot stand without quotes, or None."""
     if _HALF.search(name):
         return "an end 'o' stands in 'o->' and 'o-o', with space before and after"
-    return fault_of(name)
+    fault = fault_of(name)
+    if fault is not None and fault.startswith("edges are"):
+        return f"edges are {', '.join(map(repr, MARKS))}"
+    return fault
 
 
 def write_ends(graph):

@@ -108,3 +108,8 @@ def test_knowledge_directs_what_follows():
     with pytest.raises(ValueError, match="this graph is a pag"):
         PartialGraph("a o-o b").orient([("a", "b")])
     assert chain.undecided == (("a", "---", "b"), ("b", "---", "c"))
+
+
+def test_an_edge_that_is_none_is_told_which_there_are():
+    with pytest.raises(ValueError, match="edges are '-->', '---', 'o->', 'o-o', '<->'"):
+        PartialGraph("a - b; b --> y")
