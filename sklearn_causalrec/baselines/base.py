@@ -26,16 +26,52 @@ def is_classifier(estimator):
     return estimator.task == "classification"
 
 
-def refuse_effects(estimator, by, min_effect):
-    """Refuse to rank by effect: no model of this room has effects."""
-    if by == "effect" or min_effect is not None:
-        raise ValueError(
-            f"{type(estimator).__name__} predicts outcomes and has no effects: "
-            'recommend(..., by="outcome").'
-        )
+class OutcomeLists:
+    """Mixin: lists by outcome, since the models of this room have no effects.
+
+    A subclass says in ``_pair_scores`` how it scores pairs.
+    """
+
+    def pair_scores(
+        self,
+        by: str = "outcome",
+        min_effect: float | None = None,
+        T0: Arm | None = None,
+        T1: Arm | None = None,
+    ) -> PairScores:
+        """Return how pairs are scored for :func:`~sklearn_causalrec.recommend`.
+
+        Parameters
+        ----------
+        by : {"outcome", "effect"}, default="outcome"
+            What pairs are ranked by. Only "outcome" is possible.
+        min_effect : float, default=None
+            The effect above which a pair is a candidate. Only None is possible.
+        T0 : scalar, default=None
+            Ignored, because there are no effects.
+        T1 : scalar, default=None
+            Ignored, because there are no effects.
+
+        Returns
+        -------
+        PairScores
+            The scores of encoded rows and, where that is quicker, of blocks of pairs.
+
+        Raises
+        ------
+        ValueError
+            If effects are asked for. A baseline has none.
+        """
+        check_is_fitted(self, "log_encoder_")
+        if by == "effect" or min_effect is not None:
+            raise ValueError(
+                f"{type(self).__name__} predicts outcomes and has no effects: "
+                'recommend(..., by="outcome").'
+            )
+        return self._pair_scores()  # type: ignore[attr-defined]
 
 
-class Baseline(BaseEstimator):
+class Baseline(OutcomeLists, BaseEstimator):
     """A linear model of the inputs that ``_inputs`` makes from the rows."""
 
     _parameter_constraints = {
@@ -208,36 +244,5 @@ class Baseline(BaseEstimator):
         score = accuracy_score if is_classifier(self) else r2_score
         return score(y, self.predict(X), sample_weight=sample_weight)
 
-    def pair_scores(
-        self,
-        by: str = "outcome",
-        min_effect: float | None = None,
-        T0: Arm | None = None,
-        T1: Arm | None = None,
-    ) -> PairScores:
-        """Return how pairs are scored for :func:`~sklearn_causalrec.recommend`.
-
-        Parameters
-        ----------
-        by : {"outcome", "effect"}, default="outcome"
-            What pairs are ranked by. Only "outcome" is possible.
-        min_effect : float, default=None
-            The effect above which a pair is a candidate. Only None is possible.
-        T0 : scalar, default=None
-            Ignored, because there are no effects.
-        T1 : scalar, default=None
-            Ignored, because there are no effects.
-
-        Returns
-        -------
-        PairScores
-            The predictions of the model as scores.
-
-        Raises
-        ------
-        ValueError
-            If effects are asked for. A baseline has none.
-        """
-        check_is_fitted(self, "model_")
-        refuse_effects(self, by, min_effect)
+    def _pair_scores(self):
         return PairScores(self._mean_rows, None)

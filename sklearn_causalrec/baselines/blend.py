@@ -100,6 +100,8 @@ def added_weights(values, n_members):
     ndarray of shape (n_members,)
         The weights, 1 for the best member.
     """
+    if n_members == 1:
+        return np.ones(1)
     alone = [values(row).mean() for row in np.eye(n_members)]
     best = int(np.argmax(alone))
     weights = np.eye(n_members)[best]
@@ -261,7 +263,13 @@ class BlendRecommender(PositivesRecommender):
 
     def _fresh_members(self, seed):
         if self.members is not None:
-            return dict(self.members)
+            members = dict(self.members)
+            if not members:
+                raise ValueError(
+                    f"members is {self.members!r}: name at least one model, such as "
+                    '[("ease", EASE(user="user", item="item"))], or leave it out.'
+                )
+            return members
         roles = dict(user=self.user, item=self.item)
         return {
             "ease": EASE(**roles, time=self.time),
@@ -305,7 +313,19 @@ class BlendRecommender(PositivesRecommender):
         """The members have learned already."""
 
     def _score(self, profiles):
-        raise NotImplementedError  # pairs are scored by the members
+        """By the members that read profiles, for a blend that is a member itself."""
+        total = np.zeros(profiles.shape, np.float32)
+        for weight, member in self._readers():
+            total += weight * standardized(member._score(profiles))
+        return total
+
+    def _readers(self):
+        """Weight and member, of those with a weight that read profiles."""
+        return [
+            (self.weights_[name], member)
+            for name, member in self.members_.items()
+            if self.weights_[name] and hasattr(member, "because")
+        ]
 
     def _pairs(self, users, items):
         everything = np.arange(len(self.popularity_))
@@ -346,12 +366,10 @@ class BlendRecommender(PositivesRecommender):
         return other
 
     def _contributions(self, profile, items):
-        total = 0
-        for name, member in self.members_.items():
-            if self.weights_[name] and hasattr(member, "because"):
-                own = member._contributions(profile, items)
-                scores = member._score(profile)
-                total = total + self.weights_[name] * own / scores.std()
+        total = np.zeros((profile.nnz, len(items)))
+        for weight, member in self._readers():
+            spread = member._score(profile).std()
+            total += weight * member._contributions(profile, items) / (spread or 1.0)
         return total
 
     def _item_similarity(self, items):

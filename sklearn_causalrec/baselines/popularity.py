@@ -5,10 +5,9 @@ from typing import Self
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.utils.validation import _num_samples, check_is_fitted
+from sklearn.utils.validation import _num_samples
 
-from sklearn_causalrec._utils.typing import Arm
-from sklearn_causalrec.baselines.base import is_classifier, refuse_effects
+from sklearn_causalrec.baselines.base import is_classifier
 from sklearn_causalrec.baselines.global_mean import GlobalMean
 from sklearn_causalrec.ranking.catalogue import PairScores
 
@@ -114,38 +113,7 @@ class Popularity(GlobalMean):
             return super()._inputs(rows)
         return self.log_counts_[rows.item][:, None]
 
-    def pair_scores(
-        self,
-        by: str = "outcome",
-        min_effect: float | None = None,
-        T0: Arm | None = None,
-        T1: Arm | None = None,
-    ) -> PairScores:
-        """Return the number of positive rows of the items, by which lists are ranked.
-
-        Parameters
-        ----------
-        by : {"outcome", "effect"}, default="outcome"
-            What pairs are ranked by. Only "outcome" is possible.
-        min_effect : float, default=None
-            The effect above which a pair is a candidate. Only None is possible.
-        T0 : scalar, default=None
-            Ignored, because there are no effects.
-        T1 : scalar, default=None
-            Ignored, because there are no effects.
-
-        Returns
-        -------
-        PairScores
-            The scores of encoded rows, and of blocks of pairs.
-
-        Raises
-        ------
-        ValueError
-            If effects are asked for.
-        """
-        check_is_fitted(self, "model_")
-        refuse_effects(self, by, min_effect)
+    def _pair_scores(self):
         return PairScores(
             partial(_of_rows, self.positives_), partial(_of_pairs, self.positives_)
         )

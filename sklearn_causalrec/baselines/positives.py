@@ -1,6 +1,7 @@
 """Lists from positives: what the models share that know who bought what."""
 
 import copy
+from abc import ABC, abstractmethod
 from numbers import Integral
 from typing import Self
 
@@ -11,8 +12,8 @@ from scipy.sparse import csr_array, vstack
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import _num_samples, check_is_fitted
 
-from sklearn_causalrec._utils.typing import Arm, Column
-from sklearn_causalrec.baselines.base import refuse_effects
+from sklearn_causalrec._utils.typing import Column
+from sklearn_causalrec.baselines.base import OutcomeLists
 from sklearn_causalrec.encoding.checks import unchanged_on_failure
 from sklearn_causalrec.encoding.log_encoder import LogEncoder
 from sklearn_causalrec.encoding.roles import ColumnRoles
@@ -38,11 +39,11 @@ def steps_back(user, time):
     return back
 
 
-class PositivesRecommender(BaseEstimator):
+class PositivesRecommender(OutcomeLists, BaseEstimator, ABC):
     """Scores of all items from the positives of a user, which are the user's profile.
 
     A subclass learns in ``_learn(signals)`` from the matrix of users and items, and
-    scores in ``_score(profiles)`` rows of such a matrix. It may say in
+    scores in ``_score(profiles)`` rows of such a matrix. It says in
     ``_contributions(profile, items)`` what each item of a profile adds to a score, and
     in ``_item_similarity(items)`` how like all items are to these.
     """
@@ -128,11 +129,13 @@ class PositivesRecommender(BaseEstimator):
         """The share of a positive's weight in a profile after so many later ones."""
         return np.float32(1)
 
+    @abstractmethod
     def _learn(self, signals):
-        raise NotImplementedError
+        """Learn from the weights of positives, (n_users, n_items)."""
 
+    @abstractmethod
     def _score(self, profiles):
-        raise NotImplementedError
+        """Scores of all items, (n_profiles, n_items)."""
 
     # -- scores of pairs ---------------------------------------------------------
 
@@ -239,38 +242,7 @@ class PositivesRecommender(BaseEstimator):
         hits = ListHits(np.vstack(lists), position, rows.item[relevant])
         return float(ndcg(hits, 10).mean())
 
-    def pair_scores(
-        self,
-        by: str = "outcome",
-        min_effect: float | None = None,
-        T0: Arm | None = None,
-        T1: Arm | None = None,
-    ) -> PairScores:
-        """Return how pairs are scored for :func:`~sklearn_causalrec.recommend`.
-
-        Parameters
-        ----------
-        by : {"outcome", "effect"}, default="outcome"
-            What pairs are ranked by. Only "outcome" is possible.
-        min_effect : float, default=None
-            The effect above which a pair is a candidate. Only None is possible.
-        T0 : scalar, default=None
-            Ignored, because there are no effects.
-        T1 : scalar, default=None
-            Ignored, because there are no effects.
-
-        Returns
-        -------
-        PairScores
-            The scores of encoded rows, and of blocks of pairs.
-
-        Raises
-        ------
-        ValueError
-            If effects are asked for.
-        """
-        check_is_fitted(self, "log_encoder_")
-        refuse_effects(self, by, min_effect)
+    def _pair_scores(self):
         return PairScores(self._rows, self._pairs)
 
     # -- ids that the log does not know, reasons, similar items --------------------
@@ -324,8 +296,9 @@ class PositivesRecommender(BaseEstimator):
                 found[pair] = ids[profile.indices[best]].tolist()
         return found
 
+    @abstractmethod
     def _contributions(self, profile, items):
-        raise NotImplementedError
+        """What each item of one profile adds to the scores, (n_own, n_items)."""
 
     def item_similarity(self, items):
         """Return how similar each item of the log is to some of them.
@@ -343,5 +316,6 @@ class PositivesRecommender(BaseEstimator):
         check_is_fitted(self, "log_encoder_")
         return self._item_similarity(items)
 
+    @abstractmethod
     def _item_similarity(self, items):
-        raise NotImplementedError
+        """Similarities of all items to these, (n_items, n_all)."""

@@ -113,16 +113,25 @@ class ArmEffects:
                 clusters=None if clusters is None else clusters[pair],
                 progress=progress,
             )
-            best = stage
+            best, within = stage, None
             if known is None and features is not None and groups is not None:
-                best = self._within_groups(
-                    features[pair], y[pair], treatment, groups[pair], weight[pair],
-                    None if clusters is None else clusters[pair], stage,
-                )  # fmt: skip
-            self.within &= set(getattr(best, "ways_", ()))
-            self.doubt[t] = getattr(best, "doubt_", 0.0)
-            moved = np.average(best.scores_ - stage.effect_oof_, weights=weight[pair])
-            self.offset[t] = 0.0 if best is stage else moved
+                within = AverageWithinGroups(
+                    clip=self.clip, random_state=self.seed + t
+                ).fit(
+                    features[pair],
+                    y[pair],
+                    treatment,
+                    groups=groups[pair],
+                    sample_weight=weight[pair],
+                    clusters=None if clusters is None else clusters[pair],
+                )
+            if within is None:
+                self.within = set()
+            else:
+                best, self.doubt[t] = within, within.doubt_
+                self.within &= set(within.ways_)
+                moved = within.scores_ - stage.effect_oof_
+                self.offset[t] = np.average(moved, weights=weight[pair])
             if self.n_arms == 2:
                 score, influence = best.scores_, best.influence_
                 fitted = stage.effect_oof_ + self.offset[t]
@@ -151,14 +160,6 @@ class ArmEffects:
             self.influence.append(influence)
             self.fitted.append(fitted)
         return self
-
-    def _within_groups(self, X, y, treatment, groups, weight, clusters, stage):
-        average = AverageWithinGroups(clip=self.clip, random_state=stage.random_state)
-        if not average.applies(treatment, groups):
-            return stage
-        return average.fit(
-            X, y, treatment, groups=groups, sample_weight=weight, clusters=clusters
-        )
 
     def effect(self, X, outcome, t0, t1, groups=None):
         """Effect of arm t1 against arm t0, (n,); outcome (..., n, n_arms) at X."""

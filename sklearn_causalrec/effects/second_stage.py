@@ -124,8 +124,9 @@ class EffectMixin:
         -------
         list of str
             "user", "item", both or none. It is empty where no ids are read,
-            propensities are known, the ids have too few rows (fewer than 10 each) or
-            the treatment hardly varies within them, and where there is a history.
+            the propensities of two arms are known, the ids have too few rows (fewer
+            than 10 each), the treatment hardly varies within them or an arm is with a
+            few of them alone, and where there is a history.
         """
         check_is_fitted(self, "nets_")
         if self.effects_ is None:

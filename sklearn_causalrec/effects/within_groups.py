@@ -3,6 +3,7 @@
 import numpy as np
 
 from sklearn_causalrec.effects.clusters import BY_CLUSTER, folds_by, share_between
+from sklearn_causalrec.effects.learners import CHUNK
 from sklearn_causalrec.effects.stacked import StackedEffect
 
 # Smaller groups are taken together: the share of one or two rows is their own arm.
@@ -52,31 +53,6 @@ class AverageWithinGroups(StackedEffect):
        Mundlak estimator." Review of Economic Studies 91(5).
     """
 
-    @staticmethod
-    def applies(treatment, groups):
-        """The ways of grouping, columns of `groups`, that leave rows to compare.
-
-        Parameters
-        ----------
-        treatment : ndarray of int of shape (n,)
-            0 or 1.
-        groups : ndarray of int of shape (n, n_ways)
-            Codes of the groups from 0.
-
-        Returns
-        -------
-        list of int
-            Without those by which the treatment goes, and those of tiny groups.
-        """
-        found = []
-        for way, codes in enumerate(groups.T):
-            codes = np.unique(codes, return_inverse=True)[1]
-            size = np.bincount(codes)
-            inside = size[size >= FEWEST_ROWS].sum() / len(codes)
-            if inside > 0.5 and share_between(treatment, codes) < BY_CLUSTER:
-                found.append(way)
-        return found
-
     def fit(self, X, y, treatment, *, groups, sample_weight=None, clusters=None):
         """Fit the nuisances, and average.
 
@@ -89,29 +65,69 @@ class AverageWithinGroups(StackedEffect):
         treatment : ndarray of int of shape (n,)
             0 or 1.
         groups : ndarray of int of shape (n, n_ways)
-            Codes of the groups, at least one way that ``applies``.
+            Codes of the groups from 0.
         sample_weight : ndarray of shape (n,), default=None
             Weights of the rows.
         clusters : Clusters, default=None
             Which rows go together, for the standard error.
+
+        Returns
+        -------
+        AverageWithinGroups or None
+            None where no way of grouping leaves rows to compare: the treatment goes by
+            the groups, most rows are in tiny groups, or an arm is in so few groups that
+            it is missing without some of them.
         """
-        self.ways_ = self.applies(treatment, groups)
+        self.ways_ = ways_to_compare(treatment, groups)
+        if not self.ways_:
+            return None
         ways = [np.unique(groups[:, j], return_inverse=True)[1] for j in self.ways_]
-        told = [group_statistics(X, treatment, codes) for codes in ways]
         smallest = max(ways, key=lambda codes: codes.max())
         rng = np.random.RandomState(self.random_state)
         n_folds = self._count_folds(len(y))
         fold = folds_by(treatment, smallest, min(n_folds, smallest.max() + 1), rng)
+        w = np.ones(len(y)) if sample_weight is None else sample_weight
+        rows = np.zeros((2, fold.max() + 1), int)
+        np.add.at(rows, (treatment, fold), w > 0)
+        if (rows.sum(1, keepdims=True) - rows).min() < 2:
+            return None
+        told = [group_statistics(X, treatment, codes) for codes in ways]
         self.doubt_ = 0.0
         if len(ways) > 1:
-            self.doubt_ = PAIR_SHARE * abs(_moved_by(X, y, treatment, told))
+            shares = np.column_stack([statistics[:, 0] for statistics in told])
+            self.doubt_ = PAIR_SHARE * abs(moved_by(shares, X, y, treatment, w))
         X = np.column_stack([X, *told]).astype(np.float32)
-        y = self._start(X, y, treatment, sample_weight, fold, clusters)
+        y = self._start(X, y, treatment, w, fold, clusters)
         self._fit_nuisances(X, y, treatment, None, None, None)
         self._fit_average(X, y, treatment)
         self.outcome_oof_ = self._mu * self._scale + self._shift
         self._forget()
         return self
+
+
+def ways_to_compare(treatment, groups):
+    """The ways of grouping, columns of ``groups``, that leave rows to compare.
+
+    Parameters
+    ----------
+    treatment : ndarray of int of shape (n,)
+        0 or 1.
+    groups : ndarray of int of shape (n, n_ways)
+        Codes of the groups from 0.
+
+    Returns
+    -------
+    list of int
+        Without those by which the treatment goes, and those of tiny groups.
+    """
+    found = []
+    for way, codes in enumerate(groups.T):
+        codes = np.unique(codes, return_inverse=True)[1]
+        size = np.bincount(codes)
+        inside = size[size >= FEWEST_ROWS].sum() / len(codes)
+        if inside > 0.5 and share_between(treatment, codes) < BY_CLUSTER:
+            found.append(way)
+    return found
 
 
 def group_statistics(X, treatment, codes):
@@ -147,24 +163,55 @@ def group_statistics(X, treatment, codes):
     codes = np.unique(np.where(few[codes], -1, codes), return_inverse=True)[1]
     share = _mean(treatment.astype(float), codes)
     rest = treatment - share
-    slopes, strength = [], []
-    for x in X.T.astype(float):
-        spread = x.std()
-        if spread > 0 and np.abs(x - _mean(x, own)).max() > 1e-6 * spread:
-            x = (x - x.mean()) / spread
-            slopes.append(_mean(rest * x, codes))
-            strength.append(abs(np.mean(rest * x)) + slopes[-1].std())
-    kept = sorted(np.argsort(strength)[::-1][:MOST_SLOPES])
-    return np.column_stack([share, *(slopes[j] for j in kept)])
+
+    def slope(j):
+        x = X[:, j].astype(float)
+        return _mean(rest * (x - x.mean()) / x.std(), codes)
+
+    strength = {}
+    for j, x in enumerate(X.T):
+        x = x.astype(float)
+        if x.std() > 0 and np.abs(x - _mean(x, own)).max() > 1e-6 * x.std():
+            # the slopes of all features at once might not fit into memory
+            strength[j] = abs(np.mean(rest * x)) / x.std() + slope(j).std()
+    kept = sorted(sorted(strength, key=strength.get)[-MOST_SLOPES:])
+    return np.column_stack([share, *(slope(j) for j in kept)])
 
 
-def _moved_by(X, y, treatment, told):
-    """By how much the coefficient of the treatment moves with the groups' shares."""
-    shares = np.column_stack([statistics[:, 0] for statistics in told])
-    without = np.column_stack([treatment, np.ones(len(y)), X])
-    both = np.column_stack([without, shares])
-    first, second = (np.linalg.lstsq(Z, y, rcond=None)[0][0] for Z in (without, both))
-    return first - second
+def moved_by(shares, X, y, treatment, weight):
+    """By how much the coefficient of the treatment moves with the groups' shares.
+
+    Parameters
+    ----------
+    shares : ndarray of shape (n, n_ways)
+        Share treated of the row's groups.
+    X : ndarray of shape (n, p)
+        The features.
+    y, treatment, weight : ndarray of shape (n,)
+        Outcome, treatment and weight of the rows.
+
+    Returns
+    -------
+    float
+        The coefficient of a linear regression on treatment and features, less that of
+        one on the shares as well.
+    """
+    size = 2 + X.shape[1] + shares.shape[1]
+    gram, pulled = np.zeros((size, size)), np.zeros(size)
+    for start in range(0, len(y), CHUNK):  # the features are not copied as a whole
+        b = slice(start, start + CHUNK)
+        ones = np.ones(len(y[b]))
+        Z = np.column_stack([treatment[b], ones, X[b], shares[b]]).astype(float)
+        weighted = Z.T * weight[b]
+        gram += weighted @ Z
+        pulled += weighted @ y[b]
+    scale = np.sqrt(np.maximum(np.diag(gram), 1e-300))
+    gram, pulled = gram / (scale[:, None] * scale), pulled / scale
+    coefs = [
+        np.linalg.lstsq(gram[:k, :k], pulled[:k], rcond=1e-10)[0][0]
+        for k in (size - shares.shape[1], size)
+    ]
+    return float((coefs[0] - coefs[1]) / scale[0])
 
 
 def _mean(values, codes):

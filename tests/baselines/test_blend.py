@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from sklearn.base import clone
 
-from sklearn_causalrec import evaluate_lists, recommend
+from sklearn_causalrec import evaluate_lists, explain, recommend
 from sklearn_causalrec.baselines import (
     EASE,
     BlendRecommender,
@@ -96,3 +96,27 @@ def test_one_row_a_user_and_reproducible(log):
     assert first.weights_ == second.weights_
     tops = [recommend(m, k=3, by="outcome") for m in (first, second)]
     pd.testing.assert_frame_equal(*tops)
+
+
+def test_a_blend_of_what_reads_no_profiles_has_no_reasons(log):
+    members = [("popular", Popularity(**IDS))]
+    model = BlendRecommender(members, **IDS, random_state=0).fit(log[["user", "item"]])
+    told = explain(model, users=[0, 1], k=3, by="outcome")
+    assert len(told) == 6
+    assert told["because"].map(len).sum() == 0
+
+
+def test_a_blend_may_be_a_member(log):
+    inner = BlendRecommender([("ease", EASE(**IDS))], **IDS, random_state=0)
+    model = BlendRecommender([("inner", inner)], **IDS, random_state=0)
+    model.fit(log[["user", "item"]])
+    alone = EASE(**IDS).fit(log[["user", "item"]])
+    given = dict(users=[0, 1, 2], k=4, by="outcome")
+    ours, theirs = explain(model, **given), explain(alone, **given)
+    assert ours["item"].tolist() == theirs["item"].tolist()
+    assert ours["because"].tolist() == theirs["because"].tolist()
+
+
+def test_a_blend_of_nothing_is_refused(log):
+    with pytest.raises(ValueError, match=r"members is \[\]: name at least one"):
+        BlendRecommender([], **IDS).fit(log[["user", "item"]])

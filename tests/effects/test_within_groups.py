@@ -1,8 +1,10 @@
 """Averages within users and items, against brute force and known truths."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from numpy.testing import assert_allclose
+from sklearn.linear_model import LinearRegression
 
 from sklearn_causalrec import CausalDNNRecommender
 from sklearn_causalrec.datasets import make_exposure_log
@@ -11,6 +13,8 @@ from sklearn_causalrec.effects.clusters import estimate
 from sklearn_causalrec.effects.within_groups import (
     AverageWithinGroups,
     group_statistics,
+    moved_by,
+    ways_to_compare,
 )
 from sklearn_causalrec.encoding.cluster_columns import Clusters
 
@@ -74,10 +78,9 @@ def test_groups_that_leave_nothing_to_compare(rng):
     by_row = rng.integers(0, 2, 600)
     users, tiny = np.repeat(np.arange(30), 20), np.repeat(np.arange(200), 3)
     by_user = rng.integers(0, 2, 30)[users]
-    applies = AverageWithinGroups.applies
     groups = np.column_stack([users, tiny])
-    assert applies(by_row, groups) == [0]
-    assert applies(by_user, groups) == []
+    assert ways_to_compare(by_row, groups) == [0]
+    assert ways_to_compare(by_user, groups) == []
 
 
 @pytest.fixture(scope="module")
@@ -154,3 +157,32 @@ def test_the_doubt_is_a_third_of_what_ids_were_found_to_confound(rng):
     assert abs(average.ate_ - 1) < 0.1
     one = AverageWithinGroups(random_state=0).fit(X, y, t, groups=user[:, None])
     assert one.doubt_ == 0
+
+
+def test_an_arm_of_one_user_alone_is_no_reason_to_fail(rng):
+    user, item = np.repeat(np.arange(40), 25), rng.integers(0, 30, 1000)
+    X = pd.DataFrame({"user": user, "item": item, "x": rng.normal(size=1000)})
+    t = np.where(user == 3, rng.integers(0, 2, 1000), 0)
+    y = X["x"].to_numpy() + t + rng.normal(size=1000)
+    model = CausalDNNRecommender(
+        user="user", item="item", random_state=0, max_epochs=2, n_folds=3
+    )
+    model.fit(X, y, treatment=t)
+    assert model.averages_within_ == []
+    assert np.isfinite(model.ate_interval()).all()
+
+
+def test_moves_are_those_of_two_regressions(rng):
+    X = rng.normal(5, 3, size=(400, 3)).astype(np.float32)
+    shares, y, t = rng.random((400, 2)), rng.normal(size=400), rng.integers(0, 2, 400)
+    y, weight = y + 3 * shares[:, 0] + t, rng.integers(1, 4, 400)
+    times = np.repeat(np.arange(400), weight)
+    coefs = [
+        LinearRegression().fit(np.column_stack(Z)[times], y[times]).coef_[0]
+        for Z in ((t, X), (t, X, shares))
+    ]
+    assert_allclose(moved_by(shares, X, y, t, weight), coefs[0] - coefs[1], atol=1e-6)
+    twice = np.column_stack([X, X])  # collinear, as features of texts may be
+    assert_allclose(
+        moved_by(shares, twice, y, t, weight), coefs[0] - coefs[1], atol=1e-6
+    )
