@@ -118,6 +118,15 @@ def test_the_second_stage_of_ids_and_probabilities():
     check_graph(model.fit(X, (y > 0).astype(int), treatment=t))
 
 
+def test_effects_that_are_moved_to_the_average_within_ids():
+    X, y, t = make_log(600)
+    model = CausalDNNRecommender(**SMALL, user="user", item="item")
+    model.fit(X.drop(columns=["past", "ago"]), y, treatment=t)
+    assert model.averages_within_ == ["user", "item"]
+    assert abs(model.effects_.offset[1]) > 1e-3
+    check_graph(model)
+
+
 def test_ids_alone_and_one_arm():
     X, y, _ = make_log()
     model = CausalDNNRecommender(**SMALL, user="user", item="item", encoder="mf")
