@@ -98,7 +98,7 @@ def test_the_ids_are_no_covariate(visits):
 
 
 def test_users_and_items_are_clusters_by_themselves(rng):
-    n = 1200
+    n = 600
     X = pd.DataFrame(
         {
             "user": rng.integers(0, 40, n),

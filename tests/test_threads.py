@@ -38,7 +38,7 @@ SMALL = dict(max_epochs=3, hidden_layer_sizes=(16, 8), random_state=0, device="c
 @pytest.fixture(scope="module")
 def log():
     rng = np.random.default_rng(0)
-    n = 500
+    n = 250
     X = pd.DataFrame(rng.normal(size=(n, 3)), columns=["a", "b", "c"])
     X["user"], X["item"] = rng.integers(0, 30, n), rng.integers(0, 20, n)
     chance = 1 / (1 + np.exp(-X["a"]))

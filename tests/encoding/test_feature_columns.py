@@ -39,14 +39,19 @@ FORMS = {
 }
 
 
+@pytest.fixture(scope="module")
+def plain():
+    z, t, y = log()
+    return fitted(z[:, None], t, y)
+
+
 @pytest.mark.parametrize("form", FORMS)
-def test_a_confounder_is_adjusted_for_however_it_is_stored(form):
+def test_a_confounder_is_adjusted_for_however_it_is_stored(form, plain):
     z, t, y = log()
     X = FORMS[form](z)
     model = fitted(X, t, y)
     low, high = model.ate_interval()
     assert low < 2 < high and high - low < 0.6
-    plain = fitted(z[:, None], t, y)
     assert model.ate() == pytest.approx(plain.ate(), abs=1e-4)
     assert model.score(X, y, t) == pytest.approx(
         plain.score(z[:, None], y, t), abs=1e-3

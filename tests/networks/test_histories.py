@@ -327,7 +327,7 @@ def test_items_of_histories_alone_have_vectors_and_are_not_recommended(log):
 
 
 def test_the_second_stage_sees_what_the_history_predicts():
-    log = make_sequence_log(4000, random_state=1)
+    log = make_sequence_log(3000, random_state=1)
     model = CausalDNNRecommender(
         user="user", item="item", time="time", history="history", encoder="gru"
     )
@@ -339,7 +339,7 @@ def test_the_second_stage_sees_what_the_history_predicts():
 
 def test_order_is_learned():
     """On a log where it is all that counts, a mean of the items can't."""
-    log = make_sequence_log(4000, random_state=2)
+    log = make_sequence_log(2500, random_state=2)
     error = {}
     for encoder in ("dnn", "lstm", "transformer"):
         model = make_model(encoder, max_epochs=30)
