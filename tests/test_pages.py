@@ -43,7 +43,8 @@ def test_the_code_of_the_page_runs(page, tmp_path, monkeypatch):
 
 def test_all_pages_are_found():
     assert len(PAGES) >= 8
-    text = "```python\nprint(1)\n```\n\n```text\n1\n```\n\nA word.\n\n```python\n2\n```\n"
+    first = "```python\nprint(1)\n```\n\n```text\n1\n```\n"
+    text = first + "\nA word.\n\n```python\n2\n```\n"
     assert list(blocks_of(text)) == [(1, "print(1)\n", "1\n"), (11, "2\n", None)]
 
 
