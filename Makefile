@@ -7,7 +7,7 @@ export PYTHON
 help:
 	@echo "make setup   install the package, editable, with all that the others need"
 	@echo "make lint    style, spelling and types"
-	@echo "make test    doctests and tests, with coverage; ARGS=tests/metrics for a part"
+	@echo "make test    doctests and tests; ARGS='tests/metrics --cov' for a part, and coverage"
 	@echo "make docs    the documentation with its gallery, in docs/_build/html"
 	@echo "make bench   one benchmark: make bench NAME=training"
 
