@@ -185,7 +185,8 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
         Overlap, balance, effective sample sizes and influential rows.
     path_effects_ : DataFrame or None
         With ``mediators``, the total, direct and indirect effect of each arm against
-        the control, with intervals.
+        the control, with intervals. The index has the arm, or the value of each of
+        several treatments, and the name of the effect.
 
     See Also
     --------
@@ -671,6 +672,10 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
     def att(self, T0=None, T1=None):
         """Estimate the average effect on the treated: the rows that had arm T1.
 
+        By adjustment it is known for any arms. By other strategies it is known where
+        there are two arms, from the mean outcome of all rows under T0: rows that had
+        T0 have the outcome that they had.
+
         Parameters
         ----------
         T0, T1 : scalar, dict or tuple, default=None
@@ -687,7 +692,15 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If the effect is not identified by adjustment.
+            If the treatment is continuous, the effect is by an instrument, or there are
+            more than two arms and it is not by adjustment. Treatment effects of an
+            instrument are those of the rows that it moves, or the same for all. The
+            message has the way out, where there is one.
+
+        References
+        ----------
+        .. [1] Shpitser, I. and Pearl, J. (2009). "Effects of treatment on the treated:
+           identification and generalization." UAI.
         """
         pair = self._contrast(T0, T1)
         return self._answer.att(*pair)

@@ -105,7 +105,11 @@ class DoseAnswer(Answer):
 
     def average_on_treated(self, t0, t1, clustered=True):
         """Not defined for doses."""
-        raise ValueError("the effect on the treated is for a discrete treatment.")
+        raise ValueError(
+            "the effect on the treated is for a discrete treatment: no two rows have "
+            "the same dose. average_derivative() is the mean over the doses that rows "
+            "had."
+        )
 
     def _need_rows(self):
         if self.rows_ is None:

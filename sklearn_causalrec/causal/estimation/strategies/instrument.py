@@ -114,7 +114,10 @@ class InstrumentAnswer(Answer):
 
     def average_on_treated(self, t0, t1, clustered=True):
         """Not what an instrument tells."""
-        raise ValueError("an instrument does not tell the effect on the treated.")
+        raise ValueError(
+            "an instrument does not tell the effect on the treated: it moves "
+            "some rows, and says nothing of those that are treated whatever its value."
+        )
 
     def effect(self, variables, t0, t1):
         """Effect of each row, (n,)."""
