@@ -274,8 +274,9 @@ def test_effects_along_paths_of_two_treatments(rng):
     A, B = rng.binomial(1, sigmoid(0.5 * C)), rng.binomial(1, sigmoid(-0.5 * C))
     M = 0.5 * A + 0.75 * B + C + rng.normal(size=n)
     y = 0.5 * A + 0.25 * B + 2 * M + C + rng.normal(size=n)
-    edges = "C -> {t}; {t} -> M; {t} -> Y; "
-    graph = CausalGraph("".join(edges.format(t=t) for t in "AB") + "C -> M -> Y; C -> Y")
+    graph = CausalGraph(
+        "C -> A; A -> M; A -> Y; C -> B; B -> M; B -> Y; C -> M -> Y; C -> Y"
+    )
     X = pd.DataFrame({"A": A, "B": B, "C": C, "M": M})
     model = DoCalculusEffect(
         graph, treatment=["A", "B"], outcome="Y", mediators="M", **AVERAGE

@@ -1,6 +1,5 @@
 """Overlap of the arms: where it fails, which rows have it, and the treated."""
 
-import numpy as np
 from sklearn.tree import DecisionTreeClassifier
 
 from sklearn_causalrec._utils.warn import warn_user

@@ -359,19 +359,21 @@ def test_effect_on_the_treated_of_three_arms():
     model.set_params(graph=back).fit(frame.drop(columns="Y"), frame["Y"])
     with pytest.raises(ValueError, match="Set strategy='adjustment', which tells it"):
         model.att(T0=0, T1=2)
-    assert model.set_params(strategy="adjustment").fit(
-        frame.drop(columns="Y"), frame["Y"]
-    ).att(T0=0, T1=2)
+    assert (
+        model.set_params(strategy="adjustment")
+        .fit(frame.drop(columns="Y"), frame["Y"])
+        .att(T0=0, T1=2)
+    )
     both = CausalGraph("A -> L -> B -> Y; A -> B; A -> Y; L -> Y; L <-> Y")
     frame = expanded(DiscreteSCM(both, np.random.default_rng(2)), 2000)
     model.set_params(graph=both, treatment=["A", "B"], strategy="auto")
     model.fit(frame.drop(columns="Y"), frame["Y"])
-    with pytest.raises(ValueError, match="Several treatments .* adjustment only"):
+    with pytest.raises(ValueError, match="it by adjustment only"):
         model.att(T0=(0, 0), T1=(1, 1))
 
 
 def test_error_of_the_effect_on_the_treated():
-    """The treated have a larger C, on which the effect depends; errors are the spread."""
+    """The effect depends on C, of which the treated have more."""
     found, truths = [], []
     for seed in range(40):
         rng = np.random.default_rng(seed)
