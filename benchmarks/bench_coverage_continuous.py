@@ -17,13 +17,14 @@ the average width of intervals is its own, which is conservative.
 stage has an effective F around 3.
 
 Run ``python benchmarks/bench_coverage_continuous.py [dose econml instrument]
-[--only TEXT] [--logs N] [--jobs N] [--first-seed S]``.
+[--only TEXT] [--logs N] [--jobs N] [--first-seed S] [--halves N]``.
 """
 
 import argparse
 import os
 import time
 import warnings
+from functools import partial
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -40,6 +41,7 @@ from sklearn_causalrec.causal.estimation.econml_effects import (
     causal_forest,
 )
 from sklearn_causalrec.causal.estimation.instruments import InstrumentEffect
+from sklearn_causalrec.effects.intervals import normal_interval
 
 N = 2_000
 POINTS = np.array([-1.6, 0.0, 1.6])
@@ -77,10 +79,13 @@ DOSE = {
 }
 
 
-def dose(setting, seed):
+def dose(setting, seed, halves=None):
     outcome, treatment = DOSE[setting]
     y, t, Z = dose_log(seed)
     model = DoseResponse(outcome, treatment).fit(y, t, Z, np.arange(N) % 5)
+    if halves:
+        rng = np.random.default_rng([8, seed])
+        model.count_halves([rng.permutation(N)[: N // 2] for _ in range(halves)])
     rows = {"contrast -1, 1": (*model.contrast(-1, 1)[:2], curve(1) - curve(-1))}
     for point, mean, error in zip(POINTS, *model.curve(POINTS)):
         rows[f"curve at {point:g}"] = mean, error, curve(point)
@@ -89,6 +94,9 @@ def dose(setting, seed):
     grid = model.default_grid()
     low, high = model.band(grid)
     inside = ((low <= curve(grid)) & (curve(grid) <= high)).all()
+    for name, (estimate, error, truth) in rows.items():  # as Student's interval has it
+        error *= normal_interval(0, 1, 0.05, model.degrees_)[1] / 1.959964
+        rows[name] = estimate, error, truth
     rows["band"] = 0.0 if inside else np.inf, 1.0, 0.0
     return rows
 
@@ -194,6 +202,7 @@ if __name__ == "__main__":
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--first-seed", type=int, default=50_000)
     parser.add_argument("--only", default="", help="settings that contain this text")
+    parser.add_argument("--halves", type=int, help="of dose: errors from half-samples")
     options = parser.parse_args()
     seeds = range(options.first_seed, options.first_seed + options.logs)
     for name in options.tables:
@@ -201,5 +210,7 @@ if __name__ == "__main__":
         print(f"{name}, {options.logs} logs of {N:,} rows")
         print(f"    {'':24s}{head}{'cover':>9s}")
         job, settings = TABLES[name]
+        if name == "dose" and options.halves:
+            job = partial(dose, halves=options.halves)
         for setting in (s for s in settings if options.only in s):
             table(job, setting, seeds, options.jobs)

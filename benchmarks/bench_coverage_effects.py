@@ -1,6 +1,7 @@
 """Bias, error and coverage of `DoCalculusEffect` where each strategy is needed.
 
     python benchmarks/bench_coverage_effects.py [--seeds 200] [--jobs 2] [--only NAME]
+        [--halves 20]
 
 Every log has 2,000 rows. "correct": all nuisance models contain the truth (linear and
 logistic regressions). "regressions wrong": every outcome regression is a constant.
@@ -113,13 +114,13 @@ NUISANCES = {
 }
 
 
-def one(model, nuisances, seed, n):
+def one(model, nuisances, seed, n, halves=None):
     X, y, graph, treatment, truth = MODELS[model](n, np.random.default_rng(seed))
     outcome_model, treatment_model = NUISANCES[nuisances]
     estimator = DoCalculusEffect(
         CausalGraph(graph), treatment=treatment, outcome="Y", effect_model=None,
         outcome_model=outcome_model, treatment_model=treatment_model,
-        random_state=seed,
+        n_half_samples=halves, random_state=seed,
     ).fit(X, y)  # fmt: skip
     low, high = estimator.ate_interval()
     return estimator.ate() - truth, low <= truth <= high, high - low
@@ -132,6 +133,7 @@ def main():
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--rows", type=int, default=2000)
     parser.add_argument("--only", default="")
+    parser.add_argument("--halves", type=int, help="errors from half-samples")
     parser.add_argument("--nuisances", nargs="*", default=list(NUISANCES)[:3])
     args = parser.parse_args()
     print(f"{args.seeds} logs of {args.rows} rows, seeds from {args.first}")
@@ -142,7 +144,9 @@ def main():
     for model in MODELS:
         for nuisances in args.nuisances if args.only in model else ():
             start = time.perf_counter()
-            jobs = (delayed(one)(model, nuisances, s, args.rows) for s in seeds)
+            jobs = (
+                delayed(one)(model, nuisances, s, args.rows, args.halves) for s in seeds
+            )
             errors, inside, width = map(np.array, zip(*Parallel(args.jobs)(jobs)))
             seconds = (time.perf_counter() - start) / args.seeds
             print(

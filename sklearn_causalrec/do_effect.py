@@ -18,6 +18,7 @@ from sklearn_causalrec._utils.judging import (
 )
 from sklearn_causalrec.causal.estimation.answers import OneArm
 from sklearn_causalrec.causal.estimation.cases import answer_of, cases_of
+from sklearn_causalrec.causal.estimation.half_samples import check_half_samples
 from sklearn_causalrec.causal.estimation.problem import Problem, Variables
 from sklearn_causalrec.causal.estimation.program import path_effects
 from sklearn_causalrec.causal.estimation.query import Options
@@ -129,6 +130,11 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
         adjustment are corrected for it, and take 0.05 if that is more.
     cv : int, default=5
         The number of folds of the cross-fitting, at least 2.
+    n_half_samples : int, default=None
+        The number of halves of the rows, 20 to 40, from whose estimates the errors of
+        averages and of dose-response curves are taken. They count what a nuisance model
+        passes on where the other one is wrong, at the cost of half a fit each. None
+        takes the errors from the influence function, for which both have to be right.
     n_jobs : int, default=None
         The number of nuisance models fitted at once, through joblib.
     random_state : int, RandomState instance or None, default=None
@@ -238,6 +244,7 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
         discrete_treatment="auto",
         clip=0.01,
         cv=5,
+        n_half_samples=None,
         n_jobs=None,
         random_state=None,
     ):
@@ -257,6 +264,7 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
         self.discrete_treatment = discrete_treatment
         self.clip = clip
         self.cv = cv
+        self.n_half_samples = n_half_samples
         self.n_jobs = n_jobs
         self.random_state = random_state
 
@@ -350,6 +358,7 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
         cv = self.cv
         if not isinstance(cv, (int, np.integer)) or isinstance(cv, bool) or cv < 2:
             raise ValueError(f"cv is {cv!r}: a whole number of folds, at least 2.")
+        check_half_samples(self.n_half_samples)
         if not 0 < self.clip < 0.5:
             raise ValueError(f"clip is {self.clip!r}: a number between 0 and 0.5.")
         if self.discrete_treatment not in (True, False, "auto"):
@@ -393,6 +402,7 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
             weight=self._weight,
             propensity=self._propensity,
             gaps=self._gaps,
+            n_half_samples=self.n_half_samples,
         )
 
     def _fit_one_arm(self, frame, y, rng):

@@ -13,7 +13,7 @@ from sklearn_causalrec.effects.default_learners import (
     dose_regressors,
     nuisance_regressors,
 )
-from sklearn_causalrec.effects.intervals import Estimate, normal_quantile
+from sklearn_causalrec.effects.intervals import Estimate, normal_interval
 
 GRID = 101  # points between which averages over z are interpolated
 FEW_ROWS = 3  # effective rows around a point below which it is warned of
@@ -112,6 +112,8 @@ class DoseResponse:
         Of the splines.
     influence_ : ndarray of shape (n, b)
         Influence function of ``coef_``.
+    degrees_ : float
+        Degrees of freedom of the covariance: few where it is that of half-samples.
 
     References
     ----------
@@ -133,6 +135,8 @@ class DoseResponse:
     True
     """
 
+    degrees_, _derivative_error = np.inf, None  # unless halves are counted
+
     def __init__(
         self, outcome_model=None, treatment_model=None, *, clip=0.02,
         seed=0, n_jobs=None,
@@ -143,7 +147,7 @@ class DoseResponse:
         self.seed = seed
         self.n_jobs = n_jobs
 
-    def fit(self, y, t, Z, fold, clusters=None):
+    def fit(self, y, t, Z, fold, clusters=None, spline=None):
         """Fit nuisances and curve.
 
         Parameters
@@ -155,6 +159,8 @@ class DoseResponse:
         fold : ndarray of int of shape (n,)
         clusters : Clusters, default=None
             Which rows belong together. None: every row is alone.
+        spline : SplineTransformer, default=None
+            The splines, fitted. None: with knots at quantiles of the dose.
 
         Raises
         ------
@@ -171,7 +177,7 @@ class DoseResponse:
         models = as_models(self.treatment_model, nuisance_regressors)
         if any(is_classifier(m) for m in models):
             raise ValueError("The model of a continuous treatment is a regression.")
-        self._clusters = clusters
+        self._clusters, self._y = clusters, y
         jobs = {"seed": self.seed, "n_jobs": self.n_jobs}
         self._TZ, self._t, self._fold = np.column_stack([t, Z]), t, fold
         outcome = as_models(self.outcome_model, dose_regressors)
@@ -184,7 +190,9 @@ class DoseResponse:
         # knots of the curve: more than the rate that is best for the curve itself, so
         # that bias is small beside the standard error
         knots = max(4, round(1.6 * n**0.2))
-        self._spline = SplineTransformer(knots, knots="quantile").fit(t[:, None])
+        if spline is None:
+            spline = SplineTransformer(knots, knots="quantile").fit(t[:, None])
+        self._spline = spline
         basis = self._spline.transform(t[:, None])
         at = np.linspace(*self.support_, GRID)
         spread = _interpolation(t, at)
@@ -227,6 +235,27 @@ class DoseResponse:
         self.influence_ += (basis * (average - basis @ plug_in)[:, None] + by_mu) @ flat
         self.covariance_ = outer(self.influence_, clusters) / n**2
         return self
+
+    def count_halves(self, halves):
+        """Take the errors from fits to halves of the rows.
+
+        Parameters
+        ----------
+        halves : list of ndarray of int
+            The rows of each.
+        """
+        found = []
+        for rows in halves:
+            half = DoseResponse(
+                self.outcome_model, self.treatment_model,
+                clip=self.clip, seed=self.seed, n_jobs=self.n_jobs,
+            )  # fmt: skip
+            data = self._y, self._t, self._TZ[:, 1:], self._fold
+            half.fit(*(part[rows] for part in data), spline=self._spline)
+            found.append([*half.coef_, half.average_derivative().value])
+        spread = np.cov(np.array(found).T)
+        self.covariance_, self.degrees_ = spread[:-1, :-1], len(found) - 1
+        self._derivative_error = float(np.sqrt(spread[-1, -1]))
 
     def _on_grid(self, k, at, Z):
         """Outcome and density at every grid point for every row: two (GRID, m)."""
@@ -308,11 +337,14 @@ class DoseResponse:
         """
         design = self._design(self.default_grid() if points is None else points)
         mean, error = design @ self.coef_, _errors(design, self.covariance_)
-        critical = normal_quantile(alpha)
+        critical = normal_interval(0.0, 1.0, alpha, self.degrees_)[1]
         if uniform:
             values, vectors = np.linalg.eigh(self.covariance_)
             root = vectors * np.sqrt(np.maximum(values, 0))
-            draws = np.random.default_rng(self.seed).normal(size=(len(root), 10_000))
+            rng = np.random.default_rng(self.seed)
+            draws = rng.normal(size=(len(root), 10_000))
+            if np.isfinite(self.degrees_):  # draws of Student's t, of all at once
+                draws *= np.sqrt(self.degrees_ / rng.chisquare(self.degrees_, 10_000))
             deviation = design @ (root @ draws) / np.maximum(error, 1e-300)[:, None]
             critical = np.quantile(np.abs(deviation).max(0), 1 - alpha)
         return mean - critical * error, mean + critical * error
@@ -322,7 +354,7 @@ class DoseResponse:
         design = self._design([t0, t1])
         step = design[1:] - design[:1]
         error = float(_errors(step, self.covariance_)[0])
-        return Estimate(float(step[0] @ self.coef_), error)
+        return Estimate(float(step[0] @ self.coef_), error, self.degrees_)
 
     def outcome(self, dose, Z):
         """Outcome regression at doses and covariates, (n,)."""
@@ -355,6 +387,8 @@ class DoseResponse:
         # the density says nothing beyond its last residual
         bound = 5 / self._density.sd / np.sqrt(self.clip / 0.02)
         score = slope + np.clip(riesz, -bound, bound) * self._residual
+        if self._derivative_error is not None:
+            return Estimate(float(score.mean()), self._derivative_error, self.degrees_)
         return estimate(float(score.mean()), score, self._clusters)
 
 

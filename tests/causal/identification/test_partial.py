@@ -211,7 +211,9 @@ def agree(members, names, y, x, table):
     known = None
     for directed, bidirected in members:
         try:
-            estimand = CausalGraph.from_edges(directed, bidirected, names).identify(y, x)
+            estimand = CausalGraph.from_edges(directed, bidirected, names).identify(
+                y, x
+            )
         except NotIdentifiableError:
             return False
         value = estimand.evaluate(table, dict.fromkeys(x, 1)).to_numpy()

@@ -6,6 +6,7 @@ import pandas as pd
 from sklearn_causalrec.causal.estimation.answers import Answer
 from sklearn_causalrec.causal.estimation.dose_response import DoseResponse
 from sklearn_causalrec.causal.estimation.econml_effects import EconMLEffect
+from sklearn_causalrec.causal.estimation.half_samples import half_samples
 from sklearn_causalrec.causal.estimation.strategies.base import Strategy
 from sklearn_causalrec.effects.cross_fitting import CrossFit
 from sklearn_causalrec.effects.default_learners import nuisance_regressors
@@ -60,6 +61,8 @@ class DoseAnswer(Answer):
             problem.outcome_model, problem.treatment_model,
             seed=problem.seed, n_jobs=problem.n_jobs,
         ).fit(*self._data, problem.clusters)  # fmt: skip
+        if problem.n_half_samples is not None:
+            self.curve_.count_halves([rows for rows, _ in half_samples(problem)])
         self.method, self.rows_ = "doubly robust dose-response curve", None
         model = query.options.effect_model
         if model is None or not self.names:

@@ -62,6 +62,11 @@ class InstrumentAnswer(Answer):
                 f"an instrument is for a binary or a continuous treatment; this one "
                 f"has the arms {problem.arms}."
             )
+        if problem.n_half_samples is not None:
+            raise ValueError(
+                "n_half_samples is for effects by adjustment and by the formulas of a "
+                "graph; the intervals of an instrument are its own. Leave it None."
+            )
         chosen = as_names(options.effect_modifiers or ())
         if wrong := [v for v in chosen if v not in query.controls]:
             raise ValueError(
