@@ -80,7 +80,8 @@ def test_the_error_where_a_nuisance_is_wrong():
     B = rng.binomial(1, 1 / (1 + np.exp(-0.5 * L + 0.5 * A)))
     y = A + L + B + C + U + rng.normal(size=n)
     graph = CausalGraph(
-        "C -> A; C -> L; C -> Y; A -> L; A -> B; A -> Y; L -> B; L -> Y; B -> Y; L <-> Y"
+        "C -> A; C -> L; C -> Y; A -> L; A -> B; A -> Y; L -> B; L -> Y; B -> Y; "
+        "L <-> Y"
     )
     fitted = model(graph, ["A", "B"], halves=40, treatment_model=DummyClassifier())
     fitted.fit(pd.DataFrame({"C": C, "A": A, "L": L, "B": B}), y)
@@ -118,7 +119,7 @@ def test_curves_and_derivatives_have_it_too():
         .value
         for r in halves
     ]
-    value, sd, degrees = whole.contrast(0, 1)
+    _, sd, degrees = whole.contrast(0, 1)
     assert sd == pytest.approx(np.std(found, ddof=1)) and degrees == 9
     assert curve.degrees_ == 19 and curve.average_derivative().degrees == 19
     low, high = halved.average_derivative()[1:]
