@@ -85,7 +85,7 @@ def dose(setting, seed, halves=None):
     model = DoseResponse(outcome, treatment).fit(y, t, Z, np.arange(N) % 5)
     if halves:
         rng = np.random.default_rng([8, seed])
-        model.count_halves([rng.permutation(N)[: N // 2] for _ in range(halves)])
+        model.count_halves(y, [rng.permutation(N)[: N // 2] for _ in range(halves)])
     rows = {"contrast -1, 1": (*model.contrast(-1, 1)[:2], curve(1) - curve(-1))}
     for point, mean, error in zip(POINTS, *model.curve(POINTS)):
         rows[f"curve at {point:g}"] = mean, error, curve(point)

@@ -132,9 +132,10 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
         The number of folds of the cross-fitting, at least 2.
     n_half_samples : int, default=None
         The number of halves of the rows, 20 to 40, from whose estimates the errors of
-        averages and of dose-response curves are taken. They count what a nuisance model
-        passes on where the other one is wrong, at the cost of half a fit each. None
-        takes the errors from the influence function, for which both have to be right.
+        `ate_interval`, `ate_table`, `dose_response` and `average_derivative` are taken.
+        They count what a nuisance model passes on where the other one is wrong, at the
+        cost of half a fit each. None takes the errors from the influence function, for
+        which both have to be right, as do those of `att`, of other rows and of paths.
     n_jobs : int, default=None
         The number of nuisance models fitted at once, through joblib.
     random_state : int, RandomState instance or None, default=None

@@ -258,7 +258,7 @@ class ArmsAnswer(Answer):
             return Estimate(0.0, 0.0)
         clusters = self._means.clusters if clustered else None
         if self.adjustment_set is None:
-            if len(self._arms) > 2:
+            if len(self._arms) > 2 and self.strategy != "no-effect":
                 raise ValueError(self._no_effect_on_treated())
             treated = (self._arm == t1).astype(float)
             gained = self._y - self._means.pseudo[:, t0]
@@ -282,7 +282,7 @@ class ArmsAnswer(Answer):
                 f"{why} Fit to the rows of the two arms alone: in this graph the "
                 "effect among them is identified as well."
             )
-        return f"{why} In this graph it is not identified."
+        return f"{why} There is no formula for it here."
 
     def _need_conditional(self):
         if self.modifiers is None:

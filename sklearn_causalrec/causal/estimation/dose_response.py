@@ -177,7 +177,7 @@ class DoseResponse:
         models = as_models(self.treatment_model, nuisance_regressors)
         if any(is_classifier(m) for m in models):
             raise ValueError("The model of a continuous treatment is a regression.")
-        self._clusters, self._y = clusters, y
+        self._clusters = clusters
         jobs = {"seed": self.seed, "n_jobs": self.n_jobs}
         self._TZ, self._t, self._fold = np.column_stack([t, Z]), t, fold
         outcome = as_models(self.outcome_model, dose_regressors)
@@ -236,13 +236,15 @@ class DoseResponse:
         self.covariance_ = outer(self.influence_, clusters) / n**2
         return self
 
-    def count_halves(self, halves):
+    def count_halves(self, y, halves):
         """Take the errors from fits to halves of the rows.
 
         Parameters
         ----------
+        y : ndarray of shape (n,)
+            The outcome, as in ``fit``.
         halves : list of ndarray of int
-            The rows of each.
+            The rows of each half.
         """
         found = []
         for rows in halves:
@@ -250,7 +252,7 @@ class DoseResponse:
                 self.outcome_model, self.treatment_model,
                 clip=self.clip, seed=self.seed, n_jobs=self.n_jobs,
             )  # fmt: skip
-            data = self._y, self._t, self._TZ[:, 1:], self._fold
+            data = y, self._t, self._TZ[:, 1:], self._fold
             half.fit(*(part[rows] for part in data), spline=self._spline)
             found.append([*half.coef_, half.average_derivative().value])
         spread = np.cov(np.array(found).T)

@@ -111,7 +111,7 @@ def test_curves_and_derivatives_have_it_too():
     linear, fold = (LinearRegression(), LinearRegression()), np.arange(n) % 5
     whole = DoseResponse(*linear).fit(y, t, Z[:, None], fold)
     halves = [rng.permutation(n)[: n // 2] for _ in range(10)]
-    whole.count_halves(halves)
+    whole.count_halves(y, halves)
     found = [
         DoseResponse(*linear)
         .fit(y[r], t[r], Z[r, None], fold[r], spline=whole._spline)

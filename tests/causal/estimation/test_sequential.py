@@ -364,6 +364,10 @@ def test_effect_on_the_treated_of_three_arms():
         .fit(frame.drop(columns="Y"), frame["Y"])
         .att(T0=0, T1=2)
     )
+    none = CausalGraph("T -> M; T <-> Y; Y -> M")
+    frame = expanded(DiscreteSCM(none, np.random.default_rng(2), states={"T": 3}), 2000)
+    model.set_params(graph=none, strategy="auto")
+    assert model.fit(frame.drop(columns="Y"), frame["Y"]).att(T0=0, T1=2) == 0
     both = CausalGraph("A -> L -> B -> Y; A -> B; A -> Y; L -> Y; L <-> Y")
     frame = expanded(DiscreteSCM(both, np.random.default_rng(2)), 2000)
     model.set_params(graph=both, treatment=["A", "B"], strategy="auto")

@@ -62,7 +62,8 @@ class DoseAnswer(Answer):
             seed=problem.seed, n_jobs=problem.n_jobs,
         ).fit(*self._data, problem.clusters)  # fmt: skip
         if problem.n_half_samples is not None:
-            self.curve_.count_halves([rows for rows, _ in half_samples(problem)])
+            halves = [rows for rows, _ in half_samples(problem)]
+            self.curve_.count_halves(problem.y, halves)
         self.method, self.rows_ = "doubly robust dose-response curve", None
         model = query.options.effect_model
         if model is None or not self.names:
