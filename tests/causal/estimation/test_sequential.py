@@ -16,6 +16,7 @@ from sklearn_causalrec.causal.estimation.problem import Problem, Variables
 from sklearn_causalrec.causal.estimation.program import Program, path_effects
 from sklearn_causalrec.causal.estimation.query import Options, Query
 from sklearn_causalrec.causal.estimation.strategies.sequential import sequential
+from sklearn_causalrec.effects.clusters import ratio_of_means
 from sklearn_causalrec.effects.cross_fitting import stratified_folds
 
 
@@ -289,13 +290,15 @@ def test_paths_equal_to_the_exact_means_on_random_graphs():
         # the second treatment follows from a mediator of the first
         ("A -> M -> B -> Y; M -> Y; A -> Y; A <-> B", ["A", "B"], ["M"]),
         ("A -> M; B -> M; A -> Y; B -> Y; M -> Y; C -> A; C -> B; C -> Y", "AB", "M"),
+        # what comes before the second treatment is not on the way once that is set
+        ("A -> L -> B -> M -> Y; L -> Y; A -> Y", "AB", "M"),
     ],
 )
 def test_paths_of_named_graphs(text, x, names):
     graph, x = CausalGraph(text), list(x)
     others = tuple(v for v in graph.nodes if v not in ("Y", *x))
     query = Query(graph, "Y", tuple(x), others, Options(mediators=list(names)))
-    scm = DiscreteSCM(graph, np.random.default_rng(3))
+    scm = DiscreteSCM(graph, np.random.default_rng(22))
     check_paths(scm, graph, "Y", x, names, query)
 
 
@@ -374,6 +377,19 @@ def test_effect_on_the_treated_of_three_arms():
     model.fit(frame.drop(columns="Y"), frame["Y"])
     with pytest.raises(ValueError, match="it by adjustment only"):
         model.att(T0=(0, 0), T1=(1, 1))
+
+
+def test_error_of_a_ratio_of_means():
+    """Against leaving out each row."""
+    rng = np.random.default_rng(0)
+    below = rng.binomial(1, 0.3, 400)
+    top, weight = below * rng.normal(5, 1, 400), rng.uniform(0.5, 2, 400)
+    total, count = weight * top, weight * below
+    without = (total.sum() - total) / (count.sum() - count)
+    jackknife = np.sqrt(399 * without.var())
+    value, error, _ = ratio_of_means(top, below, weight)
+    assert value == pytest.approx(total.sum() / count.sum())
+    assert error == pytest.approx(jackknife, rel=0.01)
 
 
 def test_error_of_the_effect_on_the_treated():
