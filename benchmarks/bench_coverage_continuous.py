@@ -41,7 +41,6 @@ from sklearn_causalrec.causal.estimation.econml_effects import (
     causal_forest,
 )
 from sklearn_causalrec.causal.estimation.instruments import InstrumentEffect
-from sklearn_causalrec.effects.intervals import normal_interval
 
 N = 2_000
 POINTS = np.array([-1.6, 0.0, 1.6])
@@ -86,17 +85,16 @@ def dose(setting, seed, halves=None):
     if halves:
         rng = np.random.default_rng([8, seed])
         model.count_halves(y, [rng.permutation(N)[: N // 2] for _ in range(halves)])
-    rows = {"contrast -1, 1": (*model.contrast(-1, 1)[:2], curve(1) - curve(-1))}
-    for point, mean, error in zip(POINTS, *model.curve(POINTS)):
-        rows[f"curve at {point:g}"] = mean, error, curve(point)
+    interval = model.contrast(-1, 1).interval(0.05)
+    rows = {"contrast -1, 1": from_bounds(*interval, curve(1) - curve(-1))}
+    for point, *bounds in zip(POINTS, *model.band(POINTS, uniform=False)):
+        rows[f"curve at {point:g}"] = from_bounds(*bounds, curve(point))
     # E cos(T) = exp(-var(T) / 2)
-    rows["average derivative"] = *model.average_derivative()[:2], np.exp(-0.76) + 0.3
+    interval = model.average_derivative().interval(0.05)
+    rows["average derivative"] = from_bounds(*interval, np.exp(-0.76) + 0.3)
     grid = model.default_grid()
     low, high = model.band(grid)
     inside = ((low <= curve(grid)) & (curve(grid) <= high)).all()
-    for name, (estimate, error, truth) in rows.items():  # as Student's interval has it
-        error *= normal_interval(0, 1, 0.05, model.degrees_)[1] / 1.959964
-        rows[name] = estimate, error, truth
     rows["band"] = 0.0 if inside else np.inf, 1.0, 0.0
     return rows
 

@@ -131,11 +131,12 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
     cv : int, default=5
         The number of folds of the cross-fitting, at least 2.
     n_half_samples : int, default=None
-        The number of halves of the rows, 20 to 40, from whose estimates the errors of
-        `ate_interval`, `ate_table`, `dose_response` and `average_derivative` are taken.
-        They count what a nuisance model passes on where the other one is wrong, at the
-        cost of half a fit each. None takes the errors from the influence function, for
-        which both have to be right, as do those of `att`, of other rows and of paths.
+        The number of halves of the rows, 20 to 40, that are fitted as well. The errors
+        of `ate_interval`, `ate_table`, `dose_response` and `average_derivative` are
+        then the larger ones of the influence function, which takes both nuisance models
+        to be right, and of the spread of the halves, which counts what a model passes
+        on where the other one is wrong. It costs half a fit each. None takes the
+        influence function alone, as do `att`, averages over other rows, and paths.
     n_jobs : int, default=None
         The number of nuisance models fitted at once, through joblib.
     random_state : int, RandomState instance or None, default=None

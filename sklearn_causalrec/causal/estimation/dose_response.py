@@ -112,8 +112,8 @@ class DoseResponse:
         Of the splines.
     influence_ : ndarray of shape (n, b)
         Influence function of ``coef_``.
-    degrees_ : float
-        Degrees of freedom of the covariance: few where it is that of half-samples.
+    halves_ : tuple of (covariance, derivative's error, degrees of freedom), or None
+        The same of half-samples, where these are counted.
 
     References
     ----------
@@ -135,7 +135,7 @@ class DoseResponse:
     True
     """
 
-    degrees_, _derivative_error = np.inf, None  # unless halves are counted
+    halves_ = None
 
     def __init__(
         self, outcome_model=None, treatment_model=None, *, clip=0.02,
@@ -237,7 +237,7 @@ class DoseResponse:
         return self
 
     def count_halves(self, y, halves):
-        """Take the errors from fits to halves of the rows.
+        """Errors also from fits to halves of the rows: the larger ones are taken.
 
         Parameters
         ----------
@@ -256,8 +256,15 @@ class DoseResponse:
             half.fit(*(part[rows] for part in data), spline=self._spline)
             found.append([*half.coef_, half.average_derivative().value])
         spread = np.cov(np.array(found).T)
-        self.covariance_, self.degrees_ = spread[:-1, :-1], len(found) - 1
-        self._derivative_error = float(np.sqrt(spread[-1, -1]))
+        error = float(np.sqrt(spread[-1, -1]))
+        self.halves_ = spread[:-1, :-1], error, len(found) - 1
+
+    def _covariances(self):
+        """Covariances of the coefficients, with their degrees of freedom."""
+        found = [(self.covariance_, np.inf)]
+        if self.halves_ is not None:
+            found.append((self.halves_[0], self.halves_[2]))
+        return found
 
     def _on_grid(self, k, at, Z):
         """Outcome and density at every grid point for every row: two (GRID, m)."""
@@ -338,25 +345,34 @@ class DoseResponse:
         low, high : ndarray of shape (m,)
         """
         design = self._design(self.default_grid() if points is None else points)
-        mean, error = design @ self.coef_, _errors(design, self.covariance_)
-        critical = normal_interval(0.0, 1.0, alpha, self.degrees_)[1]
+        reach = [self._reach(design, alpha, uniform, *c) for c in self._covariances()]
+        mean, reach = design @ self.coef_, np.max(reach, axis=0)
+        return mean - reach, mean + reach
+
+    def _reach(self, design, alpha, uniform, covariance, degrees):
+        """How far bounds are from the curve, by one covariance."""
+        error = _errors(design, covariance)
+        critical = normal_interval(0.0, 1.0, alpha, degrees)[1]
         if uniform:
-            values, vectors = np.linalg.eigh(self.covariance_)
+            values, vectors = np.linalg.eigh(covariance)
             root = vectors * np.sqrt(np.maximum(values, 0))
             rng = np.random.default_rng(self.seed)
             draws = rng.normal(size=(len(root), 10_000))
-            if np.isfinite(self.degrees_):  # draws of Student's t, of all at once
-                draws *= np.sqrt(self.degrees_ / rng.chisquare(self.degrees_, 10_000))
+            if np.isfinite(degrees):  # draws of Student's t, of all at once
+                draws *= np.sqrt(degrees / rng.chisquare(degrees, 10_000))
             deviation = design @ (root @ draws) / np.maximum(error, 1e-300)[:, None]
             critical = np.quantile(np.abs(deviation).max(0), 1 - alpha)
-        return mean - critical * error, mean + critical * error
+        return critical * error
 
     def contrast(self, t0, t1):
         """Mean outcome under dose t1 less that under t0, an `Estimate`."""
         design = self._design([t0, t1])
         step = design[1:] - design[:1]
-        error = float(_errors(step, self.covariance_)[0])
-        return Estimate(float(step[0] @ self.coef_), error, self.degrees_)
+        value = float(step[0] @ self.coef_)
+        return _larger(
+            Estimate(value, float(_errors(step, covariance)[0]), degrees)
+            for covariance, degrees in self._covariances()
+        )
 
     def outcome(self, dose, Z):
         """Outcome regression at doses and covariates, (n,)."""
@@ -389,9 +405,15 @@ class DoseResponse:
         # the density says nothing beyond its last residual
         bound = 5 / self._density.sd / np.sqrt(self.clip / 0.02)
         score = slope + np.clip(riesz, -bound, bound) * self._residual
-        if self._derivative_error is not None:
-            return Estimate(float(score.mean()), self._derivative_error, self.degrees_)
-        return estimate(float(score.mean()), score, self._clusters)
+        found = estimate(float(score.mean()), score, self._clusters)
+        if self.halves_ is None:
+            return found
+        return _larger([found, Estimate(found.value, *self.halves_[1:])])
+
+
+def _larger(estimates):
+    """The estimate with the wider interval."""
+    return max(estimates, key=lambda one: np.ptp(one.interval(0.05)))
 
 
 def _errors(design, covariance):

@@ -1,4 +1,4 @@
-"""Errors from fits to halves of the rows, which count whatever any fit passes on."""
+"""Halves of the rows: the spread of fits to them counts whatever a fit passes on."""
 
 import numpy as np
 

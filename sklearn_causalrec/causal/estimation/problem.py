@@ -310,10 +310,13 @@ class ArmMeans:
     def contrast(self, t0, t1, *, clustered=True):
         """Difference of two arms, an `Estimate`.
 
-        Its error is that of the halves, where there are such and clusters count.
+        Its error is the larger one, by the influence function and of the halves, where
+        there are such and clusters count.
         """
         score = self.scores[:, t1] - self.scores[:, t0]
-        if self.halves is not None and (clustered or self.clusters is None):
-            gaps = self.halves[:, t1] - self.halves[:, t0]
-            return Estimate(score.mean(), gaps.std(ddof=1), len(gaps) - 1)
-        return estimate(score.mean(), score, self.clusters if clustered else None)
+        found = estimate(score.mean(), score, self.clusters if clustered else None)
+        if self.halves is None or not (clustered or self.clusters is None):
+            return found
+        gaps = self.halves[:, t1] - self.halves[:, t0]
+        halves = Estimate(found.value, gaps.std(ddof=1), len(gaps) - 1)
+        return max(found, halves, key=lambda one: np.ptp(one.interval(0.05)))
