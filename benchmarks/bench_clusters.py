@@ -6,7 +6,8 @@ sizes; 30 to 300 clusters; and rows that are alone, with poor overlap or a rare 
 ``rows alone`` is the same fit with ``ate_interval(cluster=False)``, and ``peer`` is
 DoubleML's IRM with its own clusters (``pip install doubleml``), where it is installed.
 
-Run ``python benchmarks/bench_clusters.py [--logs N] [--first SEED] [--designs ...]``.
+Run ``python benchmarks/bench_clusters.py [--logs N] [--first SEED] [--designs ...]
+[--peer] [--keep FILE] [--minutes M]``.
 """
 
 import argparse
@@ -14,7 +15,7 @@ import warnings
 
 import numpy as np
 import pandas as pd
-from joblib import Parallel, delayed
+from many_logs import add_options, run
 from scipy.special import expit
 
 from sklearn_causalrec import CausalDNNRecommender, DoCalculusEffect
@@ -92,7 +93,7 @@ def peer(X, t, y, user, seed):
     return float(model.coef[0]), model.confint(level=0.95).to_numpy()[0]
 
 
-def one(design, seed, with_peer):
+def one(design, with_peer, seed):
     """Estimate and intervals of one log, by estimator."""
     warnings.simplefilter("ignore")
     X, t, y, user = DESIGNS[design](np.random.default_rng([17, seed]))
@@ -121,15 +122,15 @@ def main():
     parser.add_argument("--designs", nargs="*", default=list(DESIGNS))
     parser.add_argument("--n_jobs", type=int, default=2)
     parser.add_argument("--peer", action="store_true")
+    add_options(parser)
     args = parser.parse_args()
+    cells = [(design, args.peer) for design in args.designs]
+    seeds = range(args.first, args.first + args.logs)
+    done = run(one, cells, seeds, args.n_jobs, args.keep, args.minutes)
     print("| design | estimator | bias | sd | covered | width |")
     print("|---|---|---|---|---|---|")
-    for design in args.designs:
-        seeds = range(args.first, args.first + args.logs)
-        logs = Parallel(args.n_jobs)(
-            delayed(one)(design, seed, args.peer) for seed in seeds
-        )
-        for name in logs[0]:
+    for (design, _), logs in done.items():
+        for name in logs[0] if logs else ():
             value = np.array([log[name][0] for log in logs])
             low, high = np.transpose([log[name][1] for log in logs])
             covered = ((low <= TRUTH) & (high >= TRUTH)).mean()

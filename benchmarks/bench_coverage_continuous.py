@@ -17,13 +17,14 @@ the average width of intervals is its own, which is conservative.
 stage has an effective F around 3.
 
 Run ``python benchmarks/bench_coverage_continuous.py [dose econml instrument]
-[--only TEXT] [--logs N] [--jobs N] [--first-seed S]``.
+[--only TEXT] [--logs N] [--jobs N] [--first-seed S] [--halves N]``.
 """
 
 import argparse
 import os
 import time
 import warnings
+from functools import partial
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -77,15 +78,20 @@ DOSE = {
 }
 
 
-def dose(setting, seed):
+def dose(setting, seed, halves=None):
     outcome, treatment = DOSE[setting]
     y, t, Z = dose_log(seed)
     model = DoseResponse(outcome, treatment).fit(y, t, Z, np.arange(N) % 5)
-    rows = {"contrast -1, 1": (*model.contrast(-1, 1), curve(1) - curve(-1))}
-    for point, mean, error in zip(POINTS, *model.curve(POINTS)):
-        rows[f"curve at {point:g}"] = mean, error, curve(point)
+    if halves:
+        rng = np.random.default_rng([8, seed])
+        model.count_halves(y, [rng.permutation(N)[: N // 2] for _ in range(halves)])
+    interval = model.contrast(-1, 1).interval(0.05)
+    rows = {"contrast -1, 1": from_bounds(*interval, curve(1) - curve(-1))}
+    for point, *bounds in zip(POINTS, *model.band(POINTS, uniform=False)):
+        rows[f"curve at {point:g}"] = from_bounds(*bounds, curve(point))
     # E cos(T) = exp(-var(T) / 2)
-    rows["average derivative"] = *model.average_derivative(), np.exp(-0.76) + 0.3
+    interval = model.average_derivative().interval(0.05)
+    rows["average derivative"] = from_bounds(*interval, np.exp(-0.76) + 0.3)
     grid = model.default_grid()
     low, high = model.band(grid)
     inside = ((low <= curve(grid)) & (curve(grid) <= high)).all()
@@ -194,6 +200,7 @@ if __name__ == "__main__":
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--first-seed", type=int, default=50_000)
     parser.add_argument("--only", default="", help="settings that contain this text")
+    parser.add_argument("--halves", type=int, help="of dose: errors from half-samples")
     options = parser.parse_args()
     seeds = range(options.first_seed, options.first_seed + options.logs)
     for name in options.tables:
@@ -201,5 +208,7 @@ if __name__ == "__main__":
         print(f"{name}, {options.logs} logs of {N:,} rows")
         print(f"    {'':24s}{head}{'cover':>9s}")
         job, settings = TABLES[name]
+        if name == "dose" and options.halves:
+            job = partial(dose, halves=options.halves)
         for setting in (s for s in settings if options.only in s):
             table(job, setting, seeds, options.jobs)

@@ -1,6 +1,7 @@
 """Bias, error and coverage of `DoCalculusEffect` where each strategy is needed.
 
     python benchmarks/bench_coverage_effects.py [--seeds 200] [--jobs 2] [--only NAME]
+        [--nuisances default] [--halves 20] [--keep FILE] [--minutes M]
 
 Every log has 2,000 rows. "correct": all nuisance models contain the truth (linear and
 logistic regressions). "regressions wrong": every outcome regression is a constant.
@@ -14,7 +15,8 @@ import time
 
 import numpy as np
 import pandas as pd
-from joblib import Parallel, delayed
+from many_logs import add_options, run
+from scipy.stats import t as student
 from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.linear_model import LinearRegression, LogisticRegression
 
@@ -113,16 +115,18 @@ NUISANCES = {
 }
 
 
-def one(model, nuisances, seed, n):
+def one(model, nuisances, n, halves, seed):
+    start = time.perf_counter()
     X, y, graph, treatment, truth = MODELS[model](n, np.random.default_rng(seed))
     outcome_model, treatment_model = NUISANCES[nuisances]
     estimator = DoCalculusEffect(
         CausalGraph(graph), treatment=treatment, outcome="Y", effect_model=None,
         outcome_model=outcome_model, treatment_model=treatment_model,
-        random_state=seed,
+        n_half_samples=halves, random_state=seed,
     ).fit(X, y)  # fmt: skip
     low, high = estimator.ate_interval()
-    return estimator.ate() - truth, low <= truth <= high, high - low
+    seconds = time.perf_counter() - start
+    return estimator.ate() - truth, float(low <= truth <= high), high - low, seconds
 
 
 def main():
@@ -132,25 +136,30 @@ def main():
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--rows", type=int, default=2000)
     parser.add_argument("--only", default="")
+    parser.add_argument("--halves", type=int, help="errors from half-samples")
     parser.add_argument("--nuisances", nargs="*", default=list(NUISANCES)[:3])
+    add_options(parser)
     args = parser.parse_args()
-    print(f"{args.seeds} logs of {args.rows} rows, seeds from {args.first}")
+    cells = [
+        (model, nuisances, args.rows, args.halves)
+        for model in MODELS
+        if args.only in model
+        for nuisances in args.nuisances
+    ]
+    seeds = range(args.first, args.first + args.seeds)
+    done = run(one, cells, seeds, args.jobs, args.keep, args.minutes)
     print(
         f"{'model':32}{'nuisances':22}{'bias':>8}{'RMSE':>8}{'SE':>8}{'coverage':>10}"
     )
-    seeds = range(args.first, args.first + args.seeds)
-    for model in MODELS:
-        for nuisances in args.nuisances if args.only in model else ():
-            start = time.perf_counter()
-            jobs = (delayed(one)(model, nuisances, s, args.rows) for s in seeds)
-            errors, inside, width = map(np.array, zip(*Parallel(args.jobs)(jobs)))
-            seconds = (time.perf_counter() - start) / args.seeds
-            print(
-                f"{model:32}{nuisances:22}{errors.mean():8.3f}"
-                f"{np.sqrt(np.mean(errors**2)):8.3f}{width.mean() / 3.92:8.3f}"
-                f"{inside.mean():10.3f}   {seconds:.2f} s a log",
-                flush=True,
-            )
+    for (model, nuisances, *_), logs in done.items():
+        errors, inside, width, seconds = np.array(logs, float).reshape(-1, 4).T
+        quantile = 1.96 if args.halves is None else student.ppf(0.975, args.halves - 1)
+        print(
+            f"{model:32}{nuisances:22}{errors.mean():8.3f}"
+            f"{np.sqrt(np.mean(errors**2)):8.3f}{width.mean() / 2 / quantile:8.3f}"
+            f"{inside.mean():10.3f}   {seconds.mean():.2f} s a log",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

@@ -5,7 +5,8 @@ items' states, both the choice of the arm and the outcome depend on all of them,
 how user and item go together. Default `CausalDNNRecommender`, 95 % intervals; errors of
 the rows' effects with and without the move to the average.
 
-Run ``python benchmarks/bench_ids.py [--logs 50] [--first 70000] [--rows 20 50 100]``.
+Run ``python benchmarks/bench_ids.py [--logs 50] [--first 70000] [--rows 20 50 100]
+[--keep FILE] [--minutes M]``.
 """
 
 import argparse
@@ -13,6 +14,7 @@ import time
 import warnings
 
 import numpy as np
+from many_logs import add_options, run
 
 from sklearn_causalrec import CausalDNNRecommender
 from sklearn_causalrec.datasets import make_exposure_log
@@ -20,7 +22,7 @@ from sklearn_causalrec.datasets import make_exposure_log
 warnings.simplefilter("ignore")
 
 
-def one(rows, outcome, seed, n_users=200, n_items=200):
+def one(outcome, rows, seed, n_users=200, n_items=200):
     """Error, half width, covered, root PEHE, the same unmoved, seconds."""
     log = make_exposure_log(
         n_users * rows,
@@ -51,23 +53,25 @@ def main():
     parser.add_argument("--first", type=int, default=70000)
     parser.add_argument("--rows", type=int, nargs="*", default=[20, 50, 100])
     parser.add_argument("--outcomes", nargs="*", default=["binary", "continuous"])
+    add_options(parser)
     args = parser.parse_args()
+    cells = [(outcome, rows) for outcome in args.outcomes for rows in args.rows]
+    seeds = range(args.first, args.first + args.logs)
+    done = run(one, cells, seeds, 1, args.keep, args.minutes)
     print(
         "| rows a user | outcome | bias | sd | half width | covered | root PEHE | "
         "unmoved | s |"
     )
     print("|---|---|---|---|---|---|---|---|---|", flush=True)
-    for outcome in args.outcomes:
-        for rows in args.rows:
-            seeds = range(args.first, args.first + args.logs)
-            found = np.array([one(rows, outcome, seed) for seed in seeds], float)
-            error, half, covered, pehe, unmoved, seconds = found.mean(0)
-            print(
-                f"| {rows} | {outcome} | {error:+.4f} | {found[:, 0].std():.4f} | "
-                f"{half:.4f} | {covered:.2f} | {pehe:.4f} | {unmoved:.4f} | "
-                f"{seconds:.1f} |",
-                flush=True,
-            )
+    for (outcome, rows), logs in done.items():
+        found = np.array(logs, float).reshape(-1, 6)
+        error, half, covered, pehe, unmoved, seconds = found.mean(0)
+        print(
+            f"| {rows} | {outcome} | {error:+.4f} | {found[:, 0].std():.4f} | "
+            f"{half:.4f} | {covered:.2f} | {pehe:.4f} | {unmoved:.4f} | "
+            f"{seconds:.1f} |",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

@@ -70,6 +70,7 @@ METHODS = {
     "dr": objective("dr"),
     "mrdr": objective("mrdr"),
     "stable_dr": objective("stable_dr"),
+    "tdr": objective("tdr"),
     "ips, popularity": objective("ips", exposure_model="popularity"),
     "ips, logistic": objective("ips", exposure_model=LogisticRegression()),
     "ips, naive Bayes": objective("ips", exposure_model="naive_bayes"),

@@ -14,7 +14,8 @@ the same: the effect of the pair, not the mean effect given the features.
 treated, response surface B of Hill (2011), fresh rows of the same kind.
 ``nonlinear``, ``linear``: 5,000 rows of 25 features, see `bench_effects.py`.
 
-Run ``python benchmarks/bench_row_intervals.py [designs] [--logs N] [--first-seed S]``.
+Run ``python benchmarks/bench_row_intervals.py [designs] [--logs N] [--first-seed S]
+[--keep FILE] [--minutes M]``.
 """
 
 import argparse
@@ -24,6 +25,7 @@ import warnings
 import numpy as np
 import pandas as pd
 from bench_effects import simulated_log
+from many_logs import add_options, run
 from scipy.special import expit
 
 from sklearn_causalrec import CausalDNNRecommender, DoCalculusEffect
@@ -156,12 +158,13 @@ if __name__ == "__main__":
     parser.add_argument("designs", nargs="*", default=list(DESIGNS))
     parser.add_argument("--logs", type=int, default=60)
     parser.add_argument("--first-seed", type=int, default=70_000)
+    add_options(parser)
     options = parser.parse_args()
     pd.set_option("display.width", 200, "display.max_columns", 20)
-    rows = []
-    for seed in range(options.first_seed, options.first_seed + options.logs):
-        for design in options.designs:
-            rows += [measured(design, name, seed) for name in ESTIMATORS]
-    table = pd.DataFrame(rows).groupby(["design", "estimator"], sort=False)
-    print(f"{options.logs} logs from seed {options.first_seed}")
-    print(table.mean().round(3).to_string())
+    cells = [(design, name) for design in options.designs for name in ESTIMATORS]
+    seeds = range(options.first_seed, options.first_seed + options.logs)
+    done = run(measured, cells, seeds, 1, options.keep, options.minutes)
+    table = pd.DataFrame([row for rows in done.values() for row in rows])
+    if len(table):
+        table = table.groupby(["design", "estimator"], sort=False)
+        print(table.mean().round(3).to_string())

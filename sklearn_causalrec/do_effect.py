@@ -18,6 +18,7 @@ from sklearn_causalrec._utils.judging import (
 )
 from sklearn_causalrec.causal.estimation.answers import OneArm
 from sklearn_causalrec.causal.estimation.cases import answer_of, cases_of
+from sklearn_causalrec.causal.estimation.half_samples import check_half_samples
 from sklearn_causalrec.causal.estimation.problem import Problem, Variables
 from sklearn_causalrec.causal.estimation.program import path_effects
 from sklearn_causalrec.causal.estimation.query import Options
@@ -129,6 +130,13 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
         adjustment are corrected for it, and take 0.05 if that is more.
     cv : int, default=5
         The number of folds of the cross-fitting, at least 2.
+    n_half_samples : int, default=None
+        The number of halves of the rows, 20 to 40, that are fitted as well. The errors
+        of `ate_interval`, `ate_table`, `dose_response` and `average_derivative` are
+        then the larger ones of the influence function, which takes both nuisance models
+        to be right, and of the spread of the halves, which counts what a model passes
+        on where the other one is wrong. It costs half a fit each. None takes the
+        influence function alone, as do `att`, averages over other rows, and paths.
     n_jobs : int, default=None
         The number of nuisance models fitted at once, through joblib.
     random_state : int, RandomState instance or None, default=None
@@ -185,7 +193,8 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
         Overlap, balance, effective sample sizes and influential rows.
     path_effects_ : DataFrame or None
         With ``mediators``, the total, direct and indirect effect of each arm against
-        the control, with intervals.
+        the control, with intervals. The index has the arm, or the value of each of
+        several treatments, and the name of the effect.
 
     See Also
     --------
@@ -237,6 +246,7 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
         discrete_treatment="auto",
         clip=0.01,
         cv=5,
+        n_half_samples=None,
         n_jobs=None,
         random_state=None,
     ):
@@ -256,6 +266,7 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
         self.discrete_treatment = discrete_treatment
         self.clip = clip
         self.cv = cv
+        self.n_half_samples = n_half_samples
         self.n_jobs = n_jobs
         self.random_state = random_state
 
@@ -349,6 +360,7 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
         cv = self.cv
         if not isinstance(cv, (int, np.integer)) or isinstance(cv, bool) or cv < 2:
             raise ValueError(f"cv is {cv!r}: a whole number of folds, at least 2.")
+        check_half_samples(self.n_half_samples)
         if not 0 < self.clip < 0.5:
             raise ValueError(f"clip is {self.clip!r}: a number between 0 and 0.5.")
         if self.discrete_treatment not in (True, False, "auto"):
@@ -392,6 +404,7 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
             weight=self._weight,
             propensity=self._propensity,
             gaps=self._gaps,
+            n_half_samples=self.n_half_samples,
         )
 
     def _fit_one_arm(self, frame, y, rng):
@@ -671,6 +684,10 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
     def att(self, T0=None, T1=None):
         """Estimate the average effect on the treated: the rows that had arm T1.
 
+        By adjustment it is known for any arms. By other strategies it is known where
+        there are two arms, from the mean outcome of all rows under T0: rows that had
+        T0 have the outcome that they had.
+
         Parameters
         ----------
         T0, T1 : scalar, dict or tuple, default=None
@@ -687,7 +704,15 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If the effect is not identified by adjustment.
+            If the treatment is continuous, the effect is by an instrument, or there are
+            more than two arms and it is not by adjustment. Treatment effects of an
+            instrument are those of the rows that it moves, or the same for all. The
+            message has the way out, where there is one.
+
+        References
+        ----------
+        .. [1] Shpitser, I. and Pearl, J. (2009). "Effects of treatment on the treated:
+           identification and generalization." UAI.
         """
         pair = self._contrast(T0, T1)
         return self._answer.att(*pair)

@@ -145,9 +145,9 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         The standard deviation of the noise on standardised features while training.
     objective : str, default="targeted"
         What the networks minimise. "naive" weighs rows equally. "ips", "snips", "dr",
-        "mrdr" and "stable_dr" weigh rows by the inverse of their exposure. This is
-        right if the exposure depends on what is in X. It costs variance and, with one
-        arm, quality of the ranking. "targeted" fits as "naive" with targeted
+        "mrdr", "stable_dr" and "tdr" weigh rows by the inverse of their exposure. This
+        is right if the exposure depends on what is in X. It costs variance and, with
+        one arm, quality of the ranking. "targeted" fits as "naive" with targeted
         regularisation [2]_; with one arm it then moves the average and not the
         ranking. "uplift_rank" ranks by effect and needs several arms. "escm2" is for
         a conversion after a click, "relmf" for implicit feedback, "pda" for

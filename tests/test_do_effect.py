@@ -268,6 +268,29 @@ def test_effects_along_paths(rng):
     )
 
 
+def test_effects_along_paths_of_two_treatments(rng):
+    n = 4000
+    C = rng.normal(size=n)
+    A, B = rng.binomial(1, sigmoid(0.5 * C)), rng.binomial(1, sigmoid(-0.5 * C))
+    M = 0.5 * A + 0.75 * B + C + rng.normal(size=n)
+    y = 0.5 * A + 0.25 * B + 2 * M + C + rng.normal(size=n)
+    graph = CausalGraph(
+        "C -> A; A -> M; A -> Y; C -> B; B -> M; B -> Y; C -> M -> Y; C -> Y"
+    )
+    X = pd.DataFrame({"A": A, "B": B, "C": C, "M": M})
+    model = DoCalculusEffect(
+        graph, treatment=["A", "B"], outcome="Y", mediators="M", **AVERAGE
+    ).fit(X, y)
+    paths = model.path_effects_
+    assert paths.index.names == ["A", "B", "effect"] and len(paths) == 9
+    truth = {(0, 1): (0.25, 1.5), (1, 0): (0.5, 1.0), (1, 1): (0.75, 2.5)}
+    for arm, parts in truth.items():
+        for name, value in zip(("total", "direct", "indirect"), (sum(parts), *parts)):
+            row = paths.loc[(*arm, name)]
+            assert row["low"] - 0.1 < value < row["high"] + 0.1
+    assert "indirect" in str(model.summary())
+
+
 @pytest.mark.parametrize(
     "text, message",
     [
@@ -333,6 +356,8 @@ def test_instrument_only_by_request(rng):
     assert model.diagnostics_["first_stage"]["effective_F"].iloc[0] > 100
     assert "not P(y | do(t))" in model.guarantee_
     np.testing.assert_allclose(model.effect(X), model.ate())
+    with pytest.raises(ValueError, match="does not tell the effect on the treated"):
+        model.att()
     with pytest.raises(ValueError, match="is an instrument"):
         DoCalculusEffect(
             treatment="click", strategy="instrument"

@@ -60,6 +60,35 @@ class DiscreteSCM:
             self._joint[do] = np.einsum(*operands, out, optimize="greedy")
         return self._joint[do]
 
+    def counterfactual(self, outcome, reads, keep=()):
+        """P(keep, outcome) where some nodes read other values of their causes.
+
+        The causes themselves keep the values that they have: it is the joint law of
+        what is and of what would have been.
+
+        Parameters
+        ----------
+        outcome : name
+        reads : dict of name to dict of name to int
+            Of a node, the values that it reads of some causes; it reads others as they
+            are.
+        keep : sequence of names
+            The nodes that get an axis, before the outcome.
+
+        Returns
+        -------
+        ndarray
+        """
+        operands = []
+        for table, axes in self.priors:
+            operands += [table, axes]
+        for v, (table, axes) in self.tables.items():
+            read = {self.number[x]: value for x, value in reads.get(v, {}).items()}
+            at = tuple(read.get(k, slice(None)) for k in axes)
+            operands += [table[at], [k for k in axes if k not in read]]
+        out = [self.number[v] for v in (*keep, outcome)]
+        return np.einsum(*operands, out, optimize="greedy")
+
     def term(self, p):
         """P(outcome | do(do), given), an axis a node, length 1 where it is absent."""
         joint = self.joint(p.do)

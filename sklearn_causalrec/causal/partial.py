@@ -12,6 +12,7 @@ from sklearn_causalrec.causal.identification.generalized import (
     obstacles,
     resolved,
 )
+from sklearn_causalrec.causal.identification.markov_class import is_identified
 from sklearn_causalrec.causal.identification.remedies import UndecidedError
 
 _OPEN = {"---", "o->", "o-o"}
@@ -330,8 +331,9 @@ class PartialGraph:
         Raises
         ------
         ValueError
-            If a name is no node, or the graph has latent causes, so that no edge that
-            is directed would be enough.
+            If a name is no node, or if the graph has latent causes and does not
+            identify the effect: in some graph of the class it then has no value that
+            follows from data, and the others are no range of it.
 
         See Also
         --------
@@ -350,8 +352,10 @@ class PartialGraph:
         P(y | do(x)) = P(y)
         """
         y, x = self._sets(outcome, treatment)
-        if self._mixed.latent and obstacles(self._mixed, x, y):
-            raise self.undecided_error(outcome, treatment)
+        if self._mixed.latent:
+            if not is_identified(self._mixed, x, y):
+                raise self.undecided_error(outcome, treatment)
+            return iter((self,))
         return (
             self if case is self._mixed else self._of(case)
             for case in resolved(self._mixed, x, y)
@@ -388,9 +392,9 @@ class PartialGraph:
     def identify(self, outcome, treatment, given=()):
         """Express P(outcome | do(treatment), given) if all graphs agree on it.
 
-        Of a "cpdag" every effect is found on which all graphs agree [1]_, where nothing
-        is given. Of a "mag" or "pag" it is those that adjustment identifies [2]_, and
-        those that are none.
+        Every effect is found on which all graphs agree, where nothing is given: of a
+        "cpdag" by [1]_, of a "mag" or "pag" by [2]_. Given something, it is in a "mag"
+        or "pag" those effects that adjustment identifies [3]_.
 
         Parameters
         ----------
@@ -404,8 +408,8 @@ class PartialGraph:
         Returns
         -------
         Estimand
-            The formula, derived in one graph of the class, or, with latent causes, in a
-            graph of nothing but the adjustment.
+            The formula, derived in one graph of the class, or, with latent causes where
+            it is by adjustment, in a graph of nothing but that.
 
         Raises
         ------
@@ -424,7 +428,9 @@ class PartialGraph:
         ----------
         .. [1] Perković, E. (2020). "Identifying causal effects in maximally oriented
            partially directed acyclic graphs." UAI.
-        .. [2] Perković, E., Textor, J., Kalisch, M. and Maathuis, M. (2018). "Complete
+        .. [2] Jaber, A., Zhang, J. and Bareinboim, E. (2019). "Causal identification
+           under Markov equivalence: completeness results." ICML.
+        .. [3] Perković, E., Textor, J., Kalisch, M. and Maathuis, M. (2018). "Complete
            graphical characterization and construction of adjustment sets in Markov
            equivalence classes of ancestral graphs." JMLR 18(220).
 
@@ -436,19 +442,17 @@ class PartialGraph:
         """
         y, x = self._sets(outcome, treatment, given)
         member, pruned, allowed, amenable = adjustment_problem(self._mixed, x, y)
-        if not amenable:
-            raise self.undecided_error(outcome, treatment)
         masks = member.masks(outcome=outcome, treatment=treatment, given=given)
         if not self._mixed.latent:
             together = y | {self._number(name) for name in as_names(given)}
-            if obstacles(self._mixed, x, together):
+            if not amenable or obstacles(self._mixed, x, together):
                 raise self.undecided_error(outcome, treatment, given)
             return member.identify(outcome, treatment, given)
         if not causal_nodes(self._mixed, x, y) and not masks[2]:
             pairs = [(a, b) for a in as_names(treatment) for b in as_names(outcome)]
             return CausalGraph.from_edges((), pairs).identify(outcome, treatment)
         chosen = None
-        if not masks[2] & ~allowed:
+        if amenable and not masks[2] & ~allowed:
             chosen = next(
                 (
                     z
@@ -457,11 +461,13 @@ class PartialGraph:
                 ),
                 None,
             )
-        if chosen is None:
+        if chosen is not None:
+            return adjusting(
+                self._ordered(chosen), as_names(treatment), as_names(outcome)
+            ).identify(outcome, treatment, given)
+        if masks[2] or not is_identified(self._mixed, x, y):
             raise self.undecided_error(outcome, treatment, given)
-        return adjusting(
-            self._ordered(chosen), as_names(treatment), as_names(outcome)
-        ).identify(outcome, treatment, given)
+        return member.identify(outcome, treatment)
 
     def adjustment_sets(self, outcome, treatment, kind="minimal"):
         """List, lazily, the sets that are valid to adjust for in every graph [1]_.

@@ -126,6 +126,28 @@ def estimate(value, influence, clusters=None):
     return Estimate(value, error(influence, clusters), degrees(influence, clusters))
 
 
+def ratio_of_means(top, below, weight=None, clusters=None):
+    """The ratio of two weighted means, with the error of both (delta method).
+
+    Parameters
+    ----------
+    top, below : ndarray of shape (n,)
+        What the means are of; each an influence function where it is estimated.
+    weight : ndarray of shape (n,), default=None
+        Weights of the rows. None: all alike.
+    clusters : Clusters, default=None
+        Which rows belong together. None: every row is alone.
+
+    Returns
+    -------
+    Estimate
+    """
+    relative = np.ones(len(top)) if weight is None else weight / weight.mean()
+    share = np.mean(relative * below)
+    value = np.mean(relative * top) / share
+    return estimate(value, relative * (top - value * below) / share, clusters)
+
+
 def outer(scores, clusters=None):
     """Sum over clusters of the outer products of their sums: the "meat" of a sandwich.
 

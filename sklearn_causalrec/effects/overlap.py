@@ -1,10 +1,9 @@
 """Overlap of the arms: where it fails, which rows have it, and the treated."""
 
-import numpy as np
 from sklearn.tree import DecisionTreeClassifier
 
 from sklearn_causalrec._utils.warn import warn_user
-from sklearn_causalrec.effects.clusters import estimate
+from sklearn_causalrec.effects.clusters import ratio_of_means
 
 SHARE = 0.01  # of the rows, from which on poor overlap is told
 TREE_ROWS = 20_000  # that tell where it is
@@ -134,9 +133,5 @@ def average_on_treated(y, arm, t0, t1, outcome, propensity, weight=None, cluster
     """
     treated = (arm == t1).astype(float)
     odds = (arm == t0) * propensity[:, t1] / propensity[:, t0]
-    relative = np.ones(len(y)) if weight is None else weight / weight.mean()
-    share = np.mean(relative * treated)
-    score = (treated - odds) * (y - outcome[:, t0]) / share
-    mean = np.mean(relative * score)
-    influence = relative * (score - mean * treated / share)
-    return estimate(mean, influence, clusters)
+    score = (treated - odds) * (y - outcome[:, t0])
+    return ratio_of_means(score, treated, weight, clusters)

@@ -97,6 +97,101 @@ def test_variance_of_a_density_ratio():
     assert got == pytest.approx(expected, rel=1e-10)
 
 
+def targeted_imputation(g_all, outcome=OUTCOME):
+    """Loss of "tdr" by hand: l where it was seen, elsewhere e + eta (1 / g - 1)."""
+    g, e = g_all[ROW, ARM], log_loss(outcome, expit(IMPUTED))
+    seen = log_loss(outcome[ROW, ARM], CLICKED)
+    total = WEIGHT @ seen
+    for arm in (0, 1):
+        had, v = ARM == arm, 1 / g_all[:, arm] - 1
+        r, u = WEIGHT[had], v[had]
+        eta = r @ (u * (seen - e[:, arm])[had]) / (r @ u**2)
+        total += (WEIGHT * (e[:, arm] + eta * v))[~had].sum()
+    imputation = np.mean(WEIGHT / g * log_loss(IMPUTED[ROW, ARM], CLICKED))
+    return total / 10 + imputation / 2 + exposure_loss()
+
+
+def test_targeted_imputation_leaves_nothing_to_correct():
+    e = np.exp(LOGITS)
+    head = e / e.sum(1, keepdims=True)
+    assert value("tdr", CLICKED, True) == pytest.approx(
+        targeted_imputation(head), rel=1e-10
+    )
+    known = np.array([0.3, np.nan, 0.6, np.nan, 0.2])
+    g = np.where(np.isnan(known), head[ROW, ARM], known)
+    both = np.empty((5, 2))
+    both[ROW, ARM], both[ROW, 1 - ARM] = g, 1 - g
+    got = value("tdr", CLICKED, True, propensity=known)
+    assert got == pytest.approx(targeted_imputation(both), rel=1e-10)
+
+
+def test_gradient_goes_through_the_targeted_imputation():
+    """By differences of the loss by hand; that of "dr" is another."""
+    e = np.exp(LOGITS)
+    head = e / e.sum(1, keepdims=True)
+    expected = np.empty((5, 2))
+    for place in np.ndindex(5, 2):
+        step = np.zeros((5, 2))
+        step[place] = 1e-5
+        rise = targeted_imputation(head, OUTCOME + step)
+        expected[place] = (rise - targeted_imputation(head, OUTCOME - step)) / 2e-5
+    found = {}
+    for name in ("tdr", "dr"):
+        output = as_output(OUTCOME, LOGITS, IMPUTED)
+        output.outcome.requires_grad_()
+        criterion = OBJECTIVES[name](2, True, clip=1e-3).double()
+        batch = {"arm": torch.tensor(ARM), "weight": torch.tensor(WEIGHT)}
+        criterion(output, torch.tensor(CLICKED), batch).backward()
+        found[name] = output.outcome.grad.numpy()
+    np.testing.assert_allclose(found["tdr"], expected, atol=1e-8)
+    assert np.abs(found["dr"] - expected).max() > 0.01
+
+
+@pytest.mark.parametrize("wrong", ["imputation", "exposure"])
+@pytest.mark.parametrize("name", ["dr", "tdr"])
+def test_loss_over_all_assignments_is_that_of_all_outcomes(name, wrong):
+    """Every row with every arm, by its probability: the loss, and its gradient."""
+    rng = np.random.default_rng(4)
+    n, arms = 4, 3
+    p, guess = rng.dirichlet(np.ones(arms), size=(2, n))
+    outcomes, link = rng.normal(size=(2, n, arms))
+    imputed = outcomes if wrong == "exposure" else rng.normal(size=(n, arms))
+    g = p if wrong == "imputation" else guess
+    row, arm = np.divmod(np.arange(n * arms), arms)
+    output = as_output(link[row], np.log(g)[row], imputed[row])
+    output.outcome.requires_grad_()
+    criterion = OBJECTIVES[name](arms, False, clip=1e-6).double()
+    batch = {"arm": torch.tensor(arm), "weight": torch.tensor(p[row, arm] * arms)}
+    criterion.further_terms = lambda *_: []
+    term = criterion(output, torch.tensor(outcomes[row, arm]), batch)
+    term.backward()
+    full = np.mean((link - outcomes) ** 2)
+    assert term.item() == pytest.approx(full, rel=1e-10)
+    gradient = np.zeros((n, arms))
+    np.add.at(gradient, row, output.outcome.grad.numpy())
+    expected = 2 * (link - outcomes) / (n * arms)
+    np.testing.assert_allclose(gradient, expected, rtol=1e-8, atol=1e-12)
+
+
+def test_targeted_imputation_of_pairs():
+    """With one arm, g is the share of pairs that was logged times the ratio."""
+    ratio = np.array([0.5, 1.0, 2.0, 3.0, 6.0])
+    seen = log_loss(OUTCOME[:, 0], CLICKED)
+    e, others = log_loss(OUTCOME, expit(IMPUTED)).T
+    v = 1 / np.minimum(0.2 * ratio, 1) - 1
+    v_others = 1 / np.minimum(0.2 * np.exp(LOGITS[:, 1]), 1) - 1
+    eta = np.sum(WEIGHT * v * (seen - e)) / np.sum(WEIGHT * v**2)
+    w = WEIGHT / ratio
+    outcome = np.mean(others + eta * v_others) + np.mean(w * (seen - e - eta * v))
+    imputation = np.mean(w * log_loss(IMPUTED[:, 0], CLICKED))
+    drawn = as_output(OUTCOME[:, 1:], LOGITS[:, 1:], IMPUTED[:, 1:])
+    one = as_output(OUTCOME[:, :1], np.log(ratio)[:, None], IMPUTED[:, :1])
+    exposure = np.mean(WEIGHT * np.log1p(1 / ratio))
+    exposure += np.mean(np.log1p(np.exp(LOGITS[:, 1])))
+    got = value("tdr", CLICKED, True, one, drawn, n_arms=1)
+    assert got == pytest.approx(outcome + imputation + exposure, rel=1e-10)
+
+
 @pytest.mark.parametrize("binary", [False, True])
 @pytest.mark.parametrize("drawn", [False, True])
 def test_uplift_ranking_loss(binary, drawn):
@@ -199,7 +294,7 @@ def bent(n=4000, binary=False, seed=0):
 
 
 @pytest.mark.parametrize("known", [True, False])
-@pytest.mark.parametrize("name", ["ips", "snips", "dr", "mrdr", "stable_dr"])
+@pytest.mark.parametrize("name", ["ips", "snips", "dr", "mrdr", "stable_dr", "tdr"])
 def test_weighting_fits_where_nobody_was_shown(name, known):
     X, y, t, propensity, mu = bent()
 

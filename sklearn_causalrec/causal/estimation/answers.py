@@ -12,7 +12,7 @@ from sklearn_causalrec.causal.checks.risk import risk_ratio
 from sklearn_causalrec.causal.checks.sensitivity import Sensitivity
 from sklearn_causalrec.causal.estimation.nuisances import regress
 from sklearn_causalrec.causal.estimation.ranges import EffectRange
-from sklearn_causalrec.effects.clusters import estimate
+from sklearn_causalrec.effects.clusters import Estimate, estimate, ratio_of_means
 from sklearn_causalrec.effects.overlap import average_on_treated
 
 
@@ -249,15 +249,40 @@ class ArmsAnswer(Answer):
         return found._replace(error=np.sqrt(variance))
 
     def average_on_treated(self, t0, t1, clustered=True):
-        """Average effect among the rows that had arm t1, an `Estimate`."""
-        if self.adjustment_set is None:
-            raise ValueError(
-                "the effect on the treated is estimated by adjustment; this one is "
-                f"{self.strategy!r}."
-            )
-        given = self._y, self._arm, t0, t1, self.outcomes, self.propensity
+        """Average effect among the rows that had arm t1, an `Estimate`.
+
+        Where it is not by adjustment it follows from the mean under t0 of all rows,
+        if there is no third arm: those that had t0 have the outcome that they had.
+        """
+        if t0 == t1:
+            return Estimate(0.0, 0.0)
         clusters = self._means.clusters if clustered else None
+        if self.adjustment_set is None:
+            if len(self._arms) > 2 and self.strategy != "no-effect":
+                raise ValueError(self._no_effect_on_treated())
+            treated = (self._arm == t1).astype(float)
+            gained = self._y - self._means.pseudo[:, t0]
+            return ratio_of_means(gained, treated, self._weight, clusters)
+        given = self._y, self._arm, t0, t1, self.outcomes, self.propensity
         return average_on_treated(*given, self._weight, clusters)
+
+    def _no_effect_on_treated(self):
+        """Why the means under three arms or more do not say it, and the way out."""
+        why = (
+            f"the effect on the treated does not follow from the means under the "
+            f"{len(self._arms)} arms, which are by {self.strategy!r}: they don't say "
+            "which of the rows that had another arm an effect is of."
+        )
+        if self.strategy == "adjustment":
+            return f"{why} Set strategy='adjustment', which tells it for any arms."
+        if isinstance(self._arms[0], tuple):
+            return f"{why} Several treatments set together have it by adjustment only."
+        if self.strategy in ("frontdoor", "primal-fixable"):
+            return (
+                f"{why} Fit to the rows of the two arms alone: in this graph the "
+                "effect among them is identified as well."
+            )
+        return f"{why} There is no formula for it here."
 
     def _need_conditional(self):
         if self.modifiers is None:

@@ -13,7 +13,7 @@ from sklearn_causalrec.effects.default_learners import (
     dose_regressors,
     nuisance_regressors,
 )
-from sklearn_causalrec.effects.intervals import Estimate, normal_quantile
+from sklearn_causalrec.effects.intervals import Estimate, normal_interval
 
 GRID = 101  # points between which averages over z are interpolated
 FEW_ROWS = 3  # effective rows around a point below which it is warned of
@@ -112,6 +112,8 @@ class DoseResponse:
         Of the splines.
     influence_ : ndarray of shape (n, b)
         Influence function of ``coef_``.
+    halves_ : tuple of (covariance, derivative's error, degrees of freedom), or None
+        The same of half-samples, where these are counted.
 
     References
     ----------
@@ -133,6 +135,8 @@ class DoseResponse:
     True
     """
 
+    halves_ = None
+
     def __init__(
         self, outcome_model=None, treatment_model=None, *, clip=0.02,
         seed=0, n_jobs=None,
@@ -143,7 +147,7 @@ class DoseResponse:
         self.seed = seed
         self.n_jobs = n_jobs
 
-    def fit(self, y, t, Z, fold, clusters=None):
+    def fit(self, y, t, Z, fold, clusters=None, spline=None):
         """Fit nuisances and curve.
 
         Parameters
@@ -155,6 +159,8 @@ class DoseResponse:
         fold : ndarray of int of shape (n,)
         clusters : Clusters, default=None
             Which rows belong together. None: every row is alone.
+        spline : SplineTransformer, default=None
+            The splines, fitted. None: with knots at quantiles of the dose.
 
         Raises
         ------
@@ -184,7 +190,9 @@ class DoseResponse:
         # knots of the curve: more than the rate that is best for the curve itself, so
         # that bias is small beside the standard error
         knots = max(4, round(1.6 * n**0.2))
-        self._spline = SplineTransformer(knots, knots="quantile").fit(t[:, None])
+        if spline is None:
+            spline = SplineTransformer(knots, knots="quantile").fit(t[:, None])
+        self._spline = spline
         basis = self._spline.transform(t[:, None])
         at = np.linspace(*self.support_, GRID)
         spread = _interpolation(t, at)
@@ -227,6 +235,36 @@ class DoseResponse:
         self.influence_ += (basis * (average - basis @ plug_in)[:, None] + by_mu) @ flat
         self.covariance_ = outer(self.influence_, clusters) / n**2
         return self
+
+    def count_halves(self, y, halves):
+        """Errors also from fits to halves of the rows: the larger ones are taken.
+
+        Parameters
+        ----------
+        y : ndarray of shape (n,)
+            The outcome, as in ``fit``.
+        halves : list of ndarray of int
+            The rows of each half.
+        """
+        found = []
+        for rows in halves:
+            half = DoseResponse(
+                self.outcome_model, self.treatment_model,
+                clip=self.clip, seed=self.seed, n_jobs=self.n_jobs,
+            )  # fmt: skip
+            data = y, self._t, self._TZ[:, 1:], self._fold
+            half.fit(*(part[rows] for part in data), spline=self._spline)
+            found.append([*half.coef_, half.average_derivative().value])
+        spread = np.cov(np.array(found).T)
+        error = float(np.sqrt(spread[-1, -1]))
+        self.halves_ = spread[:-1, :-1], error, len(found) - 1
+
+    def _covariances(self):
+        """Covariances of the coefficients, with their degrees of freedom."""
+        found = [(self.covariance_, np.inf)]
+        if self.halves_ is not None:
+            found.append((self.halves_[0], self.halves_[2]))
+        return found
 
     def _on_grid(self, k, at, Z):
         """Outcome and density at every grid point for every row: two (GRID, m)."""
@@ -307,22 +345,34 @@ class DoseResponse:
         low, high : ndarray of shape (m,)
         """
         design = self._design(self.default_grid() if points is None else points)
-        mean, error = design @ self.coef_, _errors(design, self.covariance_)
-        critical = normal_quantile(alpha)
+        reach = [self._reach(design, alpha, uniform, *c) for c in self._covariances()]
+        mean, reach = design @ self.coef_, np.max(reach, axis=0)
+        return mean - reach, mean + reach
+
+    def _reach(self, design, alpha, uniform, covariance, degrees):
+        """How far bounds are from the curve, by one covariance."""
+        error = _errors(design, covariance)
+        critical = normal_interval(0.0, 1.0, alpha, degrees)[1]
         if uniform:
-            values, vectors = np.linalg.eigh(self.covariance_)
+            values, vectors = np.linalg.eigh(covariance)
             root = vectors * np.sqrt(np.maximum(values, 0))
-            draws = np.random.default_rng(self.seed).normal(size=(len(root), 10_000))
+            rng = np.random.default_rng(self.seed)
+            draws = rng.normal(size=(len(root), 10_000))
+            if np.isfinite(degrees):  # draws of Student's t, of all at once
+                draws *= np.sqrt(degrees / rng.chisquare(degrees, 10_000))
             deviation = design @ (root @ draws) / np.maximum(error, 1e-300)[:, None]
             critical = np.quantile(np.abs(deviation).max(0), 1 - alpha)
-        return mean - critical * error, mean + critical * error
+        return critical * error
 
     def contrast(self, t0, t1):
         """Mean outcome under dose t1 less that under t0, an `Estimate`."""
         design = self._design([t0, t1])
         step = design[1:] - design[:1]
-        error = float(_errors(step, self.covariance_)[0])
-        return Estimate(float(step[0] @ self.coef_), error)
+        value = float(step[0] @ self.coef_)
+        return _larger(
+            Estimate(value, float(_errors(step, covariance)[0]), degrees)
+            for covariance, degrees in self._covariances()
+        )
 
     def outcome(self, dose, Z):
         """Outcome regression at doses and covariates, (n,)."""
@@ -355,7 +405,15 @@ class DoseResponse:
         # the density says nothing beyond its last residual
         bound = 5 / self._density.sd / np.sqrt(self.clip / 0.02)
         score = slope + np.clip(riesz, -bound, bound) * self._residual
-        return estimate(float(score.mean()), score, self._clusters)
+        found = estimate(float(score.mean()), score, self._clusters)
+        if self.halves_ is None:
+            return found
+        return _larger([found, Estimate(found.value, *self.halves_[1:])])
+
+
+def _larger(estimates):
+    """The estimate with the wider interval."""
+    return max(estimates, key=lambda one: np.ptp(one.interval(0.05)))
 
 
 def _errors(design, covariance):

@@ -1,13 +1,13 @@
 """The data of an identified query, and the means under its arms."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from sklearn_causalrec._utils.warn import warn_user
-from sklearn_causalrec.effects.clusters import estimate, outer
+from sklearn_causalrec.effects.clusters import Estimate, estimate, outer
 from sklearn_causalrec.encoding.kinds import MAX_LEVELS, Feature
 
 
@@ -103,6 +103,13 @@ class Variables:
                 )
         return other
 
+    def take(self, rows):
+        """The same columns of some rows, by position."""
+        other = object.__new__(Variables)
+        other._features, other.levels, other.n = self._features, self.levels, len(rows)
+        other._blocks = {name: block[rows] for name, block in self._blocks.items()}
+        return other
+
     def matrix(self, names):
         """Encoded columns side by side, (n, width) float64."""
         blocks = [self._blocks[name] for name in names]
@@ -164,6 +171,9 @@ class Problem:
         Known probability of the arm taken, NaN where it is not known.
     gaps : bool
         Whether values are missing, for nuisance models that take them.
+    n_half_samples : int or None
+        How many halves of the rows the errors are taken from. None: from the influence
+        function.
     """
 
     estimand: Any
@@ -182,6 +192,20 @@ class Problem:
     weight: Any = None
     propensity: Any = None
     gaps: bool = False
+    n_half_samples: Any = None
+
+    def take(self, rows):
+        """The problem of some rows, by position."""
+        return replace(
+            self,
+            variables=self.variables.take(rows),
+            y=self.y[rows],
+            arm=self.arm[rows],
+            fold=self.fold[rows],
+            clusters=None if self.clusters is None else self.clusters[rows],
+            weight=None if self.weight is None else self.weight[rows],
+            propensity=None if self.propensity is None else self.propensity[rows],
+        )
 
     @property
     def asks(self):
@@ -249,6 +273,8 @@ class ArmMeans:
         Weights of the rows, of mean 1; those of the problem.
     clusters : Clusters or None
         Which rows belong together; those of the problem.
+    halves : ndarray of shape (n_half_samples, n_arms), or None
+        The means of halves of the rows.
     """
 
     pseudo: np.ndarray
@@ -257,6 +283,7 @@ class ArmMeans:
     nuisances: Nuisances = Nuisances()
     weight: Any = None
     clusters: Any = None
+    halves: Any = None
 
     @property
     def mean(self):
@@ -281,6 +308,15 @@ class ArmMeans:
         return outer(spread, self.clusters) / len(spread) ** 2
 
     def contrast(self, t0, t1, *, clustered=True):
-        """Difference of two arms, an `Estimate`."""
+        """Difference of two arms, an `Estimate`.
+
+        Its error is the larger one, by the influence function and of the halves, where
+        there are such and clusters count.
+        """
         score = self.scores[:, t1] - self.scores[:, t0]
-        return estimate(score.mean(), score, self.clusters if clustered else None)
+        found = estimate(score.mean(), score, self.clusters if clustered else None)
+        if self.halves is None or not (clustered or self.clusters is None):
+            return found
+        gaps = self.halves[:, t1] - self.halves[:, t0]
+        halves = Estimate(found.value, gaps.std(ddof=1), len(gaps) - 1)
+        return max(found, halves, key=lambda one: np.ptp(one.interval(0.05)))

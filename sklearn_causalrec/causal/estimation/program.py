@@ -284,7 +284,8 @@ def arm_codes(problem, treatments):
 def path_effects(query, problem, control, alpha=0.05):
     """Total, direct and indirect effect of each arm against the control.
 
-    With M the nodes through which the indirect effect goes, and all on the way there,
+    With M the nodes through which the indirect effect goes, and all on the way there;
+    an arm t is a value of each treatment where several are set together:
 
     - direct: E[Y(t1, M(t0))] - E[Y(t0)], the natural direct effect;
     - indirect: E[Y(t1)] - E[Y(t1, M(t0))], the natural indirect effect [1]_ [2]_.
@@ -303,7 +304,8 @@ def path_effects(query, problem, control, alpha=0.05):
     Returns
     -------
     DataFrame
-        A row an arm and effect: estimate, low, high, share of the total.
+        A row an arm and effect: estimate, low, high, share of the total. Of several
+        treatments, each is a level of the index.
 
     References
     ----------
@@ -318,22 +320,23 @@ def path_effects(query, problem, control, alpha=0.05):
     arms = arm_codes(problem, program.treatments)
     none = arms[control]
     base = mean(lambda node: none)
+    together = isinstance(problem.arms[control], tuple)
+    names = problem.estimand.treatment if together else ["arm"]
     rows = []
     for a in (a for a in range(len(arms)) if a != control):
         full = mean(lambda node, a=a: arms[a])
         crossed = mean(lambda node, a=a: none if node in query.through else arms[a])
         total = (full - base).mean()
-        for name, score in (
+        for effect, score in (
             ("total", full - base),
             ("direct", crossed - base),
             ("indirect", full - crossed),
         ):
             found = estimate(score.mean(), score, problem.clusters)
-            share = found.value / total
-            rows.append(
-                (problem.arms[a], name, found.value, *found.interval(alpha), share)
-            )
-    frame = pd.DataFrame(
-        rows, columns=["arm", "effect", "estimate", "low", "high", "share"]
-    )
-    return frame.set_index(["arm", "effect"])
+            share = found.value / total if total else np.nan
+            arm = problem.arms[a]
+            arm = arm if isinstance(arm, tuple) else (arm,)
+            rows.append((*arm, effect, found.value, *found.interval(alpha), share))
+    levels = [*names, "effect"]
+    columns = [*levels, "estimate", "low", "high", "share"]
+    return pd.DataFrame(rows, columns=columns).set_index(levels)

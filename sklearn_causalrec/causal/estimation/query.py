@@ -66,7 +66,8 @@ class Query:
     instrument : name, or None
         The instrument; ``controls`` is the tuple of names that it is valid given.
     through : frozenset of names
-        With mediators: they, and what moves with them.
+        With mediators: the nodes that keep their law under the control where the rest
+        follow an arm.
 
     Raises
     ------
@@ -209,40 +210,59 @@ class Query:
         self.controls = self.ordered(given)
 
     def _check_mediators(self, names):
-        if len(self.treatments) != 1 or self.program is None:
+        """Refuse what has no paths to split, or paths that cannot be told apart [1]_.
+
+        References
+        ----------
+        .. [1] I. Shpitser (2013). Counterfactual graphical models for longitudinal
+           mediation analysis with unobserved confounding. Cognitive Science 37.
+        """
+        if self.program is None:
             raise ValueError(
-                "effects along paths are for one treatment whose effect is a product "
-                f"of conditionals; this one is {self.estimand.strategy!r} with "
-                f"{len(self.treatments)} treatments."
+                "effects along paths are for an effect that is a product of "
+                f"conditionals; this one is {self.estimand.strategy!r}."
             )
-        (x,) = self.treatments
-        between = self.graph.descendants(x) & self.graph.ancestors(self.outcome)
-        between -= {x, self.outcome}
+        # A treatment that is set carries nothing on of what comes before it.
+        treatments = frozenset(self.treatments)
+        set_to = self.graph.do(self.treatments)
+        between = set_to.descendants(treatments) & set_to.ancestors(self.outcome)
+        between -= treatments | {self.outcome}
         if wrong := [v for v in names if v not in between]:
+            of = ", ".join(map(repr, self.treatments))
             raise ValueError(
-                f"{wrong} do not lie between {x!r} and {self.outcome!r}; "
+                f"{wrong} do not lie between {of} and {self.outcome!r}; "
                 f"{sorted(map(str, between))} do."
             )
         # All that the treatment reaches the mediators by moves with them.
-        through = between & self.graph.ancestors(names)
+        through = between & set_to.ancestors(names)
         for v in sorted(through - set(names), key=str):
-            if leaves := self.graph.children(v) - through:
+            if leaves := set_to.children(v) & (between | {self.outcome}) - through:
                 raise ValueError(
                     f"the effect through {list(names)} is not identified: {v!r} leads "
                     f"to the mediators and also to {sorted(map(str, leaves))}, so that "
                     "it would need two values at once. Add it to mediators=..."
                 )
+        self.through = self._reading_control(names, through)
+
+    def _reading_control(self, names, through):
+        """Nodes that follow their law under the control in the crossed mean.
+
+        The nodes of a district have one law together, so they read one arm.
+        """
+        treatments, reads = frozenset(self.treatments), {}
         for kernel in self.estimand.kernels:
-            met = {v in through for v in kernel.district if x in self.graph.parents(v)}
+            whole = frozenset(kernel.chain[0]) - treatments
+            met = reads.setdefault(whole, set())
+            for v in kernel.district:
+                if treatments & set(self.graph.parents(v)):
+                    met.add(v in through)
             if len(met) > 1:
                 raise ValueError(
                     f"the effect through {list(names)} is not identified: a latent "
-                    f"cause joins {list(kernel.district)}, some of which are mediators "
-                    "and some are not."
+                    f"cause joins {list(self.ordered(whole))}, some of which are "
+                    "mediators and some are not."
                 )
-        moved = [
-            k.district
-            for k in self.estimand.kernels
-            if any(v in through and x in self.graph.parents(v) for v in k.district)
-        ]
-        self.through = frozenset(through).union(*moved)
+        control = (
+            whole for whole, met in reads.items() if True in met or not met & {False}
+        )
+        return frozenset().union(*(w for w in control if w & through))

@@ -267,10 +267,15 @@ class UndecidedError(NotIdentifiableError):
         if len(self.edges) > 6:
             shown += f"; and {len(self.edges) - 6} more"
         if not self.edges:
+            what = "is not the same in all graphs that the data leave possible"
+            if self.given:
+                what = (
+                    "is not identified by adjustment: no set of variables is valid in "
+                    "all graphs that the data leave possible"
+                )
             return (
-                f"{query} is not identified by adjustment: no set of variables is "
-                "valid in all graphs that the data leave possible. Decide open ends "
-                "from knowledge, or give the graph that you believe in: CausalGraph."
+                f"{query} {what}. Decide open ends from knowledge, or give the graph "
+                "that you believe in: CausalGraph."
             )
         if self.graph.kind != "cpdag":
             return (

@@ -21,6 +21,7 @@ class DoublyRobust(IPS):
     --------
     MRDR : An imputation for the least variance.
     StableDR : Self-normalised weights, and an exposure that balances.
+    TDR : An imputed loss that leaves nothing to correct in a batch.
     sklearn_causalrec.networks.objectives.escm2.ESCM2 :
         The same for conversions after a click.
 
@@ -169,3 +170,96 @@ class StableDR(DoublyRobust, SNIPS):
             everywhere, logged = self.imputed_losses(rows, output, batch, pairs)
             excess = logged - everywhere.mean(0)[batch["arm"]]
         return (excess / self.exposure_ratio(output, batch)).mean().square()
+
+
+@OBJECTIVES.register("tdr")
+class TDR(DoublyRobust):
+    """Targeted doubly robust: the imputed loss is e_t + eta_t (1 / g_t - 1) [1]_.
+
+    With eta_t, the weighted mean over the rows of arm t of (1 / g_t - 1) (l_t - e_t)
+    is zero in every batch: the loss is the mean of l where it was seen and of the
+    imputed loss elsewhere, which has a smaller variance than "dr" where some g are
+    small. It assumes what "dr" does. It is wrong for batches with few rows of an arm,
+    whose eta is then of few rows.
+
+    See Also
+    --------
+    DoublyRobust : The imputed loss as it is.
+    StableDR : Self-normalised weights, and an exposure that balances.
+
+    Notes
+    -----
+    eta is a least-squares slope,
+
+        eta_t = sum v_t (l_t - e_t) / sum v_t^2,    v_t = 1 / g_t - 1,
+
+    over the rows of arm t. It depends on the prediction, and the gradient of the loss
+    goes through it: were it a constant, the gradient would be that of "dr". So the
+    correction of "dr", the mean of v_t (l_t - e_t) over the rows of arm t, counts times
+    the sum of v_t over the rows of other arms, over that of v_t^2 over the rows of arm
+    t. This factor is 1 on average where g is right.
+
+    With one arm, g is the share of all pairs that was logged times the density ratio,
+    and the pairs drawn stand for all pairs. What they need is a head that knows their
+    ratio: with any other ``exposure_model`` the objective is "dr".
+
+    References
+    ----------
+    .. [1] Li, H., Lyu, Y., Zheng, C. and Wu, P. (2023). "TDR-CL: targeted doubly robust
+       collaborative learning for debiased recommendations." ICLR.
+    """
+
+    def imputed_losses(self, rows, output, batch, pairs):
+        """Those of "dr", each with eta (1 / g - 1) added.
+
+        Parameters
+        ----------
+        rows : Factual
+            The rows as they were logged.
+        output : Output
+            What the network says of the n rows.
+        batch : dict of tensors of shape (n,)
+            The rows, as in :meth:`forward`.
+        pairs : Output or None
+            What it says of the pairs drawn, if there are any.
+
+        Returns
+        -------
+        everywhere : tensor of shape (n, n_arms)
+            Of every arm of the rows; with one arm, of the pairs drawn.
+        logged : tensor of shape (n,)
+            Of the arm that each row had.
+        """
+        everywhere, logged = super().imputed_losses(rows, output, batch, pairs)
+        ratio = self.exposure_ratio(output, batch).detach()
+        of_all = self._exposure_of_all(ratio, output, batch, pairs)
+        if of_all is None:
+            return everywhere, logged
+        odds, odds_of_all = self._odds(ratio), self._odds(of_all)
+        had = torch.nn.functional.one_hot(batch["arm"], self.n_arms).to(odds.dtype)
+        rest = self.error(rows.predicted, rows.y) - logged
+        weighted = odds if "weight" not in batch else batch["weight"] * odds
+        squares = (weighted * odds) @ had
+        # An arm that no row of the batch had, or all rows surely, has nothing to mend.
+        eta = (weighted * rest) @ had / squares.where(squares > 0, 1.0)
+        return everywhere + eta * odds_of_all, logged + eta[batch["arm"]] * odds
+
+    def _odds(self, ratio):
+        """1 / g - 1, of the probability or of the density ratio of the exposure."""
+        return 1 / (self.share * ratio).clamp(max=1.0) - 1
+
+    def _exposure_of_all(self, ratio, output, batch, pairs):
+        """The exposure of every arm of the rows, (n, n_arms); with one arm, of the
+        pairs drawn, (n, 1); None where nothing knows it."""
+        if self.n_arms == 1:
+            if pairs.exposure is None:
+                return None
+            return pairs.exposure.detach().exp().clamp(min=self.clip)
+        arm = batch["arm"].unsqueeze(1)
+        of_all = output.exposure.detach().softmax(1)
+        known = batch.get("propensity")
+        if known is not None:  # the other arms share what is left of it
+            rest = 1 - of_all.gather(1, arm)[:, 0]
+            share = ((1 - ratio) / rest.clamp(min=1e-12)).unsqueeze(1)
+            of_all = torch.where(known.isnan().unsqueeze(1), of_all, share * of_all)
+        return of_all.scatter(1, arm, ratio.unsqueeze(1)).clamp(min=self.clip)

@@ -34,7 +34,7 @@ def log(n=2000, seed=0):
 
 
 def model(graph, **options):
-    return DoCalculusEffect(graph, treatment="x", **{**LINEAR, **options})
+    return DoCalculusEffect(graph, **{"treatment": "x", **LINEAR, **options})
 
 
 def test_the_range_has_the_effect_in_every_case():
@@ -177,3 +177,27 @@ def test_too_many_cases_are_refused():
     fitted = DoCalculusEffect(graph, treatment="v0", outcome="v9", **LINEAR)
     with pytest.raises(ValueError, match=r"more than 200 cases.*orient"):
         fitted.fit(X, rng.normal(size=60))
+
+
+def test_a_pag_tells_an_effect_that_no_adjustment_gives():
+    """b is set for nothing, and its latent cause with e makes every set invalid."""
+    rng, n = np.random.default_rng(0), 2000
+    a, u, v, w = rng.normal(size=(4, n))
+    d = a + rng.normal(size=n)
+    c = rng.binomial(1, 1 / (1 + np.exp(-d - u)))
+    b = (u + v > 0).astype(int)
+    X = pd.DataFrame({"a": a, "d": d, "b": b, "c": c})
+    y = pd.Series(2 * c + v + w, name="e")
+    graph = PartialGraph("a o-o d; d o-> c; b <-> c; b <-> e; c --> e", kind="pag")
+    fitted = model(graph, treatment=["b", "c"]).fit(X, y)
+    assert fitted.adjustment_set_ is None and fitted.effect_modifiers_ == ()
+    found = fitted.ate_range(T0=(0, 0), T1=(1, 1))
+    assert len(found.cases) == 1
+    for arm in ((0, 1), (1, 1)):
+        low, high = fitted.ate_interval(T0=(0, 0), T1=arm)
+        assert low < 2 < high and high - low < 0.5
+    low, high = fitted.ate_interval(T0=(0, 0), T1=(1, 0))
+    assert low <= 0 <= high
+    # comparing the rows as they are is far off
+    arms = (b == 1) & (c == 1), (b == 0) & (c == 0)
+    assert y[arms[0]].mean() - y[arms[1]].mean() > 2.5

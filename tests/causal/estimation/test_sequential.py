@@ -1,17 +1,22 @@
 """Products of conditionals against exact interventional means."""
 
+from collections import Counter
+
 import numpy as np
 import pandas as pd
 import pytest
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
-from sklearn_causalrec import CausalGraph, NotIdentifiableError
+from sklearn_causalrec import CausalGraph, DoCalculusEffect, NotIdentifiableError
 from sklearn_causalrec._testing.discrete_scm import DiscreteSCM, random_admg
+from sklearn_causalrec.causal.estimation.answers import ArmsAnswer
 from sklearn_causalrec.causal.estimation.nuisances import ArmRegression
 from sklearn_causalrec.causal.estimation.problem import Problem, Variables
-from sklearn_causalrec.causal.estimation.program import Program
+from sklearn_causalrec.causal.estimation.program import Program, path_effects
+from sklearn_causalrec.causal.estimation.query import Options, Query
 from sklearn_causalrec.causal.estimation.strategies.sequential import sequential
+from sklearn_causalrec.effects.clusters import ratio_of_means
 from sklearn_causalrec.effects.cross_fitting import stratified_folds
 
 
@@ -205,3 +210,202 @@ def test_a_model_that_is_named_sees_the_rows_of_its_arm_alone():
     rows = (problem.arm == 1) & (problem.fold != 0)
     alone = LinearRegression().fit(X[rows], problem.y[rows])
     np.testing.assert_allclose(fit.by(0, X), alone.predict(X))
+
+
+# -- effects along paths, and on the treated -----------------------------------------
+
+
+def on_the_way(graph, treatments, mediators, outcome):
+    """What lies on directed paths from treatments to mediators, and leads on."""
+    import networkx as nx
+
+    G = nx.DiGraph(e for e in graph.directed_edges if e[1] not in treatments)
+    G.add_nodes_from(graph.nodes)
+    after = {v for x in treatments for v in nx.descendants(G, x)}
+    between = after & nx.ancestors(G, outcome)
+    if not between >= set(mediators):
+        return None
+    return between & {v for m in mediators for v in {m, *nx.ancestors(G, m)}}
+
+
+def crossed_mean(scm, graph, treatments, through, outcome, control, arm):
+    """E[Y(arm, M(control))], by sums over all latents."""
+    reads = {
+        v: {
+            x: (control if v in through else arm)[k]
+            for k, x in enumerate(treatments)
+            if (x, v) in graph.directed_edges
+        }
+        for v in graph.nodes
+        if v not in treatments
+    }
+    return scm.counterfactual(outcome, reads)[1]
+
+
+def path_problems(seeds):
+    """Random problems with mediators; None where these are refused."""
+    for rng, graph, y, x in queries(*seeds):
+        others = [v for v in graph.nodes if v not in (y, *x)]
+        chosen = rng.permutation(others)[:2].tolist()
+        names = [v for v in chosen if on_the_way(graph, x, [v], y)]
+        if not names:
+            continue
+        query, options = None, Options(mediators=names)
+        try:
+            query = Query(graph, y, tuple(x), tuple(others), options)
+        except ValueError as error:
+            assert "not identified" in str(error)
+        yield rng, graph, y, x, names, query
+
+
+def check_paths(scm, graph, y, x, names, query):
+    problem = make_problem(graph, expanded(scm, 20_000), y, x, **SATURATED)
+    found = path_effects(query, problem, 0)["estimate"].to_numpy()[-3:]
+    arms = (0,) * len(x), (1,) * len(x)
+
+    def mean(through):
+        return crossed_mean(scm, graph, x, through, y, *arms)
+
+    base, full = mean(graph.nodes), mean(())
+    crossed = mean(on_the_way(graph, x, names, y))
+    truth = [full - base, crossed - base, full - crossed]
+    np.testing.assert_allclose(found, truth, atol=0.02)
+
+
+def test_paths_equal_to_the_exact_means_on_random_graphs():
+    counts = Counter()
+    for rng, graph, y, x, names, query in path_problems((0, 260)):
+        counts["refused" if query is None else len(x)] += 1
+        if query is not None:
+            check_paths(DiscreteSCM(graph, rng), graph, y, x, names, query)
+    # one treatment, and several that are set together
+    assert min(counts[1], counts[2], counts[3]) > 3 and counts["refused"]
+
+
+@pytest.mark.parametrize(
+    "text, x, names",
+    [
+        # V is a mediator, and shares a law with W, which is none: that of the arm
+        ("T -> W -> Y; T -> L -> V -> Y; V <-> W", ["T"], ["V"]),
+        # the second treatment follows from a mediator of the first
+        ("A -> M -> B -> Y; M -> Y; A -> Y; A <-> B", ["A", "B"], ["M"]),
+        ("A -> M; B -> M; A -> Y; B -> Y; M -> Y; C -> A; C -> B; C -> Y", "AB", "M"),
+        # what comes before the second treatment is not on the way once that is set
+        ("A -> L -> B -> M -> Y; L -> Y; A -> Y", "AB", "M"),
+    ],
+)
+def test_paths_of_named_graphs(text, x, names):
+    graph, x = CausalGraph(text), list(x)
+    others = tuple(v for v in graph.nodes if v not in ("Y", *x))
+    query = Query(graph, "Y", tuple(x), others, Options(mediators=list(names)))
+    scm = DiscreteSCM(graph, np.random.default_rng(22))
+    check_paths(scm, graph, "Y", x, names, query)
+
+
+def on_treated(scm, graph, arms=(0, 1)):
+    """E[Y(t1) - Y(t0) | T = t1], by sums over all latents."""
+    t0, t1 = arms
+    reads = {v: {"T": t0} for v in graph.children("T")}
+    without = scm.counterfactual("Y", reads, keep=["T"])
+    with_it = scm.counterfactual("Y", {}, keep=["T"])
+    return (with_it[t1, 1] - without[t1, 1]) / with_it[t1].sum()
+
+
+FRONT = "C -> T; C -> Y; C -> M; T -> M -> Y; T <-> Y"
+
+
+@pytest.mark.parametrize(
+    "text, seed, strategies",
+    [
+        (FRONT, 6, ["auto", "sequential"]),
+        ("T -> M -> L -> Y; T -> Y; T <-> L", 172, ["auto", "primal-fixable"]),
+        ("W -> R -> T -> Y; W <-> T; W <-> Y", 371, ["auto", "general"]),  # napkin
+        ("C -> T -> Y; C -> Y", 59, ["auto", "plug-in"]),
+        ("T -> M; T <-> Y; Y -> M", 0, ["auto"]),  # no effect
+    ],
+)
+def test_effect_on_the_treated_is_exact(text, seed, strategies):
+    graph = CausalGraph(text)
+    scm = DiscreteSCM(graph, np.random.default_rng(seed), floor=0.1)
+    frame, truth = expanded(scm, 20_000), on_treated(scm, graph)
+    whole = np.diff(scm.effect(["Y"], ["T"])[..., 1].ravel())[0]
+    assert strategies == ["auto"] or abs(truth - whole) > 0.1
+    for strategy in strategies:
+        model = DoCalculusEffect(
+            graph, treatment="T", outcome="Y", strategy=strategy, effect_model=None,
+            random_state=0, **SATURATED,
+        ).fit(frame.drop(columns="Y"), frame["Y"])  # fmt: skip
+        low, high = model.att_interval()
+        assert model.att() == pytest.approx(truth, abs=0.015)
+        assert low < model.att() < high or truth == 0
+        other = model.att(T0=1, T1=0)
+        assert other == pytest.approx(on_treated(scm, graph, (1, 0)), abs=0.015)
+        assert model.att(T0=1, T1=1) == 0
+
+
+def test_effect_on_the_treated_of_three_arms():
+    """The means do not tell it; the rows of two arms do, where the message says so."""
+    graph = CausalGraph(FRONT)
+    scm = DiscreteSCM(graph, np.random.default_rng(2), states={"T": 3})
+    frame = expanded(scm, 20_000)
+    model = DoCalculusEffect(
+        graph, treatment="T", outcome="Y", effect_model=None, random_state=0
+    )
+    X, y = frame.drop(columns="Y"), frame["Y"]
+    with pytest.raises(ValueError, match="Fit to the rows of the two arms alone"):
+        model.fit(X, y).att(T0=0, T1=2)
+    keep = X["T"] != 1
+    found = model.fit(X[keep], y[keep]).att(T0=0, T1=2)
+    assert found == pytest.approx(on_treated(scm, graph, (0, 2)), abs=0.01)
+    back = CausalGraph("C -> T -> Y; C -> Y")
+    frame = expanded(DiscreteSCM(back, np.random.default_rng(2), states={"T": 3}), 2000)
+    model.set_params(graph=back).fit(frame.drop(columns="Y"), frame["Y"])
+    with pytest.raises(ValueError, match="Set strategy='adjustment', which tells it"):
+        model.att(T0=0, T1=2)
+    assert (
+        model.set_params(strategy="adjustment")
+        .fit(frame.drop(columns="Y"), frame["Y"])
+        .att(T0=0, T1=2)
+    )
+    none = CausalGraph("T -> M; T <-> Y; Y -> M")
+    frame = expanded(DiscreteSCM(none, np.random.default_rng(2), states={"T": 3}), 2000)
+    model.set_params(graph=none, strategy="auto")
+    assert model.fit(frame.drop(columns="Y"), frame["Y"]).att(T0=0, T1=2) == 0
+    both = CausalGraph("A -> L -> B -> Y; A -> B; A -> Y; L -> Y; L <-> Y")
+    frame = expanded(DiscreteSCM(both, np.random.default_rng(2)), 2000)
+    model.set_params(graph=both, treatment=["A", "B"], strategy="auto")
+    model.fit(frame.drop(columns="Y"), frame["Y"])
+    with pytest.raises(ValueError, match="it by adjustment only"):
+        model.att(T0=(0, 0), T1=(1, 1))
+
+
+def test_error_of_a_ratio_of_means():
+    """Against leaving out each row."""
+    rng = np.random.default_rng(0)
+    below = rng.binomial(1, 0.3, 400)
+    top, weight = below * rng.normal(5, 1, 400), rng.uniform(0.5, 2, 400)
+    total, count = weight * top, weight * below
+    without = (total.sum() - total) / (count.sum() - count)
+    jackknife = np.sqrt(399 * without.var())
+    value, error, _ = ratio_of_means(top, below, weight)
+    assert value == pytest.approx(total.sum() / count.sum())
+    assert error == pytest.approx(jackknife, rel=0.01)
+
+
+def test_error_of_the_effect_on_the_treated():
+    """The effect depends on C, of which the treated have more."""
+    found, truths = [], []
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        C, u = rng.normal(size=(2, 1000))
+        T = rng.binomial(1, 1 / (1 + np.exp(-C - u)))
+        M = T * (1 + C) + rng.normal(size=1000)
+        frame = pd.DataFrame(dict(C=C, T=T, M=M, Y=M + C + u + rng.normal(size=1000)))
+        problem = make_problem(CausalGraph(FRONT), frame, "Y", ["T"], **LINEAR)
+        answer = ArmsAnswer(problem, sequential(problem), strategy="frontdoor")
+        found.append(answer.average_on_treated(0, 1))
+        truths.append(C[T == 1].mean())
+    estimates, errors, _ = np.transpose(found)
+    assert abs(estimates.mean() - 1 - np.mean(truths)) < 4 * estimates.std() / 40**0.5
+    assert np.mean(truths) > 0.3
+    assert 0.7 < errors.mean() / estimates.std() < 1.35

@@ -203,6 +203,86 @@ def test_identification_in_a_pag_reads_nothing_but_the_adjustment(classes_of_fou
     assert found > 2
 
 
+# -- beyond adjustment, with latent causes -------------------------------------------
+
+
+def agree(members, names, y, x, table):
+    """Whether all graphs identify an effect, with one value, by brute force."""
+    known = None
+    for directed, bidirected in members:
+        try:
+            estimand = CausalGraph.from_edges(directed, bidirected, names).identify(
+                y, x
+            )
+        except NotIdentifiableError:
+            return False
+        value = estimand.evaluate(table, dict.fromkeys(x, 1)).to_numpy()
+        if known is not None and not np.allclose(value, known, atol=1e-7):
+            return False
+        known = value
+    return True
+
+
+def of_one_mag(names, signature, members):
+    """The ADMGs of a class that agree on what causes what, by their common MAG."""
+    apart = {frozenset((a, b)) for a, b, _ in signature}
+    joined = [p for p in combinations(names, 2) if frozenset(p) not in apart]
+    found = {}
+    for edges in members:
+        graph = CausalGraph.from_edges(*edges, names)
+        causes = {v: graph.ancestors(v) for v in names}
+        marks = tuple(
+            (a, "-->" if a in causes[b] else "<--" if b in causes[a] else "<->", b)
+            for a, b in joined
+        )
+        found.setdefault(marks, []).append(edges)
+    return found
+
+
+@pytest.mark.parametrize("kind", ["pag", "mag"])
+def test_an_effect_is_identified_where_all_graphs_agree(classes_of_four, kind):
+    rng, names, beyond, answers = random.Random(5), list("abcd"), 0, set()
+    for signature, members in rng.sample(classes_of_four, 60):
+        edges = marks_of_admgs(names, signature, members)
+        if kind == "mag":
+            mags = of_one_mag(names, signature, members)
+            edges = rng.choice(sorted(mags))
+            members = mags[edges]
+        graph = PartialGraph.from_edges(edges, names, kind=kind)
+        member = CausalGraph.from_edges(*rng.choice(members), names)
+        scm = DiscreteSCM(member, np.random.default_rng(0))
+        some = rng.sample(members, min(len(members), 60))
+        for _ in range(5):
+            y, *x = rng.sample(names, rng.choice([2, 3, 3]))
+            try:
+                estimand = graph.identify(y, x)
+            except UndecidedError:
+                answers.add(False)
+                # one of all that differ is enough, and a sample may lack it
+                assert not agree([*some, *members], names, y, x, scm.table())
+                continue
+            answers.add(True)
+            assert agree(some, names, y, x, scm.table())
+            value = estimand.evaluate(scm.table(), dict.fromkeys(x, 1))
+            truth = scm.effect([y], x)[(1,) * len(x)]
+            np.testing.assert_allclose(value.to_numpy().squeeze(), truth)
+            no_set = next(graph.adjustment_sets(y, x), None) is None
+            beyond += no_set and estimand.strategy != "no-effect"
+    assert answers == {True, False} and (kind == "pag" or beyond > 5)
+
+
+def test_an_effect_in_a_pag_that_no_adjustment_gives():
+    """b is set for nothing, and its latent cause with e makes every set invalid."""
+    graph = PartialGraph("a o-o d; d o-> c; b <-> c; b <-> e; c --> e", kind="pag")
+    assert list(graph.adjustment_sets("e", ["b", "c"], "all")) == []
+    estimand = graph.identify("e", ["b", "c"])
+    assert list(graph.resolutions("e", ["b", "c"])) == [graph]
+    member = "a -> d; d -> c; b <-> c; b <-> e; c -> e"
+    scm = DiscreteSCM(CausalGraph(member), np.random.default_rng(1))
+    value = estimand.evaluate(scm.table(), {"b": 1, "c": 1}).to_numpy().squeeze()
+    np.testing.assert_allclose(value, scm.effect(["e"], ["b", "c"])[1, 1])
+
+
 def test_conditional_effects():
     graph = PartialGraph("c --- d; c --> x; d --> y; x --> y; e --> x")
     assert str(graph.identify("y", "x", given="d")) == "P(y | do(x), d) = P(y | d, x)"

@@ -3,8 +3,11 @@
 from abc import ABC, abstractmethod
 from dataclasses import replace
 
+import numpy as np
+
 from sklearn_causalrec.causal.estimation.answers import ArmsAnswer
 from sklearn_causalrec.causal.estimation.conditional import conditional_effect
+from sklearn_causalrec.causal.estimation.half_samples import half_samples
 from sklearn_causalrec.causal.estimation.positivity import check_arms
 
 
@@ -133,6 +136,9 @@ class ArmStrategy(Strategy):
             weight=problem.weight,
             clusters=problem.clusters,
         )
+        if problem.n_half_samples is not None:
+            halves = [self.means(query, half).mean for _, half in half_samples(problem)]
+            means = replace(means, halves=np.array(halves))
         conditional = conditional_effect(query, problem, means, modifiers)
         return ArmsAnswer(
             problem,

@@ -6,6 +6,7 @@ import pandas as pd
 from sklearn_causalrec.causal.estimation.answers import Answer
 from sklearn_causalrec.causal.estimation.dose_response import DoseResponse
 from sklearn_causalrec.causal.estimation.econml_effects import EconMLEffect
+from sklearn_causalrec.causal.estimation.half_samples import half_samples
 from sklearn_causalrec.causal.estimation.strategies.base import Strategy
 from sklearn_causalrec.effects.cross_fitting import CrossFit
 from sklearn_causalrec.effects.default_learners import nuisance_regressors
@@ -60,6 +61,9 @@ class DoseAnswer(Answer):
             problem.outcome_model, problem.treatment_model,
             seed=problem.seed, n_jobs=problem.n_jobs,
         ).fit(*self._data, problem.clusters)  # fmt: skip
+        if problem.n_half_samples is not None:
+            halves = [rows for rows, _ in half_samples(problem)]
+            self.curve_.count_halves(problem.y, halves)
         self.method, self.rows_ = "doubly robust dose-response curve", None
         model = query.options.effect_model
         if model is None or not self.names:
@@ -105,7 +109,11 @@ class DoseAnswer(Answer):
 
     def average_on_treated(self, t0, t1, clustered=True):
         """Not defined for doses."""
-        raise ValueError("the effect on the treated is for a discrete treatment.")
+        raise ValueError(
+            "the effect on the treated is for a discrete treatment: no two rows have "
+            "the same dose. average_derivative() is the mean over the doses that rows "
+            "had."
+        )
 
     def _need_rows(self):
         if self.rows_ is None:

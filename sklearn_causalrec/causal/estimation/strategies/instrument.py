@@ -62,6 +62,11 @@ class InstrumentAnswer(Answer):
                 f"an instrument is for a binary or a continuous treatment; this one "
                 f"has the arms {problem.arms}."
             )
+        if problem.n_half_samples is not None:
+            raise ValueError(
+                "n_half_samples is for effects by adjustment and by the formulas of a "
+                "graph; the intervals of an instrument are its own. Leave it None."
+            )
         chosen = as_names(options.effect_modifiers or ())
         if wrong := [v for v in chosen if v not in query.controls]:
             raise ValueError(
@@ -114,7 +119,10 @@ class InstrumentAnswer(Answer):
 
     def average_on_treated(self, t0, t1, clustered=True):
         """Not what an instrument tells."""
-        raise ValueError("an instrument does not tell the effect on the treated.")
+        raise ValueError(
+            "an instrument does not tell the effect on the treated: it moves "
+            "some rows, and says nothing of those that are treated whatever its value."
+        )
 
     def effect(self, variables, t0, t1):
         """Effect of each row, (n,)."""
