@@ -94,10 +94,9 @@ class Tables:
         cuts = [[] for _ in range(p)]
         for tree in trees:
             for j, edge, _ in tree.splits:
-                if edge < np.inf:
-                    cuts[j].append(edge)
+                cuts[j].append(edge)
         bends = self._bends(formula.knots)
-        self.features, self.breaks, self.lines, self.masks = [], {}, {}, {}
+        self.features, self.breaks, self.lines = [], {}, {}
         for j in range(p):
             mine = bends[bends[:, 0] == j]
             breaks = np.unique(np.append(np.array(cuts[j], float), mine[:, 1]))
@@ -112,8 +111,7 @@ class Tables:
             np.add.at(steps[0], at, mine[:, 2])
             np.add.at(steps[1], at, mine[:, 3])
             self.lines[j] = tuple(np.cumsum(steps, axis=1))
-            if cuts[j]:
-                self.masks[j] = self.leaves.masks(j, breaks)
+        self.masks = self.leaves.masks(self.breaks) if trees else {}
         self.offsets = {}
         for kind, output in {(k, o) for k, _, o in formula.offsets}:
             mine = [v for k, v, o in formula.offsets if (k, o) == (kind, output)]

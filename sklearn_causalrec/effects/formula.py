@@ -13,7 +13,7 @@ import numpy as np
 from sklearn_causalrec.effects.kernel_ridge import KernelRidge
 from sklearn_causalrec.effects.learners import AdditiveLasso, Boost, MixedRidge
 
-# Which models of a stack a formula has: those that count, or each for itself.
+# Candidates of a stack that are no single model, or need more than features.
 T, NETWORK, MIXED = "T", "T-network", "R-mixed"
 
 
@@ -101,6 +101,8 @@ class Formula:
         NotAFormulaError
             If it is of another type.
         """
+        if not is_sum(model):
+            raise NotAFormulaError(type(getattr(model, "trees", model)).__name__)
         if factor == 0:
             return
         if isinstance(model, Boost):
@@ -115,15 +117,11 @@ class Formula:
             self._line(model.mean_, model.scale_, coef, output)
             for kind, offset in enumerate(model.offsets_):
                 self.offsets.append((kind, factor * offset, output))
-        elif isinstance(model, KernelRidge):
-            self.kernels.append((model, factor, output))
         else:
-            raise NotAFormulaError(type(model).__name__)
+            self.kernels.append((model, factor, output))
 
     def _boost(self, model, factor, output):
         trees = model.trees
-        if hasattr(trees, "predict_proba"):  # no sum of trees
-            raise NotAFormulaError(type(trees).__name__)
         self.constant[output] += factor * float(np.ravel(trees._baseline_prediction)[0])
         for (tree,) in trees._predictors:
             if tree.nodes["is_leaf"][0]:
@@ -144,6 +142,22 @@ class Formula:
             if h or s:
                 place = model.mean_[j], model.scale_[j], knot
                 self.knots.append((j, *place, h, s, output))
+
+
+def is_sum(model):
+    """Whether a model is one of those that a formula adds up.
+
+    Parameters
+    ----------
+    model : regressor
+
+    Returns
+    -------
+    bool
+    """
+    if isinstance(model, Boost):  # probabilities are no sum of trees
+        return not hasattr(model.trees, "predict_proba")
+    return isinstance(model, AdditiveLasso | MixedRidge | KernelRidge)
 
 
 def outcome_weights(stage, arm):

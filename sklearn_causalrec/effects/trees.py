@@ -4,7 +4,6 @@ import numpy as np
 
 LEAVES = 8
 PACK = 3  # trees whose leaves are looked up together
-_LOWEST = np.array([8, *((m & -m).bit_length() - 1 for m in range(1, 256))])
 # A bit of a byte times this has its place in the highest three bits, in this order.
 _DE_BRUIJN = np.uint8(0b00010111)
 _PLACE = np.array([(1 << i) * int(_DE_BRUIJN) % 256 >> 5 for i in range(LEAVES)])
@@ -42,10 +41,7 @@ class Tree:
             left = leaves(int(node["left"]))
             right = leaves(int(node["right"]))
             feature, k = int(node["feature_idx"]), int(np.floor(node["num_threshold"]))
-            if k < len(edges[feature]):  # else every row goes to the left
-                self.splits.append((feature, float(edges[feature][k]), left))
-            else:
-                self.splits.append((feature, np.inf, left))
+            self.splits.append((feature, float(edges[feature][k]), left))
             return left | right
 
         leaves(0)
@@ -108,25 +104,28 @@ class Leaves:
         self.values = values.ravel()
         self.base = LEAVES**PACK * np.arange(len(packs))
 
-    def masks(self, feature, breaks):
-        """The bytes that a feature leaves, for each of its segments.
+    def masks(self, breaks):
+        """The bytes that each feature leaves, for each of its segments.
 
         Parameters
         ----------
-        feature : int
-        breaks : ndarray
-            Where its segments begin but for the first: all edges of the trees, sorted.
+        breaks : sequence of ndarray
+            Of each feature, where its segments begin but for the first: all edges of
+            the trees, sorted.
 
         Returns
         -------
-        ndarray of shape (len(breaks) + 1, width), uint8
+        dict of int to ndarray of shape (len(breaks) + 1, width), uint8
+            Of the features that a tree asks for.
         """
-        out = np.full((len(breaks) + 1, self.width), 255, np.uint8)
+        out = {}
         for place, tree in self.places:
             for j, edge, left in tree.splits:
-                if j == feature and edge < np.inf:
-                    first = np.searchsorted(breaks, edge) + 1
-                    out[first:, place] &= 255 - left
+                if j not in out:
+                    shape = len(breaks[j]) + 1, self.width
+                    out[j] = np.full(shape, 255, np.uint8)
+                first = breaks[j].searchsorted(edge) + 1
+                out[j][first:, place] &= 255 - left
         return out
 
     def sums(self, masks):
