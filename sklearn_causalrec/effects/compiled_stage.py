@@ -3,6 +3,7 @@
 import numpy as np
 
 from sklearn_causalrec.effects.compiled import Tables
+from sklearn_causalrec.effects.compiled_pairs import PairTables
 from sklearn_causalrec.effects.formula import (
     MIXED,
     NETWORK,
@@ -32,12 +33,15 @@ class CompiledStage:
     """
 
     def __init__(self, stage):
-        n_features = len(stage._bins.edges)
-        formula = Formula(n_features, 1)
+        formula = Formula(len(stage._bins.edges), 1)
         self.net = formula.add_stage(stage)
         formula.constant[0] -= self.net.sum() * stage._shift
         self.tables = Tables(formula)
-        self._stage, self._models = stage, None
+        self._stage, self._models, self._pairs = stage, None, {}
+
+    def __getstate__(self):
+        more = {"_models": self.models, "_stage": None, "_pairs": {}}
+        return {**vars(self), **more}  # the stage itself stays behind
 
     @classmethod
     def of(cls, stage):
@@ -66,23 +70,99 @@ class CompiledStage:
             out += (outcome if outcome.ndim == 2 else outcome.mean(0)) @ self.net
         return out
 
-    def by_fold(self, X, outcome=None, groups=None):
-        """As :meth:`StackedEffect._by_fold`; 0 for candidates that count nowhere."""
+    def effect_interval(self, X, alpha=0.05, outcome=None, groups=None):
+        """Bounds, as :meth:`StackedEffect.effect_interval`."""
+        return self.models.interval(X, alpha, outcome, groups)
+
+    @property
+    def models(self):
+        """The tables behind the intervals, made at first use."""
         if self._models is None:
             self._models = _Models(self._stage)
-        return self._models.by_fold(X, outcome, groups)
+        return self._models
+
+    def pair_tables(self, mine):
+        """The tables cut by which side the features come with.
+
+        Parameters
+        ----------
+        mine : sequence of two ndarray of bool of shape (n_features,)
+            The features that users, and that items bring.
+
+        Returns
+        -------
+        PairTables or None
+            None where there are kernels, which read all features at once.
+        """
+        if self.tables.kernels:
+            return None
+        key = tuple(side.tobytes() for side in mine)
+        if key not in self._pairs:
+            self._pairs = {key: PairTables(self.tables, mine)}
+        return self._pairs[key]
+
+
+class ArmAnswers:
+    """Effects between any two arms, from a stage of each arm against the first.
+
+    Parameters
+    ----------
+    stages : list
+        Of each arm, what has ``effect`` and ``effect_interval``; None of the first.
+    offset : ndarray of shape (n_arms,)
+        By how much the effects of each arm are moved.
+    """
+
+    def __init__(self, stages, offset):
+        self.stages, self.offset = stages, offset
+
+    def compiled(self):
+        """The same from tables alone.
+
+        Returns
+        -------
+        ArmAnswers or None
+            None where a learner has no tables.
+        """
+        stages = [s and s.compiled for s in self.stages]
+        if None in stages[1:]:
+            return None
+        return ArmAnswers(stages, np.array(self.offset))
+
+    def effect(self, X, outcome, t0, t1, groups=None):
+        """Effect of arm t1 against arm t0, (n,); outcome (..., n, n_arms) at X."""
+        out = np.full(len(X), self.offset[t1] - self.offset[t0])
+        for sign, t in ((1, t1), (-1, t0)):
+            if t:
+                out += sign * self.stages[t].effect(X, outcome[..., [0, t]], groups)
+        return out
+
+    def effect_interval(self, X, outcome, t0, t1, alpha, groups=None):
+        """Bounds of the effect of each row, two arrays of shape (n,)."""
+        center = np.full(len(X), self.offset[t1] - self.offset[t0])
+        variance = np.zeros(len(X))
+        for sign, t in ((1, t1), (-1, t0)):
+            if t:
+                low, high = self.stages[t].effect_interval(
+                    X, alpha, outcome[..., [0, t]], groups
+                )
+                center += sign * (low + high) / 2
+                variance += ((high - low) / 2) ** 2
+        return center - np.sqrt(variance), center + np.sqrt(variance)
 
 
 class _Models:
     """The models that count in a stage, an output of the tables each."""
 
     def __init__(self, stage):
-        self.stage = stage
+        self.weights = np.array(list(stage.weights_.values()))
+        self.shift, self.scale = stage._shift, stage._scale
+        self.constants = np.array(stage._constants)
+        self.has_network = NETWORK in stage.weights_
+        self.row_errors = stage._row_errors
         names, folds = list(stage.weights_), range(stage._n_folds)
-        counts = (np.array(list(stage.weights_.values())) > 0) | (
-            stage._row_errors.weights > 0
-        )
-        self.counts = dict(zip(names, counts))
+        counts = (self.weights > 0) | (self.row_errors.weights > 0)
+        counts = dict(zip(names, counts))
         models, self.arms, self.learners = [], [], {}
 
         def place(found):
@@ -90,12 +170,12 @@ class _Models:
             models.extend(found)
             return np.arange(start, len(models)).reshape(len(folds), -1)
 
-        if self.counts[T]:
+        if counts[T]:
             for arm in (0, 1):
                 of_arm = [m for k in folds for m in stage._outcome_models[k][arm]]
                 self.arms.append((place(of_arm), outcome_weights(stage, arm)))
-        for j, name in enumerate(names[2:-1] if NETWORK in names else names[2:]):
-            if self.counts[name]:
+        for j, name in enumerate(names[2:-1] if self.has_network else names[2:]):
+            if counts[name]:
                 row = [stage._effect_models[k][j] for k in folds]
                 self.learners[2 + j] = place(row)[:, 0]
         formula = Formula(len(stage._bins.edges), len(models))
@@ -113,21 +193,21 @@ class _Models:
         return [share * merged(list(kind)) for kind in zip(*spreads)]
 
     def by_fold(self, X, outcome, groups):
-        stage, n = self.stage, len(X)
+        """As :meth:`StackedEffect._by_fold`; 0 for candidates that count nowhere."""
+        n, n_folds = len(X), len(self.constants)
         found = self.tables.sums(X, groups).T
-        out = np.zeros((stage._n_folds, n, len(stage.weights_)))
+        out = np.zeros((n_folds, n, len(self.weights)))
         doubt, offsets = np.zeros(n), np.zeros(n)
-        out[:, :, 0] = np.array(stage._constants)[:, None]
+        out[:, :, 0] = self.constants[:, None]
         net = None
-        if NETWORK in stage.weights_:
-            net = (np.asarray(outcome) - stage._shift) / stage._scale
-            net = np.broadcast_to(net, (stage._n_folds, n, 2))
+        if self.has_network:
+            net = (np.asarray(outcome) - self.shift) / self.scale
+            net = np.broadcast_to(net, (n_folds, n, 2))
             out[:, :, -1] = net[:, :, 1] - net[:, :, 0]
         for arm, (places, c) in enumerate(self.arms):
             parts = found[places]  # (folds, models, rows)
             if len(c) > parts.shape[1]:
-                own = net[:, None, :, arm]
-                parts = np.concatenate([parts, own], axis=1)
+                parts = np.concatenate([parts, net[:, None, :, arm]], axis=1)
             mean = c @ parts
             out[:, :, 1] += mean if arm else -mean
             even = (2 * c + 1 / len(c)) / 3
@@ -137,3 +217,10 @@ class _Models:
         for codes, table in zip([] if groups is None else groups.T, self.offsets):
             offsets += table[np.minimum(codes, len(table) - 1)]
         return out, doubt, offsets
+
+    def interval(self, X, alpha, outcome, groups):
+        """Bounds of the effect of each row in units of y, two arrays of shape (n,)."""
+        parts, *more = self.by_fold(X, outcome, groups)
+        center = parts.mean(0) @ self.weights
+        low, high = self.row_errors.interval(center, parts, *more, alpha)
+        return low * self.scale, high * self.scale

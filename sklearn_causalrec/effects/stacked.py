@@ -468,8 +468,9 @@ class StackedEffect(BaseEstimator):
         smallest effects than of others.
         """
         self._check_given(outcome, groups)
-        by_fold = self._by_fold if self.compiled is None else self.compiled.by_fold
-        parts, *more = by_fold(np.asarray(X), outcome, groups)
+        if self.compiled is not None:
+            return self.compiled.effect_interval(np.asarray(X), alpha, outcome, groups)
+        parts, *more = self._by_fold(X, outcome, groups)
         center = self._stack(parts)
         low, high = self._row_errors.interval(center, parts, *more, alpha)
         return low * self._scale, high * self._scale

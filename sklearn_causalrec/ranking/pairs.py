@@ -84,6 +84,7 @@ class Pairs:
             self.raw = (transform, *raw)
         self.users, self.items = (side.ids for side in self.sides)
         self.user_codes, self.item_codes = (side.codes for side in self.sides)
+        self._split = None, None
         self.history = self.history_values = None
         if catalogue.history is not None:
             self._read_histories(self.sides[0].frame)
@@ -282,12 +283,49 @@ class Pairs:
             rows.history_values = self.history_values[user]
         return rows
 
+    def side_features(self):
+        """What each side brings to the features of a pair; where nothing is raw.
+
+        Returns
+        -------
+        features : tuple of two ndarray
+            Of the users, with the context, and of the items.
+        mine : tuple of two ndarray of bool of shape (p,)
+            The features that users, and that items bring.
+        """
+        features = [np.tile(self.context, (len(side.ids), 1)) for side in self.sides]
+        own = (self.of_user, self.of_item)
+        for side, table, mine in zip(features, (self.user_table, self.item_table), own):
+            side[:, mine] = table[:, mine]
+        return tuple(features), (~self.of_item, self.of_item)
+
+    def sides_of(self, scorer):
+        """What scores these pairs by their two sides, or None.
+
+        Parameters
+        ----------
+        scorer : PairScores
+
+        Returns
+        -------
+        object or None
+            Where ``scorer.split`` has one, and no steps make the rows of pairs.
+        """
+        if self.raw is not None or self.history is not None or scorer.split is None:
+            return None
+        if self._split[0] is not scorer:
+            self._split = scorer, scorer.split(self)
+        return self._split[1]
+
     def scores(self, scorer, start, stop):
         """Score the users start to stop against all items; (stop - start, n_items)."""
         n_items = len(self.items)
+        sides = self.sides_of(scorer)
         if self.raw is None and scorer.matrix is not None:
             codes = self.user_codes[start:stop], self.item_codes
             out = np.asarray(scorer.matrix(*codes)).ravel()
+        elif sides is not None:
+            out = sides.block(start, stop).ravel()
         else:
             out = None
             size = (stop - start) * n_items
