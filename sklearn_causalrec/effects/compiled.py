@@ -79,6 +79,8 @@ class Tables:
     leaves : Leaves or None
     masks : dict of int to ndarray of shape (n_segments, width)
         What each feature leaves of the leaves.
+    trees : list of Tree or None
+        None after a pickle, which holds the tables that are made of them alone.
     """
 
     def __init__(self, formula):
@@ -89,8 +91,7 @@ class Tables:
         for nodes, edges, factor, output in formula.trees:
             trees.append(Tree(nodes, edges, factor))
             outputs.append(output)
-        self.trees = list(zip(trees, outputs))
-        self.leaves = Leaves(trees, outputs, self.n_outputs) if trees else None
+        self.trees = trees
         cuts = [[] for _ in range(p)]
         for tree in trees:
             for j, edge, _ in tree.splits:
@@ -111,12 +112,26 @@ class Tables:
             np.add.at(steps[0], at, mine[:, 2])
             np.add.at(steps[1], at, mine[:, 3])
             self.lines[j] = tuple(np.cumsum(steps, axis=1))
-        self.masks = self.leaves.masks(self.breaks) if trees else {}
+        self.leaves, self.masks = None, {}
+        if trees:
+            self.leaves = Leaves(trees, outputs, self.n_outputs, self.breaks)
+            self.masks = self.leaves.masks
         self.offsets = {}
         for kind, output in {(k, o) for k, _, o in formula.offsets}:
             mine = [v for k, v, o in formula.offsets if (k, o) == (kind, output)]
             self.offsets[kind, output] = merged(mine)
         self._flatten()
+
+    def __getstate__(self):
+        return {k: v for k, v in vars(self).items() if k not in self._made} | {
+            "trees": None
+        }
+
+    def __setstate__(self, state):
+        vars(self).update(state)
+        self._flatten()
+
+    _made = ("_cuts", "_of", "_starts", "_first", "_lines", "_split", "_shift", "_masks")
 
     @staticmethod
     def _bends(knots):

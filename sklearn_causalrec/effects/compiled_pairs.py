@@ -47,7 +47,7 @@ class PairTables:
         of_pair = [j for j in tables.features if not (mine[USER][j] or mine[ITEM][j])]
         self.pair_features = of_pair
         groups = {USER: [], ITEM: [], "pair": [], "all": []}
-        for tree, _ in tables.trees:
+        for tree in tables.trees:
             groups[self._group(tree, mine, of_pair)].append(tree)
         self.of_side = [self._leaves(groups[kind]) for kind in (USER, ITEM)]
         self.of_all = self._leaves(groups["all"])
@@ -62,11 +62,9 @@ class PairTables:
         return "pair" if alone else "all"
 
     def _leaves(self, trees):
-        """The leaves of some trees, and the masks of their features; or None."""
         if not trees:
             return None
-        leaves = Leaves(trees, [0] * len(trees), 1)
-        return leaves, leaves.masks(self.tables.breaks)
+        return Leaves(trees, [0] * len(trees), 1, self.tables.breaks)
 
     def _add_lines_of_pairs(self, trees):
         """Slopes of the pair's features, and a table of the values beside them."""
@@ -79,7 +77,7 @@ class PairTables:
             grid = np.indices(shape).reshape(len(shape), -1)
             table = sum(v[s] for v, s in zip(values, grid))
             if trees is not None:
-                leaves, masks = trees
+                masks = trees.masks
                 for start in range(0, len(table), BLOCK):
                     b = slice(start, start + BLOCK)
                     left = _common(
@@ -87,7 +85,7 @@ class PairTables:
                         for j, s in zip(self.pair_features, grid)
                         if j in masks
                     )
-                    table[b] += leaves.sums(left)
+                    table[b] += trees.sums(left)
             self.table, self.values = table, []
             self.stride = shape[-1] if len(shape) > 1 else 0
 
@@ -116,15 +114,15 @@ class PairTables:
             value += offsets[np.minimum(codes, len(offsets) - 1)]
         own = self.of_side[kind]
         if own is not None:
-            leaves, masks = own
+            masks = own.masks
             for start in range(0, len(X), BLOCK):
                 b = slice(start, start + BLOCK)
                 left = _common(masks[j][s[b]] for j, s in segments.items() if j in masks)
-                value[b] += leaves.sums(left)
+                value[b] += own.sums(left)
         left = None
         if self.of_all is not None:
-            leaves, masks = self.of_all
-            left = np.full((len(X), leaves.width), 255, np.uint8)
+            masks = self.of_all.masks
+            left = np.full((len(X), self.of_all.width), 255, np.uint8)
             for j, s in segments.items():
                 if j in masks:
                     left &= masks[j].take(s, axis=0)
@@ -162,12 +160,14 @@ class PairTables:
         if self.table is not None:
             out += self.table[self._cells(found)]
         if self.of_all is not None:
-            leaves, masks = self.of_all
-            left = items.left & user.left[position]
-            for j, s in found.items():
-                if j in masks:
-                    left &= masks[j].take(s, axis=0)
-            out += leaves.sums(left)
+            masks = self.of_all.masks
+            found = [(masks[j], s) for j, s in found.items() if j in masks]
+            for start in range(0, len(out), BLOCK):
+                b = slice(start, start + BLOCK)
+                left = items.left[b] & user.left[position]
+                for mask, s in found:
+                    left &= mask.take(s[b], axis=0)
+                out[b] += self.of_all.sums(left)
         return out
 
     def _cells(self, found):

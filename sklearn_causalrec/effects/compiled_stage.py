@@ -92,9 +92,10 @@ class CompiledStage:
         Returns
         -------
         PairTables or None
-            None where there are kernels, which read all features at once.
+            None where there are kernels, which read all features at once, and after a
+            pickle.
         """
-        if self.tables.kernels:
+        if self.tables.kernels or self.tables.trees is None:
             return None
         key = tuple(side.tobytes() for side in mine)
         if key not in self._pairs:

@@ -64,11 +64,16 @@ class Leaves:
     outputs : sequence of int
         The sum that each tree belongs to.
     n_outputs : int
+    breaks : dict of int to ndarray
+        Of each feature, where its segments begin but for the first: all edges of the
+        trees, sorted.
 
     Attributes
     ----------
     width : int
         Bytes of a row.
+    masks : dict of int to ndarray of shape (n_segments, width), uint8
+        Of the features that a tree asks for, the leaves that each segment leaves.
 
     References
     ----------
@@ -76,7 +81,7 @@ class Leaves:
        with additive ensembles of regression trees." SIGIR.
     """
 
-    def __init__(self, trees, outputs, n_outputs):
+    def __init__(self, trees, outputs, n_outputs, breaks):
         packs, self.outputs, self.starts = [], [], []
         self.n_outputs = n_outputs
         for output in range(n_outputs):
@@ -87,12 +92,7 @@ class Leaves:
                 packs += [mine[i : i + PACK] for i in range(0, len(mine), PACK)]
         self.n_packs = len(packs)
         self.width = PACK * len(packs)
-        # Plane by plane: the first trees of all packs, the second, the third.
-        self.places = [
-            (plane * len(packs) + g, tree)
-            for g, pack in enumerate(packs)
-            for plane, tree in enumerate(pack)
-        ]
+        self.masks = {}
         values = np.zeros((len(packs), LEAVES, LEAVES, LEAVES))
         for g, pack in enumerate(packs):
             for plane, tree in enumerate(pack):
@@ -101,32 +101,18 @@ class Leaves:
                 ordered = np.empty(LEAVES)
                 ordered[_PLACE] = tree.values
                 values[g] += ordered.reshape(shape)
+                # Plane by plane: the first trees of all packs, the second, the third.
+                self._add_masks(tree, plane * len(packs) + g, breaks)
         self.values = values.ravel()
         self.base = LEAVES**PACK * np.arange(len(packs))
 
-    def masks(self, breaks):
-        """The bytes that each feature leaves, for each of its segments.
-
-        Parameters
-        ----------
-        breaks : sequence of ndarray
-            Of each feature, where its segments begin but for the first: all edges of
-            the trees, sorted.
-
-        Returns
-        -------
-        dict of int to ndarray of shape (len(breaks) + 1, width), uint8
-            Of the features that a tree asks for.
-        """
-        out = {}
-        for place, tree in self.places:
-            for j, edge, left in tree.splits:
-                if j not in out:
-                    shape = len(breaks[j]) + 1, self.width
-                    out[j] = np.full(shape, 255, np.uint8)
-                first = breaks[j].searchsorted(edge) + 1
-                out[j][first:, place] &= 255 - left
-        return out
+    def _add_masks(self, tree, place, breaks):
+        for j, edge, left in tree.splits:
+            if j not in self.masks:
+                shape = len(breaks[j]) + 1, self.width
+                self.masks[j] = np.full(shape, 255, np.uint8)
+            first = breaks[j].searchsorted(edge) + 1
+            self.masks[j][first:, place] &= 255 - left
 
     def sums(self, masks):
         """Sums of the values of the trees, (n, n_outputs) or, of one output, (n,).
