@@ -347,32 +347,54 @@ class Pairs:
 
     def excluded(self, exclude, exclude_seen):
         """Return the pairs to leave out, as a csr_array of shape (n_users, n_items)."""
-        catalogue, encoder = self.catalogue, self.estimator.log_encoder_
+        encoder = self.estimator.log_encoder_
         indexes = encoder.users, encoder.items
         shape = (len(self.users), len(self.items))
         out = csr_array(shape, dtype=bool)
-        if not isinstance(exclude_seen, (bool, np.bool_)) and exclude_seen != "rated":
-            raise ValueError(
-                f"exclude_seen is {exclude_seen!r}: True leaves out pairs that were "
-                'shown, "rated" those with an outcome above 0, and False none.'
-            )
-        if exclude_seen:
-            pairs = catalogue.rated
-            if exclude_seen != "rated":
-                self._shown_is_known()
-                pairs = catalogue.seen
+        pairs = seen_pairs(self.estimator, exclude_seen)
+        if pairs is not None:
             user, item = (side.codes for side in self.sides)
             out = pairs[user][:, item]
         if exclude is not None:
             out = out + excluded_pairs(exclude, *self.sides, indexes)
         return csr_array(out)
 
-    def _shown_is_known(self):
-        arms = self.estimator.log_encoder_.arms
-        if len(arms) > 1 and self.catalogue.control is None:
-            raise ValueError(
-                "exclude_seen=True leaves out the pairs that were shown, and which of "
-                f"the arms {arms.tolist()[:20]} means not shown can't be told: name "
-                "it before fit, control=…, or set exclude_seen=False and pass the "
-                "pairs as exclude=."
-            )
+
+def seen_pairs(estimator, exclude_seen):
+    """The pairs of the log that lists leave out.
+
+    Parameters
+    ----------
+    estimator : estimator, fitted
+        With a catalogue.
+    exclude_seen : bool or "rated"
+        True: those that were shown. "rated": those with an outcome above 0.
+
+    Returns
+    -------
+    csr_array of shape (n_users + 1, n_items + 1), or None
+        By codes.
+
+    Raises
+    ------
+    ValueError
+        If it is another value, or which arm means "not shown" can't be told.
+    """
+    catalogue, arms = estimator.catalogue_, estimator.log_encoder_.arms
+    if not isinstance(exclude_seen, (bool, np.bool_)) and exclude_seen != "rated":
+        raise ValueError(
+            f"exclude_seen is {exclude_seen!r}: True leaves out pairs that were "
+            'shown, "rated" those with an outcome above 0, and False none.'
+        )
+    if not exclude_seen:
+        return None
+    if exclude_seen == "rated":
+        return catalogue.rated
+    if len(arms) > 1 and catalogue.control is None:
+        raise ValueError(
+            "exclude_seen=True leaves out the pairs that were shown, and which of "
+            f"the arms {arms.tolist()[:20]} means not shown can't be told: name "
+            "it before fit, control=…, or set exclude_seen=False and pass the "
+            "pairs as exclude=."
+        )
+    return catalogue.seen

@@ -10,6 +10,7 @@ if TYPE_CHECKING:  # what type checkers see: the names below
     from sklearn_causalrec.serving.files import load as load
     from sklearn_causalrec.serving.files import read_manifest as read_manifest
     from sklearn_causalrec.serving.files import save as save
+    from sklearn_causalrec.serving.index import EffectIndex as EffectIndex
     from sklearn_causalrec.serving.scorer import CompiledScorer as CompiledScorer
     from sklearn_causalrec.serving.scorer import compile_scorer as compile_scorer
 
@@ -17,6 +18,7 @@ __getattr__, __dir__, __all__ = lazily(
     __name__,
     {
         "CompiledScorer": "scorer",
+        "EffectIndex": "index",
         "ModelFileError": "container",
         "compile_scorer": "scorer",
         "load": "files",

@@ -1,5 +1,7 @@
 """Scores of all pairs of users and items, each side computed once."""
 
+import copy
+
 import numpy as np
 
 from sklearn_causalrec.effects.second_stage import read_outcomes
@@ -125,33 +127,69 @@ class PairScorer:
         -------
         ndarray of shape (stop - start, n_items)
         """
-        users = self._side(0, slice(start, stop))
-        out = None
-        for block in range(-(-self.n_items // PAIRS)):
-            items = self._items_at(block)
-            for position in range(stop - start):
-                scores = self._scores(users, position, items)
-                if out is None:
-                    out = np.empty((stop - start, self.n_items), scores.dtype)
-                out[position, block * PAIRS :][: len(scores)] = scores
-        return out
+        return self.of_users(np.arange(start, stop))
 
-    def at(self, user, items):
-        """Scores of one user with some items.
+    def of_users(self, positions):
+        """Scores of some users with all items.
 
         Parameters
         ----------
-        user : int
-            Position among the users.
-        items : ndarray of int of shape (n,)
+        positions : ndarray of int of shape (n,)
+            Among the users.
+
+        Returns
+        -------
+        ndarray of shape (n, n_items)
+        """
+        users = self._side(0, positions)
+        out = None
+        for block in range(-(-self.n_items // PAIRS)):
+            items = self._items_at(block)
+            for position in range(len(positions)):
+                scores = self._scores(users, position, items)
+                if out is None:
+                    out = np.empty((len(positions), self.n_items), scores.dtype)
+                out[position, block * PAIRS :][: len(scores)] = scores
+        return out
+
+    def at(self, positions, items):
+        """Scores of some users with some items.
+
+        Parameters
+        ----------
+        positions : ndarray of int of shape (n,)
+            Among the users.
+        items : ndarray of int of shape (m,)
             Positions among the items.
 
         Returns
         -------
-        ndarray of shape (n,)
+        ndarray of shape (n, m)
         """
-        users = self._side(0, slice(user, user + 1))
-        return self._scores(users, 0, self._side(1, items))
+        users, some = self._side(0, positions), self._side(1, items)
+        return np.array([self._scores(users, i, some) for i in range(len(positions))])
+
+    def with_users(self, other):
+        """The same items with the users of another scorer.
+
+        Parameters
+        ----------
+        other : PairScorer
+            Of the same model, which may know more ids.
+
+        Returns
+        -------
+        PairScorer or None
+            None where other features come with its items.
+        """
+        if not all(np.array_equal(a, b) for a, b in zip(self.mine, other.mine)):
+            return None
+        new = copy.copy(self)
+        new.networks, new._items = other.networks, self._items
+        new.features = (other.features[0], self.features[1])
+        new.codes = (other.codes[0], self.codes[1])
+        new.n_users = other.n_users
+        return new
 
 
 def _bytes(part):

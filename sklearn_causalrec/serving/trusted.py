@@ -80,6 +80,8 @@ CLASSES = {
     ),
     "skorch.dataset": "Dataset",
     f"{PACKAGE}.serving.flat_networks": "FlatNetwork FlatNetworks",
+    f"{PACKAGE}.serving.index": "EffectIndex",
+    f"{PACKAGE}.serving.landmarks": "Landmarks",
     f"{PACKAGE}.serving.scorer": "CompiledScorer",
     "skorch.history": "History",
     "torch.nn": (
