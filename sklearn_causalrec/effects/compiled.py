@@ -1,4 +1,4 @@
-"""Formulas compiled to tables: all rows of a block at once, each feature looked at once.
+"""Formulas compiled to tables: each feature of a row is looked at once.
 
 A feature cuts its axis where a tree or a hinge does. Between two cuts, what all
 additive models say together is a line, and the leaves that are left to the trees are a
@@ -123,15 +123,13 @@ class Tables:
         self._flatten()
 
     def __getstate__(self):
-        return {k: v for k, v in vars(self).items() if k not in self._made} | {
-            "trees": None
-        }
+        # What `_flatten` makes is made anew, and trees are in the tables.
+        kept = {k: v for k, v in vars(self).items() if not k.startswith("_")}
+        return {**kept, "trees": None}
 
     def __setstate__(self, state):
         vars(self).update(state)
         self._flatten()
-
-    _made = ("_cuts", "_of", "_starts", "_first", "_lines", "_split", "_shift", "_masks")
 
     @staticmethod
     def _bends(knots):

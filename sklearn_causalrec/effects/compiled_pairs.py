@@ -117,7 +117,9 @@ class PairTables:
             masks = own.masks
             for start in range(0, len(X), BLOCK):
                 b = slice(start, start + BLOCK)
-                left = _common(masks[j][s[b]] for j, s in segments.items() if j in masks)
+                left = _common(
+                    masks[j][s[b]] for j, s in segments.items() if j in masks
+                )
                 value[b] += own.sums(left)
         left = None
         if self.of_all is not None:

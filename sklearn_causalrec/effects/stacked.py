@@ -9,7 +9,7 @@ from sklearn.utils.validation import check_is_fitted
 from sklearn_causalrec._utils.process import one_thread, quiet
 from sklearn_causalrec.effects.average import average_effect, isotonic
 from sklearn_causalrec.effects.clusters import estimate
-from sklearn_causalrec.effects.compiled_stage import CompiledStage
+from sklearn_causalrec.effects.compiled_stage import StageAnswers
 from sklearn_causalrec.effects.cross_fitting import (
     MANY_ROWS,
     each_fold,
@@ -42,7 +42,7 @@ def _inputs(model, X, groups):
     return Grouped(X, groups) if isinstance(model, MixedRidge) else X
 
 
-class StackedEffect(BaseEstimator):
+class StackedEffect(StageAnswers, BaseEstimator):
     r"""Effect of a binary treatment by R-stacking of cross-fitted learners.
 
     Outcomes under each arm and the propensity are stacks of boosted trees,
@@ -412,68 +412,6 @@ class StackedEffect(BaseEstimator):
             if net is not None:
                 out[k, :, -1] = own[:, 1] - own[:, 0]
         return out, doubt, offsets
-
-    def effect(self, X, outcome=None, groups=None):
-        """Effect of each row, (n,), in units of ``y``.
-
-        ``outcome`` holds the network's outcomes under each arm, (n, 2), or those of
-        every fold's network, (n_folds, n, 2), where ``fit`` was given
-        ``outcome_oof``.
-        """
-        self._check_given(outcome, groups)
-        if self.compiled is not None:
-            return self.compiled.effect(np.asarray(X), outcome, groups)
-        return self._stack(self._by_fold(X, outcome, groups)[0]) * self._scale
-
-    def _check_given(self, outcome, groups):
-        check_is_fitted(self, "weights_")
-        if "R-mixed" in self.weights_ and groups is None:
-            raise ValueError(
-                "fit was given groups: pass those of these rows too, "
-                "effect(X, groups=...), an array of shape (n, n_kinds)"
-            )
-        if "T-network" in self.weights_ and outcome is None:
-            raise ValueError(
-                "fit was given outcome_oof: pass the network's outcomes of these "
-                "rows too, effect(X, outcome=...), an array of shape (n, 2)"
-            )
-
-    @property
-    def compiled(self):
-        """The stage as tables, made at first use; None where a learner has none.
-
-        Returns
-        -------
-        CompiledStage or None
-        """
-        if not hasattr(self, "_compiled"):
-            self._compiled = CompiledStage.of(self)
-        return self._compiled
-
-    def __getstate__(self):
-        # Tables are made of the rest, and quicker than they are read.
-        state = super().__getstate__()
-        return {k: v for k, v in state.items() if k != "_compiled"}
-
-    def _stack(self, parts):
-        return parts.mean(0) @ np.array(list(self.weights_.values()))
-
-    def effect_interval(self, X, alpha=0.05, outcome=None, groups=None):
-        """Interval for the effect of each row, two arrays of shape (n,).
-
-        Its variance counts the jackknife over folds, the disagreement of candidates and
-        outcome models, and by how much groups or clusters differ beyond what is
-        predicted of them (``effects/row_intervals.py``). It covers effects of fresh
-        rows on average over rows: not of every row, and less of the largest and the
-        smallest effects than of others.
-        """
-        self._check_given(outcome, groups)
-        if self.compiled is not None:
-            return self.compiled.effect_interval(np.asarray(X), alpha, outcome, groups)
-        parts, *more = self._by_fold(X, outcome, groups)
-        center = self._stack(parts)
-        low, high = self._row_errors.interval(center, parts, *more, alpha)
-        return low * self._scale, high * self._scale
 
     # ------------------------------------------------------ the average effect
     def _fit_average(self, X, y, treatment):

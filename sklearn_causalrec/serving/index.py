@@ -408,7 +408,7 @@ class EffectIndex:
             if allowed.ndim == 2:
                 raise ValueError(
                     "filter has a row for each user, which this model cannot be asked "
-                    "at once: ask for one user at a time, or pass the pairs as exclude=."
+                    "at once: ask for a user at a time, or pass the pairs as exclude=."
                 )
             items = self._sides[1].ids if items is None else self.items_
             items = items[allowed]
@@ -454,12 +454,16 @@ class EffectIndex:
             new = pd.DataFrame({self.items_.columns[0]: new})
         lacking = [c for c in self.items_.columns if c not in new.columns]
         if lacking:
-            raise ValueError(f"items lacks the columns {lacking} of those of the index.")
+            raise ValueError(
+                f"items lacks the columns {lacking} of those of the index."
+            )
         key = self._sides[1].key if self._sides[1].key in new else new.columns[0]
         twice = new[key].isin(self.items_[key]) | new[key].duplicated()
         if twice.any():
             which = shown(new[key][twice].tolist()[0])
-            raise ValueError(f"The item {which} is in the index already, or twice here.")
+            raise ValueError(
+                f"The item {which} is in the index already, or twice here."
+            )
         given = pd.concat([self.items_, new[list(self.items_.columns)]])
         self._given = given.reset_index(drop=True)
         if len(self.items_.columns) == 1:

@@ -51,7 +51,7 @@ class Landmarks:
         self.n_candidates = self.recall = None
 
     def _vectors_of(self, scores):
-        """Vectors of items from their scores with the landmark users; last, the mean."""
+        """Vectors of items from scores with the landmark users; last, the mean."""
         mean = scores.mean(0)
         vectors = (scores - mean).T @ self.basis
         return np.column_stack([vectors, mean]).astype(np.float32)
