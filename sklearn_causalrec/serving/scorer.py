@@ -153,7 +153,7 @@ class CompiledScorer:
         self.columns = list(getattr(model, "feature_names_in_", range(width)))
         place = {name: position for position, name in enumerate(self.columns)}
         names = getattr(roles, "feature_columns_", self.columns)
-        self._features = np.array([place[name] for name in names], int)
+        self._features: Any = np.array([place[name] for name in names], int)
         if len(names) == width:
             self._features = slice(None)
         self._of = {role: place[name] for role, name in roles.columns_.items()}
