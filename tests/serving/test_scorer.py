@@ -34,12 +34,15 @@ def log():
 def few_trees():
     """Second stages of few trees and without kernels."""
 
-    def learners(*_):
-        return (lambda bins, seed: Boost(bins, seed, True, max_iter=10),)
+    def outcomes(n):
+        return (lambda bins, seed: Boost(bins, seed, True, max_iter=8),)
+
+    def exposures():
+        return (lambda bins, seed: Boost(bins, seed, max_iter=4),)
 
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("stacked_outcome_learners", "stacked_exposure_learners"):
-            patch.setattr(stacked, name, learners)
+        patch.setattr(stacked, "stacked_outcome_learners", outcomes)
+        patch.setattr(stacked, "stacked_exposure_learners", exposures)
         yield
 
 
@@ -160,6 +163,7 @@ def test_the_scorer_in_pickles_and_files(model, tmp_path):
 def test_a_file_of_a_scorer_needs_neither_torch_nor_econml(models, tmp_path):
     model, X = models["dnn"]
     save(compile_scorer(model), tmp_path / "scorer.crec")
+    save(model, tmp_path / "model.crec")
     np.save(tmp_path / "rows.npy", X.to_numpy()[:20])
     code = (
         "import sys, numpy as np\n"
@@ -170,26 +174,16 @@ def test_a_file_of_a_scorer_needs_neither_torch_nor_econml(models, tmp_path):
         "heavy = {'torch', 'skorch', 'econml', 'networkx'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"
         f"np.save({str(tmp_path / 'found.npy')!r}, found)\n"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    low, high = model.effect_interval(X[:20])
-    expected = [model.predict(X[:20]), model.effect(X[:20]), low, high]
-    assert_allclose(np.load(tmp_path / "found.npy"), expected, **NEAR)
-
-
-def test_a_file_of_a_recommender_needs_no_econml(models, tmp_path):
-    model, _ = models["mf"]
-    save(model, tmp_path / "model.crec")
-    code = (
-        "import sys\n"
-        "from sklearn_causalrec import load\n"
+        # that of the recommender needs torch
         f"model = load({str(tmp_path / 'model.crec')!r})\n"
         "assert model.recommend([3], k=2).shape == (2, 4)\n"
         "assert 'econml' not in sys.modules\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+    low, high = model.effect_interval(X[:20])
+    expected = [model.predict(X[:20]), model.effect(X[:20]), low, high]
+    assert_allclose(np.load(tmp_path / "found.npy"), expected, **NEAR)
 
 
 @pytest.mark.parametrize(
