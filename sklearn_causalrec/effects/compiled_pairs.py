@@ -149,15 +149,15 @@ class PairTables:
         found, first = {}, self.n_features - outcome.shape[1]
         for k, j in enumerate(self.pair_features):
             x, slope = outcome[:, j - first], self.slopes[k]
-            breaks = self.tables.breaks[j]
-            if len(breaks):
-                found[j] = s = breaks.searchsorted(x, side="right")
+            bent = len(self.tables.breaks[j]) > 0
+            if bent:
+                found[j] = s = self.tables.segments(x, j)
             if len(slope) == 1 or (slope == slope[0]).all():
                 if slope[0]:
                     out += slope[0] * x
             else:
                 out += slope[s] * x
-            if self.values and len(breaks):
+            if self.values and bent:
                 out += self.values[k][s]
         if self.table is not None:
             out += self.table[self._cells(found)]

@@ -8,7 +8,6 @@ import numpy as np
 from scipy.special import erf, expit
 
 BLOCK = 4096  # rows at once
-PAIRS = 1024  # pairs of a user at once: their hidden units stay in the cache
 
 
 def _relu(x):

@@ -5,8 +5,12 @@ import copy
 import numpy as np
 
 from sklearn_causalrec.effects.second_stage import read_outcomes
-from sklearn_causalrec.serving.flat_networks import PAIRS, FlatNetworks
+from sklearn_causalrec.serving.flat_networks import FlatNetworks
 
+# Pairs of a user at once: few where each has hidden units and bytes of trees, so that
+# they stay in the cache, else as many as make the calls count for little.
+PAIRS = 1024
+MORE_PAIRS = 4096
 KEPT_BYTES = 256 * 2**20  # of the items' sides; more are made anew for each block
 
 
@@ -42,6 +46,11 @@ class PairScorer:
                 for sign, t in ((1.0, t1), (-1.0, t0))
                 if t
             ]
+
+        light = all(net.last is None for net in networks.networks) and all(
+            part[-1] is not None and part[-1].of_all is None for part in self.parts or []
+        )
+        self.size = MORE_PAIRS if light else PAIRS
 
     @classmethod
     def of(cls, estimator, pairs, by, min_effect, arms):
@@ -88,10 +97,10 @@ class PairScorer:
     def _items_at(self, block):
         """The side of a block of items, kept if all have room."""
         if block not in self._items:
-            rows = slice(block * PAIRS, (block + 1) * PAIRS)
+            rows = slice(block * self.size, (block + 1) * self.size)
             found = self._side(1, rows)
             size = sum(_bytes(part) for part in found)
-            if size * self.n_items > KEPT_BYTES * min(PAIRS, self.n_items):
+            if size * self.n_items > KEPT_BYTES * min(self.size, self.n_items):
                 return found
             self._items[block] = found
         return self._items[block]
@@ -143,13 +152,13 @@ class PairScorer:
         """
         users = self._side(0, positions)
         out = None
-        for block in range(-(-self.n_items // PAIRS)):
+        for block in range(-(-self.n_items // self.size)):
             items = self._items_at(block)
             for position in range(len(positions)):
                 scores = self._scores(users, position, items)
                 if out is None:
                     out = np.empty((len(positions), self.n_items), scores.dtype)
-                out[position, block * PAIRS :][: len(scores)] = scores
+                out[position, block * self.size :][: len(scores)] = scores
         return out
 
     def at(self, positions, items):

@@ -8,7 +8,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.linear_model import LinearRegression
 
-from sklearn_causalrec.effects.compiled import Tables, first_beyond
+from sklearn_causalrec.effects.compiled import Segments, Tables, first_beyond
 from sklearn_causalrec.effects.compiled_pairs import PairTables
 from sklearn_causalrec.effects.formula import Formula, NotAFormulaError, merged
 from sklearn_causalrec.effects.learners import AdditiveLasso, Bins, Boost
@@ -126,6 +126,7 @@ def test_a_step_at_the_wrong_side_is_seen(stages):
     for j, breaks in tables.breaks.items():
         off = np.nextafter(breaks.astype(np.float32), np.float32(np.inf))
         tables.breaks[j] = off.astype(float)
+    tables._flatten()
     assert np.abs(stage.effect(X, **more) - before).max() > 1e-4
 
 
@@ -196,6 +197,27 @@ def test_first_number_beyond_a_knot():
     before = np.nextafter(x, -np.inf)
     assert not ((before - mean) / scale > knot).any()
     assert x[0] == np.nextafter(0, 1)
+
+
+@pytest.mark.parametrize("kind", ["even", "tails", "close", "two", "one"])
+def test_segments_are_those_of_a_bisection(kind):
+    rng = np.random.default_rng(0)
+    breaks = {
+        "even": np.linspace(-1, 1, 63),
+        "tails": rng.standard_t(2, 63),
+        "close": np.append(1e9, 1 + 1e-9 * np.arange(5)),
+        "two": np.array([0.1, 0.1 + 1e-17 * 2]),
+        "one": np.array([3.0]),
+    }[kind]
+    breaks = np.unique(breaks)
+    near = [np.nextafter(breaks, -np.inf), breaks, np.nextafter(breaks, np.inf)]
+    spread = rng.normal(size=500) * rng.choice([1, 100, 1e12], 500)
+    x = np.concatenate([*near, spread, [0, -1e300, 1e300]])
+    find = Segments(breaks)
+    assert find.n_cells > 0 or kind not in ("even", "tails")
+    for values in (x, x.astype(np.float32).clip(-1e30, 1e30)):
+        expected = np.searchsorted(breaks, values, side="right")
+        assert_array_equal(find(values), expected)
 
 
 def test_trees_with_more_leaves_are_refused():
