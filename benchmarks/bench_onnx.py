@@ -15,7 +15,7 @@ import pandas as pd
 import torch
 
 from sklearn_causalrec import CausalDNNRecommender, to_onnx
-from sklearn_causalrec.serving.onnx_effects import Formula
+from sklearn_causalrec.serving.onnx_effects import ArmFormula
 
 ROWS = 5000
 NEW = 20_000
@@ -44,7 +44,7 @@ def main(seed=5):
         session = onnxruntime.InferenceSession(
             to_onnx(model).SerializeToString(), options
         )
-        n_trees = len(Formula(model.effects_.stages).trees)
+        n_trees = len(ArmFormula(model.effects_.stages, model.effects_.offset).trees)
         Z = draw(rng, NEW, ids)
         feed = {"features": Z[list("abcde")].to_numpy()}
         feed |= {role: Z[role].to_numpy() for role in roles}

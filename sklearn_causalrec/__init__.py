@@ -43,6 +43,7 @@ if TYPE_CHECKING:  # what type checkers see: the names below
     from sklearn_causalrec.serving.export import to_onnx as to_onnx
     from sklearn_causalrec.serving.files import load as load
     from sklearn_causalrec.serving.files import save as save
+    from sklearn_causalrec.serving.index import EffectIndex as EffectIndex
 
 __version__ = "0.1.0"
 
@@ -53,6 +54,7 @@ __getattr__, __dir__, __all__ = lazily(
         "CausalGraph": "causal",
         "CounterfactualPolicy": "policy",
         "DoCalculusEffect": "do_effect",
+        "EffectIndex": "serving.index",
         "EffectRegressor": "effects.regressor",
         "Estimand": "causal",
         "NotIdentifiableError": "causal",

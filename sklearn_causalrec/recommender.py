@@ -49,6 +49,8 @@ from sklearn_causalrec.networks.objectives.base import check_objective
 from sklearn_causalrec.networks.settings import SHARED_CONSTRAINTS, RecommenderSettings
 from sklearn_causalrec.ranking.catalogue import Catalogue, PairScores
 from sklearn_causalrec.ranking.recommend import recommend
+from sklearn_causalrec.serving.flat_networks import FlatNetworks
+from sklearn_causalrec.serving.pair_scorer import PairScorer
 
 
 def _is_classifier(estimator):
@@ -686,7 +688,14 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
     def _outcomes(self, X):
         check_is_fitted(self, "nets_")
         rows = self.log_encoder_.rows(self, X)
-        return rows, self._ensemble.predict(rows).outcome
+        return rows, self._predicted(rows)
+
+    def _predicted(self, rows):
+        """Mean outcome of rows under every arm, (n, n_arms)."""
+        networks = FlatNetworks.of(self._ensemble)
+        if networks is None:
+            return self._ensemble.predict(rows).outcome
+        return networks.outcome(rows.features, rows.user, rows.item)
 
     def _arms_of(self, rows, treatment, factual=False):
         """Code of each row's arm: as given, of its column, or of the one shown."""
@@ -885,7 +894,7 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
 
         def score(rows):
             if by == "outcome":
-                scores = self._ensemble.predict(rows).outcome[:, t1]
+                scores = self._predicted(rows)[:, t1]
             else:
                 scores = self._effect_rows(rows, t0, t1)
             if min_effect is None:
@@ -895,7 +904,10 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
 
         if by == "outcome" and min_effect is None and self._ranks_by_products():
             return PairScores(score, partial(self._ensemble.matrix, arm=t1))
-        return PairScores(score, None)
+        split = partial(
+            PairScorer.of, self, by=by, min_effect=min_effect, arms=(t0, t1)
+        )
+        return PairScores(score, None, split)
 
     def _ranks_by_products(self):
         """Whether ids are all there is, and the encoder has a matrix of all pairs."""

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from sklearn_causalrec.effects.clusters import estimate
+from sklearn_causalrec.effects.compiled_stage import ArmAnswers
 from sklearn_causalrec.effects.cross_fitting import varies
 from sklearn_causalrec.effects.overlap import average_on_treated
 from sklearn_causalrec.effects.stacked import StackedEffect
@@ -17,7 +18,7 @@ def _two_arms(by_fold, pair, t, rows):
     return by_fold(pair[rows])[..., [0, t]]
 
 
-class ArmEffects:
+class ArmEffects(ArmAnswers):
     """One :class:`StackedEffect` for each arm but the first, against the first.
 
     Parameters
@@ -160,27 +161,6 @@ class ArmEffects:
             self.influence.append(influence)
             self.fitted.append(fitted)
         return self
-
-    def effect(self, X, outcome, t0, t1, groups=None):
-        """Effect of arm t1 against arm t0, (n,); outcome (..., n, n_arms) at X."""
-        out = np.full(len(X), self.offset[t1] - self.offset[t0])
-        for sign, t in ((1, t1), (-1, t0)):
-            if t:
-                out += sign * self.stages[t].effect(X, outcome[..., [0, t]], groups)
-        return out
-
-    def effect_interval(self, X, outcome, t0, t1, alpha, groups=None):
-        """Bounds of the effect of each row, two arrays of shape (n,)."""
-        center = np.full(len(X), self.offset[t1] - self.offset[t0])
-        variance = np.zeros(len(X))
-        for sign, t in ((1, t1), (-1, t0)):
-            if t:
-                low, high = self.stages[t].effect_interval(
-                    X, alpha, outcome[..., [0, t]], groups
-                )
-                center += sign * (low + high) / 2
-                variance += ((high - low) / 2) ** 2
-        return center - np.sqrt(variance), center + np.sqrt(variance)
 
     def ate(self, t0, t1, effect=None, *, clustered=True):
         """Average effect, an `Estimate`.

@@ -22,6 +22,25 @@ from sklearn_causalrec.encoding.exposure import factual_exposure
 MAX_SEED = np.iinfo(np.int32).max
 
 
+def read_outcomes(encoder, outcome):
+    """Outcomes that the networks predict, as the second stage reads them.
+
+    Parameters
+    ----------
+    encoder : LogEncoder
+        Knows the scale of the outcome.
+    outcome : ndarray
+        In the units of y.
+
+    Returns
+    -------
+    ndarray, float32
+    """
+    if encoder.y_dtype == np.float64:  # which the cast would not tell apart
+        outcome = encoder.standardized(outcome)
+    return outcome.astype(np.float32)
+
+
 class EffectMixin:
     """``effect``, ``ate`` and their intervals, from a cross-fitted second stage.
 
@@ -173,12 +192,11 @@ class EffectMixin:
     def _effect_features(self, rows, outcome):
         """Features of the second stage: ids and histories enter by the outcomes
         predicted of them."""
-        features, encoder = self._features(rows), self.log_encoder_
+        features = self._features(rows)
         if rows.user is None and rows.item is None and rows.history is None:
             return features
-        if encoder.y_dtype == np.float64:  # which the cast would not tell apart
-            outcome = encoder.standardized(outcome)
-        return np.column_stack([features, outcome]).astype(np.float32)
+        outcome = read_outcomes(self.log_encoder_, outcome)
+        return np.column_stack([features, outcome])
 
     @staticmethod
     def _groups(rows):
@@ -227,7 +245,7 @@ class EffectMixin:
         return self._effect_rows(self.log_encoder_.rows(self, X), t0, t1)
 
     def _effect_rows(self, rows, t0, t1):
-        outcomes = self._ensemble.predict(rows).outcome
+        outcomes = self._predicted(rows)
         if self.effects_ is None:
             return outcomes[:, t1] - outcomes[:, t0]
         features = self._effect_features(rows, outcomes)

@@ -9,6 +9,7 @@ from sklearn.utils.validation import check_is_fitted
 from sklearn_causalrec._utils.process import one_thread, quiet
 from sklearn_causalrec.effects.average import average_effect, isotonic
 from sklearn_causalrec.effects.clusters import estimate
+from sklearn_causalrec.effects.compiled_stage import StageAnswers
 from sklearn_causalrec.effects.cross_fitting import (
     MANY_ROWS,
     each_fold,
@@ -41,7 +42,7 @@ def _inputs(model, X, groups):
     return Grouped(X, groups) if isinstance(model, MixedRidge) else X
 
 
-class StackedEffect(BaseEstimator):
+class StackedEffect(StageAnswers, BaseEstimator):
     r"""Effect of a binary treatment by R-stacking of cross-fitted learners.
 
     Outcomes under each arm and the propensity are stacks of boosted trees,
@@ -218,6 +219,7 @@ class StackedEffect(BaseEstimator):
     def _start(self, X, y, treatment, sample_weight, fold, clusters):
         """What all steps share: folds, seeds, bins, weights; y in standard units."""
         n = len(y)
+        vars(self).pop("_compiled", None)  # of an earlier fit
         w = np.ones(n) if sample_weight is None else np.asarray(sample_weight, float)
         rng = check_random_state(self.random_state)
         if fold is None:
@@ -318,6 +320,7 @@ class StackedEffect(BaseEstimator):
         parts = [chunked_predict(m, X, rows) for m in models]
         if net is not None and len(c) > len(models):
             parts.append(net[:, arm])
+        # without the network's, the weights of the others (outcome_weights) are scaled
         parts, c = np.transpose(parts), c[: len(parts)]
         c = c / c.sum() if c.sum() > 0 else c + 1 / len(c)
         return parts @ c, disagreement(parts, c)
@@ -389,19 +392,8 @@ class StackedEffect(BaseEstimator):
         And what the folds do not show: the disagreement of the outcome models, and the
         variance that the offsets of the row's groups add.
         """
-        check_is_fitted(self, "weights_")
         X, net = np.asarray(X), None
-        if "R-mixed" in self.weights_ and groups is None:
-            raise ValueError(
-                "fit was given groups: pass those of these rows too, "
-                "effect(X, groups=...), an array of shape (n, n_kinds)"
-            )
         if "T-network" in self.weights_:
-            if outcome is None:
-                raise ValueError(
-                    "fit was given outcome_oof: pass the network's outcomes of these "
-                    "rows too, effect(X, outcome=...), an array of shape (n, 2)"
-                )
             net = (np.asarray(outcome) - self._shift) / self._scale
             net = np.broadcast_to(net, (self._n_folds, len(X), 2))
         out = np.empty((self._n_folds, len(X), len(self.weights_)))
@@ -420,32 +412,6 @@ class StackedEffect(BaseEstimator):
             if net is not None:
                 out[k, :, -1] = own[:, 1] - own[:, 0]
         return out, doubt, offsets
-
-    def effect(self, X, outcome=None, groups=None):
-        """Effect of each row, (n,), in units of ``y``.
-
-        ``outcome`` holds the network's outcomes under each arm, (n, 2), or those of
-        every fold's network, (n_folds, n, 2), where ``fit`` was given
-        ``outcome_oof``.
-        """
-        return self._stack(self._by_fold(X, outcome, groups)[0]) * self._scale
-
-    def _stack(self, parts):
-        return parts.mean(0) @ np.array(list(self.weights_.values()))
-
-    def effect_interval(self, X, alpha=0.05, outcome=None, groups=None):
-        """Interval for the effect of each row, two arrays of shape (n,).
-
-        Its variance counts the jackknife over folds, the disagreement of candidates and
-        outcome models, and by how much groups or clusters differ beyond what is
-        predicted of them (``effects/row_intervals.py``). It covers effects of fresh
-        rows on average over rows: not of every row, and less of the largest and the
-        smallest effects than of others.
-        """
-        parts, *more = self._by_fold(X, outcome, groups)
-        center = self._stack(parts)
-        low, high = self._row_errors.interval(center, parts, *more, alpha)
-        return low * self._scale, high * self._scale
 
     # ------------------------------------------------------ the average effect
     def _fit_average(self, X, y, treatment):

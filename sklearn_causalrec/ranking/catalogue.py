@@ -18,10 +18,14 @@ class PairScores(NamedTuple):
     matrix : callable or None
         ``matrix(users, items)`` returns the scores of all pairs of the given codes.
         None means that blocks are scored row by row.
+    split : callable or None, default=None
+        ``split(pairs)`` returns what scores blocks of these pairs by their two sides,
+        ``block(start, stop)``, or None where that cannot be.
     """
 
     rows: Callable
     matrix: Callable | None
+    split: Callable | None = None
 
 
 class _Side:

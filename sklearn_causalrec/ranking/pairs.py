@@ -84,6 +84,7 @@ class Pairs:
             self.raw = (transform, *raw)
         self.users, self.items = (side.ids for side in self.sides)
         self.user_codes, self.item_codes = (side.codes for side in self.sides)
+        self._split = None, None
         self.history = self.history_values = None
         if catalogue.history is not None:
             self._read_histories(self.sides[0].frame)
@@ -282,12 +283,49 @@ class Pairs:
             rows.history_values = self.history_values[user]
         return rows
 
+    def side_features(self):
+        """What each side brings to the features of a pair; where nothing is raw.
+
+        Returns
+        -------
+        features : tuple of two ndarray
+            Of the users, with the context, and of the items.
+        mine : tuple of two ndarray of bool of shape (p,)
+            The features that users, and that items bring.
+        """
+        features = [np.tile(self.context, (len(side.ids), 1)) for side in self.sides]
+        own = (self.of_user, self.of_item)
+        for side, table, mine in zip(features, (self.user_table, self.item_table), own):
+            side[:, mine] = table[:, mine]
+        return tuple(features), (~self.of_item, self.of_item)
+
+    def sides_of(self, scorer):
+        """What scores these pairs by their two sides, or None.
+
+        Parameters
+        ----------
+        scorer : PairScores
+
+        Returns
+        -------
+        object or None
+            Where ``scorer.split`` has one, and no steps make the rows of pairs.
+        """
+        if self.raw is not None or self.history is not None or scorer.split is None:
+            return None
+        if self._split[0] is not scorer:
+            self._split = scorer, scorer.split(self)
+        return self._split[1]
+
     def scores(self, scorer, start, stop):
         """Score the users start to stop against all items; (stop - start, n_items)."""
         n_items = len(self.items)
+        sides = self.sides_of(scorer)
         if self.raw is None and scorer.matrix is not None:
             codes = self.user_codes[start:stop], self.item_codes
             out = np.asarray(scorer.matrix(*codes)).ravel()
+        elif sides is not None:
+            out = sides.block(start, stop).ravel()
         else:
             out = None
             size = (stop - start) * n_items
@@ -309,32 +347,54 @@ class Pairs:
 
     def excluded(self, exclude, exclude_seen):
         """Return the pairs to leave out, as a csr_array of shape (n_users, n_items)."""
-        catalogue, encoder = self.catalogue, self.estimator.log_encoder_
+        encoder = self.estimator.log_encoder_
         indexes = encoder.users, encoder.items
         shape = (len(self.users), len(self.items))
         out = csr_array(shape, dtype=bool)
-        if not isinstance(exclude_seen, (bool, np.bool_)) and exclude_seen != "rated":
-            raise ValueError(
-                f"exclude_seen is {exclude_seen!r}: True leaves out pairs that were "
-                'shown, "rated" those with an outcome above 0, and False none.'
-            )
-        if exclude_seen:
-            pairs = catalogue.rated
-            if exclude_seen != "rated":
-                self._shown_is_known()
-                pairs = catalogue.seen
+        pairs = seen_pairs(self.estimator, exclude_seen)
+        if pairs is not None:
             user, item = (side.codes for side in self.sides)
             out = pairs[user][:, item]
         if exclude is not None:
             out = out + excluded_pairs(exclude, *self.sides, indexes)
         return csr_array(out)
 
-    def _shown_is_known(self):
-        arms = self.estimator.log_encoder_.arms
-        if len(arms) > 1 and self.catalogue.control is None:
-            raise ValueError(
-                "exclude_seen=True leaves out the pairs that were shown, and which of "
-                f"the arms {arms.tolist()[:20]} means not shown can't be told: name "
-                "it before fit, control=…, or set exclude_seen=False and pass the "
-                "pairs as exclude=."
-            )
+
+def seen_pairs(estimator, exclude_seen):
+    """The pairs of the log that lists leave out.
+
+    Parameters
+    ----------
+    estimator : estimator, fitted
+        With a catalogue.
+    exclude_seen : bool or "rated"
+        True: those that were shown. "rated": those with an outcome above 0.
+
+    Returns
+    -------
+    csr_array of shape (n_users + 1, n_items + 1), or None
+        By codes.
+
+    Raises
+    ------
+    ValueError
+        If it is another value, or which arm means "not shown" can't be told.
+    """
+    catalogue, arms = estimator.catalogue_, estimator.log_encoder_.arms
+    if not isinstance(exclude_seen, (bool, np.bool_)) and exclude_seen != "rated":
+        raise ValueError(
+            f"exclude_seen is {exclude_seen!r}: True leaves out pairs that were "
+            'shown, "rated" those with an outcome above 0, and False none.'
+        )
+    if not exclude_seen:
+        return None
+    if exclude_seen == "rated":
+        return catalogue.rated
+    if len(arms) > 1 and catalogue.control is None:
+        raise ValueError(
+            "exclude_seen=True leaves out the pairs that were shown, and which of "
+            f"the arms {arms.tolist()[:20]} means not shown can't be told: name "
+            "it before fit, control=…, or set exclude_seen=False and pass the "
+            "pairs as exclude=."
+        )
+    return catalogue.seen

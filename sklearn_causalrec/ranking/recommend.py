@@ -150,9 +150,7 @@ def recommend(
 
     transform, estimator = unwrap(fitted)
     choice(by, "by", {"effect", "outcome"})
-    if isinstance(k, bool) or not isinstance(k, Real) or k % 1 != 0 or k < 1:
-        raise ValueError(f"k is {k!r}: a whole number, at least 1 item a user.")
-    k = int(k)
+    k = check_k(k)
     if min_effect is not None:
         min_effect = number(min_effect, "min_effect", infinite=True)
     how = ColdStart.of(cold_start, estimator)
@@ -190,7 +188,7 @@ def recommend(
         drawn = {"propensity": propensity}
         if withhold:
             drawn.update(shown=(rank > 0).astype(int), sample_weight=weight)
-    keys = _names_of_ids(pairs.keys)
+    keys = names_of_ids(pairs.keys)
     return pd.DataFrame(
         {
             keys[0]: pairs.users[user],
@@ -202,7 +200,14 @@ def recommend(
     )
 
 
-def _names_of_ids(keys):
+def check_k(k):
+    """A number of items per user, as an int; others are refused."""
+    if isinstance(k, bool) or not isinstance(k, Real) or k % 1 != 0 or k < 1:
+        raise ValueError(f"k is {k!r}: a whole number, at least 1 item a user.")
+    return int(k)
+
+
+def names_of_ids(keys):
     """The names of the columns of ids in lists, whose other columns come first."""
     taken = {"rank", "score", "propensity", "shown", "sample_weight"}
     taken |= {"assumed", "because"}
@@ -307,7 +312,7 @@ def explain(
         return top
     user, item = (
         pd.Index(ids).get_indexer(pd.Index(top[key]))
-        for ids, key in zip((pairs.users, pairs.items), _names_of_ids(pairs.keys))
+        for ids, key in zip((pairs.users, pairs.items), names_of_ids(pairs.keys))
     )
     top["assumed"] = pairs.assumed(user, item)
     if hasattr(estimator, "because"):

@@ -1,4 +1,4 @@
-"""Fitted models outside the process that fitted them: files, and graphs of ONNX."""
+"""Fitted models outside the process that fitted them: files, arrays, ONNX graphs."""
 
 from typing import TYPE_CHECKING
 
@@ -10,11 +10,17 @@ if TYPE_CHECKING:  # what type checkers see: the names below
     from sklearn_causalrec.serving.files import load as load
     from sklearn_causalrec.serving.files import read_manifest as read_manifest
     from sklearn_causalrec.serving.files import save as save
+    from sklearn_causalrec.serving.index import EffectIndex as EffectIndex
+    from sklearn_causalrec.serving.scorer import CompiledScorer as CompiledScorer
+    from sklearn_causalrec.serving.scorer import compile_scorer as compile_scorer
 
 __getattr__, __dir__, __all__ = lazily(
     __name__,
     {
+        "CompiledScorer": "scorer",
+        "EffectIndex": "index",
         "ModelFileError": "container",
+        "compile_scorer": "scorer",
         "load": "files",
         "read_manifest": "files",
         "save": "files",

@@ -6,7 +6,7 @@ import numpy as np
 
 from sklearn_causalrec._utils.unwrap import unwrap
 from sklearn_causalrec.serving import container
-from sklearn_causalrec.serving.onnx_effects import CannotExportError, Formula
+from sklearn_causalrec.serving.onnx_effects import ArmFormula, CannotExportError
 from sklearn_causalrec.serving.onnx_nodes import Nodes
 
 ML_OPSET = 5
@@ -112,7 +112,7 @@ class _Graph:
         self.codes = {}
         formula = None
         if effect and model.effects_ is not None:  # which may refuse
-            formula = Formula(model.effects_.stages, model.effects_.offset)
+            formula = ArmFormula(model.effects_.stages, model.effects_.offset)
         self.features = self._features()
         for role in ("user", "item"):
             if self.encoder.roles.roles[role] is not None:

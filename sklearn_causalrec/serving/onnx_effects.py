@@ -1,17 +1,8 @@
-"""The second stage as a graph of ONNX: one formula in place of a hundred models.
-
-A ``StackedEffect`` is a weighted sum of boosted trees on bins, of additive models, of
-ridge regressions with offsets, kernels, and of the networks' outcomes. Sums go into one
-another: what is left is a single ensemble of trees, one list of hinges and steps, a
-linear part, an offset for each user and item, and the kernels one by one. All is in
-double precision. A tree asks for bins, ``code <= k``, and a bin begins at an edge, so
-the tree of the graph asks ``x < edge[k]``: the same rows go the same way.
-"""
+"""The second stage as a graph of ONNX: one formula in place of a hundred models."""
 
 import numpy as np
 
-from sklearn_causalrec.effects.kernel_ridge import KernelRidge
-from sklearn_causalrec.effects.learners import AdditiveLasso, Boost, MixedRidge
+from sklearn_causalrec.effects.formula import Formula, NotAFormulaError, merged
 
 BRANCH_LT = 1
 
@@ -20,8 +11,10 @@ class CannotExportError(TypeError):
     """A part that the graph cannot express; the message names it and the way out."""
 
 
-class Formula:
-    """The sum, gathered from the stages of all arms.
+class ArmFormula(Formula):
+    """The effects of all arms against the first, gathered from their stages.
+
+    All is in double precision.
 
     Parameters
     ----------
@@ -32,104 +25,39 @@ class Formula:
     """
 
     def __init__(self, stages, moved):
-        n_arms, n_features = len(stages), len(stages[1]._bins.edges)
-        self.constant = np.array(moved, float)
-        self.linear = np.zeros((n_features, n_arms))
+        n_arms = len(stages)
+        super().__init__(len(stages[1]._bins.edges), n_arms)
+        self.constant += moved
         self.outcome = np.zeros((n_arms, n_arms))  # of the arm, in the effect of
-        self.offsets = [np.zeros((1, n_arms)) for _ in range(2)]  # at most
-        self.knots = []  # (feature, mean, scale, knot, hinge, step, arm)
-        self.trees = []  # (nodes, edges, factor, arm)
-        self.kernels = []  # (model, factor, arm)
-        for arm, stage in enumerate(stages):
-            if stage is not None:
-                self._stage(stage, arm)
-
-    def _stage(self, stage, arm):
-        weights = dict(stage.weights_)
-        scale, n_folds = stage._scale, stage._n_folds
-        net = np.zeros(2)
-        learners = list(weights)[2:]
-        for k in range(n_folds):
-            share = {name: w * scale / n_folds for name, w in weights.items()}
-            self.constant[arm] += share["constant"] * stage._constants[k]
-            for side, sign in ((0, -1.0), (1, 1.0)):
-                models = stage._outcome_models[k][side]
-                c = stage._outcome_weights[side]
-                c = c[: len(models) + ("T-network" in weights)]
-                c = c / c.sum() if c.sum() > 0 else c + 1 / len(c)
-                for model, part in zip(models, c):
-                    self._add(model, sign * part * share["T"], arm)
-                if len(c) > len(models):
-                    net[side] += sign * c[-1] * share["T"]
-            for name, model in zip(learners, stage._effect_models[k]):
-                self._add(model, share[name], arm)
-        net += np.array([-1.0, 1.0]) * weights.get("T-network", 0.0) * scale
-        self.outcome[[0, arm], arm] += net / scale
-        self.constant[arm] -= net.sum() * stage._shift / scale
-
-    def _add(self, model, factor, arm):
-        if factor == 0:
-            return
-        if isinstance(model, Boost):
-            if model.additive is not None:
-                self._add(model.additive, factor, arm)
-            self._boost(model, factor, arm)
-        elif isinstance(model, AdditiveLasso):
-            self._additive(model, factor, arm)
-        elif isinstance(model, MixedRidge):
-            self._mixed(model, factor, arm)
-        elif isinstance(model, KernelRidge):
-            self._kernel(model, factor, arm)
-        else:
+        try:
+            for arm, stage in enumerate(stages):
+                if stage is not None:
+                    net = self.add_stage(stage, arm)
+                    self.outcome[[0, arm], arm] += net
+                    self.constant[arm] -= net.sum() * stage._shift
+        except NotAFormulaError as error:
             raise CannotExportError(
-                f"The second stage has a {type(model).__name__}, which has no place in "
-                "a graph of ONNX: export the outcomes alone, effect=False."
-            )
+                f"The second stage has a {error}, which has no place in a graph of "
+                "ONNX: export the outcomes alone, effect=False."
+            ) from None
+        for model, factor, arm in self.kernels:
+            self.constant[arm] += factor * model.intercept_
+            scale = model.scale_ * np.sqrt(len(model.scale_))
+            self._line(model.mean_, scale, factor * model.coef_, arm)
 
-    def _boost(self, model, factor, arm):
-        trees = model.trees
-        if hasattr(trees, "predict_proba"):
-            raise CannotExportError(
-                f"The second stage has a {type(trees).__name__}, and its probabilities "
-                "are no sum of trees: export the outcomes alone, effect=False."
-            )
-        self.constant[arm] += factor * float(np.ravel(trees._baseline_prediction)[0])
-        for (tree,) in trees._predictors:
-            if tree.nodes["is_leaf"][0]:
-                self.constant[arm] += factor * float(tree.nodes["value"][0])
-            else:
-                self.trees.append((tree.nodes, model.bins.edges, factor, arm))
-
-    def _line(self, mean, scale, coef, arm):
-        self.linear[:, arm] += coef / scale
-        self.constant[arm] -= (coef * mean / scale).sum()
-
-    def _additive(self, model, factor, arm):
-        p, n_knots = len(model.mean_), len(model.knots_)
-        line, hinge, step = np.split(factor * model.coef_, [p, p + n_knots])
-        self.constant[arm] += factor * model.intercept_
-        self._line(model.mean_, model.scale_, line, arm)
-        for j, knot, h, s in zip(model.knot_of_, model.knots_, hinge, step):
-            if h or s:
-                place = model.mean_[j], model.scale_[j], knot
-                self.knots.append((j, *place, h, s, arm))
-
-    def _mixed(self, model, factor, arm):
-        self.constant[arm] += factor * model.coef_[0]
-        self._line(model.mean_, model.scale_, factor * model.coef_[1:], arm)
-        for kind, offset in enumerate(model.offsets_):
-            known = self.offsets[kind]
-            if len(offset) > len(known):
-                more = np.zeros((len(offset) - len(known), known.shape[1]))
-                known = np.concatenate([known, more])
-            known[: len(offset), arm] += factor * offset  # the last is 0
-            self.offsets[kind] = known
-
-    def _kernel(self, model, factor, arm):
-        self.constant[arm] += factor * model.intercept_
-        scale = model.scale_ * np.sqrt(len(model.scale_))
-        self._line(model.mean_, scale, factor * model.coef_, arm)
-        self.kernels.append((model, factor, arm))
+    def _tables(self):
+        """Offsets of each kind of ids, (n_ids + 1, n_arms)."""
+        tables, n_arms = [], len(self.constant)
+        for kind in range(2):
+            mine = [[] for _ in range(n_arms)]
+            for k, values, arm in self.offsets:
+                if k == kind:
+                    mine[arm].append(values)
+            columns = [merged(values) if values else np.zeros(1) for values in mine]
+            size = max(map(len, columns))  # the last is 0 in each
+            padded = [np.pad(c, (0, size - len(c))) for c in columns]
+            tables.append(np.column_stack(padded))
+        return tables
 
     # -- as nodes --------------------------------------------------------------
 
@@ -153,7 +81,7 @@ class Formula:
         if self.outcome.any():
             part = nodes.add("MatMul", outcome, self.outcome)
             total = nodes.add("Add", total, part)
-        for codes, table in zip(groups, self.offsets):
+        for codes, table in zip(groups, self._tables()):
             if table.any():
                 last = np.array(len(table) - 1)
                 place = nodes.add("Min", codes, last)

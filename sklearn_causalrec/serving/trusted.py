@@ -79,6 +79,10 @@ CLASSES = {
         "MetadataRequest MethodMetadataRequest MethodMapping MetadataRouter"
     ),
     "skorch.dataset": "Dataset",
+    f"{PACKAGE}.serving.flat_networks": "FlatNetwork FlatNetworks",
+    f"{PACKAGE}.serving.index": "EffectIndex",
+    f"{PACKAGE}.serving.landmarks": "Landmarks",
+    f"{PACKAGE}.serving.scorer": "CompiledScorer",
     "skorch.history": "History",
     "torch.nn": (
         "Dropout ELU Embedding GELU GRU Identity LSTM LayerNorm Linear ModuleList "
