@@ -16,10 +16,11 @@ from sklearn_causalrec.baselines.als import ImplicitALS
 from sklearn_causalrec.baselines.ease import EASE
 from sklearn_causalrec.baselines.neighborhood import NeighborhoodRecommender
 from sklearn_causalrec.baselines.popularity import Popularity
-from sklearn_causalrec.baselines.positives import PositivesRecommender, steps_back
+from sklearn_causalrec.baselines.positives import PositivesRecommender
 from sklearn_causalrec.encoding.checks import unchanged_on_failure
-from sklearn_causalrec.encoding.log_encoder import Rows
+from sklearn_causalrec.encoding.positives import steps_back
 from sklearn_causalrec.metrics.lists import ListHits, ndcg
+from sklearn_causalrec.ranking.catalogue import catalogue_scores
 
 CELLS = 2**24  # scores that weights are found on, of one member
 POOL = 100  # items of each member and user that a sum may list
@@ -34,18 +35,7 @@ def member_scores(member, users, items):
     if not hasattr(member, "with_mixtures"):  # what it does not know has one code
         users = np.minimum(users, len(member.log_encoder_.users))
         items = np.minimum(items, len(member.log_encoder_.items))
-    if scorer.matrix is not None:
-        return np.asarray(scorer.matrix(users, items), np.float32)
-    catalogue, out = member.catalogue_, []
-    for user in users:
-        pair = np.full(len(items), user), items
-        rows = Rows(catalogue.rows(*pair), *pair)
-        if catalogue.history is not None:
-            rows.history = catalogue.history[pair[0]]
-        if catalogue.history_values is not None:
-            rows.history_values = catalogue.history_values[pair[0]]
-        out.append(scorer.rows(rows))
-    return np.asarray(out, np.float32).reshape(len(users), len(items))
+    return catalogue_scores(member, scorer, users, items)
 
 
 def standardized(scores):

@@ -23,7 +23,7 @@ def recommend(
     users: ArrayLike | None = None,
     items: ArrayLike | None = None,
     k: int = 10,
-    by: Literal["effect", "outcome"] = "effect",
+    by: Literal["effect", "outcome"] | None = None,
     exclude: ArrayLike | None = None,
     min_effect: float | None = None,
     *,
@@ -55,9 +55,10 @@ def recommend(
     k : int, default=10
         The number of items per user. It can be smaller where there are fewer
         candidates.
-    by : {"effect", "outcome"}, default="effect"
+    by : {"effect", "outcome"}, default=None
         What the items are ranked by: "effect" is what changes because an item is shown,
-        "outcome" is what happens if it is shown.
+        "outcome" is what happens if it is shown. None stands for "effect"; for
+        "outcome" with the objective "implicit", which learns lists and no effects.
     exclude : frame or array-like of shape (m, 2), default=None
         Pairs that are left out. A frame is read by the names of the columns of ids;
         other columns do not count. An array has the order (user, item).
@@ -149,6 +150,8 @@ def recommend(
     from sklearn_causalrec.ranking.topk import top_k
 
     transform, estimator = unwrap(fitted)
+    if by is None:
+        by = getattr(estimator, "_ranks_by", "effect")
     choice(by, "by", {"effect", "outcome"})
     if isinstance(k, bool) or not isinstance(k, Real) or k % 1 != 0 or k < 1:
         raise ValueError(f"k is {k!r}: a whole number, at least 1 item a user.")
@@ -216,7 +219,7 @@ def explain(
     users: ArrayLike | None = None,
     items: ArrayLike | None = None,
     k: int = 10,
-    by: Literal["effect", "outcome"] = "effect",
+    by: Literal["effect", "outcome"] | None = None,
     *,
     context: Mapping[str, Any] | ArrayLike | None = None,
     cold_start: str | ColdStart = "blend",
@@ -235,8 +238,8 @@ def explain(
         The items to choose from, as in :func:`~sklearn_causalrec.recommend`.
     k : int, default=10
         The number of items per user.
-    by : {"effect", "outcome"}, default="effect"
-        What the items are ranked by.
+    by : {"effect", "outcome"}, default=None
+        What the items are ranked by, as in :func:`~sklearn_causalrec.recommend`.
     context : dict or frame of one row, default=None
         The values of columns that all lists share, as in
         :func:`~sklearn_causalrec.recommend`.
