@@ -290,9 +290,9 @@ class RetrievalEnsemble(Ensemble):
                 fraction = settings.validation_fraction
                 held_out = held_out_rows(rows, np.arange(n), fraction, seed)
             net, records = trained(member, seed, held_out, epochs, progress)
-            if early and not self.in_order:
-                # A user's vector knows what it was trained on, and the last positives
-                # say most: once more, with all of them.
+            if early:
+                # The last positives say most of what comes next, and a user's vector
+                # knows what it was trained on: once more, with all of them.
                 best = int(np.argmin([record["valid_loss"] for record in records]))
                 net, _ = trained(member, seed, None, best + 1)
             nets.append(net)

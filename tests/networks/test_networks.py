@@ -256,7 +256,7 @@ def test_validation_rows_are_the_last_in_time():
 
 
 def test_objectives_are_named_as_documented():
-    assert len(OBJECTIVES) == 11
+    assert len(OBJECTIVES) == 12
 
 
 def recommender_settings(**params):

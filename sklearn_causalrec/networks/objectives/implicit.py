@@ -106,7 +106,18 @@ class Implicit:
             )
 
     def of_catalogue(self, n_items):
-        """The loss and the number of draws for so many items."""
+        """Return the loss and the number of draws, with "auto" replaced.
+
+        Parameters
+        ----------
+        n_items : int
+            The number of items in the catalogue.
+
+        Returns
+        -------
+        tuple of (str, int)
+            The loss and the number of draws.
+        """
         loss, n = self.loss, self.n_negatives
         if loss == "auto":
             loss = "softmax" if n_items <= FULL_ITEMS else "sampled_softmax"
@@ -273,7 +284,7 @@ class ImplicitLoss(Objective):
         asked = queries[query]
         own = (asked * vectors[: len(item)]).sum(1) + bias[: len(item)]
         others = vectors[len(item) :].view(len(item), n, -1)
-        others = torch.einsum("nd,nmd->nm", asked, others)
+        others = torch.einsum("ij,ikj->ik", asked, others)
         others = others + bias[len(item) :].view(len(item), n)
         cells = query * n_items
         positive = torch.isin(cells.unsqueeze(1) + drawn, cells + item)
