@@ -214,7 +214,8 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         number of rows.
     l2 : float or "auto", default="auto"
         The strength of the penalty ``l2 / 2 sum w^2 / n`` on the weights w. This prior
-        counts as much as `l2` rows. "auto" is 2, and 6 with the objective "implicit".
+        counts as much as `l2` rows. "auto" is 2; with the objective "implicit" it is 6,
+        or 20 with an encoder that reads the order of items there.
     batch_size : int or "auto", default="auto"
         The number of rows per batch. "auto" is the power of 2 at or below a 64th of the
         rows, between 128 and 1024.
@@ -481,7 +482,7 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        tags.target_tags.required = True
+        tags.target_tags.required = not self._retrieves(known=True)
         if _is_classifier(self):
             from sklearn.utils import ClassifierTags
 
@@ -687,8 +688,14 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
                 'positives by the popularity of their items, "popularity".'
             )
 
-    def _retrieves(self):
-        """Whether lists are all there is to learn."""
+    def _retrieves(self, known=False):
+        """Whether lists are all there is to learn; an unknown objective may do."""
+        if (
+            known
+            and isinstance(self.objective, str)
+            and self.objective not in OBJECTIVES
+        ):
+            return False
         return objective_class(self.objective).retrieves
 
     def _train(self, rows, again, epochs, progress):
@@ -882,7 +889,7 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         return np.column_stack([1 - p, p])
 
     @never_nan
-    def score(self, X, y, treatment=None, sample_weight=None):
+    def score(self, X, y=None, treatment=None, sample_weight=None):
         """Return R^2, or the accuracy of a classifier, under the arm that each row had.
 
         With the objective "implicit" it is NDCG@10 of lists of the items that the user
@@ -892,8 +899,9 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         ----------
         X : array-like of shape (n, p)
             The rows, with the columns of ``fit``.
-        y : array-like of shape (n,)
-            The outcome of each row.
+        y : array-like of shape (n,), default=None
+            The outcome of each row. It is needed, but with the objective "implicit":
+            there, None stands for 1.
         treatment : array-like of shape (n,), default=None
             The arm of each row. It is needed with several arms, unless a column of X
             is named as treatment.
@@ -921,7 +929,7 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
     def _score_lists(self, X, y):
         check_is_fitted(self, "nets_")
         rows, log = self.log_encoder_.rows(self, X), self.catalogue_
-        relevant = np.asarray(y) > 0
+        relevant = np.ones(len(rows), bool) if y is None else np.asarray(y) > 0
         scorer, items = self.pair_scores("outcome"), log.items
         place = np.full(log.n_items + 1, len(items))
         place[items] = np.arange(len(items))

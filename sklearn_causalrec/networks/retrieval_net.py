@@ -173,6 +173,11 @@ class RetrievalEnsemble(Ensemble):
         weight = rows.y * rows.weight
         exposure = rows.exposure if rows.propensity is None else rows.propensity
         if exposure is not None:
+            if np.isnan(exposure).any():
+                raise ValueError(
+                    "propensity is NaN in rows with y > 0, and positives weigh by its "
+                    "inverse here: give that of each of them, or none."
+                )
             weight = weight / np.maximum(exposure, self.settings.clip)
         if self.in_order:
             order = np.lexsort((np.arange(len(rows)), rows.time, rows.user))
@@ -289,8 +294,9 @@ class RetrievalEnsemble(Ensemble):
             if early:
                 fraction = settings.validation_fraction
                 held_out = held_out_rows(rows, np.arange(n), fraction, seed)
+                held_out = self._with_something_before(rows, held_out)
             net, records = trained(member, seed, held_out, epochs, progress)
-            if early:
+            if held_out is not None:
                 # The last positives say most of what comes next, and a user's vector
                 # knows what it was trained on: once more, with all of them.
                 best = int(np.argmin([record["valid_loss"] for record in records]))
@@ -299,6 +305,14 @@ class RetrievalEnsemble(Ensemble):
             history += [{"member": member, **record} for record in records]
         self.nets = nets
         return history
+
+    def _with_something_before(self, rows, held_out):
+        """Those held out that can be told from an earlier row; None: too few can."""
+        if not self.in_order:
+            return held_out
+        told = np.append(False, rows.user[1:] == rows.user[:-1])
+        held_out = held_out[told[held_out]]
+        return held_out if 0 < len(held_out) < told.sum() else None
 
     def _start_from(self, member, seed, settings, rows, dtype):
         """The network to train: the one there is, made ready for these rows, or new."""

@@ -7,6 +7,7 @@ from numbers import Integral, Real
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from sklearn_causalrec.networks.batches import rows_a_batch
+from sklearn_causalrec.networks.encoders import ENCODERS
 from sklearn_causalrec.networks.encoders.base import ACTIVATIONS
 from sklearn_causalrec.networks.objectives.base import objective_class
 
@@ -148,8 +149,11 @@ class RecommenderSettings(Settings):
             Those that depend on the log may still be "auto".
         """
         settings = super().of(estimator, device)
-        usual = objective_class(settings.objective).usual.items()
-        auto = {k: v for k, v in usual if getattr(settings, k) == "auto"}
+        objective = objective_class(settings.objective)
+        usual = dict(objective.usual)
+        if objective.retrieves:
+            usual |= ENCODERS[settings.encoder].query.usual
+        auto = {k: v for k, v in usual.items() if getattr(settings, k) == "auto"}
         return replace(settings, **auto)
 
     def of_log(self, n_rows, n_kept):

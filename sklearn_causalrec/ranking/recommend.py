@@ -106,7 +106,8 @@ def recommend(
         One row per listed pair. The columns of the ids have the names that they have in
         the log (``user`` and ``item`` if it has no names, or one of those below).
         ``rank`` is counted from 1,
-        and ``score`` is in units of y. With `explore`, ``propensity`` is the exact
+        and ``score`` is in units of y (with the objective "implicit" it has no unit).
+        With `explore`, ``propensity`` is the exact
         probability that the pair is in the list. With `withhold`, there are also
         ``shown`` and ``sample_weight``. A withheld pair has rank 0 and ``shown`` 0; its
         ``propensity`` is the probability that it is not shown, and its

@@ -516,6 +516,7 @@ LOG = pd.DataFrame(
         (dict(towers="prefix"), {}, "towers"),
         (dict(encoder="mf", history="time"), {}, "history"),
         (dict(), dict(y=[1, np.nan, 1, 1]), "NaN"),
+        (dict(), dict(propensity=[0.5, np.nan, 0.5, 1]), "propensity is NaN"),
     ],
 )
 def test_refusals(params, fit, words):
@@ -527,6 +528,19 @@ def test_an_order_of_single_positives_is_refused():
     model = make(encoder="transformer", time="time")
     with pytest.raises(ValueError, match="no user has two positives"):
         model.fit(LOG.drop_duplicates("user"))
+
+
+def test_an_order_of_few_is_fitted():
+    """Rows held out may be the first of their users: none of them can be told."""
+    log = pd.DataFrame({"user": np.r_[0, 0, 1:9], "item": np.r_[0, 1, 0:8]})
+    log["time"] = range(10)
+    model = make(encoder="gru", time="time", early_stopping=True, max_epochs=3)
+    assert np.isfinite(model.fit(log).recommend(k=2)["score"]).all()
+
+
+def test_a_classifier_of_positives_alone_is_told_of_the_door():
+    with pytest.raises(ValueError, match='objective="implicit"'):
+        CausalDNNRecommender(**IDS, task="classification").fit(LOG, np.ones(4))
 
 
 @pytest.mark.parametrize("y", [None, [5.0] * 4, [5, 0, 4, 3]])

@@ -34,9 +34,18 @@ class FactorQuery(nn.Module):
         That of the encoder.
     hidden_layer_sizes, embedding_dim, activation, dropout
         As of the encoder.
+
+    Attributes
+    ----------
+    reads_users : bool
+        Whether it reads the vectors of users.
+    usual : dict of str to number
+        What "auto" stands for of the settings, where it differs from what is usual for
+        the objective.
     """
 
     reads_users = True
+    usual: dict = {}
 
     def __init__(self, n_features, length, causal, *, embedding_dim, **_):
         super().__init__()
@@ -101,6 +110,7 @@ class SequenceQuery(FactorQuery):
     """
 
     reads_users = False
+    usual = {"l2": 20.0}
 
     def __init__(
         self, n_features, length, causal, *, embedding_dim, dropout, **_
@@ -130,11 +140,16 @@ class SequenceQuery(FactorQuery):
 
         Without past items the state is zero.
         """
+        # The pairs of a user follow each other and have one past: encode it once.
+        new = torch.ones(len(past), dtype=torch.bool, device=past.device)
+        new[1:] = (past[1:] != past[:-1]).any(1)
+        past = past[new]
         size = (past >= 0).sum(1)
         past = past[:, : max(int(size.max()), 1)]
         rows = torch.arange(len(past), device=past.device)
         state = self.every(table, past)[rows, (size - 1).clamp(min=0)]
-        return self.plus_features(state * (size > 0).unsqueeze(1), x)
+        state = state * (size > 0).unsqueeze(1)
+        return self.plus_features(state[new.cumsum(0) - 1], x)
 
     def plus_features(self, state, x):
         """States and what features add to them."""
