@@ -47,7 +47,6 @@ NEXT = {
     "last": LastOutSplit("user", "time"),
     "time": TimeSplit("time", test_size=0.2),
 }
-SEQUENCES = dict(dropout=0.2)
 METRICS = ("recall", "ndcg", "coverage", "novelty", "diversity")
 
 
@@ -74,7 +73,16 @@ def movielens(folder, validation):
     return log, genres.astype(float)
 
 
-def compare(folder, validation, against):
+def chosen(models, only):
+    """The models whose names begin with one of these words; all without words."""
+    return {
+        name: model
+        for name, model in models.items()
+        if not only or name.startswith(tuple(only))
+    }
+
+
+def compare(folder, validation, against, only):
     """One table for each kind of input: positives, graded ones, genres beside them."""
     log, genres = movielens(folder, validation)
     liked = (log["rating"] >= 4) * 1.0
@@ -97,6 +105,7 @@ def compare(folder, validation, against):
         "networks, mf, sampled": implicit(objective=Implicit("sampled_softmax")),
         "networks, mf, bpr": implicit(objective=Implicit("bpr")),
         "networks, mf, 1 / propensity": implicit(exposure_model="popularity"),
+        "relmf": implicit(objective="relmf", task="classification"),
     }
     timed = {
         "EASE, recency": EASE(**IDS, time="time"),
@@ -113,7 +122,7 @@ def compare(folder, validation, against):
         "the same, genres as columns": (featured, wide, graded),
     }
     for name, (models, frame, y) in inputs.items():
-        models = {"EASE": plain["EASE"], **models}
+        models = {"EASE": plain["EASE"], **chosen(models, only)}
         table = evaluate_lists(
             models,
             frame,
@@ -137,7 +146,7 @@ def show(name, table):
     print(means.join(table["seconds"]).round(4).to_string(), flush=True)
 
 
-def compare_next(folder, validation, split, against):
+def compare_next(folder, validation, split, against, only):
     """What follows: the last positive of each user, or all after a time."""
     log, _ = movielens(folder, False)
     log = log.loc[log["rating"] >= 4, ["user", "item", "time"]].reset_index(drop=True)
@@ -150,9 +159,13 @@ def compare_next(folder, validation, split, against):
         "item cosine": NeighborhoodRecommender(**IDS),
         "blend": BlendRecommender(**IDS, time="time", random_state=0),
         "networks, mf": implicit(),
-        "networks, transformer": implicit("transformer", **SEQUENCES),
-        "networks, gru": implicit("gru", **SEQUENCES),
+        "networks, transformer": implicit("transformer"),
+        "networks, transformer, sampled": implicit(
+            "transformer", Implicit("sampled_softmax", 500)
+        ),
+        "networks, gru, sampled": implicit("gru", Implicit("sampled_softmax", 500)),
     }
+    models = chosen(models, only)
     options = dict(split=NEXT[split], k=10, metrics=METRICS, against=against)
     show(f"next item, {split}", evaluate_lists(models, log, time="time", **options))
 
@@ -243,12 +256,14 @@ def main():
     parser.add_argument("--validation", action="store_true")
     parser.add_argument("--split", choices=list(NEXT), default="last")
     parser.add_argument("--against")
+    parser.add_argument("--only", nargs="+")
     parser.add_argument("--model", default="ease")
     args = parser.parse_args()
     if args.what == "movielens":
-        compare(args.folder, args.validation, args.against)
+        compare(args.folder, args.validation, args.against, args.only)
     elif args.what == "next":
-        compare_next(args.folder, args.validation, args.split, args.against)
+        how = args.validation, args.split, args.against, args.only
+        compare_next(args.folder, *how)
     elif args.what == "large":
         large(args.model)
     else:

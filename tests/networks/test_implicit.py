@@ -342,7 +342,8 @@ def test_new_items_are_scored_by_their_features(planted, encoder):
     model = make(**params, item_features=["kind"]).fit(train.loc[~new, columns])
     # Users who took items of a high "kind" get new items of a high one first.
     cold = train.loc[new].drop_duplicates("item")[["item", "kind"]]
-    scores = recommend(model, items=cold, k=len(cold), exclude_seen=False)
+    options = dict(cold_start="average", exclude_seen=False)  # the network's own
+    scores = recommend(model, items=cold, k=len(cold), **options)
     scores = scores.merge(cold, on="item")
     slope = scores.groupby("user").apply(
         lambda g: np.polyfit(g["kind"], g["score"], 1)[0]
@@ -427,6 +428,18 @@ def test_lists_are_those_of_predict(planted, fitted):
     assert len(unknown) == 3 and np.isfinite(unknown["score"]).all()
     with pytest.raises(ValueError, match="not identified"):
         fitted.recommend([3], by="effect")
+
+
+def test_features_of_an_owner_that_the_log_cannot_tell():
+    """A feature that is read with the item, and asked about with users."""
+    rng = np.random.default_rng(0)
+    log = pd.DataFrame({"user": range(30), "item": rng.permutation(30)})
+    log["x"] = rng.normal(size=30)
+    model = make(encoder="mf", max_epochs=5).fit(log)
+    asked = pd.DataFrame({"user": [3, 4], "x": [2.0, -1.0]})
+    options = dict(k=5, cold_start="average", exclude_seen=False)
+    top = model.recommend(asked, **options).merge(asked)
+    np.testing.assert_allclose(top["score"], model.predict(top[list(log)]), rtol=1e-4)
 
 
 def test_lists_of_sequences_are_those_of_predict(walks, walker):
