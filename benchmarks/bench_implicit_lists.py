@@ -13,8 +13,13 @@ and 50 tastes; seconds and the peak of the memory of the process.
 ``metrics``: recall and NDCG at 5, 10 and 20 of 100,000 lists, against the same sums in
 bare numpy.
 
-Run ``python benchmarks/bench_implicit_lists.py movielens DIR [--validation]``,
-``... large [--model ease|als|near|blend]`` or ``... metrics``.
+``next DIR``: the next item. The log is the positives of MovieLens small alone; the last
+one of each user is held out ("last"), or the last fifth of the log in time ("time").
+
+Run ``python benchmarks/bench_implicit_lists.py movielens DIR [--validation]``, ``...
+next DIR [--split last|time] [--validation]``, ``... large [--model
+ease|als|near|blend|factors|sequences]`` or ``... metrics``. The networks of ``large``
+are trained for one epoch.
 """
 
 import argparse
@@ -25,18 +30,30 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from sklearn_causalrec import evaluate_lists, recommend
+from sklearn_causalrec import CausalDNNRecommender, evaluate_lists, recommend
 from sklearn_causalrec.baselines import (
     EASE,
     BlendRecommender,
     ImplicitALS,
     NeighborhoodRecommender,
 )
-from sklearn_causalrec.interactions import LastOutSplit
+from sklearn_causalrec.interactions import LastOutSplit, TimeSplit
 from sklearn_causalrec.metrics.lists import ListHits, ndcg, recall
+from sklearn_causalrec.networks import Implicit
 
 IDS = dict(user="user", item="item")
 SPLIT = LastOutSplit("user", "time", n_last=0.2)
+NEXT = {
+    "last": LastOutSplit("user", "time"),
+    "time": TimeSplit("time", test_size=0.2),
+}
+METRICS = ("recall", "ndcg", "coverage", "novelty", "diversity")
+
+
+def implicit(encoder="mf", objective="implicit", **options):
+    """The networks, trained on positives alone."""
+    given = dict(encoder=encoder, objective=objective, time="time", random_state=0)
+    return CausalDNNRecommender(**IDS, **given, **options)
 
 
 def table_of(folder, name):
@@ -56,7 +73,16 @@ def movielens(folder, validation):
     return log, genres.astype(float)
 
 
-def compare(folder, validation, against):
+def chosen(models, only):
+    """The models whose names begin with one of these words; all without words."""
+    return {
+        name: model
+        for name, model in models.items()
+        if not only or name.startswith(tuple(only))
+    }
+
+
+def compare(folder, validation, against, only):
     """One table for each kind of input: positives, graded ones, genres beside them."""
     log, genres = movielens(folder, validation)
     liked = (log["rating"] >= 4) * 1.0
@@ -74,6 +100,12 @@ def compare(folder, validation, against):
         "item BM25": NeighborhoodRecommender(**IDS, similarity="bm25"),
         "user cosine": NeighborhoodRecommender("user", **IDS, n_neighbors=50),
         "blend": BlendRecommender(**IDS, time="time", random_state=0),
+        "networks, mf": implicit(),
+        "networks, dnn": implicit("dnn"),
+        "networks, mf, sampled": implicit(objective=Implicit("sampled_softmax")),
+        "networks, mf, bpr": implicit(objective=Implicit("bpr")),
+        "networks, mf, 1 / propensity": implicit(exposure_model="popularity"),
+        "relmf": implicit(objective="relmf", task="classification"),
     }
     timed = {
         "EASE, recency": EASE(**IDS, time="time"),
@@ -90,7 +122,7 @@ def compare(folder, validation, against):
         "the same, genres as columns": (featured, wide, graded),
     }
     for name, (models, frame, y) in inputs.items():
-        models = {"EASE": plain["EASE"], **models}
+        models = {"EASE": plain["EASE"], **chosen(models, only)}
         table = evaluate_lists(
             models,
             frame,
@@ -99,14 +131,43 @@ def compare(folder, validation, against):
             time="time",
             split=SPLIT,
             k=10,
-            metrics=("recall", "ndcg", "coverage", "novelty", "diversity"),
+            metrics=METRICS,
             against=against,
         )
-        print(f"\n{name}: {table.attrs['n_users']} users")
-        means = table.xs("mean", axis=1, level=1)
-        half = table.xs("high", axis=1, level=1) - means
-        means = means.join(half[["recall@10", "ndcg@10"]].add_suffix(" ±"))
-        print(means.join(table["seconds"]).round(4).to_string(), flush=True)
+        show(name, table)
+
+
+def show(name, table):
+    """Means, half intervals and seconds."""
+    print(f"\n{name}: {table.attrs['n_users']} users")
+    means = table.xs("mean", axis=1, level=1)
+    half = table.xs("high", axis=1, level=1) - means
+    means = means.join(half[["recall@10", "ndcg@10"]].add_suffix(" ±"))
+    print(means.join(table["seconds"]).round(4).to_string(), flush=True)
+
+
+def compare_next(folder, validation, split, against, only):
+    """What follows: the last positive of each user, or all after a time."""
+    log, _ = movielens(folder, False)
+    log = log.loc[log["rating"] >= 4, ["user", "item", "time"]].reset_index(drop=True)
+    if validation:
+        log = log.iloc[next(NEXT[split].split(log))[0]].reset_index(drop=True)
+    models = {
+        "EASE": EASE(**IDS),
+        "EASE, recency": EASE(**IDS, time="time"),
+        "ALS": ImplicitALS(**IDS, random_state=0),
+        "item cosine": NeighborhoodRecommender(**IDS),
+        "blend": BlendRecommender(**IDS, time="time", random_state=0),
+        "networks, mf": implicit(),
+        "networks, transformer": implicit("transformer"),
+        "networks, transformer, sampled": implicit(
+            "transformer", Implicit("sampled_softmax", 500)
+        ),
+        "networks, gru, sampled": implicit("gru", Implicit("sampled_softmax", 500)),
+    }
+    models = chosen(models, only)
+    options = dict(split=NEXT[split], k=10, metrics=METRICS, against=against)
+    show(f"next item, {split}", evaluate_lists(models, log, time="time", **options))
 
 
 def drawn_log(n_rows=1_000_000, n_users=100_000, n_items=20_000, seed=0):
@@ -139,8 +200,12 @@ def large(name):
         "als": ImplicitALS(**IDS, random_state=0),
         "near": NeighborhoodRecommender(**IDS),
         "blend": BlendRecommender(**IDS, random_state=0),
+        "factors": implicit(max_epochs=1, early_stopping=False),
+        "sequences": implicit("transformer", max_epochs=1, early_stopping=False),
     }
     log = drawn_log()
+    if name in ("factors", "sequences"):
+        log["time"] = np.arange(len(log))
     print(f"{len(log)} positives, {log['user'].nunique()} users, {peak():.2f} GiB")
     began = time.perf_counter(), time.process_time()
     model = models[name].fit(log)
@@ -186,14 +251,19 @@ def metrics(n_users=100_000, n_items=20_000, length=20, repeats=5):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("what", choices=["movielens", "large", "metrics"])
+    parser.add_argument("what", choices=["movielens", "next", "large", "metrics"])
     parser.add_argument("folder", nargs="?")
     parser.add_argument("--validation", action="store_true")
+    parser.add_argument("--split", choices=list(NEXT), default="last")
     parser.add_argument("--against")
+    parser.add_argument("--only", nargs="+")
     parser.add_argument("--model", default="ease")
     args = parser.parse_args()
     if args.what == "movielens":
-        compare(args.folder, args.validation, args.against)
+        compare(args.folder, args.validation, args.against, args.only)
+    elif args.what == "next":
+        how = args.validation, args.split, args.against, args.only
+        compare_next(args.folder, *how)
     elif args.what == "large":
         large(args.model)
     else:

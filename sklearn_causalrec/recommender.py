@@ -10,7 +10,7 @@ from sklearn.metrics import accuracy_score, r2_score
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import _num_samples, check_is_fitted
 
 from sklearn_causalrec._utils.judging import (
     NotScorableError,
@@ -18,6 +18,7 @@ from sklearn_causalrec._utils.judging import (
     warn_if_judged,
 )
 from sklearn_causalrec._utils.progress import Progress
+from sklearn_causalrec._utils.warn import warn_user
 from sklearn_causalrec.causal.graph import CausalGraph
 from sklearn_causalrec.causal.identification.inputs import check_inputs, name_roles
 from sklearn_causalrec.effects.intervals import summarize_overlap
@@ -39,15 +40,25 @@ from sklearn_causalrec.encoding.exposure import (
 )
 from sklearn_causalrec.encoding.feature_groups import told_owners
 from sklearn_causalrec.encoding.log_encoder import LogEncoder
+from sklearn_causalrec.encoding.positives import last_items
 from sklearn_causalrec.encoding.roles import ROLES, ROW_ARGUMENTS, ColumnRoles
+from sklearn_causalrec.metrics.lists import held_out_ndcg
 from sklearn_causalrec.networks.encoders import ENCODERS
 from sklearn_causalrec.networks.encoders.base import ACTIVATIONS, check_encoder
 from sklearn_causalrec.networks.ensemble import Ensemble
 from sklearn_causalrec.networks.net import resolve_device
-from sklearn_causalrec.networks.objectives import OBJECTIVES
-from sklearn_causalrec.networks.objectives.base import check_objective
+from sklearn_causalrec.networks.objectives import OBJECTIVES, Implicit
+from sklearn_causalrec.networks.objectives.base import (
+    check_objective,
+    objective_class,
+)
+from sklearn_causalrec.networks.retrieval_net import RetrievalEnsemble
 from sklearn_causalrec.networks.settings import SHARED_CONSTRAINTS, RecommenderSettings
-from sklearn_causalrec.ranking.catalogue import Catalogue, PairScores
+from sklearn_causalrec.ranking.catalogue import (
+    Catalogue,
+    PairScores,
+    catalogue_scores,
+)
 from sklearn_causalrec.ranking.recommend import recommend
 from sklearn_causalrec.serving.flat_networks import FlatNetworks
 from sklearn_causalrec.serving.pair_scorer import PairScorer
@@ -55,6 +66,17 @@ from sklearn_causalrec.serving.pair_scorer import PairScorer
 
 def _is_classifier(estimator):
     return estimator.task == "classification"
+
+
+def _warn_of_positives_alone(rows, encoder):
+    """Warn where a log says who chose what, and nothing else."""
+    ids = rows.user is not None and rows.item is not None
+    if ids and encoder.n_arms == 1 and np.ptp(rows.y) == 0:
+        warn_user(
+            f"y is {rows.y[0]:g} in every row, so outcomes cannot differ and lists "
+            'would be in no order. A log of who chose what makes lists by objective="'
+            'implicit", or by sklearn_causalrec.baselines.BlendRecommender.'
+        )
 
 
 class CausalDNNRecommender(EffectMixin, BaseEstimator):
@@ -136,8 +158,9 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
     hidden_layer_sizes : sequence of int, default=(128, 64)
         The widths of the hidden layers. Each arm has a last layer of its own; the
         layers before are shared.
-    embedding_dim : int, default=16
-        The length of the embedding of a user or an item.
+    embedding_dim : int or "auto", default="auto"
+        The length of the embedding of a user or an item. "auto" is 16, and 64 with the
+        objective "implicit".
     dropout : float, default=0.0
         The share of hidden units that are set to zero at each training step.
     activation : {"relu", "elu", "gelu", "tanh", "auto"}, default="auto"
@@ -145,7 +168,7 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         below 2,000 rows, and "relu", which is faster, from there on.
     input_noise : float, default=0.0
         The standard deviation of the noise on standardised features while training.
-    objective : str, default="targeted"
+    objective : str or Implicit, default="targeted"
         What the networks minimise. "naive" weighs rows equally. "ips", "snips", "dr",
         "mrdr", "stable_dr" and "tdr" weigh rows by the inverse of their exposure. This
         is right if the exposure depends on what is in X. It costs variance and, with
@@ -153,7 +176,10 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         regularisation [2]_; with one arm it then moves the average and not the
         ranking. "uplift_rank" ranks by effect and needs several arms. "escm2" is for
         a conversion after a click, "relmf" for implicit feedback, "pda" for
-        popularity that drives exposure and outcome. The names are those of
+        popularity that drives exposure and outcome. "implicit" is for a log of
+        positives alone, of who chose what: it learns lists, and no outcomes or
+        effects; :class:`~sklearn_causalrec.networks.Implicit` has its options. The
+        names are those of
         ``sklearn_causalrec.networks.OBJECTIVES``.
         :class:`~sklearn_causalrec.networks.Objective` says what they share and how to
         add one. The class of each says what it assumes and where it is wrong.
@@ -188,9 +214,10 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
     l1 : float, default=0.0
         The strength of the penalty ``l1 sum |w| / n`` on the weights w, where n is the
         number of rows.
-    l2 : float, default=2.0
+    l2 : float or "auto", default="auto"
         The strength of the penalty ``l2 / 2 sum w^2 / n`` on the weights w. This prior
-        counts as much as `l2` rows.
+        counts as much as `l2` rows. "auto" is 2; with the objective "implicit" it is 6,
+        or 20 with an encoder that reads the order of items there.
     batch_size : int or "auto", default="auto"
         The number of rows per batch. "auto" is the power of 2 at or below a 64th of the
         rows, between 128 and 1024.
@@ -322,6 +349,11 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
     _parameter_constraints = {
         **SHARED_CONSTRAINTS,
         "activation": [StrOptions({*ACTIVATIONS, "auto"})],
+        "embedding_dim": [
+            *SHARED_CONSTRAINTS["embedding_dim"],
+            StrOptions({"auto"}),
+        ],
+        "l2": [*SHARED_CONSTRAINTS["l2"], StrOptions({"auto"})],
         "max_epochs": [
             Interval(Integral, 1, None, closed="left"),
             StrOptions({"auto"}),
@@ -340,7 +372,7 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         "towers": [StrOptions({"prefix"}), dict, None],
         "encoder": [ENCODERS.constraint],
         "input_noise": [Interval(Real, 0, None, closed="left")],
-        "objective": [OBJECTIVES.constraint],
+        "objective": [OBJECTIVES.constraint, Implicit],
         "exposure_model": [
             StrOptions({"auto", "head", "popularity", "naive_bayes"}),
             HasMethods(["fit", "predict_proba"]),
@@ -379,7 +411,7 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         towers=None,
         encoder="dnn",
         hidden_layer_sizes=(128, 64),
-        embedding_dim=16,
+        embedding_dim="auto",
         dropout=0.0,
         activation="auto",
         input_noise=0.0,
@@ -393,7 +425,7 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         learning_rate_schedule="constant",
         momentum=0.9,
         l1=0.0,
-        l2=2.0,
+        l2="auto",
         batch_size="auto",
         max_epochs="auto",
         early_stopping="auto",
@@ -452,7 +484,7 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        tags.target_tags.required = True
+        tags.target_tags.required = not self._retrieves(known=True)
         if _is_classifier(self):
             from sklearn.utils import ClassifierTags
 
@@ -468,7 +500,13 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
     # -- fitting ---------------------------------------------------------------
 
     def fit(
-        self, X, y, treatment=None, propensity=None, sample_weight=None, cluster=None
+        self,
+        X,
+        y=None,
+        treatment=None,
+        propensity=None,
+        sample_weight=None,
+        cluster=None,
     ):
         """Train the networks and, with several arms, the effect learner.
 
@@ -476,8 +514,10 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         ----------
         X : array-like or pandas or polars frame of shape (n, p)
             The log, with one logged decision per row.
-        y : array-like of shape (n,)
-            The outcome of each row.
+        y : array-like of shape (n,), default=None
+            The outcome of each row. It is needed, but with the objective "implicit":
+            there, y is the weight of a row, rows with y of 0 or less are no positives,
+            and None stands for 1.
         treatment : array-like of shape (n,), default=None
             The arm of each row: what the system did. With None, and no column named
             either, every row was exposed.
@@ -499,6 +539,12 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         ValueError
             If a value cannot be used; the message names it. An estimator that was
             fitted before stays as it was.
+
+        Warns
+        -----
+        UserWarning
+            If the log has one arm, users and items, and one value of y: there is
+            nothing to tell outcomes by, and the objective "implicit" makes lists.
         """
         with unchanged_on_failure(self):
             again = self.warm_start and hasattr(self, "nets_")
@@ -506,7 +552,7 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
             rows = self._read(*given, again, cluster=cluster)
             with Progress(self.verbose) as progress:
                 self._train(rows, again, None, progress)
-                self._fit_effects(rows, OBJECTIVES[self.objective], progress)
+                self._fit_effects(rows, objective_class(self.objective), progress)
             self._tell_overlap(rows)
         return self
 
@@ -593,7 +639,11 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         self._validate_params()
         roles = {name: getattr(self, name) for name in ROLES}
         roles = ColumnRoles(self.towers, cluster_names(self.cluster), **roles)
-        check_encoder(self.encoder, roles.given)
+        objective = objective_class(self.objective)
+        check_encoder(self.encoder, roles.given, objective.retrieves)
+        if objective.retrieves:
+            self._check_positives(roles)
+            y = np.ones(_num_samples(X)) if y is None else y
         self._check_graph(X, y, treatment)
         self.device_ = resolve_device(self.device)
         binary = _is_classifier(self)
@@ -609,18 +659,54 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         first = encoder.control == encoder.arms[0]
         of_log = (encoder.n_arms, binary, encoder.roles.given, first)
         check_objective(self.objective, *of_log)
+        if not (again or objective.retrieves):
+            _warn_of_positives_alone(rows, encoder)
         self.log_encoder_, self.arms_ = encoder, encoder.arms
         self.control_ = encoder.control
         if binary:
             self.classes_ = encoder.classes
         return rows
 
+    def _check_positives(self, roles):
+        """Refuse what lists from positives do not read."""
+        refused = {
+            "towers": (self.towers, "groups of features"),
+            "graph": (self.graph, "a graph, which says how an effect is identified"),
+            "history": (roles.histories[1:], "numbers beside the items of a history"),
+        }
+        for name, (given, what) in refused.items():
+            if given:
+                raise ValueError(
+                    f'{name}={given!r}: {what}; the objective "implicit" reads no '
+                    f"such thing. Leave it out."
+                )
+        if not isinstance(self.exposure_model, str) or self.exposure_model not in (
+            "auto",
+            "popularity",
+        ):
+            raise ValueError(
+                f"exposure_model={self.exposure_model!r} says which rows were shown, "
+                'and positives alone tell no such thing: leave it "auto", or weigh '
+                'positives by the popularity of their items, "popularity".'
+            )
+
+    def _retrieves(self, known=False):
+        """Whether lists are all there is to learn; an unknown objective may do."""
+        if (
+            known
+            and isinstance(self.objective, str)
+            and self.objective not in OBJECTIVES
+        ):
+            return False
+        return objective_class(self.objective).retrieves
+
     def _train(self, rows, again, epochs, progress):
         rng = check_random_state(self.random_state)
         seeds = rng.randint(MAX_SEED, size=self.n_estimators)
         self._find_facts(rows, again)
         settings = RecommenderSettings.of(self, self.device_)
-        ensemble = Ensemble(settings, self.log_encoder_)
+        kind = RetrievalEnsemble if self._retrieves() else Ensemble
+        ensemble = kind(settings, self.log_encoder_)
         if again:
             ensemble.nets = self.nets_
         most = ensemble.most_epochs(len(rows)) if epochs is None else epochs
@@ -629,6 +715,9 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         self.history_ = [*self.history_, *history] if again else history
         self._ensemble, self.nets_ = ensemble, ensemble.nets
         self.n_iter_ = max(record["epoch"] for record in history)
+        self.propensity_ = self.overlap_ = None
+        if self._retrieves():
+            return
         is_ratio = ensemble.objective.is_ratio(len(self.arms_))
         heads = ensemble.predict(rows).exposure
         exposure = factual_exposure(rows, heads, is_ratio)
@@ -655,13 +744,32 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
                 told=told_owners(names, roles.towers_, *owners),
                 control=self._not_shown(),
             )
-        objective, n_arms = OBJECTIVES[self.objective], len(self.arms_)
+            if self._reads_order():
+                self._find_pasts(rows, before)
+        objective, n_arms = objective_class(self.objective), len(self.arms_)
         self.exposure_model_ = self._make_exposure(objective)
         if self.exposure_model_ is not None:
             rng = check_random_state(self.random_state)
             self.exposure_model_.fit(rows, self.catalogue_, rng)
         facts = (self.catalogue_, self.exposure_model_)
         add_facts(rows, *facts, objective=objective, n_arms=n_arms)
+
+    def _reads_order(self):
+        """Whether the past of a user is the user's own positives in their order."""
+        own = self._retrieves() and ENCODERS[self.encoder].causal is not None
+        return own and self.history is None
+
+    def _find_pasts(self, rows, before):
+        """The last positives of every user, as the histories of the catalogue."""
+        rows = rows.take(rows.y > 0)
+        self.catalogue_.history = last_items(
+            rows.user,
+            rows.item,
+            rows.time,
+            self.catalogue_.n_users,
+            self.history_length,
+            None if before is None else before.history,
+        )
 
     def _not_shown(self):
         """Code of the arm that means "not shown"; None: all do, or it can't be told."""
@@ -745,7 +853,12 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         Returns
         -------
         ndarray of shape (n,)
-            The mean outcome; with ``task="classification"``, the class.
+            The mean outcome; with ``task="classification"``, the class. With the
+            objective "implicit" it is the score that lists are ordered by. It has no
+            unit, and says nothing across users: the difference between two items of a
+            user is the logarithm of the odds that the user chooses the one and not the
+            other. Encoders that read the order of a user's positives score what comes
+            after the last one in the log.
 
         Raises
         ------
@@ -785,15 +898,19 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         return np.column_stack([1 - p, p])
 
     @never_nan
-    def score(self, X, y, treatment=None, sample_weight=None):
+    def score(self, X, y=None, treatment=None, sample_weight=None):
         """Return R^2, or the accuracy of a classifier, under the arm that each row had.
+
+        With the objective "implicit" it is NDCG@10 of lists of the items that the user
+        has no row of in the log; the rows with y > 0 are relevant.
 
         Parameters
         ----------
         X : array-like of shape (n, p)
             The rows, with the columns of ``fit``.
-        y : array-like of shape (n,)
-            The outcome of each row.
+        y : array-like of shape (n,), default=None
+            The outcome of each row. It is needed, but with the objective "implicit":
+            there, None stands for 1.
         treatment : array-like of shape (n,), default=None
             The arm of each row. It is needed with several arms, unless a column of X
             is named as treatment.
@@ -810,11 +927,27 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         ValueError
             If several arms were fitted and the arms of these rows are not given.
         """
+        if self._retrieves():
+            return self._score_lists(X, y)
         mean = self._mean_outcome(X, treatment, factual=True)
         if _is_classifier(self):
             predicted = self.classes_[(mean > 0.5).astype(int)]
             return accuracy_score(y, predicted, sample_weight=sample_weight)
         return r2_score(y, mean, sample_weight=sample_weight)
+
+    def _score_lists(self, X, y):
+        check_is_fitted(self, "nets_")
+        rows, log = self.log_encoder_.rows(self, X), self.catalogue_
+        relevant = np.ones(len(rows), bool) if y is None else np.asarray(y) > 0
+        scorer, items = self.pair_scores("outcome"), log.items
+        place = np.full(log.n_items + 1, len(items))
+        place[items] = np.arange(len(items))
+        return held_out_ndcg(
+            lambda users: catalogue_scores(self, scorer, users, items),
+            log.seen[:, items],
+            rows.user[relevant],
+            place[rows.item[relevant]],
+        )
 
     def propensity_scores(self, X):
         """Return the exposure of every arm, as the exposure model estimates it.
@@ -829,7 +962,7 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         ndarray of shape (n, n_arms) or None
             The probability of every arm, in the order of ``arms_``. With one arm, the
             density of logged pairs over that of all pairs; None if it was not
-            estimated.
+            estimated, as with the objective "implicit".
         """
         check_is_fitted(self, "nets_")
         rows = self.log_encoder_.rows(self, X)
@@ -862,6 +995,11 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         sklearn_causalrec.recommend : Lists through any Pipeline or search.
         """
         return recommend(self, users, k=k, **options)
+
+    @property
+    def _ranks_by(self):
+        """What lists are ordered by if nothing is said: "effect" or "outcome"."""
+        return "outcome" if self._retrieves() else "effect"
 
     def pair_scores(self, by="effect", min_effect=None, T0=None, T1=None):
         """Return what ranks the pairs in ``recommend``.
@@ -902,6 +1040,11 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
             effect = scores if by == "effect" else self._effect_rows(rows, t0, t1)
             return np.where(effect > min_effect, scores, -np.inf)
 
+        if self._retrieves():
+            ensemble = self._ensemble
+            return PairScores(
+                score, None, products=ensemble.products, of_item=ensemble.of_item
+            )
         if by == "outcome" and min_effect is None and self._ranks_by_products():
             return PairScores(score, partial(self._ensemble.matrix, arm=t1))
         split = partial(

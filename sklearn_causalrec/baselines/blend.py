@@ -16,16 +16,18 @@ from sklearn_causalrec.baselines.als import ImplicitALS
 from sklearn_causalrec.baselines.ease import EASE
 from sklearn_causalrec.baselines.neighborhood import NeighborhoodRecommender
 from sklearn_causalrec.baselines.popularity import Popularity
-from sklearn_causalrec.baselines.positives import PositivesRecommender, steps_back
+from sklearn_causalrec.baselines.positives import PositivesRecommender
 from sklearn_causalrec.encoding.checks import unchanged_on_failure
-from sklearn_causalrec.encoding.log_encoder import Rows
+from sklearn_causalrec.encoding.positives import steps_back
 from sklearn_causalrec.metrics.lists import ListHits, ndcg
+from sklearn_causalrec.ranking.catalogue import catalogue_scores
 
 CELLS = 2**24  # scores that weights are found on, of one member
 POOL = 100  # items of each member and user that a sum may list
 PLACES = 20  # of the lists that weights are found by
 TRIED = (0.0, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0)
 ROUNDS = 10
+NETWORK_ROWS = 200_000  # up to which networks are among the default members
 
 
 def member_scores(member, users, items):
@@ -34,18 +36,7 @@ def member_scores(member, users, items):
     if not hasattr(member, "with_mixtures"):  # what it does not know has one code
         users = np.minimum(users, len(member.log_encoder_.users))
         items = np.minimum(items, len(member.log_encoder_.items))
-    if scorer.matrix is not None:
-        return np.asarray(scorer.matrix(users, items), np.float32)
-    catalogue, out = member.catalogue_, []
-    for user in users:
-        pair = np.full(len(items), user), items
-        rows = Rows(catalogue.rows(*pair), *pair)
-        if catalogue.history is not None:
-            rows.history = catalogue.history[pair[0]]
-        if catalogue.history_values is not None:
-            rows.history_values = catalogue.history_values[pair[0]]
-        out.append(scorer.rows(rows))
-    return np.asarray(out, np.float32).reshape(len(users), len(items))
+    return catalogue_scores(member, scorer, users, items)
 
 
 def standardized(scores):
@@ -136,7 +127,8 @@ class BlendRecommender(PositivesRecommender):
         The models by name. They score pairs as those of ``baselines`` and
         :class:`~sklearn_causalrec.CausalDNNRecommender` do, by columns of users and
         items that they name themselves. With None, they are EASE,
-        NeighborhoodRecommender, ImplicitALS and Popularity.
+        NeighborhoodRecommender, ImplicitALS, Popularity and, for logs of up to 200,000
+        rows, the factors of CausalDNNRecommender with the objective "implicit".
     user : str or int, default=None
         The column of X with the user ids, by name or position. Users that the log does
         not know, or that have no positives, get the most popular items.
@@ -250,7 +242,7 @@ class BlendRecommender(PositivesRecommender):
         size = np.bincount(rows.user)[rows.user]
         late = steps_back(rows.user, later) < np.ceil(self.holdout * size - 1e-9)
         late &= size > 1
-        members = self._fresh_members(rng.randint(2**31 - 1))
+        members = self._fresh_members(rng.randint(2**31 - 1), len(rows))
         early = np.flatnonzero(~late)
         self.weights_ = dict.fromkeys(members, 1.0)
         self.held_out_ = {}
@@ -261,7 +253,7 @@ class BlendRecommender(PositivesRecommender):
         self.members_ = {name: clone(one).fit(X, y) for name, one in members.items()}
         super()._fit_pairs(rows, names)
 
-    def _fresh_members(self, seed):
+    def _fresh_members(self, seed, n_rows):
         if self.members is not None:
             members = dict(self.members)
             if not members:
@@ -271,12 +263,20 @@ class BlendRecommender(PositivesRecommender):
                 )
             return members
         roles = dict(user=self.user, item=self.item)
-        return {
+        members = {
             "ease": EASE(**roles, time=self.time),
             "neighbors": NeighborhoodRecommender(**roles),
             "als": ImplicitALS(**roles, random_state=seed),
             "popularity": Popularity(**roles),
         }
+        if n_rows <= NETWORK_ROWS:
+            from sklearn_causalrec.recommender import CausalDNNRecommender
+
+            options = dict(encoder="mf", objective="implicit", random_state=seed)
+            members["factors"] = CausalDNNRecommender(
+                **roles, time=self.time, **options
+            )
+        return members
 
     def _find_weights(self, fitted, late, rng):
         """Weights by the later positives of users, and what lists they make."""

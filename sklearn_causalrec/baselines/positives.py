@@ -6,7 +6,6 @@ from numbers import Integral
 from typing import Self
 
 import numpy as np
-import pandas as pd
 from numpy.typing import ArrayLike
 from scipy.sparse import csr_array, vstack
 from sklearn.base import BaseEstimator
@@ -16,27 +15,16 @@ from sklearn_causalrec._utils.typing import Column
 from sklearn_causalrec.baselines.base import OutcomeLists
 from sklearn_causalrec.encoding.checks import unchanged_on_failure
 from sklearn_causalrec.encoding.log_encoder import LogEncoder
+from sklearn_causalrec.encoding.positives import (
+    NO_POSITIVES,
+    first_of_pairs,
+    steps_back,
+)
 from sklearn_causalrec.encoding.roles import ColumnRoles
-from sklearn_causalrec.metrics.lists import ListHits, ndcg
+from sklearn_causalrec.metrics.lists import held_out_ndcg
 from sklearn_causalrec.ranking.catalogue import Catalogue, PairScores
 
 BLOCK_BYTES = 64 * 2**20
-
-
-def first_of_pairs(user, item, weight, n_items):
-    """The row of largest weight of each pair, in the order of (user, item)."""
-    order = np.lexsort((-weight, item, user))
-    cell = user[order].astype(np.int64) * n_items + item[order]
-    return order[np.flatnonzero(np.diff(cell, prepend=-1))]
-
-
-def steps_back(user, time):
-    """How many rows of the user are later; rows of one time stand in their order."""
-    order = np.lexsort((np.arange(len(user)), time, user))
-    grouped = pd.Series(user[order])
-    back = np.empty(len(user))
-    back[order] = grouped.groupby(grouped).cumcount(ascending=False)
-    return back
 
 
 class PositivesRecommender(OutcomeLists, BaseEstimator, ABC):
@@ -105,10 +93,7 @@ class PositivesRecommender(OutcomeLists, BaseEstimator, ABC):
     def _fit_pairs(self, rows, names):
         positive = rows.y > 0
         if not positive.any():
-            raise ValueError(
-                "No row has y > 0, and positives are what lists are learned from: pass "
-                "1 for each pair that the user chose, or leave y out."
-            )
+            raise ValueError(NO_POSITIVES)
         encoder = self.log_encoder_
         n_users, n_items = len(encoder.users), len(encoder.items)
         self.catalogue_ = Catalogue(rows, n_users, n_items, names=names)
@@ -223,24 +208,13 @@ class PositivesRecommender(OutcomeLists, BaseEstimator, ABC):
             return 0.0
         relevant = np.ones(len(rows), bool) if y is None else np.asarray(y) > 0
         n_items = len(self.popularity_)
-        users, position = np.unique(rows.user[relevant], return_inverse=True)
-        if len(users) == 0:
-            return 0.0
-        lists = []
-        size, k = self._users_at_once(), min(10, n_items)
-        for start in range(0, len(users), size):
-            some = users[start : start + size]
-            scores = self._pairs(some, np.arange(n_items))
-            cells = self.catalogue_.logged[some][:, :n_items].nonzero()
-            scores[cells] = -np.inf
-            top = np.argpartition(-scores, k - 1, axis=1)[:, :k]
-            values = np.take_along_axis(scores, top, axis=1)
-            order = np.argsort(-values, axis=1, kind="stable")
-            top = np.take_along_axis(top, order, axis=1)
-            there = np.take_along_axis(values, order, axis=1) > -np.inf
-            lists.append(np.where(there, top, -1))
-        hits = ListHits(np.vstack(lists), position, rows.item[relevant])
-        return float(ndcg(hits, 10).mean())
+        return held_out_ndcg(
+            lambda users: self._pairs(users, np.arange(n_items)),
+            self.catalogue_.logged[:, :n_items],
+            rows.user[relevant],
+            rows.item[relevant],
+            at_once=self._users_at_once(),
+        )
 
     def _pair_scores(self):
         return PairScores(self._rows, self._pairs)

@@ -128,7 +128,9 @@ def check_outcome(estimator, y, n, binary, classes=None):
     if len(classes) < 2:
         raise ValueError(
             f"y has one class only, {found.tolist()[0]!r}: a classifier needs both. "
-            'Use task="regression", or rows of the other class.'
+            'Use task="regression", or rows of the other class. Lists from positives '
+            'alone are made by CausalDNNRecommender(objective="implicit") and '
+            "baselines.BlendRecommender."
         )
     return (y == classes[1]).astype(np.float64), classes
 

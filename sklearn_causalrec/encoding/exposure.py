@@ -178,7 +178,8 @@ def make_exposure(model, objective):
     model : {"auto", "head", "popularity", "naive_bayes"} or classifier
         The parameter of the estimator.
     objective : type
-        Class of the objective, of which ``name`` and ``exposure`` are read.
+        Class of the objective, of which ``name``, ``exposure`` and ``retrieves`` are
+        read.
 
     Returns
     -------
@@ -190,6 +191,8 @@ def make_exposure(model, objective):
     ValueError
         If the model has nothing to learn from under this objective.
     """
+    if objective.retrieves:
+        return PopularityExposure(implicit=True) if model == "popularity" else None
     implicit = objective.exposure == "probability"
     if isinstance(model, str) and model == "auto":
         model = "popularity" if implicit else "head"

@@ -114,6 +114,45 @@ def mean_ap(hits, k):
     return _share(total, np.minimum(hits.n_relevant, k))
 
 
+def held_out_ndcg(scores, seen, user, item, k=10, at_once=256):
+    """NDCG of the best lists of pairs that a log does not have.
+
+    Parameters
+    ----------
+    scores : callable
+        ``scores(users)`` returns the scores of all items for codes of users.
+    seen : csr_array of shape (n_users, n_items)
+        The pairs that are left out of lists.
+    user, item : ndarray of int of shape (m,)
+        Codes of the relevant pairs.
+    k : int, default=10
+        The length of the lists.
+    at_once : int, default=256
+        The number of users whose scores are held at once.
+
+    Returns
+    -------
+    float
+        The mean over the users who have a relevant item; 0 if there is none.
+    """
+    users, position = np.unique(user, return_inverse=True)
+    if len(users) == 0:
+        return 0.0
+    lists = []
+    for start in range(0, len(users), at_once):
+        some = users[start : start + at_once]
+        found = np.array(scores(some), copy=True)
+        n = min(k, found.shape[1])
+        found[seen[some].nonzero()] = -np.inf
+        top = np.argpartition(-found, n - 1, axis=1)[:, :n]
+        values = np.take_along_axis(found, top, axis=1)
+        order = np.argsort(-values, axis=1, kind="stable")
+        top = np.take_along_axis(top, order, axis=1)
+        there = np.take_along_axis(values, order, axis=1) > -np.inf
+        lists.append(np.where(there, top, -1))
+    return float(ndcg(ListHits(np.vstack(lists), position, item), k).mean())
+
+
 # -- beyond accuracy -------------------------------------------------------------
 
 

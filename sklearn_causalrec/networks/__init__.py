@@ -14,6 +14,7 @@ if TYPE_CHECKING:  # what type checkers see: the names below
     from sklearn_causalrec.networks.encoders import Encoder as Encoder
     from sklearn_causalrec.networks.net import DivergenceError as DivergenceError
     from sklearn_causalrec.networks.objectives import OBJECTIVES as OBJECTIVES
+    from sklearn_causalrec.networks.objectives import Implicit as Implicit
     from sklearn_causalrec.networks.objectives import Objective as Objective
     from sklearn_causalrec.networks.policy_objectives import (
         POLICY_OBJECTIVES as POLICY_OBJECTIVES,
@@ -29,6 +30,7 @@ __getattr__, __dir__, __all__ = lazily(
         "DivergenceError": "net",
         "ENCODERS": "encoders",
         "Encoder": "encoders",
+        "Implicit": "objectives",
         "OBJECTIVES": "objectives",
         "Objective": "objectives",
         "POLICY_OBJECTIVES": "policy_objectives",

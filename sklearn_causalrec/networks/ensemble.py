@@ -17,7 +17,7 @@ from sklearn_causalrec.networks.batches import (
 )
 from sklearn_causalrec.networks.generators import OwnGenerators
 from sklearn_causalrec.networks.net import make_net, training_callbacks
-from sklearn_causalrec.networks.objectives import OBJECTIVES
+from sklearn_causalrec.networks.objectives.base import objective_class
 
 
 class Prediction(NamedTuple):
@@ -47,7 +47,7 @@ class Ensemble:
 
     def __init__(self, settings, log_encoder):
         self.settings = settings
-        self.objective = OBJECTIVES[settings.objective]
+        self.objective = objective_class(settings.objective)
         self.log_encoder = log_encoder
         self.binary = log_encoder.binary
         self.nets = []

@@ -19,9 +19,12 @@ def id_vectors(ensemble, kind):
     -------
     ndarray of shape (n_ids + 1, width)
         The columns of the id tables (vectors, biases of heads) of all networks. The
-        last row stands for ids not seen.
+        last row stands for ids not seen. Networks without such tables have no columns.
     """
     tables = [t for net in ensemble.nets for t in net.module_._id_tables(kind)]
+    if not tables:
+        ids = getattr(ensemble.log_encoder, f"{kind}s")
+        return np.empty((len(ids) + 1, 0), np.float32)
     return np.hstack([table.weight.detach().cpu().numpy() for table in tables])
 
 

@@ -73,6 +73,8 @@ class CausalNet(NeuralNet):
     generators = None
     start = None  # the loss of the first batch, before any step
     learns_outcomes = True
+    id_rate = ID_RATE
+    free = ()  # tables of ids that are not penalised
 
     def __init__(self, *args, l1=0.0, l2=0.0, n_rows=1.0, **kwargs):
         self.l1 = l1
@@ -101,8 +103,9 @@ class CausalNet(NeuralNet):
         Few groups: a fused optimizer runs once a group.
         """
         decay = {"weight_decay": self.l2 / self.n_rows} if self.l2 else {}
-        fast = {"lr": ID_RATE * self.lr}
+        fast = {"lr": self.id_rate * self.lr}
         groups = [
+            *((name, fast) for name in self.free),
             ("*.user.weight", {**decay, **fast}),
             ("*.item.weight", {**decay, **fast}),
             ("tilt", fast),
@@ -380,6 +383,7 @@ def make_net(
     rows,
     generators,
     net_class=CausalNet,
+    module_class=CausalNetwork,
 ):
     """An initialised net.
 
@@ -397,8 +401,10 @@ def make_net(
         The log; the weight of all its rows divides the penalties.
     generators : OwnGenerators
         What the network's first weights are drawn from.
-    net_class : type, default=None
-        Class of the net. None: CausalNet.
+    net_class : type, default=CausalNet
+        Class of the net.
+    module_class : type, default=CausalNetwork
+        Class of the network.
 
     Returns
     -------
@@ -409,8 +415,8 @@ def make_net(
     if settings.optimizer == "sgd":
         momentum = settings.momentum
         optimizer = dict(optimizer=torch.optim.SGD, optimizer__momentum=momentum)
-    net = (net_class or CausalNet)(
-        module=CausalNetwork,
+    net = net_class(
+        module=module_class,
         criterion=criterion,
         **{f"module__{key}": value for key, value in module.items()},
         **{f"criterion__{key}": value for key, value in criterion_options.items()},

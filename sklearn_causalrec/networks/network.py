@@ -132,7 +132,36 @@ def _positions(owners, who):
     return () if owners is None else tuple(j for j, o in enumerate(owners) if o == who)
 
 
-class CausalNetwork(nn.Module):
+class WithIdTables(nn.Module):
+    """A network whose tables of ids, modules called user or item, can grow."""
+
+    def _id_tables(self, kind):
+        return [m for name, m in self.named_modules() if name.split(".")[-1] == kind]
+
+    @torch.no_grad()
+    def settle_unseen_ids(self):
+        """Ids not seen share the mean of the trained vectors."""
+        for kind in ("user", "item"):
+            for table in self._id_tables(kind):
+                table.weight[-1] = table.weight[:-1].mean(0)
+
+    @torch.no_grad()
+    def grow_ids(self, n_users, n_items):
+        """Room for more ids, which start as the unseen ones; whether there was need."""
+        grown = False
+        for kind, n_ids in (("user", n_users), ("item", n_items)):
+            for table in self._id_tables(kind):
+                weight = table.weight
+                new = n_ids + 1 - len(weight)
+                if new > 0:
+                    more = weight[-1:].expand(new, -1)
+                    table.weight = nn.Parameter(torch.cat([weight, more]))
+                    table.num_embeddings = n_ids + 1
+                    grown = True
+        return grown
+
+
+class CausalNetwork(WithIdTables):
     """Outcome heads for every arm, an exposure head and an imputation head.
 
     The outcome is a wide part (linear terms and id biases; Cheng et al. 2016) plus the
@@ -251,28 +280,3 @@ class CausalNetwork(nn.Module):
         bias = self.wide.bias[arm] + self.wide.user(users)[:, arm, None]
         out = self.encoder.matrix(self.vectors, users, items, arm, bias)
         return out.add_(self.wide.item(items)[:, arm].contiguous())
-
-    def _id_tables(self, kind):
-        return [m for name, m in self.named_modules() if name.split(".")[-1] == kind]
-
-    @torch.no_grad()
-    def settle_unseen_ids(self):
-        """Ids not seen share the mean of the trained vectors."""
-        for kind in ("user", "item"):
-            for table in self._id_tables(kind):
-                table.weight[-1] = table.weight[:-1].mean(0)
-
-    @torch.no_grad()
-    def grow_ids(self, n_users, n_items):
-        """Room for more ids, which start as the unseen ones; whether there was need."""
-        grown = False
-        for kind, n_ids in (("user", n_users), ("item", n_items)):
-            for table in self._id_tables(kind):
-                weight = table.weight
-                new = n_ids + 1 - len(weight)
-                if new > 0:
-                    more = weight[-1:].expand(new, -1)
-                    table.weight = nn.Parameter(torch.cat([weight, more]))
-                    table.num_embeddings = n_ids + 1
-                    grown = True
-        return grown

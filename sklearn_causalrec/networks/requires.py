@@ -13,6 +13,8 @@ class Requires:
         The least and the largest number of arms. None stands for no upper limit.
     binary : bool, default=False
         Whether the outcome has to be binary, ``task="classification"``.
+    numeric : bool, default=False
+        Whether the outcome has to be a number, ``task="regression"``.
     control_first : bool, default=False
         Whether the control has to be the first of the sorted arms, as 0 is before 1.
     roles : tuple of str, default=()
@@ -36,6 +38,7 @@ class Requires:
 
     arms: tuple = (1, None)
     binary: bool = False
+    numeric: bool = False
     control_first: bool = False
     roles: tuple = ()
     words: str = ""
@@ -65,4 +68,5 @@ class Requires:
         )
         ordered = control_first or not self.control_first
         known = set(self.roles) <= set(roles)
-        return enough and ordered and known and (binary or not self.binary)
+        kind = not (self.numeric if binary else self.binary)
+        return enough and ordered and known and kind

@@ -7,7 +7,9 @@ from numbers import Integral, Real
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from sklearn_causalrec.networks.batches import rows_a_batch
+from sklearn_causalrec.networks.encoders import ENCODERS
 from sklearn_causalrec.networks.encoders.base import ACTIVATIONS
+from sklearn_causalrec.networks.objectives.base import objective_class
 
 SHARED_CONSTRAINTS = {
     "user": [str, Integral, None],
@@ -129,6 +131,30 @@ class RecommenderSettings(Settings):
     encoder: str
     input_noise: float
     max_epochs: int | str
+
+    @classmethod
+    def of(cls, estimator, device):
+        """The settings of an estimator, with what is usual for its objective.
+
+        Parameters
+        ----------
+        estimator : estimator
+            Has a parameter for each field.
+        device : str
+            The device to train on.
+
+        Returns
+        -------
+        RecommenderSettings
+            Those that depend on the log may still be "auto".
+        """
+        settings = super().of(estimator, device)
+        objective = objective_class(settings.objective)
+        usual = dict(objective.usual)
+        if objective.retrieves:
+            usual |= ENCODERS[settings.encoder].query.usual
+        auto = {k: v for k, v in usual.items() if getattr(settings, k) == "auto"}
+        return replace(settings, **auto)
 
     def of_log(self, n_rows, n_kept):
         """These settings with numbers and names in place of "auto".

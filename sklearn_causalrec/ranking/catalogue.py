@@ -7,6 +7,8 @@ import numpy as np
 import pandas as pd
 from scipy.sparse import csr_array
 
+from sklearn_causalrec.encoding.log_encoder import Rows
+
 
 class PairScores(NamedTuple):
     """How pairs are scored: by encoded rows, and by whole blocks where that is faster.
@@ -21,11 +23,56 @@ class PairScores(NamedTuple):
     split : callable or None, default=None
         ``split(pairs)`` returns what scores blocks of these pairs by their two sides,
         ``block(start, stop)``, or None where that cannot be.
+    products : callable or None, default=None
+        ``products(users, items)`` returns the scores of all pairs of some encoded rows,
+        one for each user, and others, one for each item.
+    of_item : ndarray of bool of shape (p,) or None, default=None
+        Which features ``products`` reads from the rows of items; the others it reads
+        from those of users.
     """
 
     rows: Callable
     matrix: Callable | None
     split: Callable | None = None
+    products: Callable | None = None
+    of_item: np.ndarray | None = None
+
+
+def catalogue_scores(estimator, scorer, users, items):
+    """Scores of all pairs of users and items of a log.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Fitted, with a ``catalogue_``.
+    scorer : PairScores
+        How it scores pairs.
+    users, items : ndarray of int
+        The codes.
+
+    Returns
+    -------
+    ndarray of shape (n_users, n_items), float32
+        The scores.
+    """
+    if scorer.matrix is not None:
+        return np.asarray(scorer.matrix(users, items), np.float32)
+    catalogue = estimator.catalogue_
+
+    def rows(user, item):
+        found = Rows(catalogue.rows(user, item), user, item)
+        if catalogue.history is not None:
+            found.history = catalogue.history[user]
+        if catalogue.history_values is not None:
+            found.history_values = catalogue.history_values[user]
+        return found
+
+    if scorer.products is not None and len(users) and len(items):
+        asked = rows(users, np.full(len(users), items[0]))
+        of_items = rows(np.full(len(items), users[0]), items)
+        return np.asarray(scorer.products(asked, of_items), np.float32)
+    out = [scorer.rows(rows(np.full(len(items), user), items)) for user in users]
+    return np.asarray(out, np.float32).reshape(len(users), len(items))
 
 
 class _Side:

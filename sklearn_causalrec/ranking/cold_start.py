@@ -107,7 +107,7 @@ class ColdStart:
         if not hasattr(estimator, "_ensemble"):
             return replace(given, source="average")
         if given.prior_rows is None:
-            return replace(given, prior_rows=estimator.l2)
+            return replace(given, prior_rows=estimator._ensemble.settings.l2)
         return given
 
 
@@ -246,6 +246,8 @@ def with_stand_ins(estimator, pairs, how):
     more = {}
     for kind, side in zip(("user", "item"), sides(estimator, pairs)):
         vectors = id_vectors(estimator._ensemble, kind)
+        if vectors.shape[1] == 0:
+            continue  # ids of this kind have no vectors
         rows, chosen = side.stand_ins(vectors, how)
         if len(chosen):
             more[kind] = rows

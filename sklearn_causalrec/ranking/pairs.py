@@ -237,7 +237,7 @@ class Pairs:
         """Read histories from the users' frame if it has them, else from the log."""
         catalogue, encoder = self.catalogue, self.estimator.log_encoder_
         named = encoder.roles.histories
-        if frame is not None and named[0] in frame.columns:
+        if frame is not None and named and named[0] in frame.columns:
             past = encoder.histories([column(frame, name) for name in named])
             self.history, self.history_values = past
             return
@@ -326,6 +326,10 @@ class Pairs:
             out = np.asarray(scorer.matrix(*codes)).ravel()
         elif sides is not None:
             out = sides.block(start, stop).ravel()
+        elif scorer.products is not None and self._splits(scorer.of_item):
+            users = self.rows(np.arange(start, stop), np.zeros(stop - start, int))
+            items = self.rows(np.zeros(n_items, int), np.arange(n_items))
+            out = np.asarray(scorer.products(users, items)).ravel()
         else:
             out = None
             size = (stop - start) * n_items
@@ -344,6 +348,15 @@ class Pairs:
                 f"item {shown(self.items[item])} is not a number."
             )
         return out.reshape(stop - start, n_items)
+
+    def _splits(self, of_item):
+        """Whether no feature that goes with items differs between users, or the other
+        way round."""
+        if self.raw is not None:
+            return False
+        return (
+            not (self.of_user & of_item).any() and not (self.of_item & ~of_item).any()
+        )
 
     def excluded(self, exclude, exclude_seen):
         """Return the pairs to leave out, as a csr_array of shape (n_users, n_items)."""

@@ -23,7 +23,7 @@ def recommend(
     users: ArrayLike | None = None,
     items: ArrayLike | None = None,
     k: int = 10,
-    by: Literal["effect", "outcome"] = "effect",
+    by: Literal["effect", "outcome"] | None = None,
     exclude: ArrayLike | None = None,
     min_effect: float | None = None,
     *,
@@ -55,9 +55,10 @@ def recommend(
     k : int, default=10
         The number of items per user. It can be smaller where there are fewer
         candidates.
-    by : {"effect", "outcome"}, default="effect"
+    by : {"effect", "outcome"}, default=None
         What the items are ranked by: "effect" is what changes because an item is shown,
-        "outcome" is what happens if it is shown.
+        "outcome" is what happens if it is shown. None stands for "effect"; for
+        "outcome" with the objective "implicit", which learns lists and no effects.
     exclude : frame or array-like of shape (m, 2), default=None
         Pairs that are left out. A frame is read by the names of the columns of ids;
         other columns do not count. An array has the order (user, item).
@@ -105,7 +106,8 @@ def recommend(
         One row per listed pair. The columns of the ids have the names that they have in
         the log (``user`` and ``item`` if it has no names, or one of those below).
         ``rank`` is counted from 1,
-        and ``score`` is in units of y. With `explore`, ``propensity`` is the exact
+        and ``score`` is in units of y (with the objective "implicit" it has no unit).
+        With `explore`, ``propensity`` is the exact
         probability that the pair is in the list. With `withhold`, there are also
         ``shown`` and ``sample_weight``. A withheld pair has rank 0 and ``shown`` 0; its
         ``propensity`` is the probability that it is not shown, and its
@@ -149,6 +151,8 @@ def recommend(
     from sklearn_causalrec.ranking.topk import top_k
 
     transform, estimator = unwrap(fitted)
+    if by is None:
+        by = getattr(estimator, "_ranks_by", "effect")
     choice(by, "by", {"effect", "outcome"})
     k = check_k(k)
     if min_effect is not None:
@@ -221,7 +225,7 @@ def explain(
     users: ArrayLike | None = None,
     items: ArrayLike | None = None,
     k: int = 10,
-    by: Literal["effect", "outcome"] = "effect",
+    by: Literal["effect", "outcome"] | None = None,
     *,
     context: Mapping[str, Any] | ArrayLike | None = None,
     cold_start: str | ColdStart = "blend",
@@ -240,8 +244,8 @@ def explain(
         The items to choose from, as in :func:`~sklearn_causalrec.recommend`.
     k : int, default=10
         The number of items per user.
-    by : {"effect", "outcome"}, default="effect"
-        What the items are ranked by.
+    by : {"effect", "outcome"}, default=None
+        What the items are ranked by, as in :func:`~sklearn_causalrec.recommend`.
     context : dict or frame of one row, default=None
         The values of columns that all lists share, as in
         :func:`~sklearn_causalrec.recommend`.

@@ -92,6 +92,11 @@ def _bare(fitted):
             f"{type(model).__name__} has no graph of ONNX: to_onnx exports a fitted "
             "CausalDNNRecommender. save writes every model of this package."
         )
+    if model._ensemble.objective.retrieves:
+        raise CannotExportError(
+            'Lists by objective="implicit" have no graph of ONNX yet: save writes the '
+            "model, and its vectors are those of nets_[0].module_."
+        )
     steps = getattr(getattr(fitted, "best_estimator_", fitted), "steps", [None])
     if len(steps) > 1:
         names = [type(step).__name__ for _, step in steps[:-1]]

@@ -6,13 +6,13 @@ import torch
 from torch import nn
 
 from sklearn_causalrec._utils.registry import Registry
+from sklearn_causalrec.networks.encoders.layers import ACTIVATIONS, dense_layers
 from sklearn_causalrec.networks.requires import Requires
 
 ENCODERS = Registry("encoder")
-ACTIVATIONS = {"relu": nn.ReLU, "elu": nn.ELU, "gelu": nn.GELU, "tanh": nn.Tanh}
 
 
-def check_encoder(name, roles):
+def check_encoder(name, roles, retrieves=False):
     """Raise an error where an encoder does not suit the columns that are named.
 
     Parameters
@@ -21,15 +21,31 @@ def check_encoder(name, roles):
         Name of a registered encoder.
     roles : collection of str
         Roles that have a column.
+    retrieves : bool, default=False
+        Whether the objective sets positives against the catalogue.
 
     Raises
     ------
     ValueError
         If the encoder requires a column that is not named, or a history is named
-        that it does not read.
+        that it does not read, or it has no query where one is needed.
     """
     encoder = ENCODERS[name]
-    if not encoder.requires.met(roles=roles):
+    if retrieves and encoder.query is None:
+        able = [k for k, e in ENCODERS.items() if e.query is not None]
+        raise ValueError(
+            f'encoder="{name}" scores pairs one by one, and this objective needs all '
+            f"items of a user at once: choose one of {able}, or give the encoder a "
+            "query."
+        )
+    if retrieves and encoder.causal is not None:
+        if "history" not in roles and "time" not in roles:
+            raise ValueError(
+                f'encoder="{name}" reads the positives of a user in their order, and '
+                'nothing tells it: name the column of times, time="…", or of '
+                'histories, history="…".'
+            )
+    elif not encoder.requires.met(roles=roles):
         raise ValueError(f'encoder="{name}" {encoder.requires.words}.')
     if "history" in roles and not encoder.reads_history:
         others = tuple(k for k, e in ENCODERS.items() if "history" in e.requires.roles)
@@ -85,17 +101,6 @@ class ArmHeads(nn.Module):
         return (h.unflatten(1, self.weight.shape) * self.weight).sum(2) + self.bias
 
 
-def dense_layers(n_in, sizes, activation, dropout):
-    """Linear, activation and dropout for every size; and the width that comes out."""
-    layers = []
-    for size in sizes:
-        layers += [nn.Linear(n_in, size), ACTIVATIONS[activation]()]
-        if dropout > 0:
-            layers.append(nn.Dropout(dropout))
-        n_in = size
-    return nn.Sequential(*layers), n_in
-
-
 class Encoder(nn.Module):
     """From features, id vectors and history to the deep part of the outcome.
 
@@ -133,6 +138,16 @@ class Encoder(nn.Module):
         product: ``matrix(vectors, users, items, arm, bias)`` with codes of users and
         items returns the deep part plus ``bias`` (n_users, 1), a tensor of shape
         (n_users, n_items). None: each pair is encoded.
+    query : callable or None
+        The class of what asks for items under an objective that sets positives against
+        the catalogue, such as
+        :class:`~sklearn_causalrec.networks.encoders.queries.FactorQuery`. None: the
+        encoder is not for such objectives.
+    causal : callable or None
+        ``causal(width, length, dropout)`` returns a module that turns the vectors of
+        items in their order (n, length, width) to as many states, each of which has
+        seen no later item. Such an encoder reads a user's own positives where no
+        history is named.
 
     See Also
     --------
@@ -173,6 +188,8 @@ class Encoder(nn.Module):
     requires = Requires()
     reads_history = True
     matrix = None
+    query: type | None = None
+    causal = None
 
     def __init__(
         self,

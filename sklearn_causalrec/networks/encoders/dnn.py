@@ -4,6 +4,7 @@ import torch
 
 from sklearn_causalrec.networks.encoders.base import ENCODERS, Encoder
 from sklearn_causalrec.networks.encoders.history import HistoryStates
+from sklearn_causalrec.networks.encoders.queries import PerceptronQuery
 
 
 @ENCODERS.register("dnn")
@@ -38,6 +39,7 @@ class DNN(Encoder):
     """
 
     sequence = None
+    query = PerceptronQuery
 
     def __init__(self, inputs, n_arms, **options):
         super().__init__(inputs, n_arms, **options)

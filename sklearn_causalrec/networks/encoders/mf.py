@@ -4,6 +4,7 @@ import torch
 from torch import nn
 
 from sklearn_causalrec.networks.encoders.base import ENCODERS, Encoder
+from sklearn_causalrec.networks.encoders.queries import FactorQuery, feature_map
 from sklearn_causalrec.networks.requires import Requires
 
 
@@ -40,24 +41,17 @@ class MF(Encoder):
         words='factorises users and items: name their columns, user="…" and item="…"',
     )
     reads_history = False
+    query = FactorQuery
 
     def __init__(self, inputs, n_arms, **options):
         super().__init__(inputs, n_arms, **options)
         self.of_user, self.of_item = list(inputs.of_user), list(inputs.of_item)
-        self.user_features = self._map_of(self.of_user)
-        self.item_features = self._map_of(self.of_item)
+        self.user_features = feature_map(len(self.of_user), self.embedding_dim)
+        self.item_features = feature_map(len(self.of_item), self.embedding_dim)
         width = self.add_perceptron(inputs.n_features)
         self.arm_scale = nn.Parameter(torch.ones(n_arms, self.embedding_dim))
         self.arm_scale.requires_grad_(n_arms > 1)
         self.width = width + self.embedding_dim
-
-    def _map_of(self, features):
-        """A linear map to vectors, which start about as short as those of ids."""
-        if not features:
-            return None
-        layer = nn.Linear(len(features), self.embedding_dim, bias=False)
-        nn.init.normal_(layer.weight, std=0.1 * len(features) ** -0.5)
-        return layer
 
     def forward(self, x, vectors, user, item, past):
         """Encode rows; see :meth:`Encoder.forward`."""

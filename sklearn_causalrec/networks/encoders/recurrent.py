@@ -6,6 +6,7 @@ from torch import nn
 from sklearn_causalrec.networks.encoders.base import ENCODERS
 from sklearn_causalrec.networks.encoders.dnn import DNN
 from sklearn_causalrec.networks.encoders.history import NEEDS_HISTORY
+from sklearn_causalrec.networks.encoders.queries import SequenceQuery
 
 
 class LastState(nn.Module):
@@ -27,6 +28,19 @@ class LastState(nn.Module):
         )
 
 
+class EveryState(nn.Module):
+    """The states of a recurrent network after every item, read by a linear layer."""
+
+    def __init__(self, cell, width, dropout):
+        super().__init__()
+        self.cell = cell(width, width, batch_first=True)
+        self.dropout = nn.Dropout(dropout)
+        self.out = nn.Linear(width, width)
+
+    def forward(self, items):
+        return self.out(self.dropout(self.cell(self.dropout(items))[0]))
+
+
 @ENCODERS.register("lstm")
 class LSTM(DNN):
     """As "dnn", with the last state of an LSTM over the history [1]_ as one more state.
@@ -44,11 +58,17 @@ class LSTM(DNN):
     """
 
     requires = NEEDS_HISTORY
+    query = SequenceQuery
 
     @staticmethod
     def sequence(width, length, dropout):
         """The module that reads a history in its order."""
         return LastState(nn.LSTM, width, dropout)
+
+    @staticmethod
+    def causal(width, length, dropout):
+        """The module that gives a state after every item."""
+        return EveryState(nn.LSTM, width, dropout)
 
 
 @ENCODERS.register("gru")
@@ -68,8 +88,14 @@ class GRU(DNN):
     """
 
     requires = NEEDS_HISTORY
+    query = SequenceQuery
 
     @staticmethod
     def sequence(width, length, dropout):
         """The module that reads a history in its order."""
         return LastState(nn.GRU, width, dropout)
+
+    @staticmethod
+    def causal(width, length, dropout):
+        """The module that gives a state after every item."""
+        return EveryState(nn.GRU, width, dropout)

@@ -17,13 +17,18 @@ from sklearn_causalrec.networks.requires import Requires
 OBJECTIVES = Registry("objective")
 
 
+def objective_class(given):
+    """The class of an objective, by its name or by options that say it."""
+    return OBJECTIVES[given if isinstance(given, str) else given.objective]
+
+
 def check_objective(name, n_arms, binary, roles, control_first=True):
     """Raise an error where an objective does not suit the log.
 
     Parameters
     ----------
-    name : str
-        Name of a registered objective.
+    name : str or Implicit
+        Name of a registered objective, or one with options.
     n_arms : int
         Number of arms in the log.
     binary : bool
@@ -38,7 +43,8 @@ def check_objective(name, n_arms, binary, roles, control_first=True):
     ValueError
         If the log lacks what the objective requires. The message says what.
     """
-    requires = OBJECTIVES[name].requires
+    objective = objective_class(name)
+    name, requires = objective.name, objective.requires
     known = dict(n_arms=n_arms, binary=binary, roles=roles)
     if not requires.met(**known, control_first=control_first):
         raise ValueError(f"objective={name!r} needs {requires.words}.")
@@ -135,6 +141,11 @@ class Objective(nn.Module):
     shapes_representation : bool
         Whether, with several arms, the loss of the exposure head reaches the layers
         below it. Otherwise the head only reads what they give.
+    usual : dict of str to number
+        What "auto" stands for of the settings ``embedding_dim`` and ``l2``.
+    retrieves : bool
+        Whether the rows with y > 0 are positives that are set against the catalogue:
+        there are no outcomes of rows then, and lists are all that is learned.
     targets_average : bool
         Whether, with one arm, a targeted step moves the average after the training.
     outcome_loss : Tensor
@@ -182,6 +193,8 @@ class Objective(nn.Module):
     shift: str | None = None
     imputes = False
     shapes_representation = False
+    retrieves = False
+    usual = {"embedding_dim": 16, "l2": 2.0}
     targets_average = False
 
     def __init__(self, n_arms, binary, clip, tilt=None, share=0.0):
