@@ -1,4 +1,4 @@
-"""Fitted models outside the process that fitted them: files, and graphs of ONNX."""
+"""Fitted models outside the process that fitted them: files, graphs, a server."""
 
 from typing import TYPE_CHECKING
 
@@ -10,12 +10,24 @@ if TYPE_CHECKING:  # what type checkers see: the names below
     from sklearn_causalrec.serving.files import load as load
     from sklearn_causalrec.serving.files import read_manifest as read_manifest
     from sklearn_causalrec.serving.files import save as save
+    from sklearn_causalrec.serving.server.app import create_app as create_app
+    from sklearn_causalrec.serving.server.decisions import DecisionLog as DecisionLog
+    from sklearn_causalrec.serving.server.decisions import (
+        read_decisions as read_decisions,
+    )
+    from sklearn_causalrec.serving.server.models import ModelHost as ModelHost
+    from sklearn_causalrec.serving.server.models import Scorer as Scorer
 
 __getattr__, __dir__, __all__ = lazily(
     __name__,
     {
+        "DecisionLog": "server.decisions",
         "ModelFileError": "container",
+        "ModelHost": "server.models",
+        "Scorer": "server.models",
+        "create_app": "server.app",
         "load": "files",
+        "read_decisions": "server.decisions",
         "read_manifest": "files",
         "save": "files",
         "to_onnx": "export",
