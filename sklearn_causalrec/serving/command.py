@@ -10,6 +10,7 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack, contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 
 logger = logging.getLogger("sklearn_causalrec.serving")
@@ -116,15 +117,11 @@ def _share(text):
 
 
 def _serve(options):
-    try:
-        import fastapi
-        import prometheus_client
-        import uvicorn
-    except ImportError as error:
-        raise _Stop(
-            f"{error.name} is not installed: pip install 'sklearn-causalrec[serve]'"
-        ) from None
-    del fastapi, prometheus_client
+    for name in ("fastapi", "uvicorn", "prometheus_client"):
+        if find_spec(name) is None:  # importing them would be too early, see below
+            raise _Stop(
+                f"{name} is not installed: pip install 'sklearn-causalrec[serve]'"
+            )
     logging.basicConfig(format="%(asctime)s %(process)d %(levelname)s %(message)s")
     logger.setLevel(logging.INFO)
     if options.workers > 1 and not hasattr(os, "fork"):
@@ -134,7 +131,7 @@ def _serve(options):
         )
     with ExitStack() as stack:
         listening = stack.enter_context(_socket(options))
-        if options.workers > 1:  # before its module is imported
+        if options.workers > 1:  # before prometheus_client is imported
             folder = stack.enter_context(tempfile.TemporaryDirectory())
             os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
         host = _host(options)
@@ -145,6 +142,8 @@ def _serve(options):
             logger.warning("Nobody is asked who they are, and %s is open.", address)
 
         def work():
+            import uvicorn
+
             from sklearn_causalrec.serving.server.app import create_app
 
             if options.workers > 1:

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from collections import defaultdict
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -18,6 +19,12 @@ from sklearn_causalrec.ranking.recommend import explain
 
 # Arguments that error messages of the package begin with.
 NAMED = ("exclude_seen", "exclude", "context", "users", "items", "min_effect", "T0", "T1")
+
+STARTS = {
+    "Which of the arms": "T1",
+    "Effects are against a control": "T0",
+    "effect_interval": "interval",
+}
 
 
 class Refused(ValueError):
@@ -133,9 +140,8 @@ class Answerer:
             if not hasattr(model.estimator, "effect"):
                 raise Refused(None, f"{model.name} predicts outcomes and has no effects.")
             rows = body["rows"]
-            _columns(rows, "rows", None, model.columns, whole=True)
-            named = [] if model.keys is None or model.columns is None else model.keys
-            for key, index in zip(named, model.indexes):
+            _columns(rows, "rows", None, model.columns, model.fill)
+            for key, index in zip(model.keys or (), model.indexes):
                 ids, more = _columns(rows, "rows", key, model.columns)
                 _codes(ids, f"rows.{key}", index, len(more) > 1)
             return
@@ -181,7 +187,7 @@ class Answerer:
         try:
             found = getattr(self, f"_{route}")(model, questions)
         except (ValueError, TypeError) as error:
-            raise Refused(_named(error, None), str(error)) from None
+            raise Refused(_named(error, None, questions[0].body), str(error)) from None
         about = {"id": model.id, "name": model.name}
         return [
             {"request": q.request, "model": about, **answer}
@@ -259,17 +265,17 @@ class Answerer:
     def _effect(self, model, questions):
         body = questions[0].body
         rows = [row for question in questions for row in question.body["rows"]]
-        if model.columns is None:
-            X = pd.DataFrame(rows).to_numpy()
-        else:
-            X = pd.DataFrame(rows, columns=model.columns)
+        X = pd.DataFrame(rows)
+        more = {c: v for c, v in model.fill.items() if c not in X and v is not None}
+        X = X.assign(**more)
+        X = X[[column for column in model.columns if column in X]]
         arms = named_arms(body["T0"], body["T1"])
         columns = {"effect": effect(model.fitted, X, **arms)}
         if body["interval"]:
             transform, estimator = unwrap(model.fitted)
             bounds = estimator.effect_interval(transform(X), body["alpha"], **arms)
             columns |= dict(zip(("low", "high"), bounds))
-        if model.keys is not None and model.columns is not None:
+        if model.keys is not None:
             new = np.zeros(len(rows), bool)
             for key, index in zip(model.keys, model.indexes):
                 ids = as_ids(X[key].to_numpy(), key)
@@ -287,18 +293,21 @@ class Answerer:
 _SIDE = {"source", "feature_weight", "rows", "neighbors"}
 
 
-def _named(error, otherwise):
-    """The field that an error message of the package begins with."""
+def _named(error, otherwise, body=None):
+    """The field that an error message of the package begins with, or quotes."""
     text = str(error)
+    for field in ("users", "items", "rows"):
+        entries = (body or {}).get(field) or []
+        for column in re.findall(r"'([^']+)'", text):
+            if any(isinstance(e, dict) and column in e for e in entries):
+                row = ".0" if len(entries) == 1 else ""
+                return f"{field}{row}.{column}"
     found = [name for name in NAMED if text.startswith(name)]
-    if not found and text.startswith("Which of the arms"):
-        return "T1"
-    if not found and text.startswith("Effects are against a control"):
-        return "T0"
+    found += [field for start, field in STARTS.items() if text.startswith(start)]
     return found[0] if found else otherwise
 
 
-def _columns(entries, name, key, known, whole=False):
+def _columns(entries, name, key, known, fill=None):
     """The ids of entries, and the other columns that they have, all the same ones.
 
     Parameters
@@ -311,35 +320,39 @@ def _columns(entries, name, key, known, whole=False):
         The column of ids.
     known : list or None
         The columns that there may be.
-    whole : bool, default=False
-        Whether all known columns have to be there.
+    fill : collection of columns or None, default=None
+        The known columns that may be missing. With None, all may be.
     """
     if not any(isinstance(entry, dict) for entry in entries):
-        if whole and known is not None:
-            raise Refused(f"{name}.0", f"a row is an object with the columns {known}.")
         return entries, []
-    first = None
+    if known is None:
+        raise Refused(
+            name, "the model was fitted on columns without names: it takes ids alone."
+        )
+    needed = [] if fill is None else [c for c in known if c not in fill]
     for n, entry in enumerate(entries):
         where = f"{name}.{n}"
         if not isinstance(entry, dict):
-            raise Refused(where, "the others are objects: make them all ids or all objects.")
+            raise Refused(where, "others are objects: make all ids or all objects.")
         if key is not None and key not in entry:
             raise Refused(where, f"the id {key!r} is missing.")
         for column in entry:
-            if known is not None and column not in known and column != key:
+            if column not in known and column != key:
                 raise Refused(
                     f"{where}.{column}",
                     f"the model has no column {column!r}; its columns are {known}.",
                 )
-        first = known if whole else first or entry
-        lacking = [column for column in first or [] if column not in entry]
-        if lacking:
-            raise Refused(f"{where}.{lacking[0]}", "the column is missing.")
+        for column in [*needed, *entries[0]]:
+            if column not in entry:
+                raise Refused(f"{where}.{column}", "the column is missing.")
+        for column in entry:
+            if column not in entries[0]:
+                raise Refused(f"{where}.{column}", "the first one has no such column.")
     ids = [entry[key] for entry in entries] if key is not None else []
     for n, one in enumerate(ids):
         if isinstance(one, bool) or not isinstance(one, int | str):
             raise Refused(f"{name}.{n}.{key}", "an id is a whole number or text.")
-    return ids, [column for column in first or {} if column != key]
+    return ids, [column for column in entries[0] if column != key]
 
 
 def _codes(ids, where, index, words=False):

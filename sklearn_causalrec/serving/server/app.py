@@ -262,9 +262,9 @@ def _errors(app):
 
     @app.exception_handler(HTTPException)
     async def other(request, error):
-        return _problem(
-            request, error.status_code, str(error.detail), headers=error.headers
-        )
+        detail, status = str(error.detail), error.status_code
+        errors = [("body", detail)] if status == 400 else []
+        return _problem(request, status, detail, errors, error.headers)
 
     @app.exception_handler(Failed)
     async def failed(request, error):

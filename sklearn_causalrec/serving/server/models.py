@@ -72,6 +72,9 @@ class ServedModel:
         The columns of ids of users and items. None if the model makes no lists.
     columns : list or None
         The columns of the rows that it was fitted on. None if they have no names.
+    fill : dict of column to value
+        The columns that a row need not have, as effects do not depend on them. With a
+        value, the model wants to see the column nevertheless.
     since : datetime
         When it was made.
 
@@ -101,8 +104,22 @@ class ServedModel:
             self.indexes = (encoder.users, encoder.items)
         names = getattr(fitted, "feature_names_in_", None)
         self.columns = None if names is None else list(names)
+        self.fill = self._columns_that_do_not_count()
         self.scorer = None if scorer is None else scorer(fitted)
         self.since = datetime.now(UTC)
+
+    def _columns_that_do_not_count(self):
+        """What was done, and how likely it was, is not asked of who asks for effects."""
+        if not hasattr(self.estimator, "log_encoder_"):
+            named = getattr(self.estimator, "treatment", None)
+            named = [named] if isinstance(named, str) else named or ()
+            return dict.fromkeys(c for c in named if c in (self.columns or ()))
+        values = {"treatment": self.estimator.arms_[0], "propensity": 0.5}
+        found = {
+            column_of_role(self.fitted, self.estimator, role): value
+            for role, value in values.items()
+        }
+        return {c: v for c, v in found.items() if c in (self.columns or ())}
 
     @cached_property
     def _accepted(self):
