@@ -16,7 +16,6 @@ if TYPE_CHECKING:  # what type checkers see: the names below
         read_decisions as read_decisions,
     )
     from sklearn_causalrec.serving.server.models import ModelHost as ModelHost
-    from sklearn_causalrec.serving.server.models import Scorer as Scorer
 
 __getattr__, __dir__, __all__ = lazily(
     __name__,
@@ -24,7 +23,6 @@ __getattr__, __dir__, __all__ = lazily(
         "DecisionLog": "server.decisions",
         "ModelFileError": "container",
         "ModelHost": "server.models",
-        "Scorer": "server.models",
         "create_app": "server.app",
         "load": "files",
         "read_decisions": "server.decisions",

@@ -10,6 +10,7 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -68,7 +69,12 @@ def _parser():
     add("model", type=Path, help="the file of the model, as save writes it")
     add("--key-file", type=Path, help="a file with the key that signs the model")
     add("--host", default="127.0.0.1", help="the address (default: %(default)s)")
-    add("--port", type=_whole(0, 65535), default=8000, help="0: a free one (default: %(default)s)")
+    add(
+        "--port",
+        type=_whole(0, 65535),
+        default=8000,
+        help="0: a free one (default: %(default)s)",
+    )
     add("--workers", type=_whole(1), default=1, help="processes (default: %(default)s)")
     add("--index", type=_share, nargs="?", const=0.99, metavar="RECALL",
         help="answer by an index that finds this share of the exact lists (default "
@@ -77,7 +83,7 @@ def _parser():
     add("--log-bytes", type=_whole(1), default=64 * 2**20,
         help="begin another file from this size on (default: %(default)s)")  # fmt: skip
     add("--log-sync", choices=["never", "rotate", "always"], default="rotate",
-        help="when decisions are forced to the disk (default: %(default)s)")  # fmt: skip
+        help="when to force decisions to the disk (default: %(default)s)")  # fmt: skip
     add("--explore", choices=["epsilon", "thompson", "uncertainty"],
         help="draw lists at random, with known probabilities")  # fmt: skip
     add("--epsilon", type=float, default=0.1,
@@ -85,16 +91,16 @@ def _parser():
     add("--bonus", type=float, default=1.0,
         help='of "uncertainty" (default: %(default)s)')  # fmt: skip
     add("--withhold", type=_whole(0), default=0,
-        help="pairs a user that are logged as not shown (default: %(default)s)")  # fmt: skip
-    add("--watch", type=float, default=5.0, metavar="SECONDS",
+        help="pairs a user, logged as not shown (default: %(default)s)")  # fmt: skip
+    add("--watch", type=_seconds, default=5.0, metavar="SECONDS",
         help="look so often whether the file was replaced; 0: never (default: "
         "%(default)s)")  # fmt: skip
     add("--max-body", type=_whole(1), default=16 * 2**20, metavar="BYTES",
         help="of a request (default: %(default)s)")  # fmt: skip
     add("--max-waiting", type=_whole(1), default=1024, metavar="REQUESTS",
         help="per worker; further ones get 503 (default: %(default)s)")  # fmt: skip
-    add("--shutdown-timeout", type=float, default=30.0, metavar="SECONDS",
-        help="for requests to be answered at the end (default: %(default)s)")  # fmt: skip
+    add("--shutdown-timeout", type=_seconds, default=30.0, metavar="SECONDS",
+        help="for the last requests, at the end (default: %(default)s)")  # fmt: skip
     return parser
 
 
@@ -107,6 +113,13 @@ def _whole(least, most=None):
         return value
 
     return whole_number
+
+
+def _seconds(text):
+    value = float(text)
+    if not 0 <= value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{value}: a number of seconds, 0 or more")
+    return value
 
 
 def _share(text):
@@ -171,9 +184,7 @@ def _serve(options):
         if hasattr(signal, "SIGHUP"):  # one that comes too early must not end us
             signal.signal(signal.SIGHUP, signal.SIG_IGN)
         listening.listen(2048)  # from here on, whoever connects is answered
-        print(
-            f"Serving {model.name} {model.id} on http://{address}:{port}", flush=True
-        )
+        print(f"Serving {model.name} {model.id} on http://{address}:{port}", flush=True)
         if options.workers == 1:
             return work()
         from prometheus_client import multiprocess
@@ -208,7 +219,7 @@ def _socket(options):
 
 
 def _host(options):
-    from sklearn_causalrec.serving.server.models import ModelHost, index_scorer
+    from sklearn_causalrec.serving.server.models import ModelHost
 
     exploration = {}
     if options.explore is not None:
@@ -225,7 +236,7 @@ def _host(options):
     except OSError as error:
         raise _Stop(f"--key-file {options.key_file}: {error.strerror}") from None
     try:
-        scorer = None if options.index is None else index_scorer(options.index)
+        scorer = None if options.index is None else _index(options.index)
         return ModelHost(options.model, key, scorer, exploration)
     except FileNotFoundError:
         raise _Stop(f"{options.model}: there is no such file") from None
@@ -237,6 +248,15 @@ def _host(options):
         text = str(error)
         where = "" if str(options.model) in text else f"{options.model}: "
         raise _Stop(f"{where}{text}") from None
+
+
+def _index(recall):
+    """What makes the index of a model, where this version has one."""
+    from sklearn_causalrec import serving
+
+    if not hasattr(serving, "EffectIndex"):
+        raise _Stop("--index: this version of sklearn-causalrec has no EffectIndex")
+    return partial(serving.EffectIndex, recall=recall)
 
 
 def _decisions(options):

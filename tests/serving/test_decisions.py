@@ -22,7 +22,9 @@ def decision(n, **more):
 
 def test_what_is_logged_is_read(tmp_path):
     log = DecisionLog(tmp_path)
-    log.append([decision(2, columns={"hour": 9}), decision(1, shown=0, propensity=0.25)])
+    log.append(
+        [decision(2, columns={"hour": 9}), decision(1, shown=0, propensity=0.25)]
+    )
     log.append([])
     log.append([decision(3, sample_weight=4.0, columns={"city": "Ä"})])
     log.close()
@@ -175,7 +177,12 @@ WEIGHTED = dict(
 
 def drawn_lists(served):
     lists = recommend(
-        served.models[0], k=3, explore="epsilon", epsilon=0.5, withhold=2, random_state=0
+        served.models[0],
+        k=3,
+        explore="epsilon",
+        epsilon=0.5,
+        withhold=2,
+        random_state=0,
     )
     lists = lists.drop(columns=["rank", "score"])
     return lists.assign(time=np.arange(len(lists)))

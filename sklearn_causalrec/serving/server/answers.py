@@ -1,12 +1,8 @@
-"""Questions that came with requests, and their answers: one model call for many."""
+"""Answers to questions: one call of the model for many of them."""
 
-import json
 import math
-import re
 from collections import defaultdict
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,89 +12,11 @@ from sklearn_causalrec.effects.effect import effect
 from sklearn_causalrec.encoding.contrasts import named_arms
 from sklearn_causalrec.encoding.roles import as_ids
 from sklearn_causalrec.ranking.recommend import explain
-
-# Arguments that error messages of the package begin with.
-NAMED = ("exclude_seen", "exclude", "context", "users", "items", "min_effect", "T0", "T1")
-
-STARTS = {
-    "Which of the arms": "T1",
-    "Effects are against a control": "T0",
-    "effect_interval": "interval",
-}
-
-
-class Refused(ValueError):
-    """A request that cannot be answered, through a fault of its own.
-
-    Parameters
-    ----------
-    field : str or None
-        The field that is at fault; parts are separated by dots. None if no single one
-        is.
-    detail : str
-        What is wrong with it.
-    """
-
-    def __init__(self, field, detail):
-        super().__init__(detail)
-        self.field, self.detail = field, detail
+from sklearn_causalrec.serving.server.questions import Refused, field_of
 
 
 class NotLogged(RuntimeError):
     """Decisions could not be logged: nothing is answered."""
-
-
-@dataclass
-class Question:
-    """What one request asks.
-
-    Parameters
-    ----------
-    route : {"recommend", "explain", "effect"}
-        What is asked for.
-    body : dict
-        The request, validated in itself.
-    request : str
-        The id of the request.
-    """
-
-    route: str
-    body: dict[str, Any]
-    request: str
-    key: str = field(init=False)
-
-    def __post_init__(self):
-        mine = {"users", "exclude", "rows"}
-        shared = {name: v for name, v in self.body.items() if name not in mine}
-        columns = [sorted(r) for r in self._entries[:1] if isinstance(r, dict)]
-        self.key = json.dumps([self.route, shared, columns], sort_keys=True)
-
-    @property
-    def _entries(self):
-        return self.body["rows" if self.route == "effect" else "users"]
-
-    @property
-    def size(self):
-        """How many users, or rows, it is about."""
-        return len(self._entries)
-
-    def users(self, model):
-        """The ids of the users that lists are for.
-
-        Parameters
-        ----------
-        model : ServedModel
-
-        Returns
-        -------
-        set
-        """
-        if self.route == "effect":
-            return set()
-        return {
-            entry.get(model.keys[0]) if isinstance(entry, dict) else entry
-            for entry in self._entries
-        }
 
 
 class Answerer:
@@ -123,45 +41,6 @@ class Answerer:
         self.counted = counted
         self._last = datetime.now(UTC)
 
-    def check(self, model, question):
-        """Refuse a question that the model cannot answer, by the field at fault.
-
-        Parameters
-        ----------
-        model : ServedModel
-        question : Question
-
-        Raises
-        ------
-        Refused
-        """
-        body = question.body
-        if question.route == "effect":
-            if not hasattr(model.estimator, "effect"):
-                raise Refused(None, f"{model.name} predicts outcomes and has no effects.")
-            rows = body["rows"]
-            _columns(rows, "rows", None, model.columns, model.fill)
-            for key, index in zip(model.keys or (), model.indexes):
-                ids, more = _columns(rows, "rows", key, model.columns)
-                _codes(ids, f"rows.{key}", index, len(more) > 1)
-            return
-        if model.keys is None:
-            raise Refused(None, f"{model.name} was fitted without users and items.")
-        arms = named_arms(body["T0"], body["T1"])
-        try:
-            model.estimator.pair_scores(body["by"], body["min_effect"], **arms)
-        except ValueError as error:
-            raise Refused(_named(error, "by"), str(error)) from None
-        for name, key, index in zip(("users", "items"), model.keys, model.indexes):
-            if body[name] is None:
-                continue
-            ids, more = _columns(body[name], name, key, model.columns)
-            _codes(ids, name, index, bool(more))
-        for n, pair in enumerate(body["exclude"] or []):
-            for name, index in zip(("user", "item"), model.indexes):
-                if pair.get(name) is not None:
-                    _codes([pair[name]], f"exclude.{n}.{name}", index)
-
     def answer(self, model, questions):
         """Answer questions with the same key, about different users.
 
@@ -169,7 +48,7 @@ class Answerer:
         ----------
         model : ServedModel
         questions : list of Question
-            They passed :meth:`check`.
+            They passed :func:`check`.
 
         Returns
         -------
@@ -187,7 +66,9 @@ class Answerer:
         try:
             found = getattr(self, f"_{route}")(model, questions)
         except (ValueError, TypeError) as error:
-            raise Refused(_named(error, None, questions[0].body), str(error)) from None
+            raise Refused(
+                field_of(error, None, questions[0].body), str(error)
+            ) from None
         about = {"id": model.id, "name": model.name}
         return [
             {"request": q.request, "model": about, **answer}
@@ -201,7 +82,7 @@ class Answerer:
         users, options = _asked(model, questions)
         drawn = {**explored, "random_state": self.rng} if explored else {}
         top = model.recommend(users, body["k"], {**options, **drawn})
-        by_user = _rows_by_user(top, model.keys[0])
+        by_user = _rows_by_user(top)
         out, lines = [], []
         for question in questions:
             now = self._now()
@@ -212,7 +93,7 @@ class Answerer:
                     {
                         "user": user,
                         "cold_start": not known,
-                        "items": [_place(r, model.keys[1]) for r in rows if r["rank"]],
+                        "items": [_place(r) for r in rows if r["rank"]],
                     }
                 )
                 if self.decisions is not None:
@@ -232,7 +113,7 @@ class Answerer:
         top = explain(
             model.fitted, users, k=body["k"], n_neighbors=body["n_neighbors"], **options
         )
-        by_user = _rows_by_user(top, model.keys[0])
+        by_user = _rows_by_user(top)
         out = []
         for question in questions:
             lists = []
@@ -245,7 +126,7 @@ class Answerer:
                         if side in sides and what in _SIDE:
                             sides[side][what] = plain(value)
                     about = about or sides["user"]
-                    place = _place(row, model.keys[1])
+                    place = _place(row)
                     place["assumed"] = plain(row["assumed"])
                     if "because" in row:
                         place["because"] = plain(row["because"])
@@ -293,75 +174,6 @@ class Answerer:
 _SIDE = {"source", "feature_weight", "rows", "neighbors"}
 
 
-def _named(error, otherwise, body=None):
-    """The field that an error message of the package begins with, or quotes."""
-    text = str(error)
-    for field in ("users", "items", "rows"):
-        entries = (body or {}).get(field) or []
-        for column in re.findall(r"'([^']+)'", text):
-            if any(isinstance(e, dict) and column in e for e in entries):
-                row = ".0" if len(entries) == 1 else ""
-                return f"{field}{row}.{column}"
-    found = [name for name in NAMED if text.startswith(name)]
-    found += [field for start, field in STARTS.items() if text.startswith(start)]
-    return found[0] if found else otherwise
-
-
-def _columns(entries, name, key, known, fill=None):
-    """The ids of entries, and the other columns that they have, all the same ones.
-
-    Parameters
-    ----------
-    entries : list
-        Ids, or dicts of columns.
-    name : str
-        The field of the request.
-    key : str or None
-        The column of ids.
-    known : list or None
-        The columns that there may be.
-    fill : collection of columns or None, default=None
-        The known columns that may be missing. With None, all may be.
-    """
-    if not any(isinstance(entry, dict) for entry in entries):
-        return entries, []
-    if known is None:
-        raise Refused(
-            name, "the model was fitted on columns without names: it takes ids alone."
-        )
-    needed = [] if fill is None else [c for c in known if c not in fill]
-    for n, entry in enumerate(entries):
-        where = f"{name}.{n}"
-        if not isinstance(entry, dict):
-            raise Refused(where, "others are objects: make all ids or all objects.")
-        if key is not None and key not in entry:
-            raise Refused(where, f"the id {key!r} is missing.")
-        for column in entry:
-            if column not in known and column != key:
-                raise Refused(
-                    f"{where}.{column}",
-                    f"the model has no column {column!r}; its columns are {known}.",
-                )
-        for column in [*needed, *entries[0]]:
-            if column not in entry:
-                raise Refused(f"{where}.{column}", "the column is missing.")
-        for column in entry:
-            if column not in entries[0]:
-                raise Refused(f"{where}.{column}", "the first one has no such column.")
-    ids = [entry[key] for entry in entries] if key is not None else []
-    for n, one in enumerate(ids):
-        if isinstance(one, bool) or not isinstance(one, int | str):
-            raise Refused(f"{name}.{n}.{key}", "an id is a whole number or text.")
-    return ids, [column for column in entries[0] if column != key]
-
-
-def _codes(ids, where, index, words=False):
-    try:
-        return index.codes(as_ids(ids, where), words=words)
-    except ValueError as error:
-        raise Refused(where, str(error)) from None
-
-
 def _asked(model, questions):
     """The users of all questions, and those options that are not the defaults."""
     body = questions[0].body
@@ -371,9 +183,7 @@ def _asked(model, questions):
     if items is not None and isinstance(items[0], dict):
         items = pd.DataFrame(items)
     options = {
-        name: body[name]
-        for name, default in _DEFAULTS.items()
-        if body[name] != default
+        name: body[name] for name, default in _DEFAULTS.items() if body[name] != default
     }
     if items is not None:
         options["items"] = items
@@ -403,15 +213,17 @@ def _users(model, question):
     return zip(entries, ids, known.tolist())
 
 
-def _rows_by_user(top, key):
+def _rows_by_user(top):
+    """The rows of lists by user; the columns of ids are the first two."""
     rows = defaultdict(list)
-    for row in top.to_dict("records"):
-        rows[row[key]].append(row)
+    names = ["user", "item", *top.columns[2:]]
+    for row in top.set_axis(names, axis=1).to_dict("records"):
+        rows[row["user"]].append(row)
     return rows
 
 
-def _place(row, key):
-    place = {"item": plain(row[key]), "rank": row["rank"], "score": row["score"]}
+def _place(row):
+    place = {"item": plain(row["item"]), "rank": row["rank"], "score": row["score"]}
     if "propensity" in row:
         place["propensity"] = row["propensity"]
     return place
@@ -430,14 +242,14 @@ def _lines(model, question, entry, rows, now):
         if isinstance(item, dict)
     }
     for row in rows:
-        item = plain(row[item_key])
+        item = plain(row["item"])
         columns = shared | offered.get(item, {})
         yield {
             "time": now,
             "request": question.request,
             "model": model.id,
             "by": body["by"],
-            "user": plain(row[user_key]),
+            "user": plain(row["user"]),
             "item": item,
             "rank": row["rank"],
             "score": row["score"],

@@ -8,20 +8,17 @@ from typing import Any
 
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
+from numpy.random import RandomState
 from sklearn.utils import check_random_state
 from starlette.exceptions import HTTPException
 
 from sklearn_causalrec.serving.server import messages
-from sklearn_causalrec.serving.server.answers import (
-    Answerer,
-    NotLogged,
-    Question,
-    Refused,
-)
+from sklearn_causalrec.serving.server.answers import Answerer, NotLogged
 from sklearn_causalrec.serving.server.batching import Batcher, Failed, TooBusy
 from sklearn_causalrec.serving.server.edge import Edge
 from sklearn_causalrec.serving.server.metrics import Metrics
 from sklearn_causalrec.serving.server.problems import Json, documented, problem
+from sklearn_causalrec.serving.server.questions import Question, Refused
 
 ABOUT = """\
 Lists and effects of a fitted causal model. Errors are problem details (RFC 9457) that
@@ -107,8 +104,9 @@ def create_app(
     [5]
     """
     metrics = Metrics()
-    rng, counted = check_random_state(random_state), metrics.decisions.inc
-    answerer = Answerer(host.exploration, decisions, rng, counted)
+    # numpy's global generator, which None stands for, is the same in forked workers.
+    rng = RandomState() if random_state is None else check_random_state(random_state)
+    answerer = Answerer(host.exploration, decisions, rng, metrics.decisions.inc)
     batcher = Batcher(host, answerer, max_batch, max_waiting, metrics)
     metrics.loaded.set(host.current.since.timestamp())
     reloader = ThreadPoolExecutor(1, "reload")

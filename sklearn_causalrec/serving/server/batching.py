@@ -7,7 +7,8 @@ import traceback
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 
-from sklearn_causalrec.serving.server.answers import NotLogged, Refused
+from sklearn_causalrec.serving.server.answers import NotLogged
+from sklearn_causalrec.serving.server.questions import Refused, check
 
 logger = logging.getLogger("sklearn_causalrec.serving")
 
@@ -128,7 +129,7 @@ class Batcher:
             rest = []
             for n, question in enumerate(questions):
                 try:
-                    self.answerer.check(model, question)
+                    check(model, question)
                     rest.append(n)
                 except Exception as error:
                     answers[n] = told(error)

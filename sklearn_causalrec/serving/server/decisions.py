@@ -87,7 +87,9 @@ class DecisionLog:
             If they cannot be written, for instance because the disk is full. None of
             them is then in the file.
         """
-        lines = [json.dumps({"v": VERSION, **one}, allow_nan=False) for one in decisions]
+        lines = [
+            json.dumps({"v": VERSION, **one}, allow_nan=False) for one in decisions
+        ]
         if not lines:
             return
         data = ("\n".join(lines) + "\n").encode()
@@ -182,12 +184,14 @@ def read_decisions(
     See Also
     --------
     DecisionLog : Write the files.
-    sklearn_causalrec.interactions.build_examples : Join the decisions with what came of
-        them: ``impressions=decisions, treatment="shown", propensity="propensity",
-        sample_weight="sample_weight"``.
+    sklearn_causalrec.interactions.build_examples : Join decisions and what came of them.
 
     Notes
     -----
+    The frame is the argument ``impressions`` of ``build_examples``, whose arguments
+    ``treatment="shown"``, ``propensity="propensity"`` and
+    ``sample_weight="sample_weight"`` name its columns.
+
     The log tells what was answered. Drop decisions that you did not act on, such as the
     lists of pages that were never opened.
 
@@ -205,7 +209,9 @@ def read_decisions(
     )
     own = [line.get("columns") or {} for line in lines]
     if taken := {user, item} & MADE or ({user} if user == item else None):
-        raise ValueError(f"The log has a column {taken.pop()!r}: rename user= or item=.")
+        raise ValueError(
+            f"The log has a column {taken.pop()!r}: rename user= or item=."
+        )
     columns = {name: None for row in own for name in row}
     if clash := [n for n in columns if n in {user, item, *MADE, *MORE}]:
         raise ValueError(

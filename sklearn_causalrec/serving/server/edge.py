@@ -1,4 +1,4 @@
-"""What every request passes first and last: its id, its length, its time, its faults."""
+"""What every request passes first and last: its id, length, time and faults."""
 
 import time
 import uuid

@@ -135,9 +135,9 @@ class Lists(_Strict):
         Field(
             min_length=1,
             max_length=MAX_USERS,
-            description="Users: ids, or objects with the column of ids and columns that "
-            "differ between users, such as their features or their history. Ids that "
-            "the log does not know are answered as cold start.",
+            description="Users: ids, or objects with the column of ids and columns "
+            "that differ between users, such as their features or their history. Ids "
+            "that the log does not know are answered as cold start.",
         ),
         BeforeValidator(lambda v: _without_repetition(v) if _short(v) else v),
     ]
@@ -147,9 +147,9 @@ class Lists(_Strict):
         description='"effect" is what changes because an item is shown, "outcome" what '
         "happens if it is shown.",
     )
-    items: (
-        Annotated[list[Who], Field(min_length=1, max_length=MAX_ITEMS)] | None
-    ) = Field(None, description="Items to choose from. Without it, those of the log.")
+    items: Annotated[list[Who], Field(min_length=1, max_length=MAX_ITEMS)] | None = (
+        Field(None, description="Items to choose from. Without it, those of the log.")
+    )
     exclude: Annotated[list[Pair], Field(max_length=MAX_EXCLUDED)] | None = Field(
         None, description="Pairs that are left out."
     )
@@ -167,8 +167,10 @@ class Lists(_Strict):
 
 
 def _short(values):
-    return isinstance(values, list) and len(values) <= MAX_USERS and all(
-        isinstance(value, int | str | dict) for value in values
+    return (
+        isinstance(values, list)
+        and len(values) <= MAX_USERS
+        and all(isinstance(value, int | str | dict) for value in values)
     )
 
 
@@ -219,9 +221,7 @@ class EffectRequest(_Strict):
         0.05, description="One minus the coverage of the bounds."
     )
     model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [{"rows": [{"user": 3, "item": 7, "age": 31}]}]
-        }
+        json_schema_extra={"examples": [{"rows": [{"user": 3, "item": 7, "age": 31}]}]}
     )
 
 

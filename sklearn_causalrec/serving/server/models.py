@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from threading import Lock
 from typing import Any, Protocol
@@ -91,8 +91,8 @@ class ServedModel:
         lists = getattr(self.estimator, "catalogue_", None) is not None
         if not lists and not hasattr(self.estimator, "effect"):
             raise TypeError(
-                f"{self.name} answers no requests: a server needs a model with effects, "
-                "or one that was fitted with user= and item=."
+                f"{self.name} answers no requests: a server needs a model with "
+                "effects, or one that was fitted with user= and item=."
             )
         self.keys, self.indexes = None, ()
         if lists:
@@ -109,7 +109,9 @@ class ServedModel:
         self.since = datetime.now(UTC)
 
     def _columns_that_do_not_count(self):
-        """What was done, and how likely it was, is not asked of who asks for effects."""
+        """What was done, and how likely it was: effects do not depend on them."""
+        if not hasattr(self.estimator, "effect"):
+            return {}
         if not hasattr(self.estimator, "log_encoder_"):
             named = getattr(self.estimator, "treatment", None)
             named = [named] if isinstance(named, str) else named or ()
@@ -312,29 +314,3 @@ class ModelHost:
             logger.info("Model %s replaces %s", model.id, self.current.id)
             self.current, self.failed = model, None
             return True
-
-
-def index_scorer(recall: float = 0.99) -> Callable[[Any], Scorer]:
-    """How ``--index`` makes the scorer of a model.
-
-    Parameters
-    ----------
-    recall : float, default=0.99
-        The share of the exact lists that the index has to find.
-
-    Returns
-    -------
-    callable
-        It builds the index of a fitted model.
-
-    Raises
-    ------
-    ImportError
-        If this version has no index.
-    """
-    from sklearn_causalrec import ranking, serving
-
-    for room in (ranking, serving):
-        if hasattr(room, "EffectIndex"):
-            return partial(room.EffectIndex, recall=recall)
-    raise ImportError("this version of sklearn-causalrec has no EffectIndex")

@@ -11,9 +11,7 @@ EXAMPLE = {
     "title": "Unprocessable Entity",
     "status": 422,
     "detail": "k: Input should be greater than or equal to 1",
-    "errors": [
-        {"field": "k", "detail": "Input should be greater than or equal to 1"}
-    ],
+    "errors": [{"field": "k", "detail": "Input should be greater than or equal to 1"}],
     "request": "0f7e3c9a5b1d4e6f8a2b4c6d8e0f1a3b",
 }
 SCHEMA = {
@@ -44,9 +42,9 @@ SCHEMA = {
 
 
 class Json(Response):
-    """JSON in ASCII, so that no text can break it, and without numbers that are none."""
+    """JSON in ASCII, so that no text can break it, of finite numbers."""
 
-    media_type = "application/json"
+    media_type = "application/json"  # type: ignore[assignment]
 
     def render(self, content):
         """The body.

@@ -7,9 +7,11 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from threading import Thread
 
 logger = logging.getLogger("sklearn_causalrec.serving")
-SOON = 1.0  # seconds; a worker that ends sooner is not started again at once
+SOON = 5.0  # seconds; a worker that ends sooner has hardly begun
+PAUSE = 1.0  # seconds, before another one is started in its place
 GIVE_UP = 5  # workers that ended so soon, one after the other
 
 
@@ -71,8 +73,10 @@ def run_workers(
             soon = time.monotonic() - workers.pop(pid) < SOON
             failures = failures + 1 if soon else 0
             if not stop:
-                logger.error("Worker %s ended with %s: another one starts.", pid, status)
-                time.sleep(SOON if soon else 0)
+                logger.error(
+                    "Worker %s ended with %s: another one starts.", pid, status
+                )
+                time.sleep(PAUSE if soon else 0)
         return _end(workers, ended, patience, 0 if stop else status or 1)
     finally:
         for name, handler in before.items():
@@ -86,6 +90,7 @@ def _fork(work, handlers):
     # A signal that comes before the worker has its own handlers must not reach ours.
     blocked = {getattr(signal, name) for name in handlers}
     old = signal.pthread_sigmask(signal.SIG_BLOCK, blocked)
+    parent = os.getpid()
     pid = os.fork()
     if pid:
         signal.pthread_sigmask(signal.SIG_SETMASK, old)
@@ -95,6 +100,7 @@ def _fork(work, handlers):
         for name, handler in handlers.items():
             signal.signal(getattr(signal, name), handler)
         signal.pthread_sigmask(signal.SIG_SETMASK, old)
+        Thread(target=_end_with, args=(parent,), daemon=True).start()
         status = work()
     except BaseException as error:
         logger.error("A worker failed: %s", type(error).__name__)
@@ -102,6 +108,13 @@ def _fork(work, handlers):
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(status)
+
+
+def _end_with(parent):
+    """End this worker when nobody looks after it any more."""
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _ended(workers):
