@@ -120,6 +120,8 @@ def test_lists_are_those_of_recommend(client, served, body, options):
 
 
 def test_an_unknown_user_is_answered_as_cold_start(client, served):
+    far = ask(client, users=[2**63 + 5, -(2**63)], k=2)  # beyond int64
+    assert all(one["cold_start"] and len(one["items"]) == 2 for one in far["lists"])
     answer = ask(client, users=[3, 4711], k=2)
     assert [one["cold_start"] for one in answer["lists"]] == [False, True]
     assert listed(answer) == rows_of(recommend(served.models[0], [3, 4711], k=2))

@@ -10,9 +10,8 @@ import pandas as pd
 from sklearn_causalrec._utils.unwrap import unwrap
 from sklearn_causalrec.effects.effect import effect
 from sklearn_causalrec.encoding.contrasts import named_arms
-from sklearn_causalrec.encoding.roles import as_ids
 from sklearn_causalrec.ranking.recommend import explain
-from sklearn_causalrec.serving.server.questions import Refused, field_of
+from sklearn_causalrec.serving.server.questions import Refused, field_of, known_ids
 
 
 class NotLogged(RuntimeError):
@@ -159,8 +158,7 @@ class Answerer:
         if model.keys is not None:
             new = np.zeros(len(rows), bool)
             for key, index in zip(model.keys, model.indexes):
-                ids = as_ids(X[key].to_numpy(), key)
-                new |= index.codes(ids, words=True) == len(index)
+                new |= ~np.array(known_ids(X[key].tolist(), index))
             columns["cold_start"] = new
         found = pd.DataFrame(columns).to_dict("records")
         out, start = [], 0
@@ -208,17 +206,16 @@ def _users(model, question):
     entries = question.body["users"]
     key, index = model.keys[0], model.indexes[0]
     ids = [entry[key] if isinstance(entry, dict) else entry for entry in entries]
-    words = isinstance(entries[0], dict)
-    known = index.codes(as_ids(ids, "user"), words=words) < len(index)
-    return zip(entries, ids, known.tolist())
+    return zip(entries, ids, known_ids(ids, index))
 
 
 def _rows_by_user(top):
     """The rows of lists by user; the columns of ids are the first two."""
     rows = defaultdict(list)
     names = ["user", "item", *top.columns[2:]]
-    for row in top.set_axis(names, axis=1).to_dict("records"):
-        rows[row["user"]].append(row)
+    columns = [top.iloc[:, j].tolist() for j in range(len(names))]
+    for row in zip(*columns):
+        rows[row[0]].append(dict(zip(names, row)))
     return rows
 
 

@@ -96,7 +96,7 @@ def create_app(
     >>> from sklearn_causalrec.serving import ModelHost, create_app
     >>> log = pd.DataFrame({"user": [1, 1, 2, 2, 3], "item": [5, 6, 5, 7, 6]})
     >>> path = Path(tempfile.mkdtemp(), "model.crec")
-    >>> save(EASE(1.0, user="user", item="item").fit(log), path)
+    >>> save(EASE(user="user", item="item").fit(log), path)
     >>> with TestClient(create_app(ModelHost(path))) as client:
     ...     asked = {"users": [3], "k": 1, "by": "outcome"}
     ...     answer = client.post("/v1/recommend", json=asked).json()

@@ -224,18 +224,18 @@ class ModelHost:
     --------
     >>> import tempfile
     >>> from pathlib import Path
-    >>> from sklearn_causalrec import recommend, save
+    >>> import pandas as pd
+    >>> from sklearn_causalrec import save
     >>> from sklearn_causalrec.baselines import EASE
     >>> from sklearn_causalrec.serving import ModelHost
     >>> path = Path(tempfile.mkdtemp(), "model.crec")
-    >>> log = {"user": [1, 1, 2, 2, 3], "item": [5, 6, 5, 7, 6]}
-    >>> import pandas as pd
-    >>> save(EASE(user="user", item="item").fit(pd.DataFrame(log)), path)
+    >>> log = pd.DataFrame({"user": [1, 1, 2, 2, 3], "item": [5, 6, 5, 7, 6]})
+    >>> save(EASE(user="user", item="item").fit(log), path)
     >>> host = ModelHost(path)
     >>> before = host.current
     >>> host.reload()  # nothing new
     False
-    >>> save(EASE(5.0, user="user", item="item").fit(pd.DataFrame(log)), path)
+    >>> save(EASE(l2=5.0, user="user", item="item").fit(log), path)
     >>> host.reload(), host.current is before
     (True, False)
     """

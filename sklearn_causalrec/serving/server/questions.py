@@ -117,7 +117,7 @@ def check(model, question):
         _columns(rows, "rows", None, model.columns, model.fill)
         for key, index in zip(model.keys or (), model.indexes):
             ids, more = _columns(rows, "rows", key, model.columns)
-            _codes(ids, f"rows.{key}", index, len(more) > 1)
+            _check_ids(ids, f"rows.{key}", index, len(more) > 1)
         return
     if model.keys is None:
         raise Refused(None, f"{model.name} was fitted without users and items.")
@@ -130,14 +130,14 @@ def check(model, question):
         if body[name] is None:
             continue
         ids, more = _columns(body[name], name, key, model.columns)
-        _codes(ids, name, index, bool(more))
+        _check_ids(ids, name, index, bool(more))
         if name == "users" and len(set(ids)) < len(ids):
             twice = next(one for one in ids if ids.count(one) > 1)
             raise Refused(name, f"{twice!r} is there twice.")
     for n, pair in enumerate(body["exclude"] or []):
         for name, index in zip(("user", "item"), model.indexes):
             if pair.get(name) is not None:
-                _codes([pair[name]], f"exclude.{n}.{name}", index)
+                _check_ids([pair[name]], f"exclude.{n}.{name}", index)
 
 
 def field_of(error, otherwise, body=None):
@@ -208,8 +208,26 @@ def _columns(entries, name, key, known, fill=None):
     return ids, [column for column in entries[0] if column != key]
 
 
-def _codes(ids, where, index, words=False):
+def known_ids(ids, index):
+    """Whether the log knows each id.
+
+    Parameters
+    ----------
+    ids : list of int or str
+    index : IdIndex
+
+    Returns
+    -------
+    list of bool
+    """
+    return [one in index.ids for one in ids]
+
+
+def _check_ids(ids, where, index, words=False):
+    """Refuse ids of another kind than the log's."""
+    if all(known_ids(ids, index)):
+        return
     try:
-        return index.codes(as_ids(ids, where), words=words)
+        index.codes(as_ids(ids, where), words=words)
     except ValueError as error:
         raise Refused(where, str(error)) from None
