@@ -5,8 +5,8 @@ One user a request, top 10 by effect, over connections that are kept. Three part
 - "limit": as many requests as 32 connections bring;
 - "steady": 200 requests a second, whether or not the ones before are answered; the time
   of a request counts from when it was due;
-- "swap": as "limit", while the file of the model is replaced by that of another one, and
-  back, again and again. Each list is compared with the exact one of the model that the
+- "swap": as "limit", while the file of the model is replaced by that of another one,
+  and back, again and again. Each list is compared with the exact one of the model that the
   answer names. A list is wrong if its items are others, save where exact scores are
   equal to 1e-6.
 
@@ -225,14 +225,24 @@ def main(options):
         for u, s, a in answers
         if s == 200
     )
+    row = {
+        "items": options.items,
+        "model": f"{options.encoder}, {options.learner}",
+        "index": options.index,
+        "workers": options.workers,
+        "at the limit": f"{rate:.0f}/s",
+        "CPU a request": f"{cost:.1f} ms",
+        f"p50, p99 at {options.rate}/s": f"{p50:.1f}, {p99:.1f} ms",
+        "with swaps": f"{len(answers)} at {swap_rate:.0f}/s",
+        "swaps": swaps,
+        "models seen": len(ids),
+        "not answered": failed,
+        "wrong lists": wrong,
+        "memory": f"{size:.0f} MB",
+    }
+    print("| " + " | ".join(row) + " |\n" + "|---" * len(row) + "|")
+    print("| " + " | ".join(map(str, row.values())) + " |")
     print(
-        "| items | model | index | workers | at the limit | CPU a request | p50, p99 "
-        f"at {options.rate}/s | requests with swaps | swaps | models seen | not answered | "
-        "wrong lists | memory |\n|---|---|---|---|---|---|---|---|---|---|---|---|---|\n"
-        f"| {options.items} | {options.encoder}, {options.learner} | {options.index} | "
-        f"{options.workers} | {rate:.0f}/s | {cost:.1f} ms | {p50:.1f}, {p99:.1f} ms | "
-        f"{len(answers)} at {swap_rate:.0f}/s | {swaps} | {len(ids)} | {failed} | "
-        f"{wrong} | {size:.0f} MB |\n"
         f"exit status {status}, {lines} lines of the log, load of the machine "
         f"{os.getloadavg()[0]:.1f}"
     )

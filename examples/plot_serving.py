@@ -13,8 +13,8 @@ are simulated: the true effect of every pair is known to us alone. Run it with
 """
 
 # %%
-# The log that there is. A system showed what it liked. The outcome is the minutes that a
-# visitor spends with an item, shown or not.
+# The log that there is. A system showed what it liked, with known probabilities. The
+# outcome is the minutes that a visitor spends with an item, shown or not.
 
 import json
 import os
@@ -44,7 +44,12 @@ first = make_exposure_log(
     random_state=0,
 )  # fmt: skip
 world = first.world
-log = first.X[["user", "item"]].assign(shown=first.treatment, minutes=first.y)
+log = first.X[["user", "item"]].assign(
+    shown=first.treatment,
+    propensity=first.propensity,
+    sample_weight=1.0,
+    minutes=first.y,
+)
 
 # %%
 # Fit and save. The file replaces the one before in one step.
@@ -56,7 +61,8 @@ def fit_and_save(log, seed):
     model = CausalDNNRecommender(
         user="user", item="item", encoder="mf", effect_learner="t", random_state=seed
     )
-    model.fit(log[["user", "item"]], log["minutes"], treatment=log["shown"])
+    facts = {name: log[name] for name in ("propensity", "sample_weight")}
+    model.fit(log[["user", "item"]], log["minutes"], treatment=log["shown"], **facts)
     save(model, folder / "model.crec", slim=True)
 
 
@@ -75,15 +81,17 @@ server = subprocess.Popen(
 )  # fmt: skip
 ready = server.stdout.readline()
 print(ready.split(" on ")[0])
-connection = HTTPConnection("127.0.0.1", int(ready.rpartition(":")[2]), timeout=60)
+port = int(ready.rpartition(":")[2])
 
 
 def ask(path, body=None):
+    connection = HTTPConnection("127.0.0.1", port, timeout=60)
     head = {"Content-Type": "application/json"}
     method, data = ("GET", None) if body is None else ("POST", json.dumps(body))
     connection.request(method, path, data, head)
     answer = connection.getresponse()
     found = json.loads(answer.read())
+    connection.close()
     assert answer.status == 200, found
     return found
 
@@ -146,7 +154,7 @@ for day in range(N_DAYS):
     )
     examples = examples.rename(columns={"treatment": "shown", "outcome": "minutes"})
     days.append(examples)
-    fit_and_save(pd.concat(days)[["user", "item", "shown", "minutes"]], day + 1)
+    fit_and_save(pd.concat(days, ignore_index=True)[log.columns], day + 1)
     while ask("/healthz")["model"]["id"] == models[-1]:
         time.sleep(0.1)
 print("models that answered:", models)
@@ -154,14 +162,14 @@ print("models that answered:", models)
 # %%
 # The server ends when it has answered.
 
-connection.close()
 server.send_signal(signal.SIGTERM)
 print("exit status", server.wait(60))
 
 # %%
-# Left: what the lists are worth. Right: the average effect over *all* pairs, from the
-# decisions of the four days alone. Each counts for the pairs that it stands for, over
-# the probability of what was done.
+# Left: what the lists are worth. They are good from the first day, and a few rows a
+# visitor do not change that. What the loop buys is on the right: the average effect
+# over *all* pairs, from the decisions of the four days alone. Each counts for the pairs
+# that it stands for, over the probability of what was done.
 
 logged = pd.concat(days[1:], ignore_index=True)
 weight = logged["sample_weight"] / logged["propensity"]

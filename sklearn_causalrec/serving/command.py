@@ -174,6 +174,7 @@ def _serve(options):
                 access_log=False,
                 server_header=False,
                 proxy_headers=False,
+                timeout_keep_alive=75,  # longer than the pauses of most clients
                 timeout_graceful_shutdown=max(1, int(options.shutdown_timeout)),
             )
             server = _server_class(uvicorn)(config)

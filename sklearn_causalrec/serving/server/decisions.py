@@ -184,7 +184,7 @@ def read_decisions(
     See Also
     --------
     DecisionLog : Write the files.
-    sklearn_causalrec.interactions.build_examples : Join decisions and what came of them.
+    sklearn_causalrec.interactions.build_examples : Join decisions and outcomes.
 
     Notes
     -----
