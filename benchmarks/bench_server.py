@@ -6,8 +6,8 @@ One user a request, top 10 by effect, over connections that are kept. Three part
 - "steady": 200 requests a second, whether or not the ones before are answered; the time
   of a request counts from when it was due;
 - "swap": as "limit", while the file of the model is replaced by that of another one,
-  and back, again and again. Each list is compared with the exact one of the model that the
-  answer names. A list is wrong if its items are others, save where exact scores are
+  and back, again and again. Each list is compared with the exact one of the model that
+  the answer names. A list is wrong if its items are others, save where exact scores are
   equal to 1e-6.
 
 Server and clients share the cores. Where other work shares them, too, the CPU time of

@@ -177,6 +177,8 @@ def _serve(options):
                 timeout_keep_alive=75,  # longer than the pauses of most clients
                 timeout_graceful_shutdown=max(1, int(options.shutdown_timeout)),
             )
+            # The event loop must not wait long for the thread that scores.
+            sys.setswitchinterval(0.001)
             server = _server_class(uvicorn)(config)
             server.run(sockets=[listening])
             return 0 if server.started else USAGE_ERROR

@@ -1,9 +1,12 @@
+import os
 from types import SimpleNamespace
 
 import pytest
 
 from sklearn_causalrec import CausalDNNRecommender, save
 from sklearn_causalrec.datasets import make_exposure_log
+
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 
 
 @pytest.fixture(scope="session")

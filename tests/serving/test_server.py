@@ -26,6 +26,7 @@ from sklearn_causalrec import (
     DoCalculusEffect,
     effect,
     explain,
+    load,
     recommend,
     save,
 )
@@ -242,6 +243,14 @@ def test_a_baseline_and_a_pipeline(served, tmp_path, scale_columns):
     why = explain(ease, [3], k=3, by="outcome")
     assert [p["because"] for p in places] == [list(b) for b in why["because"]]
     assert refused["errors"][0]["field"] == "by"
+
+
+def test_no_bars_for_requests(served, tmp_path, capsys):
+    model = load(served.files[0])
+    save(model.set_params(verbose=1), tmp_path / "m.crec")
+    with serving(tmp_path / "m.crec") as client:
+        ask(client, users=[3])
+    assert not capsys.readouterr().err
 
 
 def test_a_graph_is_no_model_to_serve(tmp_path):

@@ -93,9 +93,12 @@ class Batcher:
         while self._waiting:
             model, batch = self.host.current, self._next()
             questions = [question for question, _ in batch]
-            answers = await loop.run_in_executor(
-                self._thread, self._answer, model, questions
-            )
+            try:
+                answers = await loop.run_in_executor(
+                    self._thread, self._answer, model, questions
+                )
+            except Exception as error:  # nobody may wait for ever
+                answers = [told(error) for _ in batch]
             for (_, future), answer in zip(batch, answers):
                 if future.cancelled():
                     continue

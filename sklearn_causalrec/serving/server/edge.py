@@ -75,11 +75,10 @@ class Edge:
                 return await large(scope, receive, answer)
             return await self.app(scope, _again(b"".join(body), receive), answer)
         except Exception as error:
-            fault = told(error)
+            told(error)
             if status is None:
                 text = "The server failed. Its log has the place."
                 await problem(500, text, request=mine)(scope, receive, answer)
-            del fault
         finally:
             route = getattr(scope.get("route"), "path", "other")
             self.metrics.requests.labels(route, status or 0).inc()

@@ -88,6 +88,8 @@ class ServedModel:
         self.fitted, self.id = fitted, id
         self.estimator = unwrap(fitted)[1]
         self.name = type(self.estimator).__name__
+        if getattr(self.estimator, "verbose", 0):  # a bar for each request
+            self.estimator.verbose = 0
         lists = getattr(self.estimator, "catalogue_", None) is not None
         if not lists and not hasattr(self.estimator, "effect"):
             raise TypeError(
