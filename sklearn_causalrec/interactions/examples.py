@@ -108,8 +108,9 @@ def _not_shown(treatment, control, needed):
 
 
 def _decisions(
-    events, impressions, event, exposure, value, treatment, propensity, control, sample
-):
+    events, impressions, event, exposure, value, treatment, propensity, weight, control,
+    sample,
+):  # fmt: skip
     """Return the decisions, and the treatment that means not shown."""
     if impressions is None:
         if event is None or exposure is None:
@@ -124,7 +125,8 @@ def _decisions(
         decisions = decisions.drop(columns=[event] + ([value] if value else []))
     else:
         decisions = impressions.copy()
-    for role, name in (("treatment", treatment), ("propensity", propensity)):
+    named = dict(treatment=treatment, propensity=propensity, sample_weight=weight)
+    for role, name in named.items():
         if name is None:
             continue
         check_columns(decisions, **{role: name})
@@ -137,6 +139,16 @@ def _decisions(
             )
         if role == "propensity":
             values = plain_numbers(values, f"The propensity {name!r}")
+        if role == "sample_weight":
+            values = plain_numbers(values, f"The sample_weight {name!r}")
+            wrong = ~(np.isfinite(values) & (values >= 0))
+            if wrong.any():
+                row = int(wrong.argmax())
+                raise ValueError(
+                    f"The sample_weight {name!r} is {values[row]} in row {row} of the "
+                    "decisions: a finite number, 0 or more, says how many pairs a "
+                    "decision stands for."
+                )
         decisions[role] = values
     if treatment is None:
         if "treatment" in decisions:
@@ -146,7 +158,7 @@ def _decisions(
     return decisions, _not_shown(decisions["treatment"], control, sample)
 
 
-def _check_decisions(decisions, events, keys, time):
+def _check_decisions(decisions, events, keys, time, weighted):
     """Refuse decisions that never meet the events, or that occur twice."""
     for key in keys:
         refuse_strangers(key, decisions[key], "decisions", events[key], "events")
@@ -157,8 +169,14 @@ def _check_decisions(decisions, events, keys, time):
             f"{int(twice.sum())} decisions are there twice, the first {row}: one row a "
             "decision. Clean the log first (clean_log)."
         )
-    if taken := {"outcome", "sample_weight"} & set(decisions.columns):
-        raise ValueError(f"The decisions have a column {taken.pop()!r}: rename it.")
+    if "outcome" in decisions:
+        raise ValueError("The decisions have a column 'outcome': rename it.")
+    if "sample_weight" in decisions and not weighted:
+        raise ValueError(
+            "The decisions have a column 'sample_weight'. Name it, "
+            'sample_weight="sample_weight", if it says how many pairs each stands for; '
+            "else rename it."
+        )
 
 
 def _thin(followed, over, fraction, rng):
@@ -199,6 +217,7 @@ def build_examples(
     treatment: str | None = None,
     control: Any = None,
     propensity: str | None = None,
+    sample_weight: str | None = None,
     value: str | None = None,
     aggregate: Literal["any", "count", "sum", "first"] = "any",
     users: Frame | None = None,
@@ -257,6 +276,11 @@ def build_examples(
         text that is control, placebo, none, no or off in any case.
     propensity : str, default=None
         The column of the decisions with the probability of what was done.
+    sample_weight : str, default=None
+        The column of the decisions with the number of pairs that each stands for, such
+        as :func:`~sklearn_causalrec.recommend` returns with ``withhold``. With None,
+        each stands for itself. It does not go with `n_unexposed`, which would draw the
+        pairs again that they stand for.
     value : str, default=None
         The column of `events` that `aggregate` reads. "sum" and "first" need it.
     aggregate : {"any", "count", "sum", "first"}, default="any"
@@ -372,6 +396,11 @@ def build_examples(
             "themselves are events too."
         )
     check_scalar(n_unexposed, "n_unexposed", Integral, min_val=0)
+    if n_unexposed and sample_weight is not None:
+        raise ValueError(
+            f"n_unexposed={n_unexposed} and sample_weight={sample_weight!r}: decisions "
+            "with weights stand for pairs that were not shown already. Drop one."
+        )
     check_scalar(leak_checks, "leak_checks", Integral, min_val=0)
     check_scalar(
         negative_fraction, "negative_fraction", Real, min_val=0, max_val=1,
@@ -400,16 +429,17 @@ def build_examples(
     events, impressions = frames["events"], frames.get("impressions")
     length = as_window(window, events[time], unit=counts)
     decisions, off = _decisions(
-        events, impressions, event, exposure, value, treatment, propensity, control,
-        n_unexposed > 0,
+        events, impressions, event, exposure, value, treatment, propensity,
+        sample_weight, control, n_unexposed > 0,
     )  # fmt: skip
     keys = [user, item]
-    _check_decisions(decisions, events, keys, time)
+    _check_decisions(decisions, events, keys, time, sample_weight is not None)
     for name, key in (("users", user), ("items", item)):
         if name in frames:
             frames[name] = read_table(frames[name], name, key, decisions)
     users, items = frames.get("users"), frames.get("items")
-    decisions["sample_weight"] = 1.0
+    if sample_weight is None:
+        decisions["sample_weight"] = 1.0
     rows = {"decisions": len(decisions)}
 
     if n_unexposed:

@@ -1,4 +1,4 @@
-"""Fitted models outside the process that fitted them: files, arrays, ONNX graphs."""
+"""Fitted models outside the process that fitted them: files, arrays, graphs, a server."""
 
 from typing import TYPE_CHECKING
 
@@ -13,15 +13,25 @@ if TYPE_CHECKING:  # what type checkers see: the names below
     from sklearn_causalrec.serving.index import EffectIndex as EffectIndex
     from sklearn_causalrec.serving.scorer import CompiledScorer as CompiledScorer
     from sklearn_causalrec.serving.scorer import compile_scorer as compile_scorer
+    from sklearn_causalrec.serving.server.app import create_app as create_app
+    from sklearn_causalrec.serving.server.decisions import DecisionLog as DecisionLog
+    from sklearn_causalrec.serving.server.decisions import (
+        read_decisions as read_decisions,
+    )
+    from sklearn_causalrec.serving.server.models import ModelHost as ModelHost
 
 __getattr__, __dir__, __all__ = lazily(
     __name__,
     {
         "CompiledScorer": "scorer",
+        "DecisionLog": "server.decisions",
         "EffectIndex": "index",
         "ModelFileError": "container",
+        "ModelHost": "server.models",
         "compile_scorer": "scorer",
+        "create_app": "server.app",
         "load": "files",
+        "read_decisions": "server.decisions",
         "read_manifest": "files",
         "save": "files",
         "to_onnx": "export",

@@ -112,9 +112,25 @@ def load(path, key=None):
     --------
     See :func:`save`.
     """
+    return load_with_manifest(path, key)[0]
+
+
+def load_with_manifest(path, key=None):
+    """The model of a file and its manifest, of one and the same file.
+
+    Parameters
+    ----------
+    path : path-like
+    key : bytes, str or None, default=None
+
+    Returns
+    -------
+    fitted : estimator, Pipeline, search or CausalGraph
+    manifest : dict
+    """
     manifest, part = _open(path, key)
     try:
-        return Reader(part("state"), part("arrays")).read()
+        return Reader(part("state"), part("arrays")).read(), manifest
     except ModelFileError:
         raise
     except NotTrustedError as error:

@@ -1,0 +1,1 @@
+"""The server: routes, batches, replacement of the model, the log of decisions."""
