@@ -1,0 +1,17 @@
+"""People's data: pseudonyms, anonymity, forgetting, and what a model holds of them."""
+
+from typing import TYPE_CHECKING
+
+from sklearn_causalrec._utils.lazy import lazily
+
+if TYPE_CHECKING:  # what type checkers see: the names below
+    from sklearn_causalrec.privacy.keys import Key as Key
+    from sklearn_causalrec.privacy.pseudonyms import Pseudonymizer as Pseudonymizer
+
+__getattr__, __dir__, __all__ = lazily(
+    __name__,
+    {
+        "Key": "keys",
+        "Pseudonymizer": "pseudonyms",
+    },
+)
