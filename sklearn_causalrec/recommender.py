@@ -29,7 +29,7 @@ from sklearn_causalrec.encoding.arms import (
     read_treatment,
 )
 from sklearn_causalrec.encoding.checks import unchanged_on_failure
-from sklearn_causalrec.encoding.cluster_columns import cluster_names
+from sklearn_causalrec.encoding.cluster_columns import Clusters, cluster_names
 from sklearn_causalrec.encoding.contrasts import contrast
 from sklearn_causalrec.encoding.exposure import (
     add_facts,
@@ -43,6 +43,7 @@ from sklearn_causalrec.encoding.roles import ROLES, ROW_ARGUMENTS, ColumnRoles
 from sklearn_causalrec.networks.encoders import ENCODERS
 from sklearn_causalrec.networks.encoders.base import ACTIVATIONS, check_encoder
 from sklearn_causalrec.networks.ensemble import Ensemble
+from sklearn_causalrec.networks.id_tables import without_ids
 from sklearn_causalrec.networks.net import resolve_device
 from sklearn_causalrec.networks.objectives import OBJECTIVES
 from sklearn_causalrec.networks.objectives.base import check_objective
@@ -827,6 +828,42 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         if self.exposure_model_ is not None:
             return self.exposure_model_.ratio(rows)[:, None]
         return self._ensemble.predict(rows).exposure
+
+    # -- who asks to be forgotten ------------------------------------------------
+
+    def _keeps_rows(self):
+        """Whether the log's rows are here; then it has to be known whose they are."""
+        if self.effects_ is not None and self.effects_.keeps_rows:
+            return True
+        return isinstance(self.propensity_, np.ndarray)
+
+    def _user_of_rows(self):
+        """The user code of each row of the last fit, or None if that was not kept."""
+        clusters = getattr(self.effects_, "clusters", None)
+        return clusters.user_of_rows() if isinstance(clusters, Clusters) else None
+
+    def _without_users(self, keep, rows):
+        """Remove users, in place; see :func:`sklearn_causalrec.forget`.
+
+        ``keep`` says which user codes stay, and ``rows`` which rows of the last fit do,
+        or is None if there are none.
+        """
+        encoder = self.log_encoder_
+        encoder.users.without(keep)
+        if self.catalogue_ is not None:
+            self.catalogue_.without_users(keep)
+        if hasattr(self.exposure_model_, "without_users"):
+            self.exposure_model_.without_users(keep)
+        without_ids(self.nets_, "user", keep)
+        if self.effects_ is not None:
+            self.effects_.without(rows, 0, keep)  # the first kind of groups
+        if rows is not None:
+            if isinstance(self.propensity_, np.ndarray):
+                self.propensity_ = self.propensity_[rows]
+            if isinstance(encoder.kept, np.ndarray):
+                kept = encoder.kept.copy()
+                kept[kept] = rows
+                encoder.kept = kept
 
     # -- lists -----------------------------------------------------------------
 

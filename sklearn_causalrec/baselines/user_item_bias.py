@@ -92,3 +92,12 @@ class UserItemBias(Baseline):
             if codes is not None:
                 parts.append(_one_hot(codes, len(index)))
         return csr_array(hstack(parts))
+
+    def _without_users(self, keep, rows):
+        """Remove users, in place, with their biases."""
+        p = len(self.log_encoder_.mean)
+        n_items = self.model_.coef_.shape[-1] - p - len(keep)
+        stays = np.r_[np.ones(p, bool), keep, np.ones(n_items, bool)]
+        self.model_.coef_ = self.model_.coef_[..., stays]
+        self.model_.n_features_in_ = int(stays.sum())
+        super()._without_users(keep, rows)

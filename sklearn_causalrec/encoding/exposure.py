@@ -165,6 +165,11 @@ class ClassifierExposure:
     def logged_ratio(self, rows):
         return self.logged
 
+    def without_users(self, keep):
+        """Remove users, in place: their pairs and counts, and the ratios of rows."""
+        self.seen = self.seen[np.append(np.flatnonzero(keep), len(keep))]
+        self.counts, self.logged = (self.seen.sum(1), self.seen.sum(0)), None
+
     def ratio(self, rows):
         X = self._inputs(rows.features, rows.user, rows.item)
         return self._odds(self.fitted.predict_proba(X)[:, 1])

@@ -73,6 +73,31 @@ def with_more_ids(ensemble, more):
     return out
 
 
+def without_ids(nets, kind, keep):
+    """Remove rows of the id tables, in place; ids that were removed are as unseen ones.
+
+    Callbacks of the last training go, which hold the tables at its best epoch.
+
+    Parameters
+    ----------
+    nets : list of CausalNet
+    kind : {"user", "item"}
+    keep : ndarray of bool of shape (n_ids,)
+        Which of the ids stay.
+    """
+    rows = torch.as_tensor(np.append(np.flatnonzero(keep), len(keep)))
+    for net in nets:
+        net.callbacks, net.callbacks_ = [], []
+        moments = net.optimizer_.state if hasattr(net, "optimizer_") else {}
+        for table in net.module_._id_tables(kind):
+            at = rows.to(table.weight.device)
+            for name, value in moments.get(table.weight, {}).items():
+                if value.shape == table.weight.shape:
+                    moments[table.weight][name] = value[at]
+            table.weight.data = table.weight.data[at]
+            table.num_embeddings = len(rows)
+
+
 def _with_own_tables(net):
     module = net.module_
     shared = {id(t): t for t in (*module.parameters(), *module.buffers())}
