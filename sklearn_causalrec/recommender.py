@@ -21,6 +21,7 @@ from sklearn_causalrec._utils.progress import Progress
 from sklearn_causalrec.causal.graph import CausalGraph
 from sklearn_causalrec.causal.identification.inputs import check_inputs, name_roles
 from sklearn_causalrec.effects.intervals import summarize_overlap
+from sklearn_causalrec.effects.removal import keeps_rows, remove
 from sklearn_causalrec.effects.second_stage import MAX_SEED, EffectMixin
 from sklearn_causalrec.encoding.arms import (
     arm_codes,
@@ -833,7 +834,7 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
 
     def _keeps_rows(self):
         """Whether the log's rows are here; then it has to be known whose they are."""
-        if self.effects_ is not None and self.effects_.keeps_rows:
+        if self.effects_ is not None and keeps_rows(self.effects_):
             return True
         return isinstance(self.propensity_, np.ndarray)
 
@@ -856,7 +857,7 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
             self.exposure_model_.without_users(keep)
         without_ids(self.nets_, "user", keep)
         if self.effects_ is not None:
-            self.effects_.without(rows, 0, keep)  # the first kind of groups
+            remove(self.effects_, rows, 0, keep)  # the first kind of groups
         if rows is not None:
             if isinstance(self.propensity_, np.ndarray):
                 self.propensity_ = self.propensity_[rows]

@@ -207,31 +207,6 @@ class ArmEffects:
         doubt = self.doubt[t0] ** 2 + self.doubt[t1] ** 2
         return found._replace(error=float(np.sqrt(variance + doubt)))
 
-    @property
-    def keeps_rows(self):
-        """Whether rows of the log are here: their scores, or those of kernels."""
-        kernels = any(stage.keeps_rows for stage in self.stages[1:])
-        return kernels or isinstance(self.y, np.ndarray)
-
-    def without(self, rows, kind=None, groups=None):
-        """Remove rows of the log, and groups, in place; as `StackedEffect.without`."""
-        if not isinstance(self.y, np.ndarray):  # a file without the log
-            for stage in self.stages[1:]:
-                stage.without(None, kind, groups)
-            return
-        left = None if self.clusters is None else self.clusters[rows]
-        for t, stage in enumerate(self.stages[1:], 1):
-            mine = np.isin(self.arm, (0, t))
-            inside = mine[rows]
-            of_pair = None if left is None else left[inside]
-            stage.without(rows[mine], kind, groups, of_pair)
-        for name in ("weight", "y", "arm", "outcomes", "propensity"):
-            setattr(self, name, getattr(self, name)[rows])
-        for name in ("scores", "influence", "fitted"):
-            setattr(self, name, [values[rows] for values in getattr(self, name)])
-        self.clusters = left
-        self.n_rows = np.bincount(self.arm, minlength=self.n_arms)
-
     def att(self, t0, t1, *, clustered=True):
         """Average effect among the rows that had arm t1, an `Estimate`."""
         p = np.maximum(self.propensity, self.clip)

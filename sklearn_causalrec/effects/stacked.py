@@ -36,11 +36,6 @@ from sklearn_causalrec.effects.row_intervals import (
 )
 
 _HALF = dict(learning_rate=0.1, max_features=0.5)
-# Attributes of a fitted stack that have an entry for each row.
-_OF_ROWS = (
-    "_w", "calibrated_", "effect_oof_", "influence_", "outcome_oof_", "propensity_",
-    "scores_",
-)  # fmt: skip
 
 
 def _inputs(model, X, groups):
@@ -455,52 +450,6 @@ class StackedEffect(BaseEstimator):
         center = self._stack(parts)
         low, high = self._row_errors.interval(center, parts, *more, alpha)
         return low * self._scale, high * self._scale
-
-    # ---------------------------------------------------- who asks to be forgotten
-    @property
-    def keeps_rows(self):
-        """Whether a learner keeps the rows that it was fitted to, as kernels do."""
-        return any(True for _ in self._kernels())
-
-    def _kernels(self):
-        for fold in self._outcome_models:
-            for models in fold:
-                yield from (m for m in models if isinstance(m, KernelRidge))
-
-    def without(self, rows, kind=None, groups=None, clusters=None):
-        """Remove rows of ``fit``, and groups, in place.
-
-        What was learned stays, but for offsets of the groups and for kernels, which are
-        solved for the rows that are left.
-
-        Parameters
-        ----------
-        rows : ndarray of bool of shape (n_samples,) or None
-            Which rows stay; None where their arrays are not there.
-        kind : int, default=None
-            The kind of groups of which some are removed.
-        groups : ndarray of bool of shape (n_groups,), default=None
-            Which of them stay.
-        clusters : Clusters, default=None
-            Which of the rows that stay go together, for the standard error.
-        """
-        for fold in self._effect_models:
-            for model in fold:
-                if isinstance(model, MixedRidge) and kind is not None:
-                    model.without_groups(kind, groups)
-        if rows is None:
-            return
-        position = np.cumsum(rows) - 1
-        for model in self._kernels():
-            stays = rows[model.positions_]
-            if not stays.all():
-                model.without_rows(stays, self._w[model.positions_])
-                model.positions_ = model.positions_[stays]
-            model.positions_ = position[model.positions_]
-        for name in _OF_ROWS:
-            setattr(self, name, getattr(self, name)[rows])
-        self.ate_ = np.average(self.scores_, weights=self._w)
-        self.ate_stderr_ = estimate(self.ate_, self.influence_, clusters).error
 
     # ------------------------------------------------------ the average effect
     def _fit_average(self, X, y, treatment):

@@ -262,7 +262,7 @@ class Catalogue:
         return table
 
     def without_users(self, keep):
-        """Remove users, in place: features, histories, pairs, and items of theirs alone.
+        """Remove users, in place, with their pairs, and items that were theirs alone.
 
         Means over the log (``context``) were made with their rows, and stay.
 

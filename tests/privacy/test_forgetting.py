@@ -30,6 +30,7 @@ from sklearn_causalrec.baselines import (
     UserItemBias,
 )
 from sklearn_causalrec.effects.kernel_ridge import KernelRidge
+from sklearn_causalrec.effects.removal import _kernels
 from sklearn_causalrec.interactions import HistorySequence
 from sklearn_causalrec.privacy.holdings import walk
 from sklearn_causalrec.serving import container
@@ -225,9 +226,7 @@ def inputs(model, log):
                                   "mean", "popularity", "biases"])  # fmt: skip
 def test_predictions_of_others_are_the_same(name):
     X = inputs(fitted(name), OTHERS)
-    np.testing.assert_array_equal(
-        forgotten(name).predict(X), fitted(name).predict(X)
-    )
+    np.testing.assert_array_equal(forgotten(name).predict(X), fitted(name).predict(X))
     if hasattr(fitted(name), "predict_proba"):
         new, old = (m.predict_proba(X) for m in (forgotten(name), fitted(name)))
         np.testing.assert_array_equal(new, old)
@@ -322,7 +321,9 @@ def test_an_item_of_the_person_alone_is_recommended_no_more():
     model = EASE(**ROLES).fit(log)
     options = dict(users=["user-99@example.org"], k=50, by="outcome")
     assert "his own film" in set(recommend(model, **options)["item"])
-    assert "his own film" not in set(recommend(forget(model, [GONE]), **options)["item"])
+    assert "his own film" not in set(
+        recommend(forget(model, [GONE]), **options)["item"]
+    )
 
 
 # -- the second stage ------------------------------------------------------------------
@@ -355,7 +356,7 @@ def test_offsets_of_the_person_are_gone():
 
 def test_kernels_keep_no_row_of_the_person():
     before, after = (
-        list(model.effects_.stages[1]._kernels())
+        list(_kernels(model.effects_.stages[1]))
         for model in (fitted("stacked"), forgotten("stacked"))
     )
     assert len(before) == len(after) == 4  # two folds, two arms
