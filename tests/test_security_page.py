@@ -1,4 +1,4 @@
-"""The promises of SECURITY.md are held by tests that exist; the code of the page runs."""
+"""The promises of SECURITY.md name tests that exist; the code of the page runs."""
 
 import ast
 import re

@@ -7,8 +7,8 @@ from sklearn_causalrec._utils.lazy import lazily
 if TYPE_CHECKING:  # what type checkers see: the names below
     from sklearn_causalrec.privacy.anonymity import AnonymityReport as AnonymityReport
     from sklearn_causalrec.privacy.anonymity import anonymity_report as anonymity_report
-    from sklearn_causalrec.privacy.generalizer import Generalizer as Generalizer
     from sklearn_causalrec.privacy.card import model_card as model_card
+    from sklearn_causalrec.privacy.generalizer import Generalizer as Generalizer
     from sklearn_causalrec.privacy.groups import effects_by_group as effects_by_group
     from sklearn_causalrec.privacy.groups import exposure_by_group as exposure_by_group
     from sklearn_causalrec.privacy.inventory import data_inventory as data_inventory

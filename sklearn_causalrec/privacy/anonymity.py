@@ -17,6 +17,11 @@ from sklearn_causalrec.privacy.coarsening import Classes, Ladder, coarsen
 class AnonymityReport:
     """What :func:`anonymity_report` found.
 
+    Parameters
+    ----------
+    **found : dict
+        The attributes, which :func:`anonymity_report` passes.
+
     Attributes
     ----------
     k : int

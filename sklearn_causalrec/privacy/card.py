@@ -110,12 +110,13 @@ def model_card(
         ("Developed by", developers), ("Model type", _kind(estimator)),
         ("License", license),
     ]  # fmt: skip
-    results = _results(metrics)
+    facts = "\n".join(f"- **{what}:** {_plain(told)}" for what, told in about)
+    data = f"{_plain(training_data)}\n\n{_data(estimator, inventory)}"
     examined = [_effects(estimator), _by_group(groups)]
     sections: list[tuple[int, str, Any]] = [
         (1, f"Model Card for {_plain(title)}", _plain(description)),
         (2, "Model Details", ""),
-        (3, "Model Description", "\n".join(f"- **{k}:** {_plain(v)}" for k, v in about)),
+        (3, "Model Description", facts),
         (2, "Uses", ""),
         (3, "Direct Use", _plain(intended_use)),
         (3, "Out-of-Scope Use", _plain(out_of_scope)),
@@ -123,12 +124,12 @@ def model_card(
         (3, "Recommendations", _listed(_advice(estimator))),
         (2, "How to Get Started with the Model", _code(estimator)),
         (2, "Training Details", ""),
-        (3, "Training Data", f"{_plain(training_data)}\n\n{_data(estimator, inventory)}"),
+        (3, "Training Data", data),
         (3, "Training Procedure", ""),
         (4, "Training Hyperparameters", _parameters(estimator)),
         (4, "Speeds, Sizes, Times", _training(estimator)),
         (2, "Evaluation", ""),
-        (3, "Results", results),
+        (3, "Results", _results(metrics)),
         (2, "Model Examination", "\n\n".join(p for p in examined if p) or UNKNOWN),
         (2, "Technical Specifications", _software()),
         (2, "Data Held by the Model", _table(inventory.to_frame("Kept"))
@@ -136,13 +137,12 @@ def model_card(
         (2, "Model Card Contact", _plain(contact)),
     ]  # fmt: skip
     head = {
-        "library_name": "sklearn-causalrec",
         "tags": ["causal-inference", "recommendation"],
         **({"license": license} if license else {}),
         **({"metrics": [str(m) for m in metrics]} if metrics else {}),
     }
-    yaml = [f"{k}: {v if k == 'library_name' else json.dumps(v)}" for k, v in head.items()]
-    parts = ["\n".join(["---", *yaml, "---"])]
+    yaml = [f"{key}: {json.dumps(value)}" for key, value in head.items()]
+    parts = ["\n".join(["---", "library_name: sklearn-causalrec", *yaml, "---"])]
     for level, heading, body in sections:
         parts.append(f"{'#' * level} {heading}")
         if body:

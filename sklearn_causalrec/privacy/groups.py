@@ -1,4 +1,4 @@
-"""Fairness by group: who is treated, what it does to them, and whose items are shown."""
+"""Fairness by group: who is treated, what that does, and whose items are shown."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -105,7 +105,7 @@ def effects_by_group(
         mine = codes == code
         effect, psi = _mean(scores, mine, weight)
         rest, psi_rest = _mean(scores, ~mine, weight)
-        found = {"n": int(mine.sum())}
+        found: dict[str, float] = {"n": int(mine.sum())}
         here = mine & pair
         if here.any():
             treated, psi_treated = _mean((arm == t1).astype(float), here, weight)

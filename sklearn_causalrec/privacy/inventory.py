@@ -175,8 +175,9 @@ def _kept(fitted, estimator):
             way = "history of a step"
             way = _RETENTION[way] if hasattr(step, "_without_users") else "fit again"
             rows[f"history in step {name!r}"] = (len(ids), 1, None, hidden, way)
+        users = [] if encoder is None else encoder.users.ids
         for categories in getattr(step, "categories_", ()):
-            if encoder is not None and pd.Index(categories).isin(encoder.users.ids).any():
+            if pd.Index(categories).isin(users).any():
                 row = (len(categories), 1, None, None, "fit again without the step")
                 rows[f"user ids in step {name!r}"] = row
     columns = ["n", "places", "bytes", "pseudonyms", "leaves by"]

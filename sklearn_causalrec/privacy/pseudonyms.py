@@ -156,11 +156,11 @@ class Pseudonymizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         Key or None
             The key; None if none was given.
         """
-        return self._key
+        return vars(self)["key"]
 
     @key.setter
     def key(self, value: Any) -> None:
-        self._key = as_key(value)
+        vars(self)["key"] = as_key(value)
 
     def fit(self, X: ArrayLike, y: Any = None) -> Self:
         """Learn which columns there are, and whether their ids are numbers or text.

@@ -116,8 +116,9 @@ def test_what_groups_refuse(by_graph, deep):
         effects_by_group(by_graph, TOWN[1:])
     with pytest.raises(ValueError, match="the same in all rows"):
         effects_by_group(deep, np.zeros(N_ROWS))
+    ease = EASE(user="user", item="item").fit(LOG[["user", "item"]])
     with pytest.raises(TypeError, match="EASE has no scores"):
-        effects_by_group(EASE(user="user", item="item").fit(LOG[["user", "item"]]), TOWN)
+        effects_by_group(ease, TOWN)
     with pytest.raises(ValueError, match="alpha"):
         effects_by_group(by_graph, TOWN, alpha=2)
 
