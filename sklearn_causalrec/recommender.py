@@ -852,9 +852,9 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         encoder = self.log_encoder_
         encoder.users.without(keep)
         if self.catalogue_ is not None:
+            if hasattr(self.exposure_model_, "without_users"):
+                self.exposure_model_.without_users(keep, self.catalogue_)
             self.catalogue_.without_users(keep)
-        if hasattr(self.exposure_model_, "without_users"):
-            self.exposure_model_.without_users(keep)
         without_ids(self.nets_, "user", keep)
         if self.effects_ is not None:
             remove(self.effects_, rows, 0, keep)  # the first kind of groups

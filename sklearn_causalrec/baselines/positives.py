@@ -138,6 +138,12 @@ class PositivesRecommender(OutcomeLists, BaseEstimator, ABC):
             return
         self.catalogue_.without_users(keep)
         known = getattr(self, "_weights", None)
+        if known is None and self.time is not None:
+            raise ValueError(
+                "The model was fitted by an earlier version, which kept weights after "
+                "their loss over time alone: fit it again without the rows of these "
+                "users."
+            )
         cell = np.repeat(np.append(keep, True), np.diff(self.profiles_.indptr))
         stays = np.append(np.flatnonzero(keep), len(keep))
         profiles = csr_array(self.profiles_[stays])

@@ -329,6 +329,9 @@ class MixedRidge:
     def without_groups(self, kind, keep):
         """Remove groups of a kind, in place: they have no offset, as groups not seen.
 
+        The offsets that stay are centred, and the mean takes up what that moves: all
+        offsets sum to about zero, so that those left would tell the one that is gone.
+
         Parameters
         ----------
         kind : int
@@ -339,6 +342,11 @@ class MixedRidge:
         for values in (self.offsets_, self.spreads_):
             known = keep[: len(values[kind]) - 1]  # later groups had no rows
             values[kind] = np.append(values[kind][:-1][known], values[kind][-1])
+        offsets = self.offsets_[kind]
+        if len(offsets) > 1:
+            moved = offsets[:-1].mean()
+            self.coef_[0] += moved
+            offsets[:-1] -= moved
 
     def predict(self, grouped):
         fixed = self._design(grouped.X) @ self.coef_

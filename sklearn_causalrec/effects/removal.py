@@ -53,6 +53,12 @@ def remove(effects, rows, kind, groups):
                 model.without_groups(kind, groups)
     if rows is None or not isinstance(effects.y, np.ndarray):
         return
+    kernels = [model for stage in effects.stages[1:] for model in _kernels(stage)]
+    if not all(hasattr(model, "positions_") for model in kernels):
+        raise ValueError(
+            "The model was fitted by an earlier version, and its kernels do not know "
+            "whose rows they keep: fit it again without the rows of these users."
+        )
     left = None if effects.clusters is None else effects.clusters[rows]
     for t, stage in enumerate(effects.stages[1:], 1):
         mine = np.isin(effects.arm, (0, t))

@@ -25,9 +25,11 @@ def forget(fitted: Any, users: ArrayLike, X: ArrayLike | None = None) -> Any:
     like) the copy is the model fitted without their rows.
 
     What stays: what all rows taught together. The weights that users share, trees,
-    scales and counts were learned with the persons' rows; no method that spares the
-    fit takes that back in full [1]_. Where it has to go, fit again without their rows,
-    which is the exact way; membership inference measures how much there is to go.
+    scales and means were learned with the persons' rows; no method that spares the fit
+    takes that back in full [1]_. A mean over the whole log, less the rows of the others
+    where a model keeps these, tells the sum of the persons' own rows to whoever works
+    it out. Where that has to go, fit again without their rows, which is the exact way;
+    ``benchmarks/bench_membership.py`` measures how much there is to go.
 
     Parameters
     ----------

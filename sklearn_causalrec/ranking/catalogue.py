@@ -261,6 +261,26 @@ class Catalogue:
         table[:-1][last >= 0] = values[last[last >= 0]]
         return table
 
+    def share_of(self, keep, pairs="logged"):
+        """Share of each item's users who are among some of them.
+
+        Parameters
+        ----------
+        keep : ndarray of bool of shape (n_users,)
+            Some users.
+        pairs : {"logged", "seen", "rated"}, default="logged"
+            Which pairs make a user one of the item.
+
+        Returns
+        -------
+        ndarray of shape (n_items,)
+            The shares; 1 for an item that nobody has.
+        """
+        user, item = getattr(self, pairs)[:-1, :-1].tocoo().coords
+        count = np.bincount(item, minlength=self.n_items)
+        there = np.bincount(item, keep[user], minlength=self.n_items)
+        return np.where(count > 0, there / np.maximum(count, 1), 1.0)
+
     def without_users(self, keep):
         """Remove users, in place, with their pairs, and items that were theirs alone.
 
