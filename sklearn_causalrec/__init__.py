@@ -20,6 +20,7 @@ if TYPE_CHECKING:  # what type checkers see: the names below
     from sklearn_causalrec import metrics as metrics
     from sklearn_causalrec import networks as networks
     from sklearn_causalrec import plot as plot
+    from sklearn_causalrec import privacy as privacy
     from sklearn_causalrec import ranking as ranking
     from sklearn_causalrec import serving as serving
     from sklearn_causalrec.baselines.comparison import evaluate_lists as evaluate_lists
@@ -34,6 +35,7 @@ if TYPE_CHECKING:  # what type checkers see: the names below
     )
     from sklearn_causalrec.effects.regressor import EffectRegressor as EffectRegressor
     from sklearn_causalrec.policy import CounterfactualPolicy as CounterfactualPolicy
+    from sklearn_causalrec.privacy.forgetting import forget as forget
     from sklearn_causalrec.ranking.recommend import explain as explain
     from sklearn_causalrec.ranking.recommend import recommend as recommend
     from sklearn_causalrec.ranking.similar import similar_items as similar_items
@@ -62,6 +64,7 @@ __getattr__, __dir__, __all__ = lazily(
         "effect": "effects.effect",
         "evaluate_lists": "baselines.comparison",
         "explain": "ranking.recommend",
+        "forget": "privacy.forgetting",
         "load": "serving.files",
         "outcome_difference_interval": "effects.outcome_difference",
         "recommend": "ranking.recommend",
@@ -76,6 +79,7 @@ __getattr__, __dir__, __all__ = lazily(
         "metrics": "",
         "networks": "",
         "plot": "",
+        "privacy": "",
         "ranking": "",
         "serving": "",
     },

@@ -21,6 +21,7 @@ from sklearn_causalrec.encoding.checks import (
 from sklearn_causalrec.encoding.log_encoder import LogEncoder
 from sklearn_causalrec.encoding.roles import ROLES, ROW_ARGUMENTS, ColumnRoles
 from sklearn_causalrec.metrics.off_policy.estimators import round_values
+from sklearn_causalrec.networks.id_tables import without_ids
 from sklearn_causalrec.networks.net import resolve_device
 from sklearn_causalrec.networks.policy_net import PolicySettings, PolicyTraining
 from sklearn_causalrec.networks.policy_objectives import POLICY_OBJECTIVES
@@ -358,6 +359,11 @@ class CounterfactualPolicy(BaseEstimator):
         progress.stage("fit", steps)
         self.net_, self.offset_, self.history_ = training.run(rows, seed, progress.step)
         self.n_iter_ = len(self.net_.history)
+
+    def _without_users(self, keep, rows):
+        """Remove users, in place; see :func:`sklearn_causalrec.forget`."""
+        self.log_encoder_.users.without(keep)
+        without_ids([self.net_], "user", keep)
 
     # -- the policy ------------------------------------------------------------
 

@@ -22,6 +22,7 @@ from sklearn_causalrec._utils.warn import warn_user
 from sklearn_causalrec.causal.graph import CausalGraph
 from sklearn_causalrec.causal.identification.inputs import check_inputs, name_roles
 from sklearn_causalrec.effects.intervals import summarize_overlap
+from sklearn_causalrec.effects.removal import keeps_rows, remove
 from sklearn_causalrec.effects.second_stage import MAX_SEED, EffectMixin
 from sklearn_causalrec.encoding.arms import (
     arm_codes,
@@ -30,7 +31,7 @@ from sklearn_causalrec.encoding.arms import (
     read_treatment,
 )
 from sklearn_causalrec.encoding.checks import unchanged_on_failure
-from sklearn_causalrec.encoding.cluster_columns import cluster_names
+from sklearn_causalrec.encoding.cluster_columns import Clusters, cluster_names
 from sklearn_causalrec.encoding.contrasts import contrast
 from sklearn_causalrec.encoding.exposure import (
     add_facts,
@@ -46,6 +47,7 @@ from sklearn_causalrec.metrics.lists import held_out_ndcg
 from sklearn_causalrec.networks.encoders import ENCODERS
 from sklearn_causalrec.networks.encoders.base import ACTIVATIONS, check_encoder
 from sklearn_causalrec.networks.ensemble import Ensemble
+from sklearn_causalrec.networks.id_tables import without_ids
 from sklearn_causalrec.networks.net import resolve_device
 from sklearn_causalrec.networks.objectives import OBJECTIVES, Implicit
 from sklearn_causalrec.networks.objectives.base import (
@@ -969,6 +971,42 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         if self.exposure_model_ is not None:
             return self.exposure_model_.ratio(rows)[:, None]
         return self._ensemble.predict(rows).exposure
+
+    # -- who asks to be forgotten ------------------------------------------------
+
+    def _keeps_rows(self):
+        """Whether the log's rows are here; then it has to be known whose they are."""
+        if self.effects_ is not None and keeps_rows(self.effects_):
+            return True
+        return isinstance(self.propensity_, np.ndarray)
+
+    def _user_of_rows(self):
+        """The user code of each row of the last fit, or None if that was not kept."""
+        clusters = getattr(self.effects_, "clusters", None)
+        return clusters.user_of_rows() if isinstance(clusters, Clusters) else None
+
+    def _without_users(self, keep, rows):
+        """Remove users, in place; see :func:`sklearn_causalrec.forget`.
+
+        ``keep`` says which user codes stay, and ``rows`` which rows of the last fit do,
+        or is None if there are none.
+        """
+        encoder = self.log_encoder_
+        encoder.users.without(keep)
+        if self.catalogue_ is not None:
+            if hasattr(self.exposure_model_, "without_users"):
+                self.exposure_model_.without_users(keep, self.catalogue_)
+            self.catalogue_.without_users(keep)
+        without_ids(self.nets_, "user", keep)
+        if self.effects_ is not None:
+            remove(self.effects_, rows, 0, keep)  # the first kind of groups
+        if rows is not None:
+            if isinstance(self.propensity_, np.ndarray):
+                self.propensity_ = self.propensity_[rows]
+            if isinstance(encoder.kept, np.ndarray):
+                kept = encoder.kept.copy()
+                kept[kept] = rows
+                encoder.kept = kept
 
     # -- lists -----------------------------------------------------------------
 

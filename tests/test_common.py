@@ -1,5 +1,6 @@
 """The contract of every scikit-learn estimator."""
 
+import os
 import pickle
 
 import numpy as np
@@ -34,6 +35,7 @@ from sklearn_causalrec.interactions import (
     TextBag,
     TextEmbedding,
 )
+from sklearn_causalrec.privacy import Generalizer, Pseudonymizer
 
 
 def arm_of(X):
@@ -89,7 +91,9 @@ BASELINES = [
     for task in ("regression", "classification")
 ]
 POSITIVES = [EASE(), ImplicitALS(), NeighborhoodRecommender(), BlendRecommender()]
+os.environ["KEY_OF_TEST_COMMON"] = bytes(range(32)).hex()
 TRANSFORMERS = {
+    "user item": [Generalizer(k=2), Pseudonymizer(key="env:KEY_OF_TEST_COMMON")],
     "user item time": [
         PastAggregates(by=("user", "item", "pair")),
         HistorySequence(length=2),

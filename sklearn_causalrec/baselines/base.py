@@ -244,5 +244,11 @@ class Baseline(OutcomeLists, BaseEstimator):
         score = accuracy_score if is_classifier(self) else r2_score
         return score(y, self.predict(X), sample_weight=sample_weight)
 
+    def _without_users(self, keep, rows):
+        """Remove users, in place; see :func:`sklearn_causalrec.forget`."""
+        self.log_encoder_.users.without(keep)
+        if self.catalogue_ is not None:
+            self.catalogue_.without_users(keep)
+
     def _pair_scores(self):
         return PairScores(self._mean_rows, None)

@@ -312,6 +312,12 @@ class BlendRecommender(PositivesRecommender):
     def _learn(self, signals):
         """The members have learned already."""
 
+    def _without_users(self, keep, rows):
+        """Remove users, in place, from all members; the weights of these stay."""
+        super()._without_users(keep, rows)
+        for member in self.members_.values():
+            member._without_users(keep, rows)
+
     def _score(self, profiles):
         """By the members that read profiles, for a blend that is a member itself."""
         total = np.zeros(profiles.shape, np.float32)

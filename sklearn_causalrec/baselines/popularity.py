@@ -113,6 +113,21 @@ class Popularity(GlobalMean):
             return super()._inputs(rows)
         return self.log_counts_[rows.item][:, None]
 
+    def _without_users(self, keep, rows):
+        """Remove users, in place, and from the counts of their items.
+
+        Rows are not kept by user: of an item's rows, each of its users counts for as
+        many. That is exact where each pair has one row.
+        """
+        if self.catalogue_ is not None:
+            logged, rated = (
+                np.append(self.catalogue_.share_of(keep, pairs), 1.0)
+                for pairs in ("logged", "rated")
+            )
+            self.log_counts_ = np.log1p(np.expm1(self.log_counts_) * logged)
+            self.positives_ = self.positives_ * rated
+        super()._without_users(keep, rows)
+
     def _pair_scores(self):
         return PairScores(
             partial(_of_rows, self.positives_), partial(_of_pairs, self.positives_)

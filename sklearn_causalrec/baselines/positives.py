@@ -103,12 +103,50 @@ class PositivesRecommender(OutcomeLists, BaseEstimator, ABC):
         cells, shape = (rows.user[kept], rows.item[kept]), (n_users + 1, n_items)
         signals = csr_array((weight, cells), shape=shape)
         later = None if rows.time is None else steps_back(cells[0], rows.time[kept])
+        # Cells are sorted: these stand in the order of those of the profiles.
+        self._weights = None if later is None else weight
         profile = (weight * self._recency(later)).astype(np.float32)
         self.profiles_ = csr_array((profile, cells), shape=shape)
         self.popularity_ = np.bincount(cells[1], minlength=n_items) / n_users
         self.popularity_ = self.popularity_.astype(np.float32)
         self._mixtures = {}
         self._learn(signals[:-1])
+
+    def _without_users(self, keep, rows):
+        """Remove users, in place, and learn again without them.
+
+        The weights of positives are kept, so that this is what ``fit`` makes of the
+        rows that are left.
+        """
+        self.log_encoder_.users.without(keep)
+        if self.catalogue_ is None:
+            return
+        self.catalogue_.without_users(keep)
+        known = getattr(self, "_weights", None)
+        if known is None and self.time is not None:
+            raise ValueError(
+                "The model was fitted by an earlier version, which kept weights after "
+                "their loss over time alone: fit it again without the rows of these "
+                "users."
+            )
+        cell = np.repeat(np.append(keep, True), np.diff(self.profiles_.indptr))
+        stays = np.append(np.flatnonzero(keep), len(keep))
+        profiles = csr_array(self.profiles_[stays])
+        weight = profiles.data if known is None else known[cell]
+        if not len(weight):
+            raise ValueError(
+                "Nobody else has a positive: nothing is left to learn lists from."
+            )
+        mean = weight.mean(dtype=np.float64)
+        profiles.data = (profiles.data / mean).astype(np.float32)
+        weight = (weight / mean).astype(np.float32)
+        self._weights = None if known is None else weight
+        self.profiles_ = profiles
+        n_users, n_items = len(stays) - 1, profiles.shape[1]
+        counts = np.bincount(profiles.indices, minlength=n_items)
+        self.popularity_ = (counts / n_users).astype(np.float32)
+        parts = (weight, profiles.indices, profiles.indptr)
+        self._learn(csr_array(parts, shape=profiles.shape)[:-1])
 
     def _recency(self, later):
         """The share of a positive's weight in a profile after so many later ones."""

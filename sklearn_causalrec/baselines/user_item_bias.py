@@ -92,3 +92,20 @@ class UserItemBias(Baseline):
             if codes is not None:
                 parts.append(_one_hot(codes, len(index)))
         return csr_array(hstack(parts))
+
+    def _without_users(self, keep, rows):
+        """Remove users, in place, with their biases.
+
+        The biases that stay are centred: those of a ridge regression sum to zero, so
+        that they would tell the one that is gone.
+        """
+        p = len(self.log_encoder_.mean)
+        n_items = self.model_.coef_.shape[-1] - p - len(keep)
+        stays = np.r_[np.ones(p, bool), keep, np.ones(n_items, bool)]
+        self.model_.coef_ = self.model_.coef_[..., stays].copy()
+        biases = self.model_.coef_[..., p : p + int(keep.sum())]
+        moved = biases.mean(-1)
+        biases -= moved[..., None]
+        self.model_.intercept_ = self.model_.intercept_ + moved
+        self.model_.n_features_in_ = int(stays.sum())
+        super()._without_users(keep, rows)

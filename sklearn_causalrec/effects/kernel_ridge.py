@@ -1,7 +1,7 @@
 """Kernel ridge regression for small logs, tuned without a further fit."""
 
 import numpy as np
-from scipy.linalg import eigh
+from scipy.linalg import eigh, solve
 from sklearn.base import BaseEstimator, RegressorMixin
 
 CHUNK = 1_024
@@ -103,6 +103,29 @@ class KernelRidge(RegressorMixin, BaseEstimator):
         errors = np.square(dual / (vectors**2 @ inverses)).sum(0)
         best = np.argmin(errors)
         return errors[best], PENALTIES[best], dual[:, best]
+
+    def without_rows(self, keep, weight):
+        r"""Remove rows of ``fit``, in place, and solve for the others.
+
+        Of :math:`(K + \lambda W^{-1}) a = z` the targets z follow from what was fitted,
+        so that no y is needed. Kernel, penalty, scales and intercept stay as chosen.
+
+        Parameters
+        ----------
+        keep : ndarray of bool of shape (n,)
+            Which rows stay.
+        weight : ndarray of shape (n,)
+            The weights of ``fit``.
+        """
+        products = self.rows_ @ self.rows_.T
+        squares = np.diag(products)
+        distance = np.maximum(squares[:, None] + squares - 2 * products, 0)
+        kernel = np.exp(-distance / (2 * self.width_**2)) + self.linear_ * products
+        kernel[np.diag_indices_from(kernel)] += self.penalty_ / weight
+        target = (kernel @ self.dual_)[keep]
+        self.dual_ = solve(kernel[np.ix_(keep, keep)], target, assume_a="pos")
+        self.rows_, self._squares = self.rows_[keep], self._squares[keep]
+        self.coef_ = self.linear_ * self.dual_ @ self.rows_
 
     def predict(self, X):
         """Predict the target.

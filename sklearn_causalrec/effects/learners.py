@@ -326,6 +326,28 @@ class MixedRidge:
         """Posterior variance of the sum of the offsets of each row, (n,)."""
         return self._of_groups(grouped.groups, self.spreads_)
 
+    def without_groups(self, kind, keep):
+        """Remove groups of a kind, in place: they have no offset, as groups not seen.
+
+        The offsets that stay are centred, and the mean takes up what that moves: all
+        offsets sum to about zero, so that those left would tell the one that is gone.
+
+        Parameters
+        ----------
+        kind : int
+            Position of the kind.
+        keep : ndarray of bool of shape (n_groups,)
+            Which groups stay; the codes of the others close up.
+        """
+        for values in (self.offsets_, self.spreads_):
+            known = keep[: len(values[kind]) - 1]  # later groups had no rows
+            values[kind] = np.append(values[kind][:-1][known], values[kind][-1])
+        offsets = self.offsets_[kind]
+        if len(offsets) > 1:
+            moved = offsets[:-1].mean()
+            self.coef_[0] += moved
+            offsets[:-1] -= moved
+
     def predict(self, grouped):
         fixed = self._design(grouped.X) @ self.coef_
         return fixed + self._of_groups(grouped.groups, self.offsets_)

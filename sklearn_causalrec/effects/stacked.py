@@ -20,6 +20,7 @@ from sklearn_causalrec.effects.default_learners import (
     stacked_outcome_learners,
 )
 from sklearn_causalrec.effects.intervals import normal_interval
+from sklearn_causalrec.effects.kernel_ridge import KernelRidge
 from sklearn_causalrec.effects.learners import (
     AdditiveLasso,
     Bins,
@@ -258,7 +259,10 @@ class StackedEffect(StageAnswers, BaseEstimator):
                 rows = rows[weight[rows] > 0]
                 if len(rows) > self.max_rows:
                     rows = np.sort(rng.choice(rows, self.max_rows, replace=False))
-                return model.fit(X[rows], target[rows], weight[rows])
+                fitted = model.fit(X[rows], target[rows], weight[rows])
+                if isinstance(model, KernelRidge):
+                    model.positions_ = rows  # of the rows that it keeps
+                return fitted
 
             with one_thread():
                 done = job(parts[i], k, rows, held, train)

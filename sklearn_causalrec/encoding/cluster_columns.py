@@ -23,7 +23,15 @@ class Clusters:
         The cluster of each row, 0 to G - 1, for one or two ways of grouping.
     names : list of str
         What the ways are called, for messages.
+
+    Attributes
+    ----------
+    users : ndarray of int of shape (n_clusters,) or None
+        The user of each cluster of the way ``user_way``. None where no way says whose
+        a row is.
     """
+
+    users, user_way = None, 0
 
     def __init__(self, codes, names):
         self.codes = codes
@@ -44,8 +52,33 @@ class Clusters:
 
     def __getitem__(self, rows):
         """The clusters of some rows, by position or mask."""
-        codes = [np.unique(c, return_inverse=True)[1] for c in self.codes[rows].T]
-        return Clusters(np.column_stack(codes), self.names)
+        found = [np.unique(c, return_inverse=True) for c in self.codes[rows].T]
+        part = Clusters(np.column_stack([codes for _, codes in found]), self.names)
+        if self.users is not None:
+            part.user_way = self.user_way
+            part.users = self.users[found[self.user_way][0]]
+        return part
+
+    def tell_users(self, user):
+        """Learn whose the clusters are, where each is of one user.
+
+        Parameters
+        ----------
+        user : ndarray of int of shape (n,)
+            The user code of each row.
+        """
+        for way, codes in enumerate(self.codes.T):
+            of = np.zeros(codes.max() + 1, np.int64)
+            of[codes] = user
+            if (of[codes] == user).all():
+                self.users, self.user_way = of, way
+                return
+
+    def user_of_rows(self):
+        """The user code of each row, or None where no way tells it."""
+        if self.users is None:
+            return None
+        return self.users[self.codes[:, self.user_way]]
 
 
 def is_auto(cluster):

@@ -52,6 +52,17 @@ class PopularityExposure:
             self.table = (counts / counts.max()) ** self.power
         return self
 
+    def without_users(self, keep, catalogue):
+        """Count, of the rows of each item, the share that its users who stay have."""
+        share = catalogue.share_of(keep, "rated" if self.implicit else "logged")
+        counts = self.table
+        if self.implicit and self.power:
+            counts = counts ** (1 / self.power)
+        counts = counts * share[: len(counts)]
+        self.table = counts / max(counts.mean(), TINY)
+        if self.implicit:
+            self.table = (counts / max(counts.max(), TINY)) ** self.power
+
     def ratio(self, rows):
         """(n,); of items not seen, as of the least popular."""
         last = len(self.table)
@@ -164,6 +175,11 @@ class ClassifierExposure:
 
     def logged_ratio(self, rows):
         return self.logged
+
+    def without_users(self, keep, catalogue):
+        """Remove users, in place: their pairs and counts, and the ratios of rows."""
+        self.seen = self.seen[np.append(np.flatnonzero(keep), len(keep))]
+        self.counts, self.logged = (self.seen.sum(1), self.seen.sum(0)), None
 
     def ratio(self, rows):
         X = self._inputs(rows.features, rows.user, rows.item)

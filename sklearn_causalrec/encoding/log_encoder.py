@@ -240,6 +240,8 @@ class LogEncoder:
         rows.weight = rows.weight / rows.weight.mean()
         if rows.user is not None:
             rows.user = self.users.extend(rows.user).codes(rows.user)
+            if rows.clusters is not None:
+                rows.clusters.tell_users(rows.user)
         if rows.item is not None:
             rows.item = self.items.extend(rows.item).codes(rows.item)
         if past is not None:

@@ -256,6 +256,22 @@ class IdIndex:
             self._refuse_other_kinds(new, role)
         return np.where(unknown, len(self.ids), codes)
 
+    def without(self, keep):
+        """Forget some ids; the codes of the others close up.
+
+        Parameters
+        ----------
+        keep : ndarray of bool of shape (n_ids,)
+            Which of the known ids stay.
+
+        Returns
+        -------
+        IdIndex
+            The index itself.
+        """
+        self.ids = self.ids[keep]
+        return self
+
     def _refuse_other_kinds(self, ids, role):
         for value in ids if self._kinds else ():
             kind = _kind_of_id(value)

@@ -462,6 +462,15 @@ class HistorySequence(_Past):
         self._times = times[self._past.order]
         return self
 
+    def _without_users(self, keep):
+        """Remove users and their rows, in place; ``keep`` says which stay."""
+        past = self._past
+        user, rank = np.divmod(past.keys, len(past.times) + 1)
+        rows, closed_up = keep[user], np.cumsum(keep) - 1
+        self._past = PastIndex(closed_up[user[rows]], past.times[rank[rows]])
+        self._codes, self._times = self._codes[rows], self._times[rows]
+        self.users_ = self.users_[keep]
+
     def transform(self, X: ArrayLike) -> np.ndarray:
         """Look up the items of each row's user before the row.
 

@@ -76,6 +76,37 @@ def with_more_ids(ensemble, more):
     return out
 
 
+def without_ids(nets, kind, keep):
+    """Remove rows of the id tables, in place; ids that were removed are as unseen ones.
+
+    The row of unseen ids, where it is the mean of all others, becomes that of those
+    which stay: with the old one, these would tell the row that is gone. Callbacks of
+    the last training go, which hold the tables at its best epoch.
+
+    Parameters
+    ----------
+    nets : list of CausalNet
+    kind : {"user", "item"}
+    keep : ndarray of bool of shape (n_ids,)
+        Which of the ids stay.
+    """
+    rows = torch.as_tensor(np.append(np.flatnonzero(keep), len(keep)))
+    for net in nets:
+        net.callbacks, net.callbacks_ = [], []
+        moments = net.optimizer_.state if hasattr(net, "optimizer_") else {}
+        for table in net.module_._id_tables(kind):
+            at = rows.to(table.weight.device)
+            known = table.weight.data[:-1].mean(0)
+            is_mean = torch.allclose(table.weight.data[-1], known, rtol=1e-4, atol=1e-6)
+            for name, value in moments.get(table.weight, {}).items():
+                if value.shape == table.weight.shape:
+                    moments[table.weight][name] = value[at]
+            table.weight.data = table.weight.data[at]
+            if is_mean:
+                table.weight.data[-1] = table.weight.data[:-1].mean(0)
+            table.num_embeddings = len(rows)
+
+
 def _with_own_tables(net):
     module = net.module_
     shared = {id(t): t for t in (*module.parameters(), *module.buffers())}

@@ -312,6 +312,57 @@ class Catalogue:
         table[:-1][last >= 0] = values[last[last >= 0]]
         return table
 
+    def share_of(self, keep, pairs="logged"):
+        """Share of each item's users who are among some of them.
+
+        Parameters
+        ----------
+        keep : ndarray of bool of shape (n_users,)
+            Some users.
+        pairs : {"logged", "seen", "rated"}, default="logged"
+            Which pairs make a user one of the item.
+
+        Returns
+        -------
+        ndarray of shape (n_items,)
+            The shares; 1 for an item that nobody has.
+        """
+        user, item = getattr(self, pairs)[:-1, :-1].tocoo().coords
+        count = np.bincount(item, minlength=self.n_items)
+        there = np.bincount(item, keep[user], minlength=self.n_items)
+        return np.where(count > 0, there / np.maximum(count, 1), 1.0)
+
+    def without_users(self, keep):
+        """Remove users, in place, with their pairs, and items that were theirs alone.
+
+        Means over the log (``context``) were made with their rows, and stay.
+
+        Parameters
+        ----------
+        keep : ndarray of bool of shape (n_users,)
+            Which users stay.
+
+        Returns
+        -------
+        Catalogue
+            The catalogue itself.
+        """
+        rows = np.append(np.flatnonzero(keep), self.n_users)
+        users, items = self._users, self._items
+        users.table, users.known = users.table[rows], users.known[keep]
+        users.table[-1] = _mean(users.table[:-1][users.known])
+        # Of an item, the last row is kept, with what it said of its user.
+        of_rows = ~self.of_item & ~items.constant
+        items.table[:, of_rows] = users.table[-1, of_rows]
+        self._first[self._varies] = 0  # the first row, which nothing reads any more
+        self.user_table, self.n_users = users.table, int(keep.sum())
+        for name in ("history", "history_values", "logged", "seen", "rated"):
+            if getattr(self, name) is not None:
+                setattr(self, name, getattr(self, name)[rows])
+        self.items = np.unique(self.logged.indices).astype(np.int64)
+        self.share = self.logged.nnz / (self.n_users * max(len(self.items), 1))
+        return self
+
     def rows(self, user, item, context=None):
         """Compute the features of pairs of user and item.
 

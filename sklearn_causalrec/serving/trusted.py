@@ -20,6 +20,7 @@ ROOMS = (
     "interactions",
     "networks",
     "policy",
+    "privacy",
     "ranking",
     "recommender",
 )
