@@ -33,6 +33,7 @@ if TYPE_CHECKING:  # what type checkers see: the names below
         outcome_difference_interval as outcome_difference_interval,
     )
     from sklearn_causalrec.effects.regressor import EffectRegressor as EffectRegressor
+    from sklearn_causalrec.explaining.segments import segments as segments
     from sklearn_causalrec.policy import CounterfactualPolicy as CounterfactualPolicy
     from sklearn_causalrec.ranking.recommend import explain as explain
     from sklearn_causalrec.ranking.recommend import recommend as recommend
@@ -64,6 +65,7 @@ __getattr__, __dir__, __all__ = lazily(
         "outcome_difference_interval": "effects.outcome_difference",
         "recommend": "ranking.recommend",
         "save": "serving.files",
+        "segments": "explaining.segments",
         "similar_items": "ranking.similar",
         "to_onnx": "serving.export",
         "baselines": "",

@@ -517,6 +517,11 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
         t0 = self.control_ if T0 is None else _dose("T0", T0)
         return t0, 1.0 if T1 is None else _dose("T1", T1)
 
+    def _log_scores(self):
+        """What is kept of the effect in each row of ``fit``, `LogScores`."""
+        self._contrast_known()
+        return self._answer.log_scores()
+
     def _new(self, X, treatment=None):
         frame = self._reader.rows(self, X, treatment)
         known = self._answer.variables

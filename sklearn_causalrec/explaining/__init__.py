@@ -1,5 +1,6 @@
 """Answers that people read: reports and summaries."""
 
 from sklearn_causalrec.explaining.report import Report
+from sklearn_causalrec.explaining.segments import Segments
 
-__all__ = ["Report"]
+__all__ = ["Report", "Segments"]
