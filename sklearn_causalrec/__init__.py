@@ -33,6 +33,9 @@ if TYPE_CHECKING:  # what type checkers see: the names below
         outcome_difference_interval as outcome_difference_interval,
     )
     from sklearn_causalrec.effects.regressor import EffectRegressor as EffectRegressor
+    from sklearn_causalrec.explaining.contributions import (
+        explain_effect as explain_effect,
+    )
     from sklearn_causalrec.explaining.segments import segments as segments
     from sklearn_causalrec.policy import CounterfactualPolicy as CounterfactualPolicy
     from sklearn_causalrec.ranking.recommend import explain as explain
@@ -61,6 +64,7 @@ __getattr__, __dir__, __all__ = lazily(
         "effect": "effects.effect",
         "evaluate_lists": "baselines.comparison",
         "explain": "ranking.recommend",
+        "explain_effect": "explaining.contributions",
         "load": "serving.files",
         "outcome_difference_interval": "effects.outcome_difference",
         "recommend": "ranking.recommend",
