@@ -36,6 +36,7 @@ if TYPE_CHECKING:  # what type checkers see: the names below
     from sklearn_causalrec.explaining.contributions import (
         explain_effect as explain_effect,
     )
+    from sklearn_causalrec.explaining.reasons import reasons as reasons
     from sklearn_causalrec.explaining.segments import segments as segments
     from sklearn_causalrec.policy import CounterfactualPolicy as CounterfactualPolicy
     from sklearn_causalrec.ranking.recommend import explain as explain
@@ -67,6 +68,7 @@ __getattr__, __dir__, __all__ = lazily(
         "explain_effect": "explaining.contributions",
         "load": "serving.files",
         "outcome_difference_interval": "effects.outcome_difference",
+        "reasons": "explaining.reasons",
         "recommend": "ranking.recommend",
         "save": "serving.files",
         "segments": "explaining.segments",
