@@ -36,6 +36,7 @@ if TYPE_CHECKING:  # what type checkers see: the names below
     from sklearn_causalrec.explaining.contributions import (
         explain_effect as explain_effect,
     )
+    from sklearn_causalrec.explaining.decisions import decide as decide
     from sklearn_causalrec.explaining.reasons import reasons as reasons
     from sklearn_causalrec.explaining.segments import segments as segments
     from sklearn_causalrec.policy import CounterfactualPolicy as CounterfactualPolicy
@@ -62,6 +63,7 @@ __getattr__, __dir__, __all__ = lazily(
         "Estimand": "causal",
         "NotIdentifiableError": "causal",
         "PartialGraph": "causal",
+        "decide": "explaining.decisions",
         "effect": "effects.effect",
         "evaluate_lists": "baselines.comparison",
         "explain": "ranking.recommend",

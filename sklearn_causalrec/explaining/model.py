@@ -6,6 +6,7 @@ import pandas as pd
 from sklearn_causalrec._utils.unwrap import unwrap
 from sklearn_causalrec.encoding.contrasts import contrast, named_arms
 from sklearn_causalrec.encoding.frames import as_frame, refuse_unclear
+from sklearn_causalrec.encoding.log_encoder import weighted_moments
 
 # Who a column tells of. Towers keep their own names.
 OWNERS = ("user", "item", "history", "context")
@@ -303,29 +304,47 @@ class Model:
                 "fit, in its order."
             )
         frame = frame[kept].reset_index(drop=True)
-        self._check_order(frame, scores)
+        if not self._is_log(frame, scores) or not self._is_in_order(frame, scores):
+            raise ValueError(
+                "X holds other rows than fit saw, or the same in another order: pass "
+                "the X that was given to fit, as it was."
+            )
         return frame, scores
 
-    def _check_order(self, frame, scores):
-        """Refuse rows in another order than those of fit, where something tells it."""
-        wrong = False
+    def _is_log(self, frame, scores):
+        """Whether the rows read as those of fit: by each value, or by the means."""
+        rows = self.transform(self.given(frame))
+        if self.encoder is not None:
+            features = self.encoder.rows(self.estimator, rows).features
+            if not features.shape[1]:
+                return True
+            mean, scale = weighted_moments(features, scores.weight)
+            apart = np.abs(mean - self.encoder.mean) / self.encoder.scale
+            return bool(np.all((apart < 1e-3) | ~np.isfinite(apart)))
+        known = self.estimator._answer.variables
+        mine = known.at(self.estimator._reader.rows(self.estimator, rows))
+        names = [c for c in known.names if c in mine.names]
+        a, b = known.matrix(names), mine.matrix(names)
+        return np.allclose(a, b, rtol=1e-6, equal_nan=True)
+
+    def _is_in_order(self, frame, scores):
+        """Whether arms and clusters are those of each row, where columns tell them."""
         columns = list(frame.columns)
         roles = self.roles(columns)
         arms = [c for c in columns if roles.get(c) == "treatment"]
         if len(arms) == 1 and self.arms and not isinstance(self.arms[0], tuple):
             place = pd.Index(self.arms).get_indexer(pd.Index(frame[arms[0]]))
-            wrong |= not np.array_equal(place, scores.arm)
-        if scores.clusters is not None:
-            for name, codes in zip(scores.clusters.names, scores.clusters.codes.T):
-                mine = [c for c in columns if c == name or roles.get(c) == name]
-                if len(mine) == 1:
-                    found = pd.factorize(frame[mine[0]])[0]
-                    wrong |= not np.array_equal(found, pd.factorize(codes)[0])
-        if wrong:
-            raise ValueError(
-                "X holds the rows of fit in another order, or other rows: pass the X "
-                "that was given to fit, as it was."
-            )
+            if not np.array_equal(place, scores.arm):
+                return False
+        if scores.clusters is None:
+            return True
+        for name, codes in zip(scores.clusters.names, scores.clusters.codes.T):
+            mine = [c for c in columns if c == name or roles.get(c) == name]
+            if len(mine) == 1:
+                found = pd.factorize(frame[mine[0]])[0]
+                if not np.array_equal(found, pd.factorize(codes)[0]):
+                    return False
+        return True
 
     def clusters_in(self, frame):
         """The user, or else the cluster, of each row, for errors; or None."""

@@ -165,7 +165,7 @@ def test_what_cannot_be_answered_is_refused(stepped):
     X, y, _, model = stepped
     with pytest.raises(ValueError, match="X has 10 rows and fit saw 1200"):
         segments(model, X[:10])
-    with pytest.raises(ValueError, match="another order"):
+    with pytest.raises(ValueError, match="in another order"):
         segments(model, X[::-1])
     with pytest.raises(ValueError, match="'mailed'.*has a role"):
         segments(model, X, columns=["mailed"])
