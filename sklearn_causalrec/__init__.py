@@ -37,6 +37,7 @@ if TYPE_CHECKING:  # what type checkers see: the names below
         explain_effect as explain_effect,
     )
     from sklearn_causalrec.explaining.decisions import decide as decide
+    from sklearn_causalrec.explaining.full_report import report as report
     from sklearn_causalrec.explaining.reasons import reasons as reasons
     from sklearn_causalrec.explaining.segments import segments as segments
     from sklearn_causalrec.policy import CounterfactualPolicy as CounterfactualPolicy
@@ -72,6 +73,7 @@ __getattr__, __dir__, __all__ = lazily(
         "outcome_difference_interval": "effects.outcome_difference",
         "reasons": "explaining.reasons",
         "recommend": "ranking.recommend",
+        "report": "explaining.full_report",
         "save": "serving.files",
         "segments": "explaining.segments",
         "similar_items": "ranking.similar",

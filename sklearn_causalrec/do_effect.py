@@ -1030,7 +1030,7 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
         return negative_control(self, X, outcomes, treatment, **options)
 
     def summary(self, alpha=0.05):
-        """Report query, graph, derivation, estimate and checks.
+        """Report what was found, the estimate, checks, and why it is identified.
 
         Parameters
         ----------

@@ -149,7 +149,7 @@ def test_figures_of_a_reason():
     told = reason("zh", items=["甲", "乙"], **options)
     assert told == "因为历史中有甲和乙；展示后，概率从 19% 降至 12%（7–17%）。"
     told = reason("en", outcome=-1.5, effect=0.5, interval=(-0.25, 1.25))
-    assert told == "Shown, the outcome may stay near -1.5: -1 (-1.75 to -0.25)."
+    assert told == "Shown, the outcome may go from -1.5 to -1 (-1.75 to -0.25), or stay."
 
 
 def test_refusals(shop, shop_model, top):
