@@ -6,12 +6,12 @@ import numpy as np
 
 from sklearn_causalrec._utils.tables import number
 
-WIDTH, _LABEL, _VALUE, _ROW = 720, 250, 150, 26
+WIDTH, _LABEL, _VALUE, _ROW = 760, 300, 160, 26
 INK, BLUE, PALE, GREY = "#1b1b1b", "#1f5fa8", "#a9c7e8", "#8a8a8a"
 COLORS = ("#1f5fa8", "#c4622d", "#4c8a3f", "#7a4fa3", "#8a8a8a")
 
 
-def _short(text, most=38):
+def _short(text, most=42):
     text = " ".join(str(text).split())
     return text if len(text) <= most else text[: most - 1] + "…"
 
@@ -49,7 +49,9 @@ def _ticks(low, high, most=5):
             step *= factor
             break
     first = np.ceil(low / step - 1e-9)
-    return [k * step for k in np.arange(first, np.floor(high / step + 1e-9) + 1)]
+    # + 0.0: no "-0"
+    last = np.floor(high / step + 1e-9)
+    return [float(k * step) + 0.0 for k in np.arange(first, last + 1)]
 
 
 class _Axis:
@@ -108,7 +110,7 @@ def intervals(rows, description, axis=""):
     parts = [_line(place(0), 4, place(0), bottom, GREY, 1, "3 3")]
     for k, (label, value, low, high) in enumerate(rows):
         y = _ROW * k + 20
-        parts.append(_text(_LABEL - 12, y + 4, _short(label), "end"))
+        parts.append(_text(_LABEL - 12, y + 4, _short(label), "end", 11.5))
         told = number(float(value), 3)
         if np.isfinite(low) and np.isfinite(high):
             parts.append(_line(place(low), y, place(high), y, BLUE, 2.5))
@@ -132,7 +134,7 @@ def bars(rows, description, axis=""):
     parts = []
     for k, (label, value, low, high) in enumerate(rows):
         y = _ROW * k + 20
-        parts.append(_text(_LABEL - 12, y + 4, _short(label), "end"))
+        parts.append(_text(_LABEL - 12, y + 4, _short(label), "end", 11.5))
         start, stop = sorted((place(0), place(value)))
         parts.append(
             f'<rect x="{start:.1f}" y="{y - 8}" width="{max(stop - start, 0.5):.1f}" '
