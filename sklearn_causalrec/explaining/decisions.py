@@ -21,6 +21,9 @@ from sklearn_causalrec.explaining.report import Report
 from sklearn_causalrec.explaining.rules import Readable
 
 
+_FEW = 20  # rows of an arm below which all rows speak for it
+
+
 class Decision:
     """Arms for rows, with what they gain and cost.
 
@@ -104,9 +107,8 @@ class Decision:
         str
             Two or three sentences.
         """
-        parts = [
-            f"{row['arm']} for {number(row['n'])}" for _, row in self.table.iterrows()
-        ]
+        by_arm = zip(self.table["arm"], self.table["n"])
+        parts = [f"{arm} for {number(int(n))}" for arm, n in by_arm]
         text = f"Of {number(len(self.arm))} rows: {', '.join(parts)}. "
         text += f"Cost {number(self.cost)}, net gain {number(self.gain)}"
         if self.interval is not None:
@@ -191,15 +193,17 @@ def decide(
     Notes
     -----
     Rows are chosen for large predicted effects, so the predictions of those chosen are
-    too large on average. ``gain`` corrects them by the mean difference of the doubly
-    robust scores to cross-fitted effects over the rows of the log that the same rule
-    would choose (that the price of the budget would, for the same costs), and its
-    interval counts the error of this correction, whole clusters together. Where costs
-    or margins differ by row, and X is not the log, the correction is that of all rows.
-    The interval holds for these rows if they are like those of the log.
+    too large on average. ``off_policy`` applies the rule, with the price of the budget,
+    to the log by cross-fitted effects and averages the doubly robust scores: rows do
+    not choose their own arm. If X is the log, ``gain`` is this value times the number
+    of rows. It is that of a rule from a part of the rows, so a little too small.
 
-    ``off_policy`` applies the rule to the log by cross-fitted effects and averages the
-    scores: rows were not used to choose their own arm.
+    For other rows, ``gain`` is the prediction plus the mean difference of scores to
+    cross-fitted effects, halfway between that of all rows of the log, which does not
+    count the choice, and that of the rows which the rule would choose, which counts it
+    too much. The interval reaches over those of both. It holds for rows like those of
+    the log. Where costs or margins differ by row, the difference is that of all rows.
+    Intervals count clusters.
 
     Examples
     --------
@@ -367,34 +371,60 @@ class _Judged:
         return (net - self.found.price * self.costs).argmax(axis=1)
 
     def gain(self, net, margins, alpha):
-        """The total gain, corrected, and its bounds."""
-        rows = np.arange(len(net))
-        arm = self.found.arm
-        predicted = float(net[rows, arm].sum())
+        """The total gain, corrected for the choice, and its bounds."""
+        predicted = float(net[np.arange(len(net)), self.found.arm].sum())
         if self.log is None or self.log.fitted is None:
             return predicted, None
-        rule, spread, mean = self._rule(), np.zeros(len(self.log.scores)), 0.0
+        rule = self._rule()
+        if self.frame is not None and rule is not None:
+            found = self._value(rule)
+            low, high = (len(net) * end for end in found.interval(alpha))
+            return float(len(net) * found.value), (float(low), float(high))
+        everyone = np.ones(len(self.log.scores), bool)
+        whole = self._corrected(predicted, margins, [everyone] * net.shape[1])
+        if rule is None:
+            low, high = whole.interval(alpha)
+            return float(whole.value), (float(low), float(high))
+        # Residuals where the cross-fitted rule chooses are too low: a rule of fewer
+        # rows is chosen by more noise. Those of all rows do not count the choice.
+        inside = [rule == a for a in range(net.shape[1])]
+        chosen = self._corrected(predicted, margins, inside)
+        ends = [found.interval(alpha) for found in (whole, chosen)]
+        low, high = min(e[0] for e in ends), max(e[1] for e in ends)
+        return (whole.value + chosen.value) / 2, (float(low), float(high))
+
+    def _corrected(self, predicted, margins, inside):
+        """A predicted gain with the mean residuals of some rows of the log."""
+        arm, first = self.found.arm, self.first
         rest = self._against(self.log.scores) - self._against(self.log.fitted)
-        for a in range(net.shape[1]):
+        total, spread, doubt = predicted, np.zeros(len(rest)), 0.0
+        for a, part in enumerate(inside):
             mass = float(margins[arm == a, a].sum())
-            if a == self.first or not mass:
+            if a == first or not mass:
                 continue
-            inside = np.ones(len(rest), bool) if rule is None else rule == a
-            if inside.sum() < 20:
-                inside[:] = True
-            share = self.log.weight * inside
-            found = np.average(rest[inside, a], weights=self.log.weight[inside])
-            mean += mass * found
-            spread += mass * share / share.mean() * (rest[:, a] - found)
-        total = estimate(predicted + mean, spread, self.log.clusters)
-        doubt = [
-            margins[arm == a, a].sum() * np.hypot(*self.log.doubt[[a, self.first]])
-            for a in range(net.shape[1])
+            if part.sum() < _FEW:
+                part = np.ones(len(rest), bool)
+            share = self.log.weight * part
+            mean = np.average(rest[part, a], weights=self.log.weight[part])
+            total += mass * mean
+            spread += mass * share / share.mean() * (rest[:, a] - mean)
+            doubt += abs(mass) * np.hypot(*self.log.doubt[[a, first]])
+        found = estimate(float(total), spread, self.log.clusters)
+        return found._replace(error=float(np.hypot(found.error, doubt)))
+
+    def _value(self, arm):
+        """The net gain a row of the log by the arms of a rule, an `Estimate`."""
+        rows = np.arange(len(arm))
+        score = self.margins * self._against(self.log.scores)
+        score = score - self._against(self.costs)
+        found = self.log.mean(score[rows, arm])
+        doubt = sum(
+            abs(np.average(self.margins[:, a] * (arm == a), weights=self.log.weight))
+            * np.hypot(*self.log.doubt[[a, self.first]])
+            for a in range(score.shape[1])
             if a != self.first
-        ]
-        error = float(np.hypot(total.error, sum(doubt)))
-        low, high = total._replace(error=error).interval(alpha)
-        return float(total.value), (float(low), float(high))
+        )
+        return found._replace(error=float(np.hypot(found.error, doubt)))
 
     def table(self, tree, alpha):
         """Net gain a row of the log by several rules, with bounds; or None."""
@@ -409,16 +439,9 @@ class _Judged:
         for a, arm in enumerate(self.model.arms):
             if a != self.first:
                 rules[f"{arm} for everyone"] = np.full(n, a)
-        score = self.margins * self._against(self.log.scores)
-        score = score - self._against(self.costs)
         rows = []
         for name, arm in rules.items():
-            found = self.log.mean(score[np.arange(n), arm])
-            doubt = [
-                (np.mean(self.margins[:, a] * (arm == a)) * self.log.doubt[a])
-                for a in range(score.shape[1])
-            ]
-            found = found._replace(error=float(np.hypot(found.error, sum(doubt))))
+            found = self._value(arm)
             treated = np.average(arm != self.first, weights=self.log.weight)
             rows.append((name, found.value, *found.interval(alpha), treated))
         names = ["rule", "gain", "low", "high", "share treated"]

@@ -113,8 +113,10 @@ class PolicyTree:
     __repr__ = __str__
 
 
-def grow(readable, gain, arms, max_depth=2, min_share=0.01, price=0.0, cost=None):
-    """Find the tree whose leaves gain most.
+def grow(
+    readable, gain, arms, max_depth=2, min_share=0.01, price=0.0, cost=None, slack=0.05
+):
+    """Find the tree whose leaves gain most, or a simpler one that is nearly as good.
 
     Parameters
     ----------
@@ -134,6 +136,8 @@ def grow(readable, gain, arms, max_depth=2, min_share=0.01, price=0.0, cost=None
         The price of the budget: a row counts as its gain less the price times the cost.
     cost : ndarray of shape (n, n_arms), default=None
         The costs, which go with the price.
+    slack : float, default=0.05
+        The share of what splits gain that is given up for a tree of less depth.
 
     Returns
     -------
@@ -150,8 +154,14 @@ def grow(readable, gain, arms, max_depth=2, min_share=0.01, price=0.0, cost=None
     if n > _MOST_ROWS:
         take = np.linspace(0, n - 1, _MOST_ROWS).astype(int)
     search = _Search(readable, readable.matrix[take], rewards[take], min_share)
-    node = search.best(np.arange(len(take)), max_depth)
-    return PolicyTree(readable, arms, _merged(node)).describe(readable.matrix, gain)
+    rows = np.arange(len(take))
+    nodes = [_merged(search.best(rows, depth)) for depth in range(max_depth + 1)]
+    trees = [PolicyTree(readable, arms, node) for node in nodes]
+    values = [rewards[np.arange(n), tree._walk(readable.matrix)[0]].sum()
+              for tree in trees]  # fmt: skip
+    enough = values[0] + (1 - slack) * (max(values) - values[0])
+    tree = next(t for t, value in zip(trees, values) if value >= enough - 1e-12)
+    return tree.describe(readable.matrix, gain)
 
 
 def _merged(node):

@@ -77,13 +77,13 @@ def test_the_tree_is_the_best_of_its_depth():
             return best
 
         for depth in (1, 2):
-            tree = grow(readable, gain, [0, 1, 2], depth, min_share=1e-9)
+            tree = grow(readable, gain, [0, 1, 2], depth, min_share=1e-9, slack=0.0)
             arm = tree.codes(X)
             total = gain[np.arange(40), arm].sum()
             assert total == pytest.approx(value(np.arange(40), depth))
             assert (tree.table["gain"] * tree.table["n"]).sum() == pytest.approx(total)
             assert tree.predict(X).tolist() == arm.tolist()
-        deep = grow(readable, gain, [0, 1, 2], 3, min_share=1e-9)
+        deep = grow(readable, gain, [0, 1, 2], 3, min_share=1e-9, slack=0.0)
         third = gain[np.arange(40), deep.codes(X)].sum()
         assert total - 1e-9 <= third <= value(np.arange(40), 3) + 1e-9
         assert deep.table["rule"].str.count("[≤>]").max() <= 3
@@ -135,6 +135,10 @@ def test_arms_by_their_gain_with_an_interval_that_covers():
     assert low < everyone < high
     assert table.loc["this rule", "gain"] > table.loc["mail for everyone", "gain"]
     assert "visits" in str(found.tree) and "age" not in str(found.tree)
+    whole = decide(model, X, cost=cost, margin=margin, tree_depth=3).tree
+    assert (whole.table["gain"] * whole.table["n"]).sum() >= 0.95 * (
+        found.tree.table["gain"] * found.tree.table["n"]
+    ).sum()
     assert table.loc["the tree", "gain"] > 0.8 * table.loc["this rule", "gain"]
 
 
@@ -161,6 +165,7 @@ def test_a_budget_is_kept_and_has_a_price():
     found = decide(model, X, cost=1.0, margin=3.0, budget=50.0)
     assert found.cost == 50 and found.price > 0 and found.gap == 0
     assert "budget" in found.sentence()
+    assert found.sentence().startswith("Of 600 rows: none for 550, ")
     # the 50 rows with the largest gains, by hand
     net = 3 * found.effects.to_numpy() - [1, 1, 0]
     best = np.sort(net.max(axis=1))[-50:].sum()
