@@ -34,6 +34,13 @@ if TYPE_CHECKING:  # what type checkers see: the names below
         outcome_difference_interval as outcome_difference_interval,
     )
     from sklearn_causalrec.effects.regressor import EffectRegressor as EffectRegressor
+    from sklearn_causalrec.explaining.contributions import (
+        explain_effect as explain_effect,
+    )
+    from sklearn_causalrec.explaining.decisions import decide as decide
+    from sklearn_causalrec.explaining.full_report import report as report
+    from sklearn_causalrec.explaining.reasons import reasons as reasons
+    from sklearn_causalrec.explaining.segments import segments as segments
     from sklearn_causalrec.policy import CounterfactualPolicy as CounterfactualPolicy
     from sklearn_causalrec.privacy.forgetting import forget as forget
     from sklearn_causalrec.ranking.recommend import explain as explain
@@ -61,14 +68,19 @@ __getattr__, __dir__, __all__ = lazily(
         "Estimand": "causal",
         "NotIdentifiableError": "causal",
         "PartialGraph": "causal",
+        "decide": "explaining.decisions",
         "effect": "effects.effect",
         "evaluate_lists": "baselines.comparison",
         "explain": "ranking.recommend",
+        "explain_effect": "explaining.contributions",
         "forget": "privacy.forgetting",
         "load": "serving.files",
         "outcome_difference_interval": "effects.outcome_difference",
+        "reasons": "explaining.reasons",
         "recommend": "ranking.recommend",
+        "report": "explaining.full_report",
         "save": "serving.files",
+        "segments": "explaining.segments",
         "similar_items": "ranking.similar",
         "to_onnx": "serving.export",
         "baselines": "",

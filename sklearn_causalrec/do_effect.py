@@ -530,6 +530,11 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
         t0 = self.control_ if T0 is None else _dose("T0", T0)
         return t0, 1.0 if T1 is None else _dose("T1", T1)
 
+    def _log_scores(self):
+        """What is kept of the effect in each row of ``fit``, `LogScores`."""
+        self._contrast_known()
+        return self._answer.log_scores()
+
     def _new(self, X, treatment=None):
         frame = self._reader.rows(self, X, treatment)
         known = self._answer.variables
@@ -1050,7 +1055,7 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
         return negative_control(self, X, outcomes, treatment, **options)
 
     def summary(self, alpha=0.05):
-        """Report query, graph, derivation, estimate and checks.
+        """Report what was found, the estimate, checks, and why it is identified.
 
         Parameters
         ----------

@@ -21,7 +21,7 @@ from sklearn_causalrec._utils.progress import Progress
 from sklearn_causalrec._utils.warn import warn_user
 from sklearn_causalrec.causal.graph import CausalGraph
 from sklearn_causalrec.causal.identification.inputs import check_inputs, name_roles
-from sklearn_causalrec.effects.intervals import summarize_overlap
+from sklearn_causalrec.effects.intervals import check_alpha, summarize_overlap
 from sklearn_causalrec.effects.removal import keeps_rows, remove
 from sklearn_causalrec.effects.second_stage import MAX_SEED, EffectMixin
 from sklearn_causalrec.encoding.arms import (
@@ -1007,6 +1007,29 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
                 kept = encoder.kept.copy()
                 kept[kept] = rows
                 encoder.kept = kept
+
+    def summary(self, alpha=0.05):
+        """Report what was found, the estimate, checks, and what would overturn it.
+
+        Parameters
+        ----------
+        alpha : float, default=0.05
+            One minus the level of confidence.
+
+        Returns
+        -------
+        Report
+            The report. ``print`` writes it as text, a notebook shows it as HTML.
+
+        See Also
+        --------
+        sklearn_causalrec.report : A page with pictures, segments and lists.
+        """
+        from sklearn_causalrec.explaining.summary import summarize_log
+
+        check_is_fitted(self, "nets_")
+        check_alpha(alpha)
+        return summarize_log(self, alpha)
 
     # -- lists -----------------------------------------------------------------
 

@@ -8,6 +8,7 @@ import pandas as pd
 from sklearn_causalrec.effects.clusters import estimate
 from sklearn_causalrec.effects.compiled_stage import ArmAnswers
 from sklearn_causalrec.effects.cross_fitting import varies
+from sklearn_causalrec.effects.log_scores import LogScores
 from sklearn_causalrec.effects.overlap import average_on_treated
 from sklearn_causalrec.effects.stacked import StackedEffect
 from sklearn_causalrec.effects.within_groups import AverageWithinGroups
@@ -186,6 +187,18 @@ class ArmEffects(ArmAnswers):
         """The estimate, with what pairs of ids may confound in its error."""
         doubt = self.doubt[t0] ** 2 + self.doubt[t1] ** 2
         return found._replace(error=float(np.sqrt(variance + doubt)))
+
+    def log_scores(self, kept=None):
+        """The doubly robust scores of the rows of ``fit``, `LogScores`."""
+        return LogScores(
+            np.column_stack(list(self.scores)),
+            np.column_stack(list(self.fitted)),
+            self.weight / self.weight.mean(),
+            self.arm,
+            self.clusters,
+            self.doubt,
+            kept,
+        )
 
     def att(self, t0, t1, *, clustered=True):
         """Average effect among the rows that had arm t1, an `Estimate`."""

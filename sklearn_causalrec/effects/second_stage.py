@@ -296,11 +296,21 @@ class EffectMixin:
         check_alpha(alpha)
         t0, t1 = self._contrast(T0, T1)
         self._need_effects("effect_interval")
-        rows, outcomes = self._outcomes(X)
+        rows = self.log_encoder_.rows(self, X)
+        return self._effect_interval_rows(rows, t0, t1, alpha)
+
+    def _effect_interval_rows(self, rows, t0, t1, alpha):
+        outcomes = self._ensemble.predict(rows).outcome
         features = self._effect_features(rows, outcomes)
         return self.effects_.effect_interval(
             features, outcomes, t0, t1, alpha, self._groups(rows)
         )
+
+    def _log_scores(self):
+        """What is kept of the effect in each row of ``fit``, `LogScores`."""
+        self._contrast(self.arms_[0], self.arms_[-1])  # refuses where none is known
+        self._need_effects("the effect in parts of the log")
+        return self.effects_.log_scores(self.log_encoder_.kept)
 
     def ate(self, X=None, T0=None, T1=None):
         """Estimate the average effect over the rows of X, or of the log.

@@ -13,6 +13,7 @@ from sklearn_causalrec.causal.checks.sensitivity import Sensitivity
 from sklearn_causalrec.causal.estimation.nuisances import regress
 from sklearn_causalrec.causal.estimation.ranges import EffectRange
 from sklearn_causalrec.effects.clusters import Estimate, estimate, ratio_of_means
+from sklearn_causalrec.effects.log_scores import LogScores
 from sklearn_causalrec.effects.overlap import average_on_treated
 
 
@@ -152,6 +153,10 @@ class Answer:
             f"strategy={self.strategy!r} has no default score: pass scoring= of your "
             "own."
         )
+
+    def log_scores(self):
+        """What is known of the effect in each row of fit, `LogScores`."""
+        self._refuse("the effect in parts of the rows of fit")
 
     def sensitivity(self, t0, t1):
         """Bounds for an omitted confounder, see `Sensitivity`."""
@@ -350,6 +355,21 @@ class ArmsAnswer(Answer):
         pseudo, weight = self._means.pseudo, self._weight
         weight = np.ones(len(pseudo)) if weight is None else weight
         return pseudo[:, 1:] - pseudo[:, :1], weight
+
+    def log_scores(self):
+        """The scores of the rows of fit, of each arm against the first."""
+        pseudo, fitted = self._means.pseudo, None
+        if self._conditional is not None and self.modifiers is not None:
+            effects = [self._conditional.fitted(0, a) for a in range(pseudo.shape[1])]
+            fitted = np.column_stack([np.broadcast_to(e, len(pseudo)) for e in effects])
+        return LogScores(
+            pseudo - pseudo[:, :1],
+            fitted,
+            self.pseudo_effects()[1],
+            self._arm,
+            self._means.clusters,
+            np.zeros(pseudo.shape[1]),
+        )
 
     def diagnostics(self):
         """Frames: overlap and balance under adjustment, rows that weigh most."""
