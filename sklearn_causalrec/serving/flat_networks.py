@@ -214,14 +214,15 @@ class FlatNetworks:
         Returns
         -------
         FlatNetworks or None
-            None where a network has a history, towers, or an encoder other than "dnn"
-            and "mf", or is not on the CPU.
+            None where a network has a history, towers, an encoder other than "dnn" and
+            "mf" or a loss over the catalogue, or is not on the CPU.
         """
         for net in ensemble.nets:
             module = net.module_
             encoder = type(module.encoder)
             plain = (
                 net.device == "cpu"
+                and type(module).__name__ == "CausalNetwork"
                 and module.towers is None
                 and encoder.__module__.startswith("sklearn_causalrec.")
                 and encoder.__name__ in ("DNN", "MF")

@@ -91,8 +91,8 @@ def compile_scorer(fitted: Any) -> CompiledScorer:
     if networks is None:
         raise CannotCompileError(
             "The networks read histories or towers, have an encoder other than "
-            '"dnn" and "mf", or lie on a GPU: call the estimator itself, whose second '
-            "stage is compiled in any case."
+            '"dnn" and "mf" or objective="implicit", or lie on a GPU: call the '
+            "estimator itself, whose second stage is compiled in any case."
         )
     answers = model.effects_
     if answers is not None:

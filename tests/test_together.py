@@ -1,0 +1,71 @@
+"""What was fitted goes through every part of the package, or is refused by name."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from sklearn_causalrec import (
+    CausalDNNRecommender,
+    EffectIndex,
+    explain_effect,
+    forget,
+    load,
+    reasons,
+    recommend,
+    report,
+    save,
+    segments,
+    to_onnx,
+)
+from sklearn_causalrec.datasets import make_exposure_log
+from sklearn_causalrec.serving import compile_scorer
+
+
+@pytest.fixture(scope="module")
+def positives():
+    log = make_exposure_log(900, n_users=40, n_items=30, random_state=0)
+    return log.X[log.y > 0.5]
+
+
+@pytest.fixture(scope="module")
+def implicit(positives):
+    model = CausalDNNRecommender(
+        user="user", item="item", objective="implicit", max_epochs=3, random_state=0
+    )
+    return model.fit(positives)
+
+
+def test_lists_of_positives_are_the_same_everywhere(implicit, tmp_path):
+    expected = recommend(implicit, users=[3, 4], k=3)
+    index = EffectIndex(implicit, by="outcome")
+    pd.testing.assert_frame_equal(index.recommend([3, 4], k=3), expected)
+    save(implicit, tmp_path / "model")
+    found = recommend(load(tmp_path / "model"), users=[3, 4], k=3)
+    pd.testing.assert_frame_equal(found, expected)
+
+
+def test_one_who_is_forgotten_gets_the_list_of_a_stranger(implicit, tmp_path):
+    gone = forget(implicit, [3])
+    lists = recommend(gone, users=[3, 4], k=3, exclude_seen=False)
+    new = recommend(gone, users=[10**6], k=3, exclude_seen=False)
+    np.testing.assert_array_equal(lists["item"][lists["user"] == 3], new["item"])
+    old = recommend(implicit, users=[4], k=3, exclude_seen=False)
+    np.testing.assert_array_equal(lists["item"][lists["user"] == 4], old["item"])
+
+
+def test_scores_of_positives_are_explained(implicit, positives):
+    lists = recommend(implicit, users=[3], k=2)
+    assert (reasons(implicit, lists)["reason"].str.len() > 10).all()
+    page = report(implicit, positives).to_dict()
+    assert "not identified" in str(page)
+    outcome = explain_effect(implicit, positives.head(5))
+    assert outcome is not None
+
+
+def test_what_positives_cannot_tell_is_refused_by_name(implicit, positives, tmp_path):
+    with pytest.raises(ValueError, match="effect is not identified"):
+        segments(implicit, positives)
+    with pytest.raises(TypeError, match='objective="implicit"'):
+        compile_scorer(implicit)
+    with pytest.raises(TypeError, match='objective="implicit"'):
+        to_onnx(implicit, tmp_path / "model.onnx")
