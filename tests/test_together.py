@@ -58,8 +58,10 @@ def test_scores_of_positives_are_explained(implicit, positives):
     assert (reasons(implicit, lists)["reason"].str.len() > 10).all()
     page = report(implicit, positives).to_dict()
     assert "not identified" in str(page)
-    outcome = explain_effect(implicit, positives.head(5))
-    assert outcome is not None
+    found = explain_effect(implicit, positives.head(5))
+    assert "not identified" in found.refusal
+    total = found.baseline["outcome"] + found.outcome[["user", "item"]].sum(axis=1)
+    np.testing.assert_allclose(total, implicit.predict(positives.head(5)), atol=1e-3)
 
 
 def test_what_positives_cannot_tell_is_refused_by_name(implicit, positives, tmp_path):
