@@ -569,6 +569,14 @@ def test_requests_that_wait_are_answered_together(served):
     assert len(other.result().json()["lists"][0]["items"]) == 2
 
 
+def test_a_call_is_about_so_many_users(served):
+    with serving(served.files[0], scorer=Slow, max_batch=5) as client:
+        with held(client) as later:
+            for n in (1, 2, 3):
+                later(users=[n, 10 + n])
+    assert client.host.current.scorer.calls == [[0], [1, 11, 2, 12], [3, 13]]
+
+
 def test_the_same_user_in_two_requests_is_answered_twice(served):
     with serving(served.files[0], scorer=Slow) as client:
         with held(client) as later:
