@@ -8,6 +8,7 @@ import shutil
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from datetime import datetime
 
 import numpy as np
 import pandas as pd
@@ -803,6 +804,20 @@ def test_two_requests_at_once_have_draws_of_their_own(served, tmp_path):
     decisions = read_decisions(tmp_path)
     assert not decisions.duplicated(["user", "item", "time"]).any()
     assert len(decisions) == 16 * 5
+
+
+def test_no_two_answers_have_the_same_time(monkeypatch):
+    from sklearn_causalrec.serving.server import answers
+
+    class Stopped(datetime):
+        @classmethod
+        def now(cls, tz):
+            return datetime(2030, 1, 1, tzinfo=tz)
+
+    monkeypatch.setattr(answers, "datetime", Stopped)
+    answerer = answers.Answerer({}, None, None, None)
+    times = [answerer._now() for _ in range(5)]
+    assert times == sorted(set(times))
 
 
 def test_forked_workers_draw_apart(served, tmp_path):
