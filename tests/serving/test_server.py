@@ -785,14 +785,14 @@ def test_the_loop_closes(served, tmp_path):
 def test_logged_propensities_are_the_frequencies(served, tmp_path):
     options = dict(exploration=DRAWN, decisions=DecisionLog(tmp_path), random_state=0)
     with serving(served.files[0], **options) as client:
-        for _ in range(300):
+        for _ in range(150):
             ask(client, users=[3], k=3)
     shown = read_decisions(tmp_path).query("shown == 1")
     found = shown.groupby("item")["propensity"].agg(["size", "first", "nunique"])
     assert (found["nunique"] == 1).all() and len(found) > 10
     p = found["first"]
-    error = np.sqrt(300 * p * (1 - p))
-    assert (np.abs(found["size"] - 300 * p) < 4.5 * error).all()
+    error = np.sqrt(150 * p * (1 - p))
+    assert (np.abs(found["size"] - 150 * p) < 4.5 * error).all()
 
 
 def test_two_requests_at_once_have_draws_of_their_own(served, tmp_path):
