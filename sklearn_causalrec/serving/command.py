@@ -67,7 +67,11 @@ def _parser():
     )
     add = serve.add_argument
     add("model", type=Path, help="the file of the model, as save writes it")
-    add("--key-file", type=Path, help="a file with the key that signs the model")
+    add(
+        "--key-file",
+        type=Path,
+        help="a file with the key of the model, and no other byte",
+    )
     add("--host", default="127.0.0.1", help="the address (default: %(default)s)")
     add(
         "--port",

@@ -8,6 +8,7 @@ import shutil
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from datetime import datetime
 
 import numpy as np
 import pandas as pd
@@ -569,6 +570,14 @@ def test_requests_that_wait_are_answered_together(served):
     assert len(other.result().json()["lists"][0]["items"]) == 2
 
 
+def test_a_call_is_about_so_many_users(served):
+    with serving(served.files[0], scorer=Slow, max_batch=5) as client:
+        with held(client) as later:
+            for n in (1, 2, 3):
+                later(users=[n, 10 + n])
+    assert client.host.current.scorer.calls == [[0], [1, 11, 2, 12], [3, 13]]
+
+
 def test_the_same_user_in_two_requests_is_answered_twice(served):
     with serving(served.files[0], scorer=Slow) as client:
         with held(client) as later:
@@ -776,14 +785,14 @@ def test_the_loop_closes(served, tmp_path):
 def test_logged_propensities_are_the_frequencies(served, tmp_path):
     options = dict(exploration=DRAWN, decisions=DecisionLog(tmp_path), random_state=0)
     with serving(served.files[0], **options) as client:
-        for _ in range(300):
+        for _ in range(150):
             ask(client, users=[3], k=3)
     shown = read_decisions(tmp_path).query("shown == 1")
     found = shown.groupby("item")["propensity"].agg(["size", "first", "nunique"])
     assert (found["nunique"] == 1).all() and len(found) > 10
     p = found["first"]
-    error = np.sqrt(300 * p * (1 - p))
-    assert (np.abs(found["size"] - 300 * p) < 4.5 * error).all()
+    error = np.sqrt(150 * p * (1 - p))
+    assert (np.abs(found["size"] - 150 * p) < 4.5 * error).all()
 
 
 def test_two_requests_at_once_have_draws_of_their_own(served, tmp_path):
@@ -795,6 +804,20 @@ def test_two_requests_at_once_have_draws_of_their_own(served, tmp_path):
     decisions = read_decisions(tmp_path)
     assert not decisions.duplicated(["user", "item", "time"]).any()
     assert len(decisions) == 16 * 5
+
+
+def test_no_two_answers_have_the_same_time(monkeypatch):
+    from sklearn_causalrec.serving.server import answers
+
+    class Stopped(datetime):
+        @classmethod
+        def now(cls, tz):
+            return datetime(2030, 1, 1, tzinfo=tz)
+
+    monkeypatch.setattr(answers, "datetime", Stopped)
+    answerer = answers.Answerer({}, None, None, None)
+    times = [answerer._now() for _ in range(5)]
+    assert times == sorted(set(times))
 
 
 def test_forked_workers_draw_apart(served, tmp_path):
