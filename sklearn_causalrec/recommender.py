@@ -348,10 +348,10 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         **SHARED_CONSTRAINTS,
         "activation": [StrOptions({*ACTIVATIONS, "auto"})],
         "embedding_dim": [
-            *SHARED_CONSTRAINTS["embedding_dim"],
+            Interval(Integral, 1, None, closed="left"),
             StrOptions({"auto"}),
         ],
-        "l2": [*SHARED_CONSTRAINTS["l2"], StrOptions({"auto"})],
+        "l2": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
         "max_epochs": [
             Interval(Integral, 1, None, closed="left"),
             StrOptions({"auto"}),
