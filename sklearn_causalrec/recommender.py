@@ -352,10 +352,10 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         **SHARED_CONSTRAINTS,
         "activation": [StrOptions({*ACTIVATIONS, "auto"})],
         "embedding_dim": [
-            *SHARED_CONSTRAINTS["embedding_dim"],
+            Interval(Integral, 1, None, closed="left"),
             StrOptions({"auto"}),
         ],
-        "l2": [*SHARED_CONSTRAINTS["l2"], StrOptions({"auto"})],
+        "l2": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
         "max_epochs": [
             Interval(Integral, 1, None, closed="left"),
             StrOptions({"auto"}),
@@ -705,7 +705,7 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
     def _train(self, rows, again, epochs, progress):
         rng = check_random_state(self.random_state)
         seeds = rng.randint(MAX_SEED, size=self.n_estimators)
-        self._find_facts(rows, again)
+        self._find_facts(rows, again, whole=epochs is None)
         settings = RecommenderSettings.of(self, self.device_)
         kind = RetrievalEnsemble if self._retrieves() else Ensemble
         ensemble = kind(settings, self.log_encoder_)
@@ -729,8 +729,11 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         self.propensity_ = p
         self.overlap_ = summarize_overlap(rows, exposure, self.arms_, clip, p)
 
-    def _find_facts(self, rows, again):
-        """Catalogue, exposure and what else the log says, once; they travel in rows."""
+    def _find_facts(self, rows, again, whole):
+        """Catalogue, exposure and what else the log says, once; they travel in rows.
+
+        The rows are the whole log of their users, or follow on those of before.
+        """
         before = self.catalogue_ if again else None
         self.catalogue_ = None
         if self.user is not None and self.item is not None:
@@ -747,7 +750,11 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
                 control=self._not_shown(),
             )
             if self._reads_order():
-                self._find_pasts(rows, before)
+                past = None if before is None else before.history
+                if whole and past is not None:
+                    past = past.copy()
+                    past[np.intersect1d(rows.user, np.arange(len(past) - 1))] = -1
+                self._find_pasts(rows, past)
         objective, n_arms = objective_class(self.objective), len(self.arms_)
         self.exposure_model_ = self._make_exposure(objective)
         if self.exposure_model_ is not None:
@@ -761,7 +768,7 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         own = self._retrieves() and ENCODERS[self.encoder].causal is not None
         return own and self.history is None
 
-    def _find_pasts(self, rows, before):
+    def _find_pasts(self, rows, past):
         """The last positives of every user, as the histories of the catalogue."""
         rows = rows.take(rows.y > 0)
         self.catalogue_.history = last_items(
@@ -770,7 +777,7 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
             rows.time,
             self.catalogue_.n_users,
             self.history_length,
-            None if before is None else before.history,
+            past,
         )
 
     def _not_shown(self):

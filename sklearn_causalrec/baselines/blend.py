@@ -179,7 +179,7 @@ class BlendRecommender(PositivesRecommender):
     >>> log["item"] = 2 * rng.integers(0, 15, 600) + log["user"] % 2
     >>> model = BlendRecommender(user="user", item="item", random_state=0).fit(log)
     >>> sorted(model.weights_)
-    ['als', 'ease', 'neighbors', 'popularity']
+    ['als', 'ease', 'factors', 'neighbors', 'popularity']
     """
 
     _parameter_constraints = {

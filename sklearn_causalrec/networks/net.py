@@ -74,7 +74,7 @@ class CausalNet(NeuralNet):
     start = None  # the loss of the first batch, before any step
     learns_outcomes = True
     id_rate = ID_RATE
-    free = ()  # tables of ids that are not penalised
+    free: tuple = ()  # tables of ids that are not penalised
 
     def __init__(self, *args, l1=0.0, l2=0.0, n_rows=1.0, **kwargs):
         self.l1 = l1

@@ -142,17 +142,15 @@ class RetrievalEnsemble(Ensemble):
     """
 
     def __init__(self, settings, log_encoder):
-        auto = settings.batch_size == "auto"
         super().__init__(settings, log_encoder)
         given = settings.objective
         self.options = Implicit() if isinstance(given, str) else given
         self.kind = ENCODERS[settings.encoder]
         self.in_order = self.kind.causal is not None and not log_encoder.roles.histories
-        self._auto_batch = auto
         self.catalogue = None
 
     def _batch_size(self, n):
-        if not self._auto_batch:
+        if self.settings.batch_size != "auto":
             return self.settings.batch_size
         return int(np.clip(2 ** int(np.log2(max(n / BATCHES, 1))), LEAST, MOST))
 

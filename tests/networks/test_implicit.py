@@ -496,7 +496,7 @@ def test_polars(planted, fitted):
 def test_training_goes_on_with_new_ids(planted, encoder):
     train = planted[0][[*COLUMNS, "time"]]
     old = train["user"] < 200
-    model = make(encoder=encoder, time="time", max_epochs=10, history_length=6)
+    model = make(encoder=encoder, time="time", max_epochs=10, history_length=20)
     model.partial_fit(train[old], np.ones(old.sum()))
     before = model.predict(train[~old])
     more = train[~old].copy()
@@ -506,7 +506,10 @@ def test_training_goes_on_with_new_ids(planted, encoder):
     assert "new" in set(model.recommend([1], k=81)["item"])
     if encoder == "transformer":
         code = model.log_encoder_.users.codes(np.array([1, 239]))
-        assert (model.catalogue_.history[code] >= 0).all()
+        assert ((model.catalogue_.history[code] >= 0).sum(axis=1) == 12).all()
+        history = model.catalogue_.history
+        model.set_params(warm_start=True, max_epochs=1).fit(train)
+        assert (model.catalogue_.history[:-1] == history[:-1]).mean() > 0.99
 
 
 # -- what is refused, by name ----------------------------------------------------------

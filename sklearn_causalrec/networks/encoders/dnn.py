@@ -39,7 +39,7 @@ class DNN(Encoder):
     """
 
     sequence = None
-    query = PerceptronQuery
+    query: type = PerceptronQuery
 
     def __init__(self, inputs, n_arms, **options):
         super().__init__(inputs, n_arms, **options)

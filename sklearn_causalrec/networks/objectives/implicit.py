@@ -84,7 +84,7 @@ class Implicit:
     >>> log = pd.DataFrame(bought, columns=["user", "item"])
     >>> model = CausalDNNRecommender(
     ...     user="user", item="item", encoder="mf", objective=Implicit(loss="bpr"),
-    ...     random_state=0,
+    ...     l2=0.1, random_state=0,
     ... )
     >>> model.fit(log).recommend(["w"], k=1)["item"].tolist()
     ['b']
