@@ -72,8 +72,8 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
         Bidirected edges stand for latent common causes. With None, every other column
         counts as a confounder that was measured before the treatment. A `PartialGraph`
         stands for all graphs that data leave possible: where they agree on the effect
-        it is estimated by adjustment; where they do not, `ate_range` has the effect in
-        each case, and `ate` refuses.
+        it is estimated; where they do not, `ate_range` has the effect in each case,
+        unless latent causes are possible, and `ate` refuses.
     treatment : name or list of names, default=None
         The column of X that is the treatment, or several columns that are set together;
         or the name of the node that ``fit(..., treatment=)`` gives. With ``graph=None``
