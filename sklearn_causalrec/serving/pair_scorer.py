@@ -48,7 +48,8 @@ class PairScorer:
             ]
 
         light = all(net.last is None for net in networks.networks) and all(
-            part[-1] is not None and part[-1].of_all is None for part in self.parts or []
+            part[-1] is not None and part[-1].of_all is None
+            for part in self.parts or []
         )
         self.size = MORE_PAIRS if light else PAIRS
 
