@@ -27,6 +27,20 @@ class SideSums:
     def __init__(self, value, left):
         self.value, self.left = value, left
 
+    def at(self, rows):
+        """Those of some positions.
+
+        Parameters
+        ----------
+        rows : slice or ndarray of int
+
+        Returns
+        -------
+        SideSums
+        """
+        left = None if self.left is None else self.left[rows]
+        return SideSums(self.value[rows], left)
+
 
 class PairTables:
     """Tables of one sum, cut by which side its features come with.

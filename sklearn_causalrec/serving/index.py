@@ -14,8 +14,9 @@ from sklearn_causalrec._utils.typing import Arm, Seed
 from sklearn_causalrec._utils.unwrap import unwrap
 from sklearn_causalrec.encoding.checks import choice, number
 from sklearn_causalrec.encoding.frames import as_frame
+from sklearn_causalrec.encoding.roles import as_ids
 from sklearn_causalrec.encoding.time_formats import shown
-from sklearn_causalrec.ranking.asked import excluded_pairs
+from sklearn_causalrec.ranking.asked import Side, excluded_pairs, one_row_each
 from sklearn_causalrec.ranking.cold_start import ColdStart, with_stand_ins
 from sklearn_causalrec.ranking.pairs import Pairs, seen_pairs
 from sklearn_causalrec.ranking.recommend import check_k, names_of_ids, recommend
@@ -127,10 +128,11 @@ class EffectIndex:
         estimator.pair_scores(by, None, T0, T1)  # refuses before any work
         self._given = items if items is None else _read_items(items)
         self._start()
+        known = self._known_users(users)
         self.exact_, self.recall_, self.rank_ = True, 1.0, 0
         self._landmarks, self.n_candidates_ = None, len(self.items_)
         if self._scorer is not None and len(self.items_) > SMALL and recall < 1:
-            self._learn(users, check_random_state(random_state))
+            self._learn(known, check_random_state(random_state))
 
     # -- what is made anew after a pickle ---------------------------------------
 
@@ -140,11 +142,8 @@ class EffectIndex:
         pairs = Pairs(self.fitted, transform, self._estimator, None, self._given)
         self._keys = names_of_ids(pairs.keys)
         self._sides = pairs.sides
-        if self._given is not None and hasattr(self._given, "columns"):
-            frame = self._given.reset_index(drop=True)
-            key = pairs.keys[1] if pairs.keys[1] in frame else frame.columns[0]
-            frame = frame[~frame[key].duplicated()].reset_index(drop=True)
-            self.items_ = frame
+        if hasattr(self._given, "columns"):
+            self.items_ = self._one_row_each(self._given)
         else:
             self.items_ = pd.DataFrame({pairs.keys[1]: pairs.items})
         self._scorer = None
@@ -158,6 +157,21 @@ class EffectIndex:
         self._place[codes] = np.arange(len(codes))
         self._place[-1] = -1  # new items, which nobody has seen
         self._vectors = {}
+
+    def _one_row_each(self, frame):
+        """The items as they came, each once; several rows that differ are refused."""
+        key = self._key_in(frame)
+        ids = as_ids(frame[key].to_numpy(), "item")
+        given = Side("item", key, ids, np.zeros(len(ids), int), frame)
+        one_row_each(given, list(frame.columns))
+        return frame[~pd.Series(ids).duplicated().to_numpy()].reset_index(drop=True)
+
+    def _key_in(self, frame):
+        """The column of ids in a frame of items."""
+        key = self._sides[1].key
+        if key in frame.columns:
+            return key
+        return self._estimator.log_encoder_.roles.columns_["item"]
 
     def _scorer_of(self, estimator, pairs):
         scores = estimator.pair_scores(self.by, None, self.T0, self.T1)
@@ -173,19 +187,28 @@ class EffectIndex:
         vars(self).update(state)
         self._start()
 
-    def _learn(self, users, rng):
+    def _known_users(self, users):
+        """Positions of the users to learn from."""
+        if users is None:
+            return np.arange(len(self._positions))
+        if hasattr(users, "columns"):
+            raise ValueError(
+                "users came as a frame: pass ids of users of the log. Users with "
+                "features can be asked for in recommend."
+            )
+        ids = pd.unique(as_ids(users, "user")).tolist()
+        known = np.array([self._positions.get(v, -1) for v in ids], int)
+        if (known < 0).any():
+            unknown = shown(ids[int(np.argmin(known))])
+            raise ValueError(
+                f"users holds {unknown}, which the log does not know: the vectors are "
+                "learned from users of the log; lists of others can be asked for in "
+                "recommend."
+            )
+        return known
+
+    def _learn(self, known, rng):
         """Vectors, and how many candidates have the recall asked for."""
-        known = np.arange(len(self._positions))
-        if users is not None:
-            ids = pd.unique(np.asarray(getattr(users, "to_numpy", lambda: users)()))
-            known = np.array([self._positions.get(v, -1) for v in ids.tolist()])
-            if (known < 0).any():
-                unknown = shown(ids[known < 0][0])
-                raise ValueError(
-                    f"users holds {unknown}, which the log does not know: the vectors "
-                    "are learned from users of the log; lists of others can be asked "
-                    "for in recommend."
-                )
         landmarks = Landmarks.learn(self._scorer, known, self.k, self.recall, rng)
         if landmarks is None:
             return
@@ -457,7 +480,7 @@ class EffectIndex:
             raise ValueError(
                 f"items lacks the columns {lacking} of those of the index."
             )
-        key = self._sides[1].key if self._sides[1].key in new else new.columns[0]
+        key = self._key_in(new)
         twice = new[key].isin(self.items_[key]) | new[key].duplicated()
         if twice.any():
             which = shown(new[key][twice].tolist()[0])

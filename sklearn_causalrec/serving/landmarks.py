@@ -158,7 +158,7 @@ class Landmarks:
     @staticmethod
     def highest(near, n):
         """Positions of the n largest products, in no order."""
-        return np.argpartition(-near, n - 1)[:n]
+        return np.argpartition(near, len(near) - n)[len(near) - n :]
 
     def grown(self, scorer, fresh, recall):
         """The same with more items, whose recall is measured anew.

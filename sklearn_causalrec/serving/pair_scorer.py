@@ -11,7 +11,7 @@ from sklearn_causalrec.serving.flat_networks import FlatNetworks
 # they stay in the cache, else as many as make the calls count for little.
 PAIRS = 1024
 MORE_PAIRS = 4096
-KEPT_BYTES = 256 * 2**20  # of the items' sides; more are made anew for each block
+KEPT_BYTES = 128 * 2**20  # of the items' sides; more are made anew for each block
 
 
 class PairScorer:
@@ -48,7 +48,8 @@ class PairScorer:
             ]
 
         light = all(net.last is None for net in networks.networks) and all(
-            part[-1] is not None and part[-1].of_all is None for part in self.parts or []
+            part[-1] is not None and part[-1].of_all is None
+            for part in self.parts or []
         )
         self.size = MORE_PAIRS if light else PAIRS
 
@@ -94,16 +95,22 @@ class PairScorer:
         stages = [p[-1].side(features, kind, codes) for p in self.parts or []]
         return of_networks, stages
 
-    def _items_at(self, block):
-        """The side of a block of items, kept if all have room."""
-        if block not in self._items:
-            rows = slice(block * self.size, (block + 1) * self.size)
-            found = self._side(1, rows)
-            size = sum(_bytes(part) for part in found)
-            if size * self.n_items > KEPT_BYTES * min(self.size, self.n_items):
-                return found
-            self._items[block] = found
-        return self._items[block]
+    def _items_at(self, rows):
+        """The side of some items: of all that is kept, or made anew."""
+        if "kept" not in self._items:
+            n = min(self.size, self.n_items)
+            some = self._side(1, slice(0, n))
+            room = _bytes(some) / n * self.n_items <= KEPT_BYTES
+            self._items["kept"] = self._side(1, slice(None)) if room else None
+        kept = self._items["kept"]
+        if kept is None:
+            return self._side(1, rows)
+        of_networks, stages = kept
+        parts = [
+            tuple(None if part is None else part[rows] for part in network)
+            for network in of_networks
+        ]
+        return parts, [stage.at(rows) for stage in stages]
 
     def _scores(self, users, position, items):
         outcome = self.networks.pairs(users[0], position, items[0])
@@ -153,7 +160,7 @@ class PairScorer:
         users = self._side(0, positions)
         out = None
         for block in range(-(-self.n_items // self.size)):
-            items = self._items_at(block)
+            items = self._items_at(slice(block * self.size, (block + 1) * self.size))
             for position in range(len(positions)):
                 scores = self._scores(users, position, items)
                 if out is None:
@@ -175,7 +182,7 @@ class PairScorer:
         -------
         ndarray of shape (n, m)
         """
-        users, some = self._side(0, positions), self._side(1, items)
+        users, some = self._side(0, positions), self._items_at(items)
         return np.array([self._scores(users, i, some) for i in range(len(positions))])
 
     def with_users(self, other):

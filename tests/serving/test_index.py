@@ -319,10 +319,10 @@ def test_the_seed_makes_the_index(model, items):
 def test_few_items_and_models_that_are_not_compiled(monkeypatch):
     log = make_sequence_log(300, n_users=40, n_items=60, random_state=0)
     monkeypatch.setattr(index_module, "SMALL", 10)
-    model = CausalDNNRecommender(
-        user="user", item="item", history=["history", "history_gaps"], max_epochs=1, random_state=0,
-        effect_learner="t",
-    ).fit(log.X, log.y, treatment=log.treatment)  # fmt: skip
+    past = ["history", "history_gaps"]
+    options = dict(history=past, max_epochs=1, random_state=0, effect_learner="t")
+    model = CausalDNNRecommender(user="user", item="item", **options)
+    model.fit(log.X, log.y, treatment=log.treatment)
     index = EffectIndex(model)
     assert index.exact_
     users = log.X["user"].unique()[:3]
@@ -341,12 +341,39 @@ def test_few_items_and_models_that_are_not_compiled(monkeypatch):
         (dict(by="score"), "by"),
         (dict(k=0), "k is 0"),
         (dict(users=[3, 10**7]), "does not know"),
+        (dict(users=pd.DataFrame({"user": [3]})), "came as a frame"),
+        (dict(items="twice"), "several rows"),
         (dict(T1=5), "T1=5"),
     ],
 )
-def test_bad_options(model, options, words):
+def test_bad_options(model, items, options, words):
+    if "items" in options:  # at two prices
+        options = dict(items=pd.concat([items, items.head(1).assign(price=0.5)]))
     with pytest.raises(ValueError, match=words):
         EffectIndex(model, **options)
+
+
+def test_the_same_row_twice_is_one_item(model, items):
+    index = EffectIndex(model, items=pd.concat([items, items.head(3)]), recall=1)
+    assert len(index.items_) == len(items)
+
+
+def test_logs_without_names(log):
+    X = log.X.to_numpy()
+    options = dict(max_epochs=1, random_state=0, effect_learner="t")
+    model = CausalDNNRecommender(user=0, item=1, **options)
+    model.fit(X, log.y, treatment=log.treatment)
+    frame = pd.DataFrame(X[:300]).drop_duplicates(1)
+    wide = frame[[1, *range(8, 14)]].assign(price=1.0)
+    index = EffectIndex(model, items=wide, recall=1)
+    expected = recommend(model, [3], items=wide)
+    same(index.recommend([3], filter={"price": (1, None)}), expected)
+
+
+def test_users_to_learn_from(model, items):
+    index = EffectIndex(model, users=np.arange(100.0), items=items, recall=0.5)
+    found = index._landmarks
+    assert index._sides[0].ids[np.append(found.held, found.users)].max() < 100
 
 
 def test_bad_questions(index):
