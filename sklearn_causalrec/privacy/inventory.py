@@ -11,6 +11,7 @@ from sklearn_causalrec.explaining.report import Report
 from sklearn_causalrec.privacy.forgetting import _steps_before
 from sklearn_causalrec.privacy.holdings import walk
 from sklearn_causalrec.privacy.pseudonyms import looks_like_pseudonyms
+from sklearn_causalrec.serving.slim import LeftOut
 
 _RETENTION = {
     "user ids": "forget(model, users); a Pseudonymizer in front keeps raw ids out",
@@ -143,10 +144,10 @@ def _kept(fitted, estimator):
     n_rows = set(_n_rows(estimator)) - {0}
     places: dict[str, list[tuple[str, int]]] = {}
     for path, value in walk(estimator):
+        if isinstance(value, type | LeftOut | pd.Index):
+            continue
         shape = getattr(value, "shape", None)
-        if not isinstance(value, type) and shape and len(shape) and shape[0]:
-            if isinstance(value, pd.Index):
-                continue
+        if shape and shape[0]:
             what = sizes.get(shape[0])
             if shape[0] in n_rows and not path.endswith(".kept"):
                 what = "rows of the log"

@@ -8,7 +8,14 @@ import pytest
 from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import make_pipeline
 
-from sklearn_causalrec import CausalDNNRecommender, DoCalculusEffect, forget
+from sklearn_causalrec import (
+    CausalDNNRecommender,
+    CausalGraph,
+    DoCalculusEffect,
+    forget,
+    load,
+    save,
+)
 from sklearn_causalrec.baselines import EASE, UserItemBias
 from sklearn_causalrec.encoding.cluster_columns import Clusters
 from sklearn_causalrec.privacy import (
@@ -121,6 +128,12 @@ def test_what_groups_refuse(by_graph, deep):
         effects_by_group(ease, TOWN)
     with pytest.raises(ValueError, match="alpha"):
         effects_by_group(by_graph, TOWN, alpha=2)
+    front = LOG[["shown"]].assign(bought=np.random.default_rng(0).random(N_ROWS) < 0.4)
+    graph = CausalGraph("shown -> bought -> y; shown <-> y")
+    model = DoCalculusEffect(graph, treatment="shown", cv=2, random_state=0)
+    model.fit(front.astype(int), pd.Series(Y, name="y"))
+    with pytest.raises(TypeError, match="by 'frontdoor'"):
+        effects_by_group(model, TOWN)
 
 
 # -- groups of items -------------------------------------------------------------------
@@ -190,6 +203,15 @@ def test_the_inventory_of_a_graph(by_graph):
     assert "fit again" in kept.loc["rows of the log", "leaves by"]
     with pytest.raises(NotFittedError):
         data_inventory(DoCalculusEffect())
+
+
+def test_the_inventory_of_a_slim_file(deep, tmp_path):
+    save(deep, tmp_path / "slim.crec", slim=True)
+    slim = load(tmp_path / "slim.crec")
+    kept = data_inventory(slim).to_frame("Kept")
+    assert "rows of the log" not in kept.index and "user ids" in kept.index
+    assert "rows inside learners" in kept.index
+    assert "Average effects" not in model_card(slim)
 
 
 def test_roles_of_histories_and_clusters():

@@ -455,6 +455,19 @@ def test_the_rows_of_fit_say_what_clusters_say():
         forget(model, [GONE], X=strange)
 
 
+def test_one_after_the_other_is_as_all_at_once():
+    model = fitted("stacked")
+    for person in PERSONS[::-1]:
+        model = forget(model, [person])
+    both = model, forgotten("stacked")
+    for one, other in zip(both[0].effects_.scores, both[1].effects_.scores):
+        np.testing.assert_array_equal(one, other)
+    np.testing.assert_allclose(*(m.effect(OTHERS) for m in both), rtol=1e-6, atol=1e-9)
+    np.testing.assert_array_equal(*(m.effects_.clusters.users for m in both))
+    users = forgotten("stacked").log_encoder_.users.codes(OTHERS["user"])
+    np.testing.assert_array_equal(forgotten("stacked")._user_of_rows(), users)
+
+
 def test_a_slim_file_and_training_that_goes_on(tmp_path):
     path = tmp_path / "slim.crec"
     save(fitted("heads"), path, slim=True)
