@@ -172,6 +172,8 @@ def test_the_inventory_of_a_recommender(deep):
     assert columns.to_dict() == {
         "user": "user", "item": "item", "shown": "treatment", "x": columns["x"],
     }  # fmt: skip
+    how = report.to_frame("Columns").set_index("column")["kept"]
+    assert how["x"].endswith("rows, inside learners") and how["user"] == "ids"
     kept = report.to_frame("Kept")
     assert kept.loc["user ids", "n"] == LOG["user"].nunique()
     assert kept.loc["item ids", "n"] == 12
@@ -198,6 +200,7 @@ def test_the_inventory_of_a_graph(by_graph):
     report = data_inventory(by_graph)
     roles = report.to_frame("Columns").set_index("column")["role"].to_dict()
     assert roles["shown"] == "treatment" and roles["x"] == "covariate"
+    assert roles["user"] == "cluster"
     kept = report.to_frame("Kept")
     assert kept.loc["rows of the log", "n"] == N_ROWS and "user ids" not in kept.index
     assert "fit again" in kept.loc["rows of the log", "leaves by"]
