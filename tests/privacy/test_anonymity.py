@@ -142,6 +142,8 @@ def test_rows_of_one_person_hide_nobody():
     # user 1 is with 2 at 31 and alone at 30
     report = anonymity_report(alone, ["age"], person="user", k=2)
     assert report.k == 1 and report.uniqueness == pytest.approx(1 / 5)
+    report = anonymity_report(alone, ["age"], person="user", k=3)
+    assert report.exposed == pytest.approx(2 / 5)  # user 1 counts once
 
 
 def test_missing_values_are_a_value():
