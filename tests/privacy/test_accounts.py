@@ -109,6 +109,10 @@ def test_effects_of_towns(by_graph, deep):
             assert row["treated_low"] < share < row["treated_high"]
         assert table.loc["Ulm", "gap"] == pytest.approx(-table.loc["Bonn", "gap"])
         assert table.loc["Ulm", "gap_low"] > 0.5
+        # no user is in both towns: the errors add up as of independent means
+        width = table["effect_high"] - table["effect_low"]
+        gap = (table["gap_high"] - table["gap_low"]).iloc[0]
+        assert gap == pytest.approx(np.hypot(*width), rel=0.15)
 
 
 def test_groups_average_to_the_whole(by_graph, deep):

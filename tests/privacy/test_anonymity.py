@@ -330,14 +330,14 @@ def test_polars_in_and_out():
 def test_nothing_that_was_merged_is_kept():
     rng = np.random.default_rng(0)
     income = rng.lognormal(10, 1, 300)
-    jobs = ["clerk"] * 297 + ["pope", "sultan", "empress"]
+    jobs = ["clerk"] * 297 + ["pope", "sultan", "duchess"]
     frame = pd.DataFrame({"income": income, "job": jobs})
     merged = Generalizer(2, quasi_identifiers=["job"])
     hidden = Generalizer(3, quasi_identifiers=["job"], max_suppressed=0.01)
     for coarse in (merged.fit(frame), hidden.fit(frame)):
         data = pickle.dumps(coarse)
         assert b"clerk" in data
-        assert not any(word in data for word in (b"pope", b"sultan", b"empress"))
+        assert not any(word in data for word in (b"pope", b"sultan", b"duchess"))
         assert all(np.shape(value)[:1] != (300,) for _, value in walk(coarse))
     coarse = Generalizer(5).fit(frame)
     kept = np.concatenate([np.ravel(v) for _, v in walk(coarse)
