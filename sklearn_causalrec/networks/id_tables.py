@@ -78,7 +78,7 @@ def without_ids(nets, kind, keep):
 
     The row of unseen ids, where it is the mean of all others, becomes that of those
     which stay: with the old one, these would tell the row that is gone. The nets are
-    copies: those of skorch leave out the tables of the best epoch, which callbacks hold.
+    copies, which leave out the tables of the best epoch that callbacks of skorch hold.
 
     Parameters
     ----------
