@@ -27,7 +27,7 @@ from sklearn_causalrec.datasets import load_kuairec_slice, make_exposure_log
 
 def simulated(seed):
     log = make_exposure_log(
-        6000, n_users=300, n_items=100, n_features=6, random_state=seed
+        6000, n_users=300, n_items=100, n_features=8, random_state=seed
     )
     return log.X.assign(shown=log.treatment), log.y, dict(treatment="shown")
 
@@ -75,7 +75,7 @@ def once(make, seed):
     without = fit(inside[0] & ~X["user"].isin(gone).to_numpy())
     return {
         "as fitted": area(model, reference, members),
-        "after forget": area(forget(model, gone), reference, gone),
+        "after forget": area(forget(model, gone, X[inside[0]]), reference, gone),
         "no ids": area(plain, plain_reference, members),
         "refit": area(without, reference, gone),
     }

@@ -60,6 +60,8 @@ def remove(effects, rows, kind, groups):
             "whose rows they keep: fit it again without the rows of these users."
         )
     left = None if effects.clusters is None else effects.clusters[rows]
+    if left is not None and left.users is not None:
+        left.users = (np.cumsum(groups) - 1)[left.users]
     for t, stage in enumerate(effects.stages[1:], 1):
         mine = np.isin(effects.arm, (0, t))
         of_pair = None if left is None else left[mine[rows]]

@@ -80,8 +80,8 @@ def without_ids(nets, kind, keep):
     """Remove rows of the id tables, in place; ids that were removed are as unseen ones.
 
     The row of unseen ids, where it is the mean of all others, becomes that of those
-    which stay: with the old one, these would tell the row that is gone. Callbacks of
-    the last training go, which hold the tables at its best epoch.
+    which stay: with the old one, these would tell the row that is gone. The nets are
+    copies, which leave out the tables of the best epoch that callbacks of skorch hold.
 
     Parameters
     ----------
@@ -92,7 +92,6 @@ def without_ids(nets, kind, keep):
     """
     rows = torch.as_tensor(np.append(np.flatnonzero(keep), len(keep)))
     for net in nets:
-        net.callbacks, net.callbacks_ = [], []
         moments = net.optimizer_.state if hasattr(net, "optimizer_") else {}
         for table in net.module_._id_tables(kind):
             at = rows.to(table.weight.device)

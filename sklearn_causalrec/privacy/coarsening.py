@@ -45,7 +45,7 @@ class Ladder:
             getattr(self.dtype, "ordered", False)
         )
         self.spans = pd.api.types.infer_dtype(column, skipna=True).startswith("timed")
-        values = self.plain(column)
+        values = plain(column, self.kind, name)
         known = values[~pd.isna(values)]
         if self.kind == "category" and self.ordered:
             present = set(known.tolist())
@@ -68,15 +68,6 @@ class Ladder:
                 self.steps.append(group)
         if self.n_values > 1 and self.steps[-1].max() > 0:
             self.steps.append(np.zeros(self.n_values, int))
-
-    def plain(self, column):
-        """Values that can be compared: numbers, days, or levels; missing ones stay."""
-        column = as_series(column, self.name)
-        if self.kind == "number":
-            return floats_of(column)
-        if self.kind == "time":
-            return as_days(column)
-        return column.astype(object).to_numpy()
 
     def find(self, values):
         """Position of plain values among those known; len(values) for missing ones.
@@ -126,25 +117,6 @@ class Ladder:
         values = values.astype(float)
         return (values[at] + values[at + 1]) / 2
 
-    def group_of(self, values, step):
-        """Group of plain values, also new ones; -1 where nothing tells it."""
-        codes, groups = self.find(values), self.steps[step]
-        if step and groups.max(initial=0) == 0:
-            return np.zeros(len(codes), int)  # one group of all there may be
-        if step and self.ordered and self.kind != "category":
-            bins = np.searchsorted(self.edges(step), values.astype(float), "left")
-            order = pd.unique(groups[: len(self.values)])
-            found = order[np.minimum(bins, len(order) - 1)]
-            missing = codes == len(self.values)
-            lost = groups[-1] if self.n_values > len(self.values) else -1
-            return np.where(missing, lost, found)
-        known = (codes >= 0) & (codes < self.n_values)
-        unknown = -1
-        if step and not self.ordered:  # the group of the rare ones, if there is one
-            size = np.bincount(groups)
-            unknown = int(np.argmax(size)) if size.max() > 1 else -1
-        return np.where(known, groups[np.where(known, codes, 0)], unknown)
-
     def what(self, step):
         """What a step does, in words."""
         n = self.n_groups(step)
@@ -153,6 +125,77 @@ class Ladder:
         if n == 1:
             return "is one value, or left out"
         return f"{n} bins" if self.ordered else f"the {n - 1} most frequent levels"
+
+
+class Rule:
+    """The group of any value of a column, without the values that the groups merge.
+
+    Parameters
+    ----------
+    ladder : Ladder
+        The column.
+    step : int
+        How coarse it is.
+    shared : set of int
+        The groups that k persons share: values of no other group are kept.
+    """
+
+    def __init__(self, ladder, step, shared):
+        groups, values = ladder.steps[step], ladder.values
+        self.name, self.kind = ladder.name, ladder.kind
+        self.stays = step == 0
+        self.is_one = step > 0 and ladder.n_groups(step) == 1
+        self.missing = int(groups[-1]) if ladder.n_values > len(values) else -1
+        self.edges, self.other = None, -1
+        groups = groups[: len(values)]
+        if step and ladder.ordered and ladder.kind != "category":
+            self.edges, self.bins = ladder.edges(step), pd.unique(groups)
+            return
+        kept = np.isin(groups, list(shared))
+        if step and not ladder.ordered:
+            size = np.bincount(ladder.steps[step])
+            if size.max() > 1:  # what is not among those kept is among the others
+                self.other = int(np.argmax(size))
+                kept &= groups != self.other
+        self.values, self.groups = pd.Index(values[kept]), groups[kept]
+
+    def group_of(self, column):
+        """Group of each value, also of new ones; -1 where nothing tells it."""
+        values = plain(column, self.kind, self.name)
+        if self.is_one:
+            return np.zeros(len(values), int)
+        if self.edges is not None:
+            found = self.bins[np.searchsorted(self.edges, values, "left")
+                              .clip(max=len(self.bins) - 1)]  # fmt: skip
+        else:
+            at = self.values.get_indexer(pd.Index(values))
+            groups = np.append(self.groups, self.other)
+            found = groups[np.where(at < 0, len(self.groups), at)]
+        return np.where(pd.isna(values), self.missing, found)
+
+
+def plain(column, kind, name):
+    """Values that can be compared: numbers, days, or levels; missing ones stay.
+
+    Parameters
+    ----------
+    column : array-like of shape (n,)
+        The column.
+    kind : {"number", "time", "text", "category"}
+        What it holds.
+    name : hashable
+        Its name.
+
+    Returns
+    -------
+    ndarray of shape (n,)
+    """
+    column = as_series(column, name)
+    if kind == "number":
+        return floats_of(column)
+    if kind == "time":
+        return as_days(column)
+    return column.astype(object).to_numpy()
 
 
 class Classes:

@@ -42,8 +42,8 @@ def forget(fitted: Any, users: ArrayLike, X: ArrayLike | None = None) -> Any:
         (:meth:`~sklearn_causalrec.privacy.Pseudonymizer.pseudonyms`).
     X : frame or array-like of shape (n, p), default=None
         The rows of the last fit. They are needed only where the model keeps rows and
-        does not know whose they are: several arms, and a `cluster` that is not the
-        user.
+        does not know whose they are: with several arms, where there is no second stage
+        (``effect_learner="t"``, ``partial_fit``), or a `cluster` that is not the user.
 
     Returns
     -------
@@ -149,10 +149,11 @@ def _rows_to_keep(fitted, estimator, keep, X):
     kept = estimator.log_encoder_.kept
     if X is None or not isinstance(kept, np.ndarray):
         raise ValueError(
-            "The model keeps rows of its log and does not know whose they are, since "
-            "rows do not belong together by user (cluster=), or it was saved with "
-            "slim=True. Pass X, the rows of its last fit, to the model that was not "
-            "slim, or fit it again without the rows of these users."
+            "The model keeps rows of its log and does not know whose they are: there "
+            "is no second stage, rows belong together by something else than the user "
+            "(cluster=), or it was saved with slim=True. Pass X, the rows of its last "
+            "fit, with the model that was not slim, or fit it again without the rows "
+            "of these users."
         )
     X = unwrap(fitted)[0](X)
     roles = estimator.log_encoder_.roles

@@ -1,6 +1,7 @@
 """Coarser columns, so that every combination of them is shared by k persons."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 from numbers import Integral, Real
 from typing import Any, Literal, Self
 
@@ -14,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 from sklearn_causalrec._utils.tables import number
 from sklearn_causalrec.encoding.frames import as_frame, check_columns, refuse_unclear
 from sklearn_causalrec.privacy.anonymity import classes_of
-from sklearn_causalrec.privacy.coarsening import OTHER, coarsen
+from sklearn_causalrec.privacy.coarsening import OTHER, Rule, coarsen
 
 
 class Generalizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
@@ -71,9 +72,8 @@ class Generalizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
 
     Notes
     -----
-    It keeps the distinct values of the quasi-identifiers, and which combinations k
-    persons share; not the rows. A value that few persons have is among them: treat a
-    fitted Generalizer as you treat its data.
+    It keeps the edges of bins, the medians, the levels that stay, and which
+    combinations k persons share: no row, and no level that was merged or suppressed.
 
     References
     ----------
@@ -163,8 +163,6 @@ class Generalizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         steps = coarsen(classes, self.k, most)
         codes = classes.codes(steps)
         size = classes.sizes(codes)
-        self._ladders = dict(zip(names, classes.ladders))
-        self._steps = dict(zip(names, steps))
         groups = np.column_stack(
             [
                 ladder.steps[step][values]
@@ -175,10 +173,17 @@ class Generalizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         self._hidden = {tuple(row) for row in groups[large[codes]].tolist()}
         self.k_ = int(size[large].min()) if large.any() else 0
         self.suppressed_ = classes.exposed(steps, self.k)
-        self._outputs = {name: self._output(name) for name in names}
-        self.groups_ = {name: self._words(name) for name in names}
-        for ladder in classes.ladders:
-            del ladder.codes  # the rows are not kept
+        self._outputs, self.groups_, self._rules = {}, {}, {}
+        for name, ladder, step, column in zip(
+            names, classes.ladders, steps, zip(*self._hidden)
+        ):
+            members = list(_members(ladder, step))
+            words = _words(ladder, step, members)
+            outputs = _output(ladder, step, members, words, self.numbers)
+            shared = np.isin(np.arange(len(members)), column)
+            self.groups_[name] = [w for w, kept in zip(words, shared) if kept]
+            self._outputs[name] = outputs.where(shared)
+            self._rules[name] = Rule(ladder, step, set(column))
         self.feature_names_in_ = np.array([str(c) for c in frame.columns], object)
         self.n_features_in_ = frame.shape[1]
         return self
@@ -208,15 +213,15 @@ class Generalizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         if self.unseen == "error" and not hidden.all():
             raise ValueError(
                 f"{int((~hidden).sum())} rows, such as row {int(np.argmin(hidden))}, "
-                f"combine {list(self._steps)} as no {self.k} persons of fit did. Leave "
+                f"combine {list(self._rules)} as no {self.k} persons of fit did. Leave "
                 'out rows that is_hidden(X) is False of, or set unseen="suppress".'
             )
         out = frame.copy(deep=False)
-        for j, name in enumerate(self._steps):
+        for j, name in enumerate(self._rules):
             known = groups[:, j] >= 0
             if self.unseen != "keep":
                 known &= hidden
-            if self._steps[name] == 0:
+            if self._rules[name].stays:
                 values = frame[name]
                 if self.unseen == "keep":
                     continue
@@ -258,80 +263,11 @@ class Generalizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
                 f"The columns were {self.feature_names_in_.tolist()} in fit and are "
                 f"{names} here."
             )
-        parts = [
-            ladder.group_of(ladder.plain(frame[name]), self._steps[name])
-            for name, ladder in self._ladders.items()
-        ]
+        parts = [rule.group_of(frame[name]) for name, rule in self._rules.items()]
         return frame, np.column_stack(parts)
 
     def _are_hidden(self, groups):
         return np.array([tuple(row) in self._hidden for row in groups.tolist()], bool)
-
-    def _members(self, name):
-        """The values of each group, and whether missing ones are in it."""
-        ladder, step = self._ladders[name], self._steps[name]
-        count = np.bincount(ladder.codes, minlength=ladder.n_values)
-        for group in range(ladder.n_groups(step)):
-            inside = np.flatnonzero(ladder.steps[step] == group)
-            there = inside[inside < len(ladder.values)]
-            yield ladder.values[there], count[there], len(there) < len(inside)
-
-    def _output(self, name):
-        """What stands for each group; a Series."""
-        ladder, step = self._ladders[name], self._steps[name]
-        numeric = ladder.kind in ("number", "time")
-        if numeric and self.numbers == "interval" and step:
-            words = self._words(name)
-            none = [not len(values) for values, _, _ in self._members(name)]
-            return pd.Series(words, dtype=object).mask(np.array(none))
-        found: list[Any] = []
-        for values, count, missing in self._members(name):
-            if not len(values):
-                found.append(None)
-            elif numeric:
-                # The mean of the last bin would tell of its outliers.
-                middle = np.searchsorted(np.cumsum(count), count.sum() / 2)
-                found.append(values[middle])
-            elif ladder.ordered:
-                low, high = values[0], values[-1]
-                found.append(low if len(values) == 1 else f"{low} to {high}")
-            else:
-                alone = len(values) == 1 and not missing
-                found.append(values[0] if alone else OTHER)
-        if not numeric:
-            return pd.Series(found, dtype=object)
-        days = pd.Series(found, dtype=float)
-        if ladder.kind == "number":
-            return days
-        spans = pd.to_timedelta(days, unit="D")
-        return spans if ladder.spans else pd.Timestamp(0) + spans
-
-    def _words(self, name):
-        ladder, step = self._ladders[name], self._steps[name]
-        numeric = ladder.kind in ("number", "time")
-        edges = ladder.edges(step) if numeric and step else []
-        if ladder.kind == "time" and not ladder.spans and len(edges):
-            days = pd.Timestamp(0) + pd.to_timedelta(edges, unit="D")
-            cuts = [f"{day:%Y-%m-%d %H:%M}".removesuffix(" 00:00") for day in days]
-        else:
-            cuts = [number(edge, 6) for edge in edges]
-        words, at = [], 0
-        for values, _, missing in self._members(name):
-            if not len(values):
-                words.append("missing")
-            elif ladder.n_groups(step) == 1 and (len(values) > 1 or missing):
-                words.append("any")
-            elif not numeric or step == 0:
-                listed = [str(v) for v in values]
-                words.append(listed[0] if len(listed) == 1 else " or ".join(listed))
-            elif at == 0:
-                words.append(f"<= {cuts[0]}" if cuts else "any number")
-                at += 1
-            else:
-                low, at = cuts[at - 1], at + 1
-                last = at > len(cuts)
-                words.append(f"> {low}" if last else f"{low} to {cuts[at - 1]}")
-        return words
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -339,3 +275,71 @@ class Generalizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         tags.input_tags.string = True
         tags.input_tags.allow_nan = True
         return tags
+
+
+def _members(ladder, step):
+    """The values of each group, how many rows each has, and whether it has gaps."""
+    count = np.bincount(ladder.codes, minlength=ladder.n_values)
+    for group in range(ladder.n_groups(step)):
+        inside = np.flatnonzero(ladder.steps[step] == group)
+        there = inside[inside < len(ladder.values)]
+        yield ladder.values[there], count[there], len(there) < len(inside)
+
+
+def _output(ladder, step, members, words, numbers):
+    """What stands for each group; a Series."""
+    numeric = ladder.kind in ("number", "time")
+    if numeric and numbers == "interval" and step:
+        none = np.array([not len(values) for values, _, _ in members])
+        return pd.Series(words, dtype=object).mask(none)
+    found: list[Any] = []
+    for values, count, missing in members:
+        if not len(values):
+            found.append(None)
+        elif numeric:
+            # The mean of the last bin would tell of its outliers.
+            found.append(values[np.searchsorted(np.cumsum(count), count.sum() / 2)])
+        elif ladder.ordered:
+            low, high = values[0], values[-1]
+            found.append(low if len(values) == 1 else f"{low} to {high}")
+        else:
+            alone = len(values) == 1 and not missing
+            found.append(values[0] if alone else OTHER)
+    if not numeric:
+        return pd.Series(found, dtype=object)
+    days = pd.Series(found, dtype=float)
+    if ladder.kind == "number":
+        return days
+    spans = pd.to_timedelta(days, unit="D")
+    return spans if ladder.spans else pd.Timestamp(0) + spans
+
+
+def _words(ladder, step, members):
+    """What each group is, in words that name no value which was merged."""
+    if step == 0:
+        return [
+            str(values[0]) if len(values) else "missing" for values, _, _ in members
+        ]
+    if len(members) == 1:
+        return ["any"]
+    if ladder.kind in ("number", "time"):
+        edges = ladder.edges(step)
+        if ladder.kind == "time" and not ladder.spans:
+            days = pd.Timestamp(0) + pd.to_timedelta(edges, unit="D")
+            cuts = [f"{day:%Y-%m-%d %H:%M}".removesuffix(" 00:00") for day in days]
+        else:
+            cuts = [number(edge, 6) for edge in edges]
+        between = [f"{low} to {high}" for low, high in pairwise(cuts)]
+        bins = [f"<= {cuts[0]}", *between, f"> {cuts[-1]}"] if cuts else ["any number"]
+        return bins + ["missing"] * (len(members) - len(bins))
+    words = []
+    for values, _, missing in members:
+        if not len(values):
+            words.append("missing")
+        elif ladder.ordered and len(values) > 1:
+            words.append(f"{values[0]} to {values[-1]}")
+        elif len(values) == 1 and not missing:
+            words.append(str(values[0]))
+        else:
+            words.append(f"{OTHER}, {len(values) + missing} levels")
+    return words

@@ -26,14 +26,16 @@ def effects_by_group(
     The effect in a group is the mean of the doubly robust scores of its rows, the same
     scores whose mean over all rows is ``ate()`` [1]_. Group means of influence
     functions have intervals of their own, which count that rows of a cluster belong
-    together. What confounds within the groups is adjusted for by the model; which group
-    a row is of need not be known to it.
+    together. The group need not be a column that the model read, unless the system
+    treats groups differently by more than the columns it read: then make it one.
 
     Parameters
     ----------
     fitted : estimator, Pipeline or search
         A fitted :class:`~sklearn_causalrec.CausalDNNRecommender` with a second stage,
-        or :class:`~sklearn_causalrec.DoCalculusEffect` whose treatment has arms.
+        or :class:`~sklearn_causalrec.DoCalculusEffect` whose treatment has arms, by
+        adjustment: the scores of other strategies average to the effect over all rows,
+        and not within groups.
     groups : array-like of shape (n,)
         The group of each row of the log that it was fitted to, in their order; rows of
         weight 0 count as well. A missing group is a group of its own.
@@ -234,6 +236,11 @@ def _scores(estimator, T0, T1):
             f"{type(estimator).__name__} has no scores of effects of arms: fit a "
             "CausalDNNRecommender with treatments and its second stage, or a "
             "DoCalculusEffect whose treatment has arms."
+        )
+    if estimator.strategy_ != "adjustment":
+        raise TypeError(
+            f"The effect is identified by {estimator.strategy_!r}, whose scores average"
+            " to it over all rows and not within groups. Fit a model for each group."
         )
     t0, t1 = estimator._contrast(T0, T1)
     n = len(scores)

@@ -1,5 +1,6 @@
 """What a fitted object holds, part by part: the walk that finds ids and rows."""
 
+import functools
 import types
 from collections.abc import Iterator
 from typing import Any
@@ -61,8 +62,8 @@ def _parts(value, path):
     elif isinstance(value, types.MethodType):
         yield f"{path}.__self__", value.__self__
         return
-    for name in ("func", "args", "keywords"):  # of functools.partial
-        if not hasattr(value, "__dict__") and hasattr(value, name):
+    if isinstance(value, functools.partial):
+        for name in ("func", "args", "keywords"):
             yield f"{path}.{name}", getattr(value, name)
     attributes = getattr(value, "__dict__", {})
     if isinstance(attributes, dict):

@@ -7,10 +7,12 @@ import pandas as pd
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_causalrec._utils.unwrap import unwrap
+from sklearn_causalrec.encoding.cluster_columns import cluster_names
 from sklearn_causalrec.explaining.report import Report
 from sklearn_causalrec.privacy.forgetting import _steps_before
 from sklearn_causalrec.privacy.holdings import walk
 from sklearn_causalrec.privacy.pseudonyms import looks_like_pseudonyms
+from sklearn_causalrec.serving.slim import LeftOut
 
 _RETENTION = {
     "user ids": "forget(model, users); a Pseudonymizer in front keeps raw ids out",
@@ -88,6 +90,8 @@ def columns_of(estimator: Any) -> pd.DataFrame:
         The columns column, role and kept.
     """
     encoder = getattr(estimator, "log_encoder_", None)
+    paths = (path for path, _ in walk(estimator))
+    inside = "rows, inside learners" if any(map(_is_inside, paths)) else ""
     rows = []
     if encoder is not None:
         roles, taken = encoder.roles, {}
@@ -110,20 +114,28 @@ def columns_of(estimator: Any) -> pd.DataFrame:
         rows += [(name, role, kept[role]) for name, role in taken.items()]
         for name in roles.feature_columns_:
             owner = log.owner.get(name) if log is not None else None
-            how = "the last value of each user and item" if owner else "no"
+            how = "the last value of each user and item" if owner else ""
+            how = " and ".join(filter(None, [how, inside])) or "no"
             rows.append((name, f"feature of the {owner}" if owner else "feature", how))
     elif hasattr(estimator, "_reader"):
         known = set(getattr(estimator._answer.variables, "_blocks", {}))
         for name in estimator.treatment_names_:
             rows.append((name, "treatment", "all rows"))
         for name in estimator._reader.columns:
-            kept_all = "all rows" if name in known else "no"
-            rows.append((name, "covariate", kept_all))
+            how = "all rows" if name in known else inside or "no"
+            rows.append((name, "covariate", how))
+        for name in cluster_names(estimator.cluster):
+            rows.append((name, "cluster", "which rows share one"))
         rows.append((estimator.outcome_name_, "outcome", "in the scores of rows"))
     else:
         names = getattr(estimator, "feature_names_in_", [])
         rows += [(name, "feature", "not known") for name in names]
     return pd.DataFrame(rows, columns=["column", "role", "kept"])
+
+
+def _is_inside(path):
+    """Whether a part is the rows that a learner keeps, as kernels and neighbours do."""
+    return path.endswith((".rows_", "._fit_X", ".X_train_", ".support_vectors_"))
 
 
 def _n_rows(estimator):
@@ -143,14 +155,14 @@ def _kept(fitted, estimator):
     n_rows = set(_n_rows(estimator)) - {0}
     places: dict[str, list[tuple[str, int]]] = {}
     for path, value in walk(estimator):
+        if isinstance(value, type | LeftOut | pd.Index):
+            continue
         shape = getattr(value, "shape", None)
-        if not isinstance(value, type) and shape and len(shape) and shape[0]:
-            if isinstance(value, pd.Index):
-                continue
+        if shape and shape[0]:
             what = sizes.get(shape[0])
             if shape[0] in n_rows and not path.endswith(".kept"):
                 what = "rows of the log"
-            if path.endswith((".rows_", "._fit_X", ".X_train_", ".support_vectors_")):
+            if _is_inside(path):
                 what = "rows inside learners"
             if what is not None:
                 places.setdefault(what, []).append((path, _bytes(value)))

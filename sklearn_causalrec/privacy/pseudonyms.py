@@ -160,7 +160,7 @@ class Pseudonymizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
 
     @key.setter
     def key(self, value: Any) -> None:
-        vars(self)["key"] = as_key(value)
+        self.__dict__["key"] = as_key(value)  # where clone and pickle look
 
     def fit(self, X: ArrayLike, y: Any = None) -> Self:
         """Learn which columns there are, and whether their ids are numbers or text.

@@ -8,7 +8,14 @@ import pytest
 from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import make_pipeline
 
-from sklearn_causalrec import CausalDNNRecommender, DoCalculusEffect, forget
+from sklearn_causalrec import (
+    CausalDNNRecommender,
+    CausalGraph,
+    DoCalculusEffect,
+    forget,
+    load,
+    save,
+)
 from sklearn_causalrec.baselines import EASE, UserItemBias
 from sklearn_causalrec.encoding.cluster_columns import Clusters
 from sklearn_causalrec.privacy import (
@@ -102,6 +109,10 @@ def test_effects_of_towns(by_graph, deep):
             assert row["treated_low"] < share < row["treated_high"]
         assert table.loc["Ulm", "gap"] == pytest.approx(-table.loc["Bonn", "gap"])
         assert table.loc["Ulm", "gap_low"] > 0.5
+        # no user is in both towns: the errors add up as of independent means
+        width = table["effect_high"] - table["effect_low"]
+        gap = (table["gap_high"] - table["gap_low"]).iloc[0]
+        assert gap == pytest.approx(np.hypot(*width), rel=0.15)
 
 
 def test_groups_average_to_the_whole(by_graph, deep):
@@ -121,6 +132,12 @@ def test_what_groups_refuse(by_graph, deep):
         effects_by_group(ease, TOWN)
     with pytest.raises(ValueError, match="alpha"):
         effects_by_group(by_graph, TOWN, alpha=2)
+    front = LOG[["shown"]].assign(bought=np.random.default_rng(0).random(N_ROWS) < 0.4)
+    graph = CausalGraph("shown -> bought -> y; shown <-> y")
+    model = DoCalculusEffect(graph, treatment="shown", cv=2, random_state=0)
+    model.fit(front.astype(int), pd.Series(Y, name="y"))
+    with pytest.raises(TypeError, match="by 'frontdoor'"):
+        effects_by_group(model, TOWN)
 
 
 # -- groups of items -------------------------------------------------------------------
@@ -159,6 +176,8 @@ def test_the_inventory_of_a_recommender(deep):
     assert columns.to_dict() == {
         "user": "user", "item": "item", "shown": "treatment", "x": columns["x"],
     }  # fmt: skip
+    how = report.to_frame("Columns").set_index("column")["kept"]
+    assert how["x"].endswith("rows, inside learners") and how["user"] == "ids"
     kept = report.to_frame("Kept")
     assert kept.loc["user ids", "n"] == LOG["user"].nunique()
     assert kept.loc["item ids", "n"] == 12
@@ -185,11 +204,21 @@ def test_the_inventory_of_a_graph(by_graph):
     report = data_inventory(by_graph)
     roles = report.to_frame("Columns").set_index("column")["role"].to_dict()
     assert roles["shown"] == "treatment" and roles["x"] == "covariate"
+    assert roles["user"] == "cluster"
     kept = report.to_frame("Kept")
     assert kept.loc["rows of the log", "n"] == N_ROWS and "user ids" not in kept.index
     assert "fit again" in kept.loc["rows of the log", "leaves by"]
     with pytest.raises(NotFittedError):
         data_inventory(DoCalculusEffect())
+
+
+def test_the_inventory_of_a_slim_file(deep, tmp_path):
+    save(deep, tmp_path / "slim.crec", slim=True)
+    slim = load(tmp_path / "slim.crec")
+    kept = data_inventory(slim).to_frame("Kept")
+    assert "rows of the log" not in kept.index and "user ids" in kept.index
+    assert "rows inside learners" in kept.index
+    assert "Average effects" not in model_card(slim)
 
 
 def test_roles_of_histories_and_clusters():

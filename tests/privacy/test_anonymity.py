@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import pickle
 from datetime import date
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from sklearn.base import clone
 
 from sklearn_causalrec.privacy import Generalizer, anonymity_report
 from sklearn_causalrec.privacy.anonymity import classes_of
+from sklearn_causalrec.privacy.coarsening import coarsen
+from sklearn_causalrec.privacy.holdings import walk
 
 PYCANON = Path(__file__).parents[1] / "data" / "anonymity" / "pycanon.json"
 
@@ -139,6 +142,8 @@ def test_rows_of_one_person_hide_nobody():
     # user 1 is with 2 at 31 and alone at 30
     report = anonymity_report(alone, ["age"], person="user", k=2)
     assert report.k == 1 and report.uniqueness == pytest.approx(1 / 5)
+    report = anonymity_report(alone, ["age"], person="user", k=3)
+    assert report.exposed == pytest.approx(2 / 5)  # user 1 counts once
 
 
 def test_missing_values_are_a_value():
@@ -224,7 +229,8 @@ def test_no_column_could_be_finer():
     frame, k = people(5), 5
     coarse = Generalizer(k, quasi_identifiers=NAMES).fit(frame)
     classes = classes_of(frame, NAMES)
-    steps = [coarse._steps[name] for name in NAMES]
+    steps = coarsen(classes, k)
+    assert [rule.stays for rule in coarse._rules.values()] == [s == 0 for s in steps]
     assert classes.exposed(steps, k) == 0
     for j in np.flatnonzero(steps):
         finer = [s - (i == j) for i, s in enumerate(steps)]
@@ -244,7 +250,7 @@ def test_the_search_against_all_combinations():
     for seed in range(6):
         frame, k = people(seed, 60)[["age", "town", "size"]], 3
         classes = classes_of(frame, list(frame))
-        steps = [*Generalizer(k).fit(frame)._steps.values()]
+        steps = coarsen(classes, k)
 
         ways = itertools.product(*(range(len(la.steps)) for la in classes.ladders))
         best = max(size_of(classes, s) for s in ways if classes.exposed(s, k) == 0)
@@ -266,7 +272,7 @@ def test_persons_are_counted():
 def test_suppression_in_place_of_coarser_columns():
     frame = pd.DataFrame({"town": ["a"] * 50 + ["b"] * 46 + list("cdef")})
     strict = Generalizer(5).fit(frame)
-    assert strict.groups_["town"] == ["a", "b or c or d or e or f"]
+    assert strict.groups_["town"] == ["a", "other, 5 levels"]
     coarse = Generalizer(4, max_suppressed=0.05).fit(frame)
     out = coarse.transform(frame)
     assert out["town"].isna().sum() == coarse.suppressed_ == 4
@@ -321,9 +327,26 @@ def test_polars_in_and_out():
     assert out["town"].to_list() == expected
 
 
-def test_no_row_is_kept_and_few_are_refused():
-    coarse = Generalizer(5).fit(people(0)[["age"]])
-    assert not hasattr(coarse._ladders["age"], "codes")
+def test_nothing_that_was_merged_is_kept():
+    rng = np.random.default_rng(0)
+    income = rng.lognormal(10, 1, 300)
+    jobs = ["clerk"] * 297 + ["pope", "sultan", "duchess"]
+    frame = pd.DataFrame({"income": income, "job": jobs})
+    merged = Generalizer(2, quasi_identifiers=["job"])
+    hidden = Generalizer(3, quasi_identifiers=["job"], max_suppressed=0.01)
+    for coarse in (merged.fit(frame), hidden.fit(frame)):
+        data = pickle.dumps(coarse)
+        assert b"clerk" in data
+        assert not any(word in data for word in (b"pope", b"sultan", b"duchess"))
+        assert all(np.shape(value)[:1] != (300,) for _, value in walk(coarse))
+    coarse = Generalizer(5).fit(frame)
+    kept = np.concatenate([np.ravel(v) for _, v in walk(coarse)
+                           if isinstance(v, np.ndarray) and v.dtype.kind == "f"]
+                          + [coarse._outputs["income"].to_numpy()])  # fmt: skip
+    assert 0 < np.isin(income, kept).sum() <= len(coarse.groups_["income"])
+
+
+def test_few_are_refused():
     with pytest.raises(ValueError, match="fewer than k=201"):
         Generalizer(201).fit(people(0))
     with pytest.raises(ValueError, match="name at least one"):

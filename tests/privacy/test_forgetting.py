@@ -29,8 +29,10 @@ from sklearn_causalrec.baselines import (
     Popularity,
     UserItemBias,
 )
+from sklearn_causalrec.effects.arms import ArmEffects
 from sklearn_causalrec.effects.kernel_ridge import KernelRidge
-from sklearn_causalrec.effects.removal import _kernels
+from sklearn_causalrec.effects.removal import _kernels, remove
+from sklearn_causalrec.encoding.cluster_columns import Clusters
 from sklearn_causalrec.interactions import HistorySequence
 from sklearn_causalrec.privacy.holdings import walk
 from sklearn_causalrec.serving import container
@@ -80,10 +82,6 @@ def past(n=N_ROWS):
     rng = np.random.default_rng(1)
     film = [f"film-{i}" for i in range(N_ITEMS)]
     return [list(rng.choice(film, 2)) for _ in range(n)]
-
-
-def three_arms():
-    return np.random.default_rng(2).integers(0, 3, N_ROWS)
 
 
 MAKERS = {
@@ -421,6 +419,41 @@ def test_kernels_keep_no_row_of_the_person():
         assert len(new.rows_) < len(old.rows_)
 
 
+def test_three_arms_where_a_pair_has_part_of_the_rows():
+    rng = np.random.default_rng(2)
+    n = 240
+    user, item = np.arange(n) % 24, rng.integers(0, 5, n)
+    arm, w = rng.integers(0, 3, n), rng.uniform(0.5, 1.5, n)
+    X = rng.normal(size=(n, 2)).astype(np.float32)
+    y = X[:, 0] + arm + rng.normal(size=n)
+    old = ArmEffects(3, 0.05, 0).fit(
+        X, y, arm, w, np.arange(n) // 24 % 2, rng.normal(size=(n, 3)),
+        np.full((n, 3), 1 / 3), groups=np.column_stack([user, item]),
+        clusters=Clusters(user[:, None], ["user"]),
+    )  # fmt: skip
+    new, gone = pickle.loads(pickle.dumps(old)), [0, 7]
+    rows, groups = ~np.isin(user, gone), ~np.isin(np.arange(24), gone)
+    remove(new, rows, 0, groups)
+    for t in (1, 2):
+        score = old.scores[t][rows]
+        assert new.ate(0, t).value == pytest.approx(np.average(score, weights=w[rows]))
+        pair = np.isin(arm, (0, t))
+        stage, before = new.stages[t], old.stages[t]
+        np.testing.assert_array_equal(stage.scores_, before.scores_[rows[pair]])
+        assert stage.ate_stderr_ > 0
+        for kernel, was in zip(_kernels(stage), _kernels(before)):
+            theirs = arm[rows & pair][kernel.positions_]
+            assert len(set(theirs.tolist())) == 1
+            stays = rows[pair][was.positions_]
+            np.testing.assert_array_equal(kernel.rows_, was.rows_[stays])
+    assert new.n_rows.tolist() == np.bincount(arm[rows]).tolist()
+    left = np.column_stack([np.cumsum(groups)[user] - 1, item])
+    given = X[rows], np.zeros((rows.sum(), 3)), 1, 2
+    apart = new.effect(*given, left[rows]) - old.effect(*given, groups=np.column_stack(
+        [user, item])[rows])  # fmt: skip
+    assert np.abs(apart).max() < 0.2  # by the kernels alone
+
+
 @pytest.mark.parametrize("weighted", [False, True])
 def test_a_kernel_without_rows_is_fitted_without_them(weighted):
     rng = np.random.default_rng(0)
@@ -453,6 +486,19 @@ def test_the_rows_of_fit_say_what_clusters_say():
     strange = LOG.assign(user="user-99@example.org")
     with pytest.raises(ValueError, match="users that the model does not know"):
         forget(model, [GONE], X=strange)
+
+
+def test_one_after_the_other_is_as_all_at_once():
+    model = fitted("stacked")
+    for person in PERSONS[::-1]:
+        model = forget(model, [person])
+    both = model, forgotten("stacked")
+    for one, other in zip(both[0].effects_.scores, both[1].effects_.scores):
+        np.testing.assert_array_equal(one, other)
+    np.testing.assert_allclose(*(m.effect(OTHERS) for m in both), rtol=1e-6, atol=1e-9)
+    np.testing.assert_array_equal(*(m.effects_.clusters.users for m in both))
+    users = forgotten("stacked").log_encoder_.users.codes(OTHERS["user"])
+    np.testing.assert_array_equal(forgotten("stacked")._user_of_rows(), users)
 
 
 def test_a_slim_file_and_training_that_goes_on(tmp_path):
