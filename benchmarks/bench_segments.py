@@ -12,7 +12,6 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import pandas as pd
-
 from sklearn.compose import make_column_transformer
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import make_pipeline
@@ -81,8 +80,8 @@ def main():
         "`segments`; `DoCalculusEffect` with splines and ridge regressions, `cv=3`. "
         "`python benchmarks/bench_segments.py`, "
         f"{time.perf_counter() - start:.0f} s.\n\n"
-        "The coverage is that of the 95 % intervals of leaves, for the true mean effect "
-        "of their rows. Where the effect is constant, heterogeneity should be found in "
+        "The coverage is that of the 95 % intervals of leaves, for the true mean "
+        "effect of their rows. Where the effect is constant, heterogeneity should be found in "
         "5 % of the logs or fewer. In logs with users, 150 users have shocks of their "
         "own, larger under the treatment.\n\n"
         f"{_markdown(table)}\n"

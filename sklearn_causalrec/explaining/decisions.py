@@ -1,4 +1,4 @@
-"""From effects to decisions: which arm for whom, what it gains, and how sure that is."""
+"""From effects to decisions: which arm for whom, and what that gains."""
 
 from collections.abc import Mapping
 from numbers import Real
@@ -20,7 +20,6 @@ from sklearn_causalrec.explaining.policy_tree import grow
 from sklearn_causalrec.explaining.report import Report
 from sklearn_causalrec.explaining.rules import Readable
 
-
 _FEW = 20  # rows of an arm below which all rows speak for it
 
 
@@ -28,6 +27,11 @@ class Decision:
     """Arms for rows, with what they gain and cost.
 
     ``print`` shows it, a notebook shows it as HTML.
+
+    Parameters
+    ----------
+    **figures
+        The attributes.
 
     Attributes
     ----------

@@ -298,9 +298,7 @@ def _importances(page, model, X, alpha, random_state):
         page.figures["importance"] = found.importance
         return
     picture = Picture(bars(drawn, told, f"share of the variance of the {of}"), told)
-    page.add(
-        f"What the {of} depends on", told, picture, importance=found.importance
-    )
+    page.add(f"What the {of} depends on", told, picture, importance=found.importance)
 
 
 def _lists(page, model, X, lists, alpha):
@@ -333,9 +331,7 @@ def _lists(page, model, X, lists, alpha):
         by = "outcome" if model.refusal is not None else "effect"
         users = estimator.log_encoder_.users.ids[:_SHOWN_USERS].to_numpy()
         try:
-            lists = recommend(
-                model.fitted, users, k=_SHOWN_ITEMS, by=by, **model.named
-            )
+            lists = recommend(model.fitted, users, k=_SHOWN_ITEMS, by=by, **model.named)
         except ValueError:
             return  # the steps before the estimator need more columns
         if model.refusal is None:

@@ -318,7 +318,7 @@ class Model:
             features = self.encoder.rows(self.estimator, rows).features
             if not features.shape[1]:
                 return True
-            mean, scale = weighted_moments(features, scores.weight)
+            mean, _ = weighted_moments(features, scores.weight)
             apart = np.abs(mean - self.encoder.mean) / self.encoder.scale
             return bool(np.all((apart < 1e-3) | ~np.isfinite(apart)))
         known = self.estimator._answer.variables

@@ -1,4 +1,4 @@
-"""A sentence for every recommended pair: what speaks for it, and what showing changes."""
+"""A sentence for every recommended pair: what speaks for it, what showing changes."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -318,7 +318,7 @@ class _Asked:
         return self.estimator._ensemble.predict(rows).outcome[:, self.shown]
 
     def _of_factors(self, n):
-        """Items that the user's factors rest on, as a ridge regression folds them in."""
+        """Items that the user's factors rest on, by the ridge that folds them in."""
         from sklearn_causalrec.networks.id_tables import embeddings
 
         ids = self.estimator.log_encoder_.items.ids
@@ -343,7 +343,7 @@ class _Asked:
 
 
 def _without(values, j, empty):
-    """Histories without their entry j: later ones move up, as if it was never there."""
+    """Histories without their entry j: later ones move up."""
     out = np.full_like(values, empty)
     out[:, : values.shape[1] - 1] = np.delete(values, j, axis=1)
     return out

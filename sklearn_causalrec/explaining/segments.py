@@ -29,6 +29,19 @@ class Segments:
 
     ``print`` shows it, a notebook shows it as HTML.
 
+    Parameters
+    ----------
+    readable : Readable
+        The columns that segments are made of.
+    tree : DecisionTreeRegressor or None
+        The tree. None: all rows are one segment.
+    order : ndarray of int or None
+        The position in `table` of each node that is a leaf.
+    model : Model
+        The fitted model.
+    **figures
+        The attributes.
+
     Attributes
     ----------
     table : DataFrame
@@ -262,8 +275,9 @@ def segments(
     doubt = float(np.hypot(*log.doubt[list(model.positions)]))
 
     rng = check_random_state(random_state)
-    grown = _tree(readable, log, score, max_depth, min_share, rng)
-    table, order, honest = _leaves(readable, log, score, *grown, alpha, doubt)
+    tree, judges = _tree(readable, log, score, max_depth, min_share, rng)
+    grown = readable, log, score, tree, judges
+    table, order, honest = _leaves(*grown, alpha, doubt)
     projection, straight = _projection(readable, log, score, alpha)
     groups, classes, ranked = _sorted(readable, log, score, predicted, alpha, doubt)
     tests = {
@@ -276,7 +290,7 @@ def segments(
     mean = _with_doubt(log.mean(score), doubt)
     return Segments(
         readable,
-        grown[0],
+        tree,
         order,
         model,
         table=table,

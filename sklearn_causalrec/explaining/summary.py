@@ -216,7 +216,7 @@ def plain_sentence(estimator, alpha=0.05, outcome=None):
     if not found:
         return (
             f"What showing changes in {outcome} was estimated for single rows only: "
-            "averages with an interval need the effect learner \"stacked\"."
+            'averages with an interval need the effect learner "stacked".'
         )
     arm, *figures = max(found, key=lambda one: abs(one[1]))
     what = f"{treatment} = {arm} instead of {first}"

@@ -102,7 +102,7 @@ def ten_columns():
 
 
 def test_deleting_what_is_named_moves_the_effect(ten_columns, rng):
-    X, tau, model = ten_columns
+    X, _, model = ten_columns
     found = explain_effect(model, X[:120], background=X, n_repeats=0)
     mean = X.mean()
 
@@ -190,14 +190,14 @@ def test_groups_of_ones_own_and_refusals(ten_columns):
     mine = {"money": ["c0", "c1"]}
     found = explain_effect(model, X[:3], background=X, groups=mine, n_repeats=1)
     assert list(found.effect) == ["money", "other"]
-    with pytest.raises(ValueError, match="'c99'.*no column that the model reads"):
+    with pytest.raises(ValueError, match=r"'c99'.*no column that the model reads"):
         explain_effect(model, X, groups={"a": ["c99"]})
     with pytest.raises(ValueError, match="'c0' is in two groups"):
         explain_effect(model, X, groups={"a": ["c0"], "b": ["c0"]})
     with pytest.raises(ValueError, match="background="):
         explain_effect(model, X[:1])
-    with pytest.raises(ValueError, match="groups is 'colum'"):
-        explain_effect(model, X, groups="colum")
+    with pytest.raises(ValueError, match="groups is 'rows'"):
+        explain_effect(model, X, groups="rows")
     with pytest.raises(TypeError, match="neither predicts"):
         explain_effect(StandardScaler().fit(X), X)
 

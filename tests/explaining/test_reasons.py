@@ -15,7 +15,9 @@ def top(shop_model):
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_every_pair_has_a_short_reason_with_its_figures(shop, shop_model, top, language):
+def test_every_pair_has_a_short_reason_with_its_figures(
+    shop, shop_model, top, language
+):
     told = reasons(shop_model, top, language=language)
     assert len(told) == len(top) == told["reason"].str.len().gt(0).sum()
     assert told["reason"].map(n_words).le(25).all()
@@ -149,11 +151,13 @@ def test_figures_of_a_reason():
     told = reason("zh", items=["甲", "乙"], **options)
     assert told == "因为历史中有甲和乙；展示后，概率从 19% 降至 12%（7–17%）。"
     told = reason("en", outcome=-1.5, effect=0.5, interval=(-0.25, 1.25))
-    assert told == "Shown, the outcome may go from -1.5 to -1 (-1.75 to -0.25), or stay."
+    assert (
+        told == "Shown, the outcome may go from -1.5 to -1 (-1.75 to -0.25), or stay."
+    )
 
 
 def test_refusals(shop, shop_model, top):
-    with pytest.raises(ValueError, match="language is 'fr'.*'en', 'zh'"):
+    with pytest.raises(ValueError, match=r"language is 'fr'.*'en', 'zh'"):
         reasons(shop_model, top, language="fr")
     with pytest.raises(ValueError, match="lists have no column of items"):
         reasons(shop_model, top.drop(columns="item"))

@@ -74,7 +74,7 @@ def test_intervals_of_leaves_cover_the_truth_and_no_step_is_told():
 
 
 def test_splits_are_decided_by_other_rows_than_estimate_them(stepped):
-    X, y, _, model = stepped
+    X, _, _, model = stepped
     found = segments(model, X, max_depth=2)
     inside = found.apply(X)
     n = pd.Series(inside).value_counts().sort_index()
@@ -167,7 +167,7 @@ def test_what_cannot_be_answered_is_refused(stepped):
         segments(model, X[:10])
     with pytest.raises(ValueError, match="in another order"):
         segments(model, X[::-1])
-    with pytest.raises(ValueError, match="'mailed'.*has a role"):
+    with pytest.raises(ValueError, match=r"'mailed'.*has a role"):
         segments(model, X, columns=["mailed"])
     with pytest.raises(ValueError, match="fit saw no treatment"):
         one_arm = DoCalculusEffect(random_state=0, cv=2).fit(X[["age"]], y)
