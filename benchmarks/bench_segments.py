@@ -81,8 +81,8 @@ def main():
         "`python benchmarks/bench_segments.py`, "
         f"{time.perf_counter() - start:.0f} s.\n\n"
         "The coverage is that of the 95 % intervals of leaves, for the true mean "
-        "effect of their rows. Where the effect is constant, heterogeneity should be found in "
-        "5 % of the logs or fewer. In logs with users, 150 users have shocks of their "
+        "effect of their rows. Where the effect is constant, heterogeneity should be "
+        "found in 5 % of the logs or fewer. In logs with users, 150 users have shocks of their "
         "own, larger under the treatment.\n\n"
         f"{_markdown(table)}\n"
     )

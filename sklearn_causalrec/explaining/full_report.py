@@ -19,12 +19,12 @@ from sklearn_causalrec.explaining.page import Page, Picture, counted, versions
 from sklearn_causalrec.explaining.reasons import reasons
 from sklearn_causalrec.explaining.segments import segments
 from sklearn_causalrec.explaining.summary import (
-    _checks,
-    _graph,
-    _overturns,
+    checked,
     estimates,
+    graph_line,
     log_checks,
     log_overturns,
+    overturns,
     plain_sentence,
 )
 from sklearn_causalrec.ranking.recommend import recommend
@@ -216,9 +216,8 @@ def _log(page, model, X):
         arm = _arms_taken(estimator)
         picture = None
         if arm is not None:
-            last = p.shape[1] - 1
-            label = model.arms[model.positions[1]] if model.refusal is None else last
-            column = model.positions[1] if model.refusal is None else last
+            column = model.positions[1] if model.refusal is None else p.shape[1] - 1
+            label = model.arms[column]
             groups = {
                 f"had {model.arms[a]}": p[arm == a, column] for a in range(p.shape[1])
             }
@@ -245,9 +244,12 @@ def _arms_taken(estimator):
 
 def _segments(page, model, X, alpha, random_state):
     title = "Where the effect differs"
-    found = segments(
-        model.fitted, X, alpha=alpha, random_state=random_state, **model.named
-    )
+    options = dict(alpha=alpha, random_state=random_state, **model.named)
+    try:
+        found = segments(model.fitted, X, **options)
+    except ValueError as refusal:  # no effect of rows is identified
+        page.add(title, str(refusal))
+        return
     picture = None
     if len(found.table) > 1:
         rows = found.table[["segment", "effect", "low", "high"]].values
@@ -255,7 +257,7 @@ def _segments(page, model, X, alpha, random_state):
         picture = Picture(intervals(map(tuple, rows), told, "effect"), told)
     page.add(
         title,
-        found._verdict(),
+        found.verdict(),
         picture,
         found.table,
         found.tests,
@@ -373,9 +375,11 @@ def _doubts(page, model, alpha):
     if model.refusal is not None:
         return
     if hasattr(estimator, "strategy_"):
-        checks = list(_checks(estimator))
-        doubts = list(_overturns(estimator, estimator._answer, alpha))
-        assumed = f"{estimator.method_}: {estimator.guarantee_}. {_graph(estimator)}"
+        checks = list(checked(estimator))
+        doubts = list(overturns(estimator, estimator._answer, alpha))
+        assumed = (
+            f"{estimator.method_}: {estimator.guarantee_}. {graph_line(estimator)}"
+        )
     else:
         doubts = list(log_overturns(estimator, alpha))
         assumed = (

@@ -122,7 +122,7 @@ class Segments:
             Verdict, segments, and what they rest on.
         """
         report = Report("Effects by segment")
-        report.add("Found", self._verdict())
+        report.add("Found", self.verdict())
         report.add("Segments", self.table)
         report.add("Tests", self.tests)
         report.add("By a standard deviation more of", self.projection)
@@ -136,7 +136,14 @@ class Segments:
             report.add("Left out", ", ".join(map(str, self.left_out)))
         return report
 
-    def _verdict(self):
+    def verdict(self):
+        """Say whether the effect differs, and where it is largest and smallest.
+
+        Returns
+        -------
+        str
+            One or two sentences.
+        """
         if not self.varies:
             mean = self.average.iloc[0]
             return no_heterogeneity(*mean[["effect", "low", "high"]], self.p_value)
@@ -245,7 +252,8 @@ def segments(
     >>> X = pd.DataFrame({"age": rng.integers(18, 80, 800), "town": ["a", "b"] * 400})
     >>> mailed = rng.integers(0, 2, 800)
     >>> y = 2.0 * mailed * (X["town"] == "b") + rng.normal(size=800)
-    >>> model = DoCalculusEffect(random_state=0).fit(X, y, treatment=mailed)
+    >>> model = DoCalculusEffect(random_state=0)
+    >>> model = model.fit(X, y.rename("sales"), treatment=mailed)
     >>> found = segments(model, X, max_depth=1)
     >>> found.table["segment"].tolist(), found.varies
     (['town = b', 'town = a'], True)
@@ -256,6 +264,7 @@ def segments(
         raise ValueError(f"min_share is {min_share!r}: a share above 0, at most 0.5.")
     model = Model(fitted, T0, T1)
     frame, log = model.log(X)
+    model.need_parts(frame)
     known = list(frame.columns)
     free = model.features(known)
     if columns is not None:

@@ -5,7 +5,7 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from sklearn_causalrec import DoCalculusEffect, segments
+from sklearn_causalrec import CausalGraph, DoCalculusEffect, segments
 from sklearn_causalrec.effects.clusters import error
 from sklearn_causalrec.effects.log_scores import LogScores
 from sklearn_causalrec.encoding.cluster_columns import Clusters
@@ -174,3 +174,28 @@ def test_what_cannot_be_answered_is_refused(stepped):
         segments(one_arm, X[["age"]])
     with pytest.raises(ValueError, match="min_share"):
         segments(model, X, min_share=0)
+
+
+def test_columns_that_the_graph_bars_make_no_segments(rng):
+    z, m0 = rng.normal(size=800), rng.normal(size=800)
+    t = rng.binomial(1, 1 / (1 + np.exp(-z)))
+    m = t + m0
+    X = pd.DataFrame({"z": z, "t": t, "m": m})
+    y = pd.Series(m + z + rng.normal(size=800), name="y")
+    graph = CausalGraph("z -> t -> m -> y; z -> y")
+    model = DoCalculusEffect(graph, treatment="t", effect_model=None, random_state=0)
+    model.fit(X, y)
+    found = segments(model, X, max_depth=3)
+    assert "m" not in {rule.split()[0] for rule in found.table["segment"]}
+    with pytest.raises(ValueError, match="'m'"):
+        segments(model, X, columns=["m"])
+
+
+def test_other_rows_of_the_same_number_are_refused(shop, shop_model, stepped):
+    X, _, _, model = stepped
+    with pytest.raises(ValueError, match="other rows than fit saw"):
+        segments(model, X.assign(age=X["age"] + 1))
+    with pytest.raises(ValueError, match="other rows than fit saw"):
+        segments(shop_model, shop.X.assign(user_x0=shop.X["user_x0"] + 1))
+    with pytest.raises(ValueError, match="in another order"):
+        segments(shop_model, shop.X[::-1])
