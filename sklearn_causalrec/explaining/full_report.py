@@ -11,13 +11,15 @@ from sklearn_causalrec._utils.tables import number
 from sklearn_causalrec._utils.typing import Arm, Seed
 from sklearn_causalrec.effects.intervals import check_alpha
 from sklearn_causalrec.effects.overlap import at_the_clip
-from sklearn_causalrec.explaining.contributions import explain_effect
-from sklearn_causalrec.explaining.decisions import decide
-from sklearn_causalrec.explaining.drawing import bars, histograms, intervals
+from sklearn_causalrec.explaining.drawing import histograms, intervals
 from sklearn_causalrec.explaining.model import Model
 from sklearn_causalrec.explaining.page import Page, Picture, counted, versions
-from sklearn_causalrec.explaining.reasons import reasons
-from sklearn_causalrec.explaining.segments import segments
+from sklearn_causalrec.explaining.report_sections import (
+    has_scores,
+    importances_section,
+    lists_section,
+    segments_section,
+)
 from sklearn_causalrec.explaining.summary import (
     checked,
     estimates,
@@ -27,11 +29,6 @@ from sklearn_causalrec.explaining.summary import (
     overturns,
     plain_sentence,
 )
-from sklearn_causalrec.ranking.recommend import recommend
-
-_MOST_EXPLAINED = 300  # rows that importances are averaged over
-_SHOWN_USERS, _SHOWN_ITEMS = 3, 3
-_JUDGED_USERS, _JUDGED_ITEMS = 20, 5
 
 
 def report(
@@ -132,28 +129,20 @@ def report(
     )
     page.figures["alpha"] = alpha
     known = X is not None
-    if known and model.refusal is None and _has_scores(model):
+    if known and model.refusal is None and has_scores(model):
         model.log(X)  # refuses other rows before any work
     _found(page, model, outcome, alpha)
     _log(page, model, X)
-    if known and model.refusal is None and _has_scores(model):
-        _segments(page, model, X, alpha, random_state)
+    if known and model.refusal is None and has_scores(model):
+        segments_section(page, model, X, alpha, random_state)
     if known:
-        _importances(page, model, X, alpha, random_state)
-    _lists(page, model, X, lists, alpha)
+        importances_section(page, model, X, alpha, random_state)
+    lists_section(page, model, X, lists, alpha)
     _doubts(page, model, alpha)
     _data(page, model, X)
     if path is not None:
         page.save(path)
     return page
-
-
-def _has_scores(model):
-    try:
-        model.estimator._log_scores()
-    except ValueError:
-        return False
-    return True
 
 
 def _question(model, outcome):
@@ -240,133 +229,6 @@ def _arms_taken(estimator):
     if arm is None and getattr(estimator, "effects_", None) is not None:
         arm = estimator.effects_.arm
     return arm if isinstance(arm, np.ndarray) else None
-
-
-def _segments(page, model, X, alpha, random_state):
-    title = "Where the effect differs"
-    options = dict(alpha=alpha, random_state=random_state, **model.named)
-    try:
-        found = segments(model.fitted, X, **options)
-    except ValueError as refusal:  # no effect of rows is identified
-        page.add(title, str(refusal))
-        return
-    picture = None
-    if len(found.table) > 1:
-        rows = found.table[["segment", "effect", "low", "high"]].values
-        told = "Effect in each segment, estimated from rows that did not choose it."
-        picture = Picture(intervals(map(tuple, rows), told, "effect"), told)
-    page.add(
-        title,
-        found.verdict(),
-        picture,
-        found.table,
-        found.tests,
-        heterogeneity=found.varies,
-        heterogeneity_p_value=found.p_value,
-        segments=found.table,
-        projection=found.projection,
-        sorted_groups=found.sorted_groups,
-    )
-    if found.sorted_groups is not None:
-        page.add(
-            title,
-            "Quarters of the rows by predicted effect, and what the log says of each:",
-            found.sorted_groups,
-        )
-
-
-def _importances(page, model, X, alpha, random_state):
-    frame = model.frame(X)
-    title = "What the effect depends on"
-    part = frame.iloc[:: max(1, len(frame) // _MOST_EXPLAINED)]
-    if len(part) < 10:
-        return
-    rows = part if hasattr(X, "columns") else part.to_numpy()
-    options = dict(n_background=2, n_repeats=2, alpha=alpha, random_state=random_state)
-    try:
-        found = explain_effect(
-            model.fitted, rows[:1], background=rows, **options, **model.named
-        )
-    except ValueError as refusal:  # effects of rows were not asked for, or not found
-        page.add(title, str(refusal))
-        return
-    of = "outcome" if found.effect is None else "effect"
-    table = found.importance.head(12)
-    ends = table[["low", "high"]] if "low" in table else table[[of, of]]
-    drawn = zip(table["group"], table[of], *ends.to_numpy().T)
-    told = f"Share of the variance of the {of} that goes with each group of columns."
-    if of == "effect" and not found.varies:
-        page.add(title, "The predicted effect is the same for all rows.")
-        page.figures["importance"] = found.importance
-        return
-    picture = Picture(bars(drawn, told, f"share of the variance of the {of}"), told)
-    page.add(f"What the {of} depends on", told, picture, importance=found.importance)
-
-
-def _lists(page, model, X, lists, alpha):
-    """Lists with their reasons, and what choosing by the effect is worth."""
-    estimator, title = model.estimator, "What to do, and what it is worth"
-    if X is not None and model.refusal is None and model.arms and _has_scores(model):
-        control = model.named.get("T0")
-        try:
-            found = decide(model.fitted, X, alpha=alpha, control=control)
-        except ValueError:
-            found = None  # no control is known
-        if found is not None and found.off_policy is not None:
-            table = found.off_policy
-            told = "Gain a row of the log against the control, by rule, without costs."
-            rows = map(tuple, table[["rule", "gain", "low", "high"]].values)
-            page.add(
-                title,
-                told,
-                Picture(intervals(rows, told, "gain a row"), told),
-                table,
-                "A rule that can be audited, by its gain as predicted:",
-                found.tree.table,
-                off_policy=table,
-                policy_tree=found.tree.table,
-            )
-    if getattr(estimator, "catalogue_", None) is None:
-        return
-    title = "Lists"
-    if lists is None:
-        by = "outcome" if model.refusal is not None else "effect"
-        users = estimator.log_encoder_.users.ids[:_SHOWN_USERS].to_numpy()
-        try:
-            lists = recommend(model.fitted, users, k=_SHOWN_ITEMS, by=by, **model.named)
-        except ValueError:
-            return  # the steps before the estimator need more columns
-        if model.refusal is None:
-            page.add(title, *_worth(model))
-    told = reasons(model.fitted, lists, alpha=alpha, **model.named)
-    shown = told[[c for c in told if c in lists.columns or c == "reason"]]
-    by = "expected outcome" if model.refusal is not None else "expected effect"
-    page.add(
-        title,
-        f"The first lists, ranked by the {by}, with their reasons:",
-        shown.drop(columns=[c for c in ("propensity",) if c in shown]).head(30),
-        lists=told.drop(columns="because"),
-    )
-
-
-def _worth(model):
-    """What lists by effect and by outcome change, as predicted: a text and a table."""
-    users = model.estimator.log_encoder_.users.ids
-    users = users[:: max(1, len(users) // _JUDGED_USERS)].to_numpy()
-    rows = []
-    for by in ("effect", "outcome"):
-        lists = recommend(model.fitted, users, k=_JUDGED_ITEMS, by=by, **model.named)
-        found = reasons(model.fitted, lists, n_background=1, **model.named)
-        if not len(found):
-            return ()
-        rows.append((by, found["effect"].mean(), found["outcome"].mean(), len(found)))
-    names = ["lists by", "predicted effect", "predicted outcome", "pairs"]
-    text = (
-        "What is predicted of lists of five, ranked by what showing changes and by "
-        "what happens if shown. Predictions of what was chosen for being large are too "
-        "large; the log's own scores, by rule, are not."
-    )
-    return text, pd.DataFrame(rows, columns=names)
 
 
 def _doubts(page, model, alpha):

@@ -202,6 +202,11 @@ def test_other_ways_to_an_effect(rng):
     open_ = fit(X, y.rename("y"), treatment="t", graph=graph)
     if open_.strategy_ == "possible effects":
         assert "several effects" in report(open_, X).answer
+    flat = fit(X, y, treatment="t")
+    made = report(flat, X, y)
+    assert made.figures["heterogeneity"] == (
+        "may be noise" not in " ".join(str(made).split())
+    )
     averages = DoCalculusEffect(
         CausalGraph("z -> t; z -> y; t -> y"), treatment="t", effect_model=None,
         random_state=0, cv=2,

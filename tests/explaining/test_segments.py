@@ -9,6 +9,7 @@ from sklearn_causalrec import CausalGraph, DoCalculusEffect, segments
 from sklearn_causalrec.effects.clusters import error
 from sklearn_causalrec.effects.log_scores import LogScores
 from sklearn_causalrec.encoding.cluster_columns import Clusters
+from sklearn_causalrec.explaining.segments import _halves
 
 
 def make_log(seed, step=1.0, n=1200, n_users=None):
@@ -103,6 +104,8 @@ def test_sorted_groups_and_their_classification():
     found = segments(model, X)
     groups = found.sorted_groups
     assert groups["n"].sum() == len(X)
+    assert len(found.tests) == 3
+    assert found.p_value == pytest.approx(min(1, 3 * found.tests["p_value"].min()))
     assert groups["effect"].iloc[0] > 3 > 2 > groups["effect"].iloc[-1]
     towns = found.classification.set_index("column").loc["town = b"]
     assert towns["largest effects"] > 0.95 and towns["smallest effects"] < 0.05
@@ -127,6 +130,9 @@ def test_customers_widen_the_intervals_and_stay_whole():
     pd.testing.assert_frame_equal(wide, inside)
     narrow = segments(apart, X, max_depth=0, columns=["age"]).table
     assert (wide["high"] - wide["low"])[0] > 1.3 * (narrow["high"] - narrow["low"])[0]
+    decides = _halves(together._log_scores(), np.random.RandomState(0))
+    whole = pd.Series(decides).groupby(X["customer"].to_numpy()).nunique()
+    assert (whole == 1).all() and 0.4 < decides.mean() <= 0.5
     low, high = together.ate_interval()
     assert wide[["low", "high"]].iloc[0].tolist() == pytest.approx([low, high])
 
