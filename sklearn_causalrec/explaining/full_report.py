@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 
 from sklearn_causalrec._utils.tables import number
 from sklearn_causalrec._utils.typing import Arm, Seed
+from sklearn_causalrec._utils.unwrap import unwrap
 from sklearn_causalrec.effects.intervals import check_alpha
 from sklearn_causalrec.effects.overlap import at_the_clip
 from sklearn_causalrec.explaining.drawing import histograms, intervals
@@ -71,7 +72,8 @@ def report(
     alpha : float, default=0.05
         One minus the level of the intervals.
     T0, T1 : scalar, default=None
-        The arms, as in :func:`effect`.
+        The arms that segments, importances and lists are about, as in :func:`effect`.
+        Of more than two arms, T1 is by default the one with the largest average effect.
     random_state : int, RandomState instance or None, default=0
         The seed of segments and importances.
 
@@ -115,7 +117,7 @@ def report(
     False
     """
     check_alpha(alpha)
-    model = Model(fitted, T0, T1)
+    model = Model(fitted, *_main_pair(fitted, T0, T1))
     if not any(hasattr(model.estimator, name) for name in ("strategy_", "overlap_")):
         raise TypeError(
             f"report is about a CausalDNNRecommender or a DoCalculusEffect, and this "
@@ -143,6 +145,21 @@ def report(
     if path is not None:
         page.save(path)
     return page
+
+
+def _main_pair(fitted, T0, T1):
+    """The arms that a report is about: of many, the one that changes most."""
+    estimator = unwrap(fitted)[1]
+    arms = list(getattr(estimator, "arms_", ()))
+    control = getattr(estimator, "control_", None) if T0 is None else T0
+    if T1 is not None or len(arms) < 3 or control is None:
+        return T0, T1
+    others = [arm for arm in arms if arm != control]
+    try:
+        size = [abs(estimator.ate(T0=control, T1=arm)) for arm in others]
+    except ValueError:
+        return control, others[0]
+    return control, others[int(np.argmax(size))]
 
 
 def _question(model, outcome):

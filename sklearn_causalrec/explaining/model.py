@@ -67,7 +67,10 @@ class Model:
         try:
             self.pair = self._pair(T0, T1)
         except ValueError as refusal:
-            if T0 is not None or T1 is not None:
+            # Arms that have to be named are not an effect that is not identified.
+            several = len(self.arms) > 1
+            unidentified = getattr(self.estimator, "_unidentified", None) is not None
+            if self.named or (several and not unidentified):
                 raise
             self.refusal = refusal
 

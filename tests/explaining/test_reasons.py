@@ -23,6 +23,9 @@ def test_every_pair_has_a_short_reason_with_its_figures(
     assert told["reason"].map(n_words).le(25).all()
     assert told["reason"].map(CAUSAL[language].search).notna().all()
     pd.testing.assert_frame_equal(told[list(top)], top)
+    other = reasons(shop_model, top, by="outcome")
+    rest = other["outcome"] - other[["adds_user", "adds_item"]].sum(axis=1)
+    np.testing.assert_allclose(rest, rest[0], atol=1e-3)
     # the score is the effect; what groups add sums to it but for one constant
     np.testing.assert_allclose(told["effect"], top["score"], rtol=1e-5)
     rest = told["effect"] - told[["adds_user", "adds_item"]].sum(axis=1)
@@ -164,5 +167,13 @@ def test_refusals(shop, shop_model, top):
     with pytest.raises(ValueError, match="not among the users given"):
         reasons(shop_model, top, users=[0, 1])
     assert reasons(shop_model, top.head(0)).columns[-1] == "reason"
+    arms = np.random.default_rng(0).choice(["mail", "call", "fax"], len(shop.X))
+    three = CausalDNNRecommender(user="user", item="item", max_epochs=1)
+    three.set_params(effect_learner="t", random_state=0)
+    three.fit(shop.X, shop.y, treatment=arms)
+    with pytest.raises(ValueError, match="against a control"):
+        reasons(three, top)
+    told = reasons(three, top, T0="fax", T1="mail")
+    assert {"effect", "outcome"} <= set(told) and "low" not in told
     held = top.assign(rank=0)
     assert (reasons(shop_model, held)["reason"] == "").all()
