@@ -1,4 +1,4 @@
-"""One arm for each row, so that the total gain is largest and the costs fit a budget."""
+"""One arm for each row: the largest total gain whose costs fit a budget."""
 
 from typing import NamedTuple
 

@@ -25,6 +25,11 @@ class EffectExplanation:
 
     ``print`` shows it, a notebook shows it as HTML.
 
+    Parameters
+    ----------
+    **figures
+        The attributes.
+
     Attributes
     ----------
     effect : DataFrame of shape (n, n_groups) or None
@@ -300,9 +305,7 @@ def explain_effect(
         raise ValueError(f'groups is {groups!r}: "group", "column" or a dict.')
     named = model.groups(list(frame.columns), groups)
     outputs = {
-        name: ask
-        for name, ask in model.outputs().items()
-        if ask(frame[:1]) is not None
+        name: ask for name, ask in model.outputs().items() if ask(frame[:1]) is not None
     }
     drawn = np.arange(len(population))
     if len(drawn) > n_background:

@@ -1,4 +1,4 @@
-"""From effects to decisions: which arm for whom, what it gains, and how sure that is."""
+"""From effects to decisions: which arm for whom, and what that gains."""
 
 from collections.abc import Mapping
 from numbers import Real
@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 
 from sklearn_causalrec._utils.tables import number
 from sklearn_causalrec._utils.typing import Arm
+from sklearn_causalrec._utils.unwrap import unwrap
 from sklearn_causalrec.effects.clusters import estimate
 from sklearn_causalrec.effects.intervals import check_alpha
 from sklearn_causalrec.encoding.checks import number as checked_number
@@ -20,7 +21,6 @@ from sklearn_causalrec.explaining.policy_tree import grow
 from sklearn_causalrec.explaining.report import Report
 from sklearn_causalrec.explaining.rules import Readable
 
-
 _FEW = 20  # rows of an arm below which all rows speak for it
 
 
@@ -28,6 +28,11 @@ class Decision:
     """Arms for rows, with what they gain and cost.
 
     ``print`` shows it, a notebook shows it as HTML.
+
+    Parameters
+    ----------
+    **figures
+        The attributes.
 
     Attributes
     ----------
@@ -287,14 +292,12 @@ def decide(
 
 def _first_pair(fitted, control):
     """Arms to name, so that the model is asked without an ambiguity."""
-    plain = Model(fitted)
-    if not plain.arms or len(plain.arms) < 2:
-        return None, None
-    known = plain.control if control is None else control
-    if known is None:
-        return None, None  # the estimator says that it can't be told
-    other = [arm for arm in plain.arms if arm != known]
-    return known, other[0]
+    estimator = unwrap(fitted)[1]
+    arms = list(getattr(estimator, "arms_", ()))
+    known = getattr(estimator, "control_", None) if control is None else control
+    if len(arms) < 2 or known is None:
+        return None, control  # the estimator says what is lacking
+    return known, next(arm for arm in arms if arm != known)
 
 
 def _effects(model, frame, first):

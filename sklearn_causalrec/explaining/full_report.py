@@ -9,29 +9,27 @@ from numpy.typing import ArrayLike
 
 from sklearn_causalrec._utils.tables import number
 from sklearn_causalrec._utils.typing import Arm, Seed
+from sklearn_causalrec._utils.unwrap import unwrap
 from sklearn_causalrec.effects.intervals import check_alpha
 from sklearn_causalrec.effects.overlap import at_the_clip
-from sklearn_causalrec.explaining.contributions import explain_effect
-from sklearn_causalrec.explaining.decisions import decide
-from sklearn_causalrec.explaining.drawing import bars, histograms, intervals
+from sklearn_causalrec.explaining.drawing import histograms, intervals
 from sklearn_causalrec.explaining.model import Model
 from sklearn_causalrec.explaining.page import Page, Picture, counted, versions
-from sklearn_causalrec.explaining.reasons import reasons
-from sklearn_causalrec.explaining.segments import segments
+from sklearn_causalrec.explaining.report_sections import (
+    has_scores,
+    importances_section,
+    lists_section,
+    segments_section,
+)
 from sklearn_causalrec.explaining.summary import (
-    _checks,
-    _graph,
-    _overturns,
+    checked,
     estimates,
+    graph_line,
     log_checks,
     log_overturns,
+    overturns,
     plain_sentence,
 )
-from sklearn_causalrec.ranking.recommend import recommend
-
-_MOST_EXPLAINED = 300  # rows that importances are averaged over
-_SHOWN_USERS, _SHOWN_ITEMS = 3, 3
-_JUDGED_USERS, _JUDGED_ITEMS = 20, 5
 
 
 def report(
@@ -74,7 +72,8 @@ def report(
     alpha : float, default=0.05
         One minus the level of the intervals.
     T0, T1 : scalar, default=None
-        The arms, as in :func:`effect`.
+        The arms that segments, importances and lists are about, as in :func:`effect`.
+        Of more than two arms, T1 is by default the one with the largest average effect.
     random_state : int, RandomState instance or None, default=0
         The seed of segments and importances.
 
@@ -118,7 +117,7 @@ def report(
     False
     """
     check_alpha(alpha)
-    model = Model(fitted, T0, T1)
+    model = Model(fitted, *_main_pair(fitted, T0, T1))
     if not any(hasattr(model.estimator, name) for name in ("strategy_", "overlap_")):
         raise TypeError(
             f"report is about a CausalDNNRecommender or a DoCalculusEffect, and this "
@@ -132,15 +131,15 @@ def report(
     )
     page.figures["alpha"] = alpha
     known = X is not None
-    if known and model.refusal is None and _has_scores(model):
+    if known and model.refusal is None and has_scores(model):
         model.log(X)  # refuses other rows before any work
     _found(page, model, outcome, alpha)
     _log(page, model, X)
-    if known and model.refusal is None and _has_scores(model):
-        _segments(page, model, X, alpha, random_state)
+    if known and model.refusal is None and has_scores(model):
+        segments_section(page, model, X, alpha, random_state)
     if known:
-        _importances(page, model, X, alpha, random_state)
-    _lists(page, model, X, lists, alpha)
+        importances_section(page, model, X, alpha, random_state)
+    lists_section(page, model, X, lists, alpha)
     _doubts(page, model, alpha)
     _data(page, model, X)
     if path is not None:
@@ -148,12 +147,19 @@ def report(
     return page
 
 
-def _has_scores(model):
+def _main_pair(fitted, T0, T1):
+    """The arms that a report is about: of many, the one that changes most."""
+    estimator = unwrap(fitted)[1]
+    arms = list(getattr(estimator, "arms_", ()))
+    control = getattr(estimator, "control_", None) if T0 is None else T0
+    if T1 is not None or len(arms) < 3 or control is None:
+        return T0, T1
+    others = [arm for arm in arms if arm != control]
     try:
-        model.estimator._log_scores()
+        size = [abs(estimator.ate(T0=control, T1=arm)) for arm in others]
     except ValueError:
-        return False
-    return True
+        return control, others[0]
+    return control, others[int(np.argmax(size))]
 
 
 def _question(model, outcome):
@@ -216,9 +222,8 @@ def _log(page, model, X):
         arm = _arms_taken(estimator)
         picture = None
         if arm is not None:
-            last = p.shape[1] - 1
-            label = model.arms[model.positions[1]] if model.refusal is None else last
-            column = model.positions[1] if model.refusal is None else last
+            column = model.positions[1] if model.refusal is None else p.shape[1] - 1
+            label = model.arms[column]
             groups = {
                 f"had {model.arms[a]}": p[arm == a, column] for a in range(p.shape[1])
             }
@@ -243,143 +248,17 @@ def _arms_taken(estimator):
     return arm if isinstance(arm, np.ndarray) else None
 
 
-def _segments(page, model, X, alpha, random_state):
-    title = "Where the effect differs"
-    found = segments(
-        model.fitted, X, alpha=alpha, random_state=random_state, **model.named
-    )
-    picture = None
-    if len(found.table) > 1:
-        rows = found.table[["segment", "effect", "low", "high"]].values
-        told = "Effect in each segment, estimated from rows that did not choose it."
-        picture = Picture(intervals(map(tuple, rows), told, "effect"), told)
-    page.add(
-        title,
-        found._verdict(),
-        picture,
-        found.table,
-        found.tests,
-        heterogeneity=found.varies,
-        heterogeneity_p_value=found.p_value,
-        segments=found.table,
-        projection=found.projection,
-        sorted_groups=found.sorted_groups,
-    )
-    if found.sorted_groups is not None:
-        page.add(
-            title,
-            "Quarters of the rows by predicted effect, and what the log says of each:",
-            found.sorted_groups,
-        )
-
-
-def _importances(page, model, X, alpha, random_state):
-    frame = model.frame(X)
-    title = "What the effect depends on"
-    part = frame.iloc[:: max(1, len(frame) // _MOST_EXPLAINED)]
-    if len(part) < 10:
-        return
-    rows = part if hasattr(X, "columns") else part.to_numpy()
-    options = dict(n_background=2, n_repeats=2, alpha=alpha, random_state=random_state)
-    try:
-        found = explain_effect(
-            model.fitted, rows[:1], background=rows, **options, **model.named
-        )
-    except ValueError as refusal:  # effects of rows were not asked for, or not found
-        page.add(title, str(refusal))
-        return
-    of = "outcome" if found.effect is None else "effect"
-    table = found.importance.head(12)
-    ends = table[["low", "high"]] if "low" in table else table[[of, of]]
-    drawn = zip(table["group"], table[of], *ends.to_numpy().T)
-    told = f"Share of the variance of the {of} that goes with each group of columns."
-    if of == "effect" and not found.varies:
-        page.add(title, "The predicted effect is the same for all rows.")
-        page.figures["importance"] = found.importance
-        return
-    picture = Picture(bars(drawn, told, f"share of the variance of the {of}"), told)
-    page.add(
-        f"What the {of} depends on", told, picture, importance=found.importance
-    )
-
-
-def _lists(page, model, X, lists, alpha):
-    """Lists with their reasons, and what choosing by the effect is worth."""
-    estimator, title = model.estimator, "What to do, and what it is worth"
-    if X is not None and model.refusal is None and model.arms and _has_scores(model):
-        control = model.named.get("T0")
-        try:
-            found = decide(model.fitted, X, alpha=alpha, control=control)
-        except ValueError:
-            found = None  # no control is known
-        if found is not None and found.off_policy is not None:
-            table = found.off_policy
-            told = "Gain a row of the log against the control, by rule, without costs."
-            rows = map(tuple, table[["rule", "gain", "low", "high"]].values)
-            page.add(
-                title,
-                told,
-                Picture(intervals(rows, told, "gain a row"), told),
-                table,
-                "A rule that can be audited, by its gain as predicted:",
-                found.tree.table,
-                off_policy=table,
-                policy_tree=found.tree.table,
-            )
-    if getattr(estimator, "catalogue_", None) is None:
-        return
-    title = "Lists"
-    if lists is None:
-        by = "outcome" if model.refusal is not None else "effect"
-        users = estimator.log_encoder_.users.ids[:_SHOWN_USERS].to_numpy()
-        try:
-            lists = recommend(
-                model.fitted, users, k=_SHOWN_ITEMS, by=by, **model.named
-            )
-        except ValueError:
-            return  # the steps before the estimator need more columns
-        if model.refusal is None:
-            page.add(title, *_worth(model))
-    told = reasons(model.fitted, lists, alpha=alpha, **model.named)
-    shown = told[[c for c in told if c in lists.columns or c == "reason"]]
-    by = "expected outcome" if model.refusal is not None else "expected effect"
-    page.add(
-        title,
-        f"The first lists, ranked by the {by}, with their reasons:",
-        shown.drop(columns=[c for c in ("propensity",) if c in shown]).head(30),
-        lists=told.drop(columns="because"),
-    )
-
-
-def _worth(model):
-    """What lists by effect and by outcome change, as predicted: a text and a table."""
-    users = model.estimator.log_encoder_.users.ids
-    users = users[:: max(1, len(users) // _JUDGED_USERS)].to_numpy()
-    rows = []
-    for by in ("effect", "outcome"):
-        lists = recommend(model.fitted, users, k=_JUDGED_ITEMS, by=by, **model.named)
-        found = reasons(model.fitted, lists, n_background=1, **model.named)
-        if not len(found):
-            return ()
-        rows.append((by, found["effect"].mean(), found["outcome"].mean(), len(found)))
-    names = ["lists by", "predicted effect", "predicted outcome", "pairs"]
-    text = (
-        "What is predicted of lists of five, ranked by what showing changes and by "
-        "what happens if shown. Predictions of what was chosen for being large are too "
-        "large; the log's own scores, by rule, are not."
-    )
-    return text, pd.DataFrame(rows, columns=names)
-
-
 def _doubts(page, model, alpha):
     """What was checked, and what would overturn the finding."""
     estimator = model.estimator
     if model.refusal is not None:
         return
     if hasattr(estimator, "strategy_"):
-        checks = list(_checks(estimator))
-        doubts = list(_overturns(estimator, estimator._answer, alpha))
-        assumed = f"{estimator.method_}: {estimator.guarantee_}. {_graph(estimator)}"
+        checks = list(checked(estimator))
+        doubts = list(overturns(estimator, estimator._answer, alpha))
+        assumed = (
+            f"{estimator.method_}: {estimator.guarantee_}. {graph_line(estimator)}"
+        )
     else:
         doubts = list(log_overturns(estimator, alpha))
         assumed = (

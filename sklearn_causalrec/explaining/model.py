@@ -17,6 +17,11 @@ def _plain(arm):
     return arm.item() if isinstance(arm, np.generic) else arm
 
 
+def _made_of(name, column):
+    """Whether a transformer's column is the caller's: "num__age", "cat__town_Bonn"."""
+    return name == column or f"__{column}_" in f"{name}_"
+
+
 class Model:
     """A fitted model, through any pipeline, and the two arms that are compared.
 
@@ -44,7 +49,7 @@ class Model:
     """
 
     def __init__(self, fitted, T0=None, T1=None):
-        self.fitted = fitted
+        self.fitted, self.arrays = fitted, False
         self.transform, self.estimator = unwrap(fitted)
         for name in ("predict", "effect"):
             if hasattr(self.estimator, name):
@@ -62,7 +67,10 @@ class Model:
         try:
             self.pair = self._pair(T0, T1)
         except ValueError as refusal:
-            if T0 is not None or T1 is not None:
+            # Arms that have to be named are not an effect that is not identified.
+            several = len(self.arms) > 1
+            unidentified = getattr(self.estimator, "_unidentified", None) is not None
+            if self.named or (several and not unidentified):
                 raise
             self.refusal = refusal
 
@@ -82,13 +90,11 @@ class Model:
         """What the outcome is called."""
         return str(getattr(self.estimator, "outcome_name_", "the outcome"))
 
-    @property
-    def binary(self):
-        """Whether the outcome is a chance."""
-        if hasattr(self.estimator, "predict_proba"):
-            return True
-        y = getattr(getattr(self.estimator, "_answer", None), "_y", None)
-        return y is not None and bool(np.isin(y, (0, 1)).all())
+    def need_parts(self, frame):
+        """Refuse, in the estimator's words, where no effect of rows is identified."""
+        known = getattr(self.estimator, "effect_modifiers_", ())
+        if known is None:
+            self.effect(frame[:1])
 
     def need_effect(self):
         """Refuse, in the estimator's words, where no effect is identified."""
@@ -98,46 +104,26 @@ class Model:
     # -- rows ------------------------------------------------------------------
 
     def frame(self, X):
-        """X as a frame that `given` turns back into what the model was fitted to."""
+        """X as a frame, which `given` turns back into what came: frame or array."""
         refuse_unclear(X)
+        self.arrays = not hasattr(X, "columns")
         return as_frame(X, arrays=True).reset_index(drop=True)
 
     def given(self, frame):
-        """Rows in the form that the first step was fitted to."""
-        first = self.fitted
-        while hasattr(first, "best_estimator_"):
-            first = first.best_estimator_
-        if hasattr(first, "feature_names_in_"):
-            return frame
-        return frame.to_numpy()
+        """Rows in the form in which X came."""
+        return frame.to_numpy() if self.arrays else frame
 
     def effect(self, frame):
         """The effect of each row, (n,)."""
         rows = self.transform(self.given(frame))
         return np.asarray(self.estimator.effect(rows, **self.named), float)
 
-    def effect_interval(self, frame, alpha):
-        """Bounds of the effect of each row, or None where the model has none."""
-        rows = self.transform(self.given(frame))
-        try:
-            return self.estimator.effect_interval(rows, alpha, **self.named)
-        except ValueError:
-            return None
-
-    def outcome(self, frame, arm=None):
-        """The mean outcome of each row under an arm, or the arm shown; None if none.
-
-        Parameters
-        ----------
-        frame : DataFrame
-            The rows.
-        arm : scalar, default=None
-            The arm. None: that of the effect which is not the control.
-        """
+    def outcome(self, frame):
+        """The mean outcome of each row under the arm of interest; None if none."""
         rows = self.transform(self.given(frame))
         options = {}
         if self.refusal is None and len(self.arms) != 1:
-            options["treatment"] = self.pair[1] if arm is None else arm
+            options["treatment"] = self.pair[1]
         if hasattr(self.estimator, "predict_proba"):
             return self.estimator.predict_proba(rows, **options)[:, 1]
         if not hasattr(self.estimator, "predict"):
@@ -187,20 +173,16 @@ class Model:
     def features(self, columns):
         """The columns that the effect may depend on and that have no role."""
         roles = self.roles(columns)
-        modifiers = getattr(self.estimator, "effect_modifiers_", None)
         free = [c for c in columns if c not in roles]
-        if self.encoder is not None or modifiers is None:
+        if not hasattr(self.estimator, "effect_modifiers_"):
             return free
-        found = [c for c in free if self._is_among(c, modifiers)]
-        return found if found or not modifiers else free
-
-    @staticmethod
-    def _is_among(column, names):
-        text = str(column)
-        return any(
-            column == name or f"__{text}" in f"{name}_" or str(name) == f"x{text}"
-            for name in names
-        )
+        modifiers = self.estimator.effect_modifiers_
+        if modifiers is None:  # one arm, or no effect of rows is identified
+            return free if self.refusal is not None else []
+        found = [c for c in free if any(_made_of(name, c) for name in modifiers)]
+        # Steps before may have renamed all of them; without a graph all count.
+        renamed = not found and modifiers and self.estimator.graph is None
+        return free if renamed else found
 
     def groups(self, columns, by="group"):
         """Columns that count together: a dict of group to list of columns.
@@ -224,12 +206,14 @@ class Model:
             read = [c for c in self.features(columns) if c in read]
         if isinstance(by, dict):
             return self._told_groups(by, read)
-        if by == "column" or self.encoder is None:
+        told = {"user", "item", "history"} & set(roles.values())
+        towers = None if self.encoder is None else self.encoder.roles.towers_
+        if by == "column" or not (told or towers):
             return {str(c): [c] for c in read}
         found = {}
         for c in read:
-            role = roles.get(c)
-            found.setdefault(role or self._owner(c), []).append(c)
+            owner = roles.get(c) or self._owner(c, columns.index(c))
+            found.setdefault(owner, []).append(c)
         order = [g for g in OWNERS if g in found]
         return {g: found[g] for g in [*order, *(g for g in found if g not in order)]}
 
@@ -249,15 +233,12 @@ class Model:
         found = {str(g): list(named) for g, named in groups.items()}
         return {**found, "other": rest} if rest else found
 
-    def _owner(self, column):
+    def _owner(self, column, position):
         """The tower or the owner of a column, as far as one can be told."""
-        roles, names = self.encoder.roles, self.encoder.roles.feature_columns_
-        text = str(column)
-        places = [
-            j
-            for j, name in enumerate(names)
-            if name == column or f"__{text}_" in f"{name}_"
-        ]
+        roles = self.encoder.roles
+        key = column if roles.has_names_ else position
+        names = enumerate(roles.feature_columns_)
+        places = [j for j, name in names if _made_of(name, key)]
         for tower, inside in (roles.towers_ or {}).items():
             if tower not in (*OWNERS, "other") and places:
                 if set(places) <= set(inside):
@@ -318,7 +299,7 @@ class Model:
             features = self.encoder.rows(self.estimator, rows).features
             if not features.shape[1]:
                 return True
-            mean, scale = weighted_moments(features, scores.weight)
+            mean, _ = weighted_moments(features, scores.weight)
             apart = np.abs(mean - self.encoder.mean) / self.encoder.scale
             return bool(np.all((apart < 1e-3) | ~np.isfinite(apart)))
         known = self.estimator._answer.variables

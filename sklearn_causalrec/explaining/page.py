@@ -5,7 +5,6 @@ import platform
 from html import escape
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -42,6 +41,13 @@ class Page:
     """A report of sections that a browser shows, and the figures behind it.
 
     ``print`` shows its texts and tables, a notebook shows all of it.
+
+    Parameters
+    ----------
+    title : str
+        The question in a few words.
+    answer : str
+        What was found, in one sentence.
 
     Attributes
     ----------
@@ -228,7 +234,7 @@ def versions():
     -------
     dict of str to str
     """
-    found: dict[str, Any] = {"python": platform.python_version()}
+    found = {"python": platform.python_version()}
     for name in _PACKAGES:
         try:
             found[name] = version(name)

@@ -50,7 +50,18 @@ class PolicyTree:
         self._readable, self._node, self.arms = readable, node, arms
 
     def codes(self, frame):
-        """The position of the arm of each row of a frame, by its conditions."""
+        """Return the position of the arm of each row.
+
+        Parameters
+        ----------
+        frame : DataFrame of shape (n, p)
+            The rows, with the columns that the rules are about.
+
+        Returns
+        -------
+        ndarray of int of shape (n,)
+            Positions among ``arms``.
+        """
         return self._walk(self._readable.read(frame))[0]
 
     def predict(self, X):
@@ -92,7 +103,20 @@ class PolicyTree:
         ]
 
     def describe(self, matrix, gain):
-        """Make the table of the leaves, from rows and what they gain by each arm."""
+        """Make the table of the leaves.
+
+        Parameters
+        ----------
+        matrix : ndarray of shape (n, width)
+            The rows as the columns read them.
+        gain : ndarray of shape (n, n_arms)
+            What each row gains by each arm, against the control.
+
+        Returns
+        -------
+        PolicyTree
+            The tree itself.
+        """
         arm, leaf = self._walk(matrix)
         mine = gain[np.arange(len(arm)), arm]
         rows = [

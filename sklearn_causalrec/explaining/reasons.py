@@ -1,7 +1,7 @@
-"""A sentence for every recommended pair: what speaks for it, and what showing changes."""
+"""A sentence for every recommended pair: what speaks for it, what showing changes."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -10,6 +10,7 @@ from sklearn.utils import check_random_state
 
 from sklearn_causalrec._utils.typing import Arm, Seed
 from sklearn_causalrec.effects.intervals import check_alpha
+from sklearn_causalrec.encoding.checks import choice
 from sklearn_causalrec.encoding.frames import as_frame
 from sklearn_causalrec.encoding.log_encoder import Rows
 from sklearn_causalrec.encoding.time_formats import shown
@@ -29,6 +30,7 @@ def reasons(
     lists: pd.DataFrame,
     language: str = "en",
     *,
+    by: Literal["effect", "outcome"] = "effect",
     users: ArrayLike | None = None,
     items: ArrayLike | None = None,
     context: Mapping | ArrayLike | None = None,
@@ -52,6 +54,9 @@ def reasons(
     language : str, default="en"
         The language of the reasons: "en" is English, "zh" Chinese. Others can be added
         to ``sklearn_causalrec.explaining.words.LANGUAGES``.
+    by : {"effect", "outcome"}, default="effect"
+        What the lists are ranked by, as given to :func:`recommend`: what the reasons
+        name adds to it. Where no effect is identified it is the outcome.
     users, items : array-like of ids, frame, or None, default=None
         The users and items, as they were given to :func:`recommend`, where frames with
         features were given. They may hold more ids than the lists.
@@ -120,6 +125,7 @@ def reasons(
     'Because of tea in the history; it ranks high among what goes with the history.'
     """
     templates(language)
+    choice(by, "by", {"effect", "outcome"})
     check_alpha(alpha)
     rng = check_random_state(random_state)
     model = Model(fitted, T0, T1)
@@ -133,7 +139,7 @@ def reasons(
         rows = asked.rows
         t, outputs = asked.pair, asked.outputs()
         groups, values, parts = asked.contributions(outputs, n_background, rng)
-        place = 0 if effects else len(outputs) - 1  # the effect, else the outcome
+        place = 0 if effects and by == "effect" else len(outputs) - 1
         for g, name in enumerate(groups):
             out[f"adds_{name}"] = parts[:, g, place]
         out["outcome"] = values[:, -1]
@@ -318,7 +324,7 @@ class _Asked:
         return self.estimator._ensemble.predict(rows).outcome[:, self.shown]
 
     def _of_factors(self, n):
-        """Items that the user's factors rest on, as a ridge regression folds them in."""
+        """Items that the user's factors rest on, by the ridge that folds them in."""
         from sklearn_causalrec.networks.id_tables import embeddings
 
         ids = self.estimator.log_encoder_.items.ids
@@ -343,7 +349,7 @@ class _Asked:
 
 
 def _without(values, j, empty):
-    """Histories without their entry j: later ones move up, as if it was never there."""
+    """Histories without their entry j: later ones move up."""
     out = np.full_like(values, empty)
     out[:, : values.shape[1] - 1] = np.delete(values, j, axis=1)
     return out

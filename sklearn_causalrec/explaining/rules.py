@@ -16,7 +16,10 @@ _EPOCH = pd.Timestamp(0)
 
 
 def _is_list(column):
-    return column.dtype == object and column.map(np.ndim).gt(0).any()
+    if column.dtype != object:
+        return False
+    mixed = pd.api.types.infer_dtype(column, skipna=True) == "mixed"
+    return mixed and column.map(np.ndim).gt(0).any()
 
 
 class Readable:

@@ -29,6 +29,19 @@ class Segments:
 
     ``print`` shows it, a notebook shows it as HTML.
 
+    Parameters
+    ----------
+    readable : Readable
+        The columns that segments are made of.
+    tree : DecisionTreeRegressor or None
+        The tree. None: all rows are one segment.
+    order : ndarray of int or None
+        The position in `table` of each node that is a leaf.
+    model : Model
+        The fitted model.
+    **figures
+        The attributes.
+
     Attributes
     ----------
     table : DataFrame
@@ -109,7 +122,7 @@ class Segments:
             Verdict, segments, and what they rest on.
         """
         report = Report("Effects by segment")
-        report.add("Found", self._verdict())
+        report.add("Found", self.verdict())
         report.add("Segments", self.table)
         report.add("Tests", self.tests)
         report.add("By a standard deviation more of", self.projection)
@@ -123,7 +136,14 @@ class Segments:
             report.add("Left out", ", ".join(map(str, self.left_out)))
         return report
 
-    def _verdict(self):
+    def verdict(self):
+        """Say whether the effect differs, and where it is largest and smallest.
+
+        Returns
+        -------
+        str
+            One or two sentences.
+        """
         if not self.varies:
             mean = self.average.iloc[0]
             return no_heterogeneity(*mean[["effect", "low", "high"]], self.p_value)
@@ -232,7 +252,8 @@ def segments(
     >>> X = pd.DataFrame({"age": rng.integers(18, 80, 800), "town": ["a", "b"] * 400})
     >>> mailed = rng.integers(0, 2, 800)
     >>> y = 2.0 * mailed * (X["town"] == "b") + rng.normal(size=800)
-    >>> model = DoCalculusEffect(random_state=0).fit(X, y, treatment=mailed)
+    >>> model = DoCalculusEffect(random_state=0)
+    >>> model = model.fit(X, y.rename("sales"), treatment=mailed)
     >>> found = segments(model, X, max_depth=1)
     >>> found.table["segment"].tolist(), found.varies
     (['town = b', 'town = a'], True)
@@ -243,6 +264,7 @@ def segments(
         raise ValueError(f"min_share is {min_share!r}: a share above 0, at most 0.5.")
     model = Model(fitted, T0, T1)
     frame, log = model.log(X)
+    model.need_parts(frame)
     known = list(frame.columns)
     free = model.features(known)
     if columns is not None:
@@ -262,8 +284,9 @@ def segments(
     doubt = float(np.hypot(*log.doubt[list(model.positions)]))
 
     rng = check_random_state(random_state)
-    grown = _tree(readable, log, score, max_depth, min_share, rng)
-    table, order, honest = _leaves(readable, log, score, *grown, alpha, doubt)
+    tree, judges = _tree(readable, log, score, max_depth, min_share, rng)
+    grown = readable, log, score, tree, judges
+    table, order, honest = _leaves(*grown, alpha, doubt)
     projection, straight = _projection(readable, log, score, alpha)
     groups, classes, ranked = _sorted(readable, log, score, predicted, alpha, doubt)
     tests = {
@@ -276,7 +299,7 @@ def segments(
     mean = _with_doubt(log.mean(score), doubt)
     return Segments(
         readable,
-        grown[0],
+        tree,
         order,
         model,
         table=table,

@@ -42,12 +42,12 @@ def summarize(estimator, answer, alpha=0.05):
         report.add("Estimate", "No heterogeneity was found: one effect for all rows.")
     if estimator.path_effects_ is not None:
         report.add("Along paths", estimator.path_effects_.reset_index())
-    for line in _checks(estimator):
+    for line in checked(estimator):
         report.add("What was checked", line)
-    for line in _overturns(estimator, answer, alpha):
+    for line in overturns(estimator, answer, alpha):
         report.add("What would overturn it", line)
     report.add("Query", _query(estimator, treatments, outcome))
-    report.add("Graph", _graph(estimator))
+    report.add("Graph", graph_line(estimator))
     if estimator.derivation_ is not None:
         report.add("Why it is identified", str(estimator.estimand_))
         report.add("Why it is identified", str(estimator.derivation_))
@@ -216,7 +216,7 @@ def plain_sentence(estimator, alpha=0.05, outcome=None):
     if not found:
         return (
             f"What showing changes in {outcome} was estimated for single rows only: "
-            "averages with an interval need the effect learner \"stacked\"."
+            'averages with an interval need the effect learner "stacked".'
         )
     arm, *figures = max(found, key=lambda one: abs(one[1]))
     what = f"{treatment} = {arm} instead of {first}"
@@ -279,7 +279,8 @@ def _query(estimator, treatments, outcome):
     return f"E[{outcome} | do({treatments})] under the arms {arms}."
 
 
-def _graph(estimator):
+def graph_line(estimator):
+    """The graph in words or in its own notation."""
     if estimator.graph is None:
         n = len(estimator.graph_) - len(estimator.treatment_names_) - 1
         return (
@@ -334,7 +335,8 @@ def _cases(estimator, answer, alpha):
     return frame.astype(float).rename(columns={"effect": "estimate"})
 
 
-def _checks(estimator):
+def checked(estimator):
+    """What was checked of an effect in a graph: sentences and tables."""
     found = estimator.diagnostics_
     if "overlap" in found:
         yield found["overlap"]
@@ -360,7 +362,8 @@ def _checks(estimator):
     yield "refute() tries placebo treatments, random causes, subsets, dummy outcomes."
 
 
-def _overturns(estimator, answer, alpha):
+def overturns(estimator, answer, alpha):
+    """What would turn the finding round: sentences."""
     if not estimator.discrete_treatment_ or estimator.scores_ is None:
         return
     first, others = _reference(estimator)

@@ -75,8 +75,8 @@ LANGUAGES = {
 # Verbs that say what a thing does: never where no effect is identified.
 CAUSAL = {
     "en": re.compile(
-        r"\b(rais|rise|rising|fall|chang|caus|gain|lift|increas|decreas|lower|effect|"
-        r"lead|mak|bring)\w*",
+        r"\b(rais|rise|rising|fall|chang|caus|gain|lift|incr|decr|lower|effect|lead|mak|"
+        r"bring)\w*",
         re.IGNORECASE,
     ),
     "zh": re.compile("升|降|导致|使|影响|效应|改变|增加|减少|展示后"),
@@ -135,8 +135,10 @@ def _shown(value, binary, digits=3):
     if not binary:
         return number(float(value), digits)
     percent = 100 * float(np.clip(value, 0, 1))
-    return f"{percent:.1f}%" if 0 < percent < 1 or 99 < percent < 100 else (
-        f"{percent:.0f}%"
+    return (
+        f"{percent:.1f}%"
+        if 0 < percent < 1 or 99 < percent < 100
+        else (f"{percent:.0f}%")
     )
 
 
@@ -221,9 +223,7 @@ def _found(words, what, outcome, effect, interval, binary):
         if binary:
             shown = [f"{100 * v:.1f}%" for v in (*size, *ends)]
         bounds = _bounds(words, *shown[1:]) if ends else ""
-        return words[f"{kind} by"].format(
-            what=what, change=shown[0], interval=bounds
-        )
+        return words[f"{kind} by"].format(what=what, change=shown[0], interval=bounds)
     before, after = _shown(outcome, binary), _shown(outcome + effect, binary)
     bounds = ""
     if interval is not None:
@@ -287,8 +287,7 @@ def finding(what, outcome, value, low, high, alpha=0.05, given="", found=True):
         verb = "raises" if value > 0 else "lowers"
         size = number(abs(float(value)))
         return (
-            f"{what} {verb} {outcome} by {size} on average, without an interval"
-            f"{given}."
+            f"{what} {verb} {outcome} by {size} on average, without an interval{given}."
         )
     if low <= 0 <= high:
         return (

@@ -9,7 +9,12 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from sklearn_causalrec import DoCalculusEffect, effect, explain_effect
+from sklearn_causalrec import (
+    CausalDNNRecommender,
+    DoCalculusEffect,
+    effect,
+    explain_effect,
+)
 from sklearn_causalrec.baselines import UserItemBias
 from sklearn_causalrec.explaining import shapley as module
 from sklearn_causalrec.explaining.model import Model
@@ -102,7 +107,7 @@ def ten_columns():
 
 
 def test_deleting_what_is_named_moves_the_effect(ten_columns, rng):
-    X, tau, model = ten_columns
+    X, _, model = ten_columns
     found = explain_effect(model, X[:120], background=X, n_repeats=0)
     mean = X.mean()
 
@@ -190,14 +195,14 @@ def test_groups_of_ones_own_and_refusals(ten_columns):
     mine = {"money": ["c0", "c1"]}
     found = explain_effect(model, X[:3], background=X, groups=mine, n_repeats=1)
     assert list(found.effect) == ["money", "other"]
-    with pytest.raises(ValueError, match="'c99'.*no column that the model reads"):
+    with pytest.raises(ValueError, match=r"'c99'.*no column that the model reads"):
         explain_effect(model, X, groups={"a": ["c99"]})
     with pytest.raises(ValueError, match="'c0' is in two groups"):
         explain_effect(model, X, groups={"a": ["c0"], "b": ["c0"]})
     with pytest.raises(ValueError, match="background="):
         explain_effect(model, X[:1])
-    with pytest.raises(ValueError, match="groups is 'colum'"):
-        explain_effect(model, X, groups="colum")
+    with pytest.raises(ValueError, match="groups is 'rows'"):
+        explain_effect(model, X, groups="rows")
     with pytest.raises(TypeError, match="neither predicts"):
         explain_effect(StandardScaler().fit(X), X)
 
@@ -211,3 +216,20 @@ def test_owners_of_columns_behind_a_transformer(shop, scale_columns, quick_recom
     groups = Model(pipe).groups(list(shop.X))
     assert set(groups) == {"user", "item"}
     assert set(groups["item"]) == {"item", *(c for c in shop.X if c[:6] == "item_x")}
+
+
+def test_columns_without_roles_are_alone_and_arrays_have_owners(shop, shop_model):
+    model = CausalDNNRecommender(effect_learner="t", max_epochs=1, random_state=0)
+    X = shop.X.drop(columns=["user", "item"]).to_numpy()
+    model.fit(X, shop.y, treatment=shop.treatment)
+    found = explain_effect(model, X[:3], background=X, n_repeats=0)
+    assert list(found.effect) == [f"x{j}" for j in range(8)]
+    model = CausalDNNRecommender(
+        user=0, item=1, effect_learner="t", max_epochs=1, random_state=0
+    )
+    X = shop.X.to_numpy()
+    model.fit(X, shop.y, treatment=shop.treatment)
+    found = explain_effect(model, X[:3], background=X, n_repeats=0)
+    assert found.groups["user"] == ["x0", "x2", "x3", "x4", "x5"]
+    whole = found.effect.sum(axis=1) + found.baseline["effect"]
+    np.testing.assert_allclose(whole, model.effect(X[:3]), atol=1e-3)

@@ -37,7 +37,7 @@ def test_the_choice_is_that_of_all_choices(n_arms, alike):
         best = by_enumeration(gain, cost, budget)
         assert total == pytest.approx(best) and found.gap < 1e-6
         # without the integer program: within the gap that is stated
-        arm, price, bound = _priced(gain, cost, budget)
+        arm, _, bound = _priced(gain, cost, budget)
         total = gain[np.arange(6), arm].sum()
         assert total <= best + 1e-9 <= bound + 2e-9
         assert cost[np.arange(6), arm].sum() <= budget + 1e-9
@@ -65,7 +65,7 @@ def test_the_tree_is_the_best_of_its_depth():
         gain = np.column_stack([np.zeros(40), rng.normal(size=(40, 2))])
         readable = Readable(X, ["a", "b"])
 
-        def value(rows, depth):
+        def value(rows, depth, gain=gain, X=X):
             best = gain[rows].sum(axis=0).max() if len(rows) else 0.0
             if depth == 0:
                 return best

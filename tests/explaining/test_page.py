@@ -13,6 +13,7 @@ from sklearn_causalrec import (
     PartialGraph,
     recommend,
     report,
+    segments,
 )
 from sklearn_causalrec.baselines import EASE
 from sklearn_causalrec.explaining.drawing import bars, histograms, intervals
@@ -202,12 +203,30 @@ def test_other_ways_to_an_effect(rng):
     open_ = fit(X, y.rename("y"), treatment="t", graph=graph)
     if open_.strategy_ == "possible effects":
         assert "several effects" in report(open_, X).answer
+    flat = fit(X, y, treatment="t")
+    made = report(flat, X, y)
+    assert made.figures["heterogeneity"] == (
+        "may be noise" not in " ".join(str(made).split())
+    )
     averages = DoCalculusEffect(
         CausalGraph("z -> t; z -> y; t -> y"), treatment="t", effect_model=None,
         random_state=0, cv=2,
     ).fit(X, y.rename("y"))  # fmt: skip
     made = report(averages, X)
     assert "if the graph is right" in made.answer and "effect_model" in str(made)
+    arms = np.random.default_rng(0).choice(["none", "mail", "call"], 400)
+    y3 = pd.Series(z + 3.0 * (arms == "mail") + rng.normal(size=400), name="sales")
+    three = fit(X.assign(t=arms), y3, treatment="t")
+    made = report(three, X.assign(t=arms), y3)
+    assert made.answer.startswith("t = mail instead of none raises sales by")
+    assert "largest of 2 effects" in made.answer
+    assert [row["contrast"] for row in made.to_dict()["figures"]["effects"]] == [
+        "call against none", "mail against none",
+    ]  # fmt: skip
+    average = three.ate(T0="none", T1="mail")
+    assert segments(three, X.assign(t=arms), T1="mail").average["effect"][0] == (
+        pytest.approx(average)
+    )
     with pytest.raises(ValueError, match="X has 5 rows"):
         report(averages, X[:5])
     with pytest.raises(TypeError, match="EASE"):

@@ -15,12 +15,17 @@ def top(shop_model):
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_every_pair_has_a_short_reason_with_its_figures(shop, shop_model, top, language):
+def test_every_pair_has_a_short_reason_with_its_figures(
+    shop, shop_model, top, language
+):
     told = reasons(shop_model, top, language=language)
     assert len(told) == len(top) == told["reason"].str.len().gt(0).sum()
     assert told["reason"].map(n_words).le(25).all()
     assert told["reason"].map(CAUSAL[language].search).notna().all()
     pd.testing.assert_frame_equal(told[list(top)], top)
+    other = reasons(shop_model, top, by="outcome")
+    rest = other["outcome"] - other[["adds_user", "adds_item"]].sum(axis=1)
+    np.testing.assert_allclose(rest, rest[0], atol=1e-3)
     # the score is the effect; what groups add sums to it but for one constant
     np.testing.assert_allclose(told["effect"], top["score"], rtol=1e-5)
     rest = told["effect"] - told[["adds_user", "adds_item"]].sum(axis=1)
@@ -149,16 +154,26 @@ def test_figures_of_a_reason():
     told = reason("zh", items=["甲", "乙"], **options)
     assert told == "因为历史中有甲和乙；展示后，概率从 19% 降至 12%（7–17%）。"
     told = reason("en", outcome=-1.5, effect=0.5, interval=(-0.25, 1.25))
-    assert told == "Shown, the outcome may go from -1.5 to -1 (-1.75 to -0.25), or stay."
+    assert (
+        told == "Shown, the outcome may go from -1.5 to -1 (-1.75 to -0.25), or stay."
+    )
 
 
 def test_refusals(shop, shop_model, top):
-    with pytest.raises(ValueError, match="language is 'fr'.*'en', 'zh'"):
+    with pytest.raises(ValueError, match=r"language is 'fr'.*'en', 'zh'"):
         reasons(shop_model, top, language="fr")
     with pytest.raises(ValueError, match="lists have no column of items"):
         reasons(shop_model, top.drop(columns="item"))
     with pytest.raises(ValueError, match="not among the users given"):
         reasons(shop_model, top, users=[0, 1])
     assert reasons(shop_model, top.head(0)).columns[-1] == "reason"
+    arms = np.random.default_rng(0).choice(["mail", "call", "fax"], len(shop.X))
+    three = CausalDNNRecommender(user="user", item="item", max_epochs=1)
+    three.set_params(effect_learner="t", random_state=0)
+    three.fit(shop.X, shop.y, treatment=arms)
+    with pytest.raises(ValueError, match="against a control"):
+        reasons(three, top)
+    told = reasons(three, top, T0="fax", T1="mail")
+    assert {"effect", "outcome"} <= set(told) and "low" not in told
     held = top.assign(rank=0)
     assert (reasons(shop_model, held)["reason"] == "").all()

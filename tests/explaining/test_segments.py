@@ -5,10 +5,11 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from sklearn_causalrec import DoCalculusEffect, segments
+from sklearn_causalrec import CausalGraph, DoCalculusEffect, segments
 from sklearn_causalrec.effects.clusters import error
 from sklearn_causalrec.effects.log_scores import LogScores
 from sklearn_causalrec.encoding.cluster_columns import Clusters
+from sklearn_causalrec.explaining.segments import _halves
 
 
 def make_log(seed, step=1.0, n=1200, n_users=None):
@@ -74,7 +75,7 @@ def test_intervals_of_leaves_cover_the_truth_and_no_step_is_told():
 
 
 def test_splits_are_decided_by_other_rows_than_estimate_them(stepped):
-    X, y, _, model = stepped
+    X, _, _, model = stepped
     found = segments(model, X, max_depth=2)
     inside = found.apply(X)
     n = pd.Series(inside).value_counts().sort_index()
@@ -103,6 +104,8 @@ def test_sorted_groups_and_their_classification():
     found = segments(model, X)
     groups = found.sorted_groups
     assert groups["n"].sum() == len(X)
+    assert len(found.tests) == 3
+    assert found.p_value == pytest.approx(min(1, 3 * found.tests["p_value"].min()))
     assert groups["effect"].iloc[0] > 3 > 2 > groups["effect"].iloc[-1]
     towns = found.classification.set_index("column").loc["town = b"]
     assert towns["largest effects"] > 0.95 and towns["smallest effects"] < 0.05
@@ -127,6 +130,9 @@ def test_customers_widen_the_intervals_and_stay_whole():
     pd.testing.assert_frame_equal(wide, inside)
     narrow = segments(apart, X, max_depth=0, columns=["age"]).table
     assert (wide["high"] - wide["low"])[0] > 1.3 * (narrow["high"] - narrow["low"])[0]
+    decides = _halves(together._log_scores(), np.random.RandomState(0))
+    whole = pd.Series(decides).groupby(X["customer"].to_numpy()).nunique()
+    assert (whole == 1).all() and 0.4 < decides.mean() <= 0.5
     low, high = together.ate_interval()
     assert wide[["low", "high"]].iloc[0].tolist() == pytest.approx([low, high])
 
@@ -167,10 +173,35 @@ def test_what_cannot_be_answered_is_refused(stepped):
         segments(model, X[:10])
     with pytest.raises(ValueError, match="in another order"):
         segments(model, X[::-1])
-    with pytest.raises(ValueError, match="'mailed'.*has a role"):
+    with pytest.raises(ValueError, match=r"'mailed'.*has a role"):
         segments(model, X, columns=["mailed"])
     with pytest.raises(ValueError, match="fit saw no treatment"):
         one_arm = DoCalculusEffect(random_state=0, cv=2).fit(X[["age"]], y)
         segments(one_arm, X[["age"]])
     with pytest.raises(ValueError, match="min_share"):
         segments(model, X, min_share=0)
+
+
+def test_columns_that_the_graph_bars_make_no_segments(rng):
+    z, m0 = rng.normal(size=800), rng.normal(size=800)
+    t = rng.binomial(1, 1 / (1 + np.exp(-z)))
+    m = t + m0
+    X = pd.DataFrame({"z": z, "t": t, "m": m})
+    y = pd.Series(m + z + rng.normal(size=800), name="y")
+    graph = CausalGraph("z -> t -> m -> y; z -> y")
+    model = DoCalculusEffect(graph, treatment="t", effect_model=None, random_state=0)
+    model.fit(X, y)
+    found = segments(model, X, max_depth=3)
+    assert "m" not in {rule.split()[0] for rule in found.table["segment"]}
+    with pytest.raises(ValueError, match="'m'"):
+        segments(model, X, columns=["m"])
+
+
+def test_other_rows_of_the_same_number_are_refused(shop, shop_model, stepped):
+    X, _, _, model = stepped
+    with pytest.raises(ValueError, match="other rows than fit saw"):
+        segments(model, X.assign(age=X["age"] + 1))
+    with pytest.raises(ValueError, match="other rows than fit saw"):
+        segments(shop_model, shop.X.assign(user_x0=shop.X["user_x0"] + 1))
+    with pytest.raises(ValueError, match="in another order"):
+        segments(shop_model, shop.X[::-1])
