@@ -1,4 +1,4 @@
-"""Fitted models outside the process that fitted them: files, arrays, graphs, a server."""
+"""Fitted models outside their process: files, arrays, graphs of ONNX, a server."""
 
 from typing import TYPE_CHECKING
 
