@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 
 from sklearn_causalrec._utils.tables import text_table
+from sklearn_causalrec.encoding.frames import as_frame
 
 _MOST_CUTS = 15  # thresholds tried for each column, at quantiles
 _MOST_COLUMNS = 30  # that pairs of splits are searched in
@@ -69,7 +70,7 @@ class PolicyTree:
 
         Parameters
         ----------
-        X : DataFrame of shape (n, p)
+        X : frame or array-like of shape (n, p)
             The rows, with the columns that the rules are about.
 
         Returns
@@ -77,7 +78,7 @@ class PolicyTree:
         ndarray of shape (n,)
             The arms.
         """
-        found = self.codes(X)
+        found = self.codes(as_frame(X, arrays=True))
         out = np.empty(len(found), object)
         out[:] = [self.arms[code] for code in found]
         return out

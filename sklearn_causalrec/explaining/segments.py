@@ -15,6 +15,7 @@ from sklearn_causalrec._utils.typing import Arm, Seed
 from sklearn_causalrec.effects.clusters import estimate, outer
 from sklearn_causalrec.effects.intervals import Estimate, check_alpha
 from sklearn_causalrec.encoding.checks import whole_number
+from sklearn_causalrec.encoding.frames import as_frame
 from sklearn_causalrec.explaining.model import Model
 from sklearn_causalrec.explaining.report import Report
 from sklearn_causalrec.explaining.rules import Readable, leaves_of
@@ -37,8 +38,6 @@ class Segments:
         The tree. None: all rows are one segment.
     order : ndarray of int or None
         The position in `table` of each node that is a leaf.
-    model : Model
-        The fitted model.
     **figures
         The attributes.
 
@@ -90,9 +89,8 @@ class Segments:
     (3,)
     """
 
-    def __init__(self, readable, tree, order, model, **figures):
+    def __init__(self, readable, tree, order, **figures):
         self._readable, self._tree, self._order = readable, tree, order
-        self._model = model
         vars(self).update(figures)
 
     def apply(self, X):
@@ -108,7 +106,7 @@ class Segments:
         ndarray of int of shape (n,)
             The position of each row's segment in ``table``.
         """
-        matrix = self._readable.read(self._model.frame(X))
+        matrix = self._readable.read(as_frame(X, arrays=True))
         if self._tree is None:
             return np.zeros(len(matrix), int)
         return self._order[self._tree.apply(matrix)]
@@ -301,7 +299,6 @@ def segments(
         readable,
         tree,
         order,
-        model,
         table=table,
         varies=bool(p_value < alpha),
         p_value=float(p_value),

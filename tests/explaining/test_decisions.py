@@ -1,3 +1,4 @@
+import pickle
 from itertools import product
 
 import numpy as np
@@ -180,6 +181,8 @@ def test_a_recommender_decides(shop, shop_model):
     found = decide(shop_model, shop.X, cost=0.1)
     assert set(found.arm) == {0, 1}
     np.testing.assert_array_equal(found.arm, shop_model.effect(shop.X) > 0.1)
+    again = pickle.loads(pickle.dumps(found))
+    assert again.tree.predict(shop.X).tolist() == found.tree.predict(shop.X).tolist()
     reached = (shop.effect - 0.1)[found.arm == 1].sum()
     assert found.interval[0] < reached < found.interval[1]
     assert found.off_policy["rule"].tolist()[:2] == ["this rule", "the tree"]

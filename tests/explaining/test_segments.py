@@ -1,5 +1,8 @@
+import pickle
+
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import make_pipeline
@@ -56,6 +59,10 @@ def test_the_step_is_found_with_its_rule(stepped):
     assert (found.table["low"] < [2, 1]).all() and (found.table["high"] > [2, 1]).all()
     assert found.table["share"].sum() == pytest.approx(1)
     np.testing.assert_array_equal(found.apply(X), X["town"].map({"b": 0, "a": 1}))
+    again = pickle.loads(pickle.dumps(found))
+    frame = pl.from_pandas(X)
+    np.testing.assert_array_equal(again.apply(frame), found.apply(X))
+    pd.testing.assert_frame_equal(segments(model, frame, 1).table, found.table)
     assert "where town = b" in " ".join(str(found).split())
 
 
