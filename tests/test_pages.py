@@ -27,18 +27,30 @@ def blocks_of(text):
             yield text[: block.start()].count("\n") + 1, block[2], shown
 
 
+def _what_was_explained(names, folder, printed):
+    assert (folder / "report.html").stat().st_size > 5_000
+    assert names["found"].varies and "visits" in names["found"].table["segment"][0]
+    assert "Because of tea" in printed
+
+
+CHECKS = {"explaining.md": _what_was_explained}
+
+
 @pytest.mark.parametrize("page", PAGES)
 @pytest.mark.filterwarnings("ignore")
 def test_the_code_of_the_page_runs(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    names, path = {"__name__": "page"}, DOCS / page
+    names, path, printed = {"__name__": "page"}, DOCS / page, ""
     with config_context():
         for line, code, shown in blocks_of(path.read_text()):
             out = StringIO()
             with redirect_stdout(out):
                 exec(compile("\n" * line + code, str(path), "exec"), names)
+            printed += out.getvalue()
             if shown is not None:
                 assert out.getvalue().rstrip() == shown.rstrip(), f"{page}:{line}"
+    if page in CHECKS:
+        CHECKS[page](names, tmp_path, printed)
 
 
 def test_all_pages_are_found():
