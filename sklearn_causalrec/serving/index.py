@@ -13,16 +13,18 @@ from sklearn.utils import check_random_state
 from sklearn_causalrec._utils.typing import Arm, Seed
 from sklearn_causalrec._utils.unwrap import unwrap
 from sklearn_causalrec.encoding.checks import choice, number
-from sklearn_causalrec.encoding.frames import as_frame
 from sklearn_causalrec.encoding.roles import as_ids
 from sklearn_causalrec.encoding.time_formats import shown
-from sklearn_causalrec.ranking.asked import Side, excluded_pairs, one_row_each
+from sklearn_causalrec.ranking.asked import excluded_pairs
 from sklearn_causalrec.ranking.cold_start import ColdStart, with_stand_ins
 from sklearn_causalrec.ranking.pairs import Pairs, seen_pairs
 from sklearn_causalrec.ranking.recommend import check_k, names_of_ids, recommend
-from sklearn_causalrec.serving.filters import allowed_items
+from sklearn_causalrec.serving.items import allowed_items, once_each, read_items
 from sklearn_causalrec.serving.landmarks import Landmarks
 
+_MADE = set(  # by `_start`
+    "_estimator _sides items_ _scorer _known _positions _place _vectors _keys".split()
+)
 SMALL = 2_000  # so few items are all scored in about the time of a search
 
 
@@ -126,7 +128,7 @@ class EffectIndex:
         _, estimator = unwrap(fitted)
         self.cold_start = ColdStart.of(cold_start, estimator)
         estimator.pair_scores(by, None, T0, T1)  # refuses before any work
-        self._given = items if items is None else _read_items(items)
+        self._given = items if items is None else read_items(items)
         self._start()
         known = self._known_users(users)
         self.exact_, self.recall_, self.rank_ = True, 1.0, 0
@@ -143,7 +145,7 @@ class EffectIndex:
         self._keys = names_of_ids(pairs.keys)
         self._sides = pairs.sides
         if hasattr(self._given, "columns"):
-            self.items_ = self._one_row_each(self._given)
+            self.items_ = once_each(self._given, self._key_in(self._given))
         else:
             self.items_ = pd.DataFrame({pairs.keys[1]: pairs.items})
         self._scorer = None
@@ -158,14 +160,6 @@ class EffectIndex:
         self._place[-1] = -1  # new items, which nobody has seen
         self._vectors = {}
 
-    def _one_row_each(self, frame):
-        """The items as they came, each once; several rows that differ are refused."""
-        key = self._key_in(frame)
-        ids = as_ids(frame[key].to_numpy(), "item")
-        given = Side("item", key, ids, np.zeros(len(ids), int), frame)
-        one_row_each(given, list(frame.columns))
-        return frame[~pd.Series(ids).duplicated().to_numpy()].reset_index(drop=True)
-
     def _key_in(self, frame):
         """The column of ids in a frame of items."""
         key = self._sides[1].key
@@ -179,9 +173,7 @@ class EffectIndex:
         return found if hasattr(found, "of_users") else None
 
     def __getstate__(self):
-        made = ("_estimator", "_sides", "items_", "_scorer", "_known", "_positions")
-        made += ("_place", "_vectors", "_keys")
-        return {k: v for k, v in vars(self).items() if k not in made}
+        return {k: v for k, v in vars(self).items() if k not in _MADE}
 
     def __setstate__(self, state):
         vars(self).update(state)
@@ -199,11 +191,10 @@ class EffectIndex:
         ids = pd.unique(as_ids(users, "user")).tolist()
         known = np.array([self._positions.get(v, -1) for v in ids], int)
         if (known < 0).any():
-            unknown = shown(ids[int(np.argmin(known))])
             raise ValueError(
-                f"users holds {unknown}, which the log does not know: the vectors are "
-                "learned from users of the log; lists of others can be asked for in "
-                "recommend."
+                f"users holds {shown(ids[int(np.argmin(known))])}, which the log does "
+                "not know: vectors are learned from users of the log. Ask for lists of "
+                "others in recommend."
             )
         return known
 
@@ -217,8 +208,8 @@ class EffectIndex:
 
     def _state_recall(self):
         found = self._landmarks
-        self.recall_, self.rank_ = found.recall, found.rank
-        self.n_candidates_ = found.n_candidates
+        stated = found.recall, found.rank, found.n_candidates
+        self.recall_, self.rank_, self.n_candidates_ = stated
 
     # -- lists ------------------------------------------------------------------
 
@@ -466,7 +457,7 @@ class EffectIndex:
             If an item is in the index already, or columns are missing. The index then
             stays as it was.
         """
-        new = _read_items(items)
+        new = read_items(items)
         before, n_before = vars(self).copy(), len(self.items_)
         if not hasattr(new, "columns"):
             if len(self.items_.columns) > 1:
@@ -508,12 +499,3 @@ class EffectIndex:
             vars(self).update(before)
             raise
         return self
-
-
-def _read_items(items):
-    """Items as they came: a frame, or an array of ids."""
-    if hasattr(items, "columns") or hasattr(items, "collect"):
-        return as_frame(items, "items")
-    if isinstance(items, str) or np.ndim(items) == 0:
-        return np.array([items])
-    return pd.unique(np.asarray(getattr(items, "to_numpy", lambda: items)()))

@@ -1,8 +1,13 @@
-"""Conditions on items, as masks."""
+"""Items of an index: how they are read, and conditions on them."""
 
 from collections.abc import Mapping
 
 import numpy as np
+import pandas as pd
+
+from sklearn_causalrec.encoding.frames import as_frame
+from sklearn_causalrec.encoding.roles import as_ids
+from sklearn_causalrec.ranking.asked import Side, one_row_each
 
 
 def allowed_items(condition, items):
@@ -28,7 +33,7 @@ def allowed_items(condition, items):
     Examples
     --------
     >>> import pandas as pd
-    >>> from sklearn_causalrec.serving.filters import allowed_items
+    >>> from sklearn_causalrec.serving.items import allowed_items
     >>> items = pd.DataFrame({"price": [5, 20, 9], "kind": ["a", "a", "b"]})
     >>> allowed_items({"price": (None, 10), "kind": ["a", "c"]}, items)
     array([ True, False, False])
@@ -88,3 +93,31 @@ def _mask(given, n_items, name, two=False):
             "items_."
         )
     return mask
+
+
+def read_items(items):
+    """Items as they came: a frame, or an array of ids."""
+    if hasattr(items, "columns") or hasattr(items, "collect"):
+        return as_frame(items, "items")
+    if isinstance(items, str) or np.ndim(items) == 0:
+        return np.array([items])
+    return pd.unique(np.asarray(getattr(items, "to_numpy", lambda: items)()))
+
+
+def once_each(frame, key):
+    """The items as they came, each once; several rows that differ are refused.
+
+    Parameters
+    ----------
+    frame : DataFrame
+    key : str or int
+        The column of ids.
+
+    Returns
+    -------
+    DataFrame
+    """
+    ids = as_ids(frame[key].to_numpy(), "item")
+    given = Side("item", key, ids, np.zeros(len(ids), int), frame)
+    one_row_each(given, list(frame.columns))
+    return frame[~pd.Series(ids).duplicated().to_numpy()].reset_index(drop=True)
