@@ -20,11 +20,10 @@ from sklearn_causalrec.ranking.cold_start import ColdStart, with_stand_ins
 from sklearn_causalrec.ranking.pairs import Pairs, seen_pairs
 from sklearn_causalrec.ranking.recommend import check_k, names_of_ids, recommend
 from sklearn_causalrec.serving.items import allowed_items, once_each, read_items
-from sklearn_causalrec.serving.landmarks import Landmarks
+from sklearn_causalrec.serving.landmarks import Landmarks, leave_out
 
-_MADE = set(  # by `_start`
-    "_estimator _sides items_ _scorer _known _positions _place _vectors _keys".split()
-)
+# By `_start`.
+_MADE = "_estimator _sides items_ _scorer _known _positions _place _vectors _keys"
 SMALL = 2_000  # so few items are all scored in about the time of a search
 
 
@@ -173,7 +172,7 @@ class EffectIndex:
         return found if hasattr(found, "of_users") else None
 
     def __getstate__(self):
-        return {k: v for k, v in vars(self).items() if k not in _MADE}
+        return {k: v for k, v in vars(self).items() if k not in _MADE.split()}
 
     def __setstate__(self, state):
         vars(self).update(state)
@@ -382,23 +381,19 @@ class EffectIndex:
             scores = scorer.at(at, candidates)[0] if len(candidates) else np.zeros(0)
         elif self._landmarks is None or n > n_items // 4:
             scores, candidates = scorer.of_users(at)[0], np.arange(n_items)
-            scores[left_out] = -np.inf
-            if allowed is not None:
-                scores[~allowed] = -np.inf
+            leave_out(scores, left_out, allowed)
         else:
             near = self._landmarks.near(self._vector(scorer, position))
-            near[left_out] = -np.inf
-            if allowed is not None:
-                near[~allowed] = -np.inf
+            leave_out(near, left_out, allowed)
             candidates = self._landmarks.highest(near, n)
             candidates = candidates[near[candidates] > -np.inf]
             scores = scorer.at(at, candidates)[0]
         if np.isnan(scores).any():
             raise ValueError("A score of a user with an item is not a number.")
-        order = np.argsort(-scores, kind="stable")[:k] if len(scores) <= 4 * k else None
-        if order is None:
+        few = np.arange(len(scores))
+        if len(scores) > 4 * k:
             few = np.argpartition(-scores, k)[:k]
-            order = few[np.lexsort((candidates[few], -scores[few]))]
+        order = few[np.lexsort((candidates[few], -scores[few]))][:k]
         floor = -np.inf if min_effect is None else min_effect
         order = order[scores[order] > floor]
         return candidates[order], scores[order]

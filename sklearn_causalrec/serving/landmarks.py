@@ -217,3 +217,10 @@ def _tops(scorer, users, items, k):
         best = np.argpartition(-scores, k - 1)[:k]
         found[row], values[row] = items[best], scores[best]
     return found, values
+
+
+def leave_out(scores, left_out, allowed):
+    """Put the scores of items that are left out, or not allowed, below all others."""
+    scores[left_out] = -np.inf
+    if allowed is not None:
+        scores[~allowed] = -np.inf
