@@ -21,7 +21,7 @@ h1 { font-size: 1.6rem; line-height: 1.25; } h2 { font-size: 1.15rem; margin: 2r
 .scroll { overflow-x: auto; } table { border-collapse: collapse; font-size: .85rem; }
 th, td { padding: .2rem .6rem; text-align: right; border-bottom: 1px solid #e4e4e4;
   overflow-wrap: normal; } th:first-child, td:first-child { text-align: left; }
-td.text, th.text { text-align: left; } .small { color: #555; font-size: .85rem; }
+.words :is(td, th):last-child { text-align: left; } .small { color: #555; font-size: .85rem; }
 nav { font-size: .85rem; } svg text { font-family: system-ui, sans-serif; }
 @media print { body { margin: 0; max-width: none; font-size: 12px; } nav { display:
   none; } h2 { break-after: avoid; } svg, table { break-inside: avoid; }
@@ -196,7 +196,9 @@ def _as_html(content):
     if isinstance(content, Picture):
         return f"<figure style='margin:0'>{content.svg}</figure>"
     if isinstance(content, pd.DataFrame):
-        return f'<div class="scroll" tabindex="0">{html_table(content)}</div>'
+        ends_in_words = content.shape[1] and content.iloc[:, -1].dtype.kind in "OTU"
+        kind = "scroll words" if ends_in_words else "scroll"
+        return f'<div class="{kind}" tabindex="0">{html_table(content)}</div>'
     return f"<p>{escape(content)}</p>"
 
 
