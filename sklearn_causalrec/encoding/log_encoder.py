@@ -369,10 +369,16 @@ class LogEncoder:
     def standardized(self, y):
         return (y - self.y_mean) / self.y_scale
 
-    def in_units(self, outcome):
-        """Standardized outcomes of the networks in the units of y."""
+    def in_units(self, outcome, out=None):
+        """Standardized outcomes of the networks in the units of y.
+
+        They are written to ``out``, if there is one and it is of the type.
+        """
         if self.binary:
             return outcome
         if self.y_dtype == np.float64:
-            outcome = np.asarray(outcome, np.float64)
-        return outcome * self.y_scale + self.y_mean
+            outcome, out = np.asarray(outcome, np.float64), None
+        if out is None:
+            return outcome * self.y_scale + self.y_mean
+        np.multiply(outcome, self.y_scale, out=out, casting="same_kind")
+        return np.add(out, self.y_mean, out=out, casting="same_kind")

@@ -21,7 +21,8 @@ h1 { font-size: 1.6rem; line-height: 1.25; } h2 { font-size: 1.15rem; margin: 2r
 .scroll { overflow-x: auto; } table { border-collapse: collapse; font-size: .85rem; }
 th, td { padding: .2rem .6rem; text-align: right; border-bottom: 1px solid #e4e4e4;
   overflow-wrap: normal; } th:first-child, td:first-child { text-align: left; }
-.words :is(td, th):last-child { text-align: left; } .small { color: #555; font-size: .85rem; }
+.words :is(td, th):last-child { text-align: left; }
+.small { color: #555; font-size: .85rem; }
 nav { font-size: .85rem; } svg text { font-family: system-ui, sans-serif; }
 @media print { body { margin: 0; max-width: none; font-size: 12px; } nav { display:
   none; } h2 { break-after: avoid; } svg, table { break-inside: avoid; }

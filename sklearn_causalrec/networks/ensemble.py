@@ -317,9 +317,12 @@ class Ensemble:
             In the units of y.
         """
         users, items = torch.as_tensor(users), torch.as_tensor(items)
-        total = 0.0
+        total = None
+        # In place: a pass over all pairs costs as much as a tenth of their product.
         for net in self.nets:
             link = net.matrix(users, items, arm)
-            total = total + (expit(link, out=link) if self.binary else link)
-        total /= len(self.nets)
-        return self.log_encoder.in_units(total)
+            link = expit(link, out=link) if self.binary else link
+            total = link if total is None else np.add(total, link, out=total)
+        if len(self.nets) > 1:
+            total /= len(self.nets)
+        return self.log_encoder.in_units(total, out=total)

@@ -317,8 +317,11 @@ class Pairs:
             self._split = scorer, scorer.split(self)
         return self._split[1]
 
-    def scores(self, scorer, start, stop):
-        """Score the users start to stop against all items; (stop - start, n_items)."""
+    def scores(self, scorer, start, stop, check=True):
+        """Score the users start to stop against all items; (stop - start, n_items).
+
+        Without ``check``, scores that are no numbers are not refused.
+        """
         n_items = len(self.items)
         sides = self.sides_of(scorer)
         if self.raw is None and scorer.matrix is not None:
@@ -340,14 +343,17 @@ class Pairs:
                 if out is None:
                     out = np.empty(size, scores.dtype)
                 out[flat] = scores
-        lost = np.isnan(out)
-        if lost.any():
+        if check and (lost := np.isnan(out)).any():
             user, item = divmod(int(lost.argmax()), n_items)
-            raise ValueError(
-                f"The score of the user {shown(self.users[start + user])} with the "
-                f"item {shown(self.items[item])} is not a number."
-            )
+            raise self.not_a_number(start + user, item)
         return out.reshape(stop - start, n_items)
+
+    def not_a_number(self, user, item):
+        """The error of a score that is none, by the positions of user and item."""
+        return ValueError(
+            f"The score of the user {shown(self.users[user])} with the item "
+            f"{shown(self.items[item])} is not a number."
+        )
 
     def _splits(self, of_item):
         """Whether no feature that goes with items differs between users, or the other

@@ -148,7 +148,7 @@ def recommend(
     from sklearn_causalrec.ranking.cold_start import ColdStart, with_stand_ins
     from sklearn_causalrec.ranking.exploration import Exploration
     from sklearn_causalrec.ranking.pairs import Pairs
-    from sklearn_causalrec.ranking.topk import top_k
+    from sklearn_causalrec.ranking.topk import NotANumberError, top_k
 
     transform, estimator = unwrap(fitted)
     if by is None:
@@ -173,13 +173,16 @@ def recommend(
     size = len(pairs.users), len(pairs.items)
     if explore is None:
         scores = estimator.pair_scores(by, min_effect, T0, T1)
-        user, item, rank, score = top_k(
-            lambda start, stop: pairs.scores(scores, start, stop),
-            *size,
-            k,
-            excluded=excluded,
-            progress=bool(estimator.verbose),
-        )
+        try:
+            user, item, rank, score = top_k(
+                lambda start, stop: pairs.scores(scores, start, stop, check=False),
+                *size,
+                k,
+                excluded=excluded,
+                progress=bool(estimator.verbose),
+            )
+        except NotANumberError as error:
+            raise pairs.not_a_number(error.row, error.column) from None
         drawn = {}
     else:
         scorers = explore.scorers(estimator, by, min_effect, T0, T1)

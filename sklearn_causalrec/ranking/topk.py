@@ -6,6 +6,14 @@ from tqdm.auto import tqdm
 BLOCK_BYTES = 64 * 2**20
 
 
+class NotANumberError(ValueError):
+    """A score that is not a number, of a row and a column."""
+
+    def __init__(self, row, column):
+        super().__init__(f"The score of row {row} and column {column} is not a number.")
+        self.row, self.column = row, column
+
+
 def top_k(score, n_users, n_items, k, *, excluded=None, floor=None, progress=False):
     """Find the highest scores of every row of a matrix that is never held as a whole.
 
@@ -40,6 +48,11 @@ def top_k(score, n_users, n_items, k, *, excluded=None, floor=None, progress=Fal
     score : ndarray of shape (m,)
         The score of each pair, in the dtype of the scores.
 
+    Raises
+    ------
+    ValueError
+        If the score of a candidate is not a number.
+
     See Also
     --------
     sklearn_causalrec.recommend : Recommend the best items of a fitted model.
@@ -67,6 +80,9 @@ def top_k(score, n_users, n_items, k, *, excluded=None, floor=None, progress=Fal
             scores[rows, cols] = -np.inf
         best, items = torch.topk(torch.from_numpy(scores), k, dim=1)
         best, items = best.numpy(), items.numpy()
+        if (lost := np.isnan(best[:, :1])).any():  # they sort above all numbers
+            row = int(lost.argmax())
+            raise NotANumberError(start + row, int(items[row, 0]))
         keep = best > (-np.inf if floor is None else floor)
         rows, ranks = np.nonzero(keep)
         found.append((rows + start, items[keep], ranks + 1, best[keep]))

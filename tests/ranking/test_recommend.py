@@ -8,6 +8,7 @@ from sklearn.pipeline import Pipeline
 
 from sklearn_causalrec import CausalDNNRecommender, recommend
 from sklearn_causalrec.ranking import top_k
+from sklearn_causalrec.ranking.pairs import Pairs
 
 
 @pytest.fixture(scope="module")
@@ -141,3 +142,42 @@ def test_top_k_in_blocks(monkeypatch):
     np.testing.assert_array_equal(best.reshape(7, 3), expected)
     np.testing.assert_array_equal(masked[user, item], best)
     assert rank.reshape(7, 3).tolist() == [[1, 2, 3]] * 7
+
+
+@pytest.mark.parametrize("explore", [None, "epsilon"])
+def test_a_score_that_is_no_number_is_refused_by_name(model, monkeypatch, explore):
+    def broken(self, pairs, start, stop, check=True):
+        out = scores(self, pairs, start, stop, check=False)
+        if start <= 7 < stop:
+            out[7 - start, 3] = np.nan
+        if check and np.isnan(out).any():
+            raise self.not_a_number(7, 3)
+        return out
+
+    scores = Pairs.scores
+    monkeypatch.setattr(Pairs, "scores", broken)
+    with pytest.raises(ValueError, match="user 7 with the item 3 is not a number"):
+        recommend(model, k=2, exclude_seen=False, explore=explore, random_state=0)
+
+
+def test_top_k_says_where_there_is_no_number():
+    scores = np.zeros((4, 5), np.float32)
+    scores[2, 4] = np.nan
+    with pytest.raises(ValueError, match="row 2 and column 4 is not a number"):
+        top_k(lambda i, j: scores[i:j].copy(), 4, 5, k=1)
+    left_out = csr_array(np.isnan(scores))
+    user, item, _, _ = top_k(
+        lambda i, j: scores[i:j].copy(), 4, 5, 5, excluded=left_out
+    )
+    assert len(user) == 19 and 4 not in item[user == 2]
+
+
+def test_pairs_refuse_scores_that_are_no_numbers(model):
+    pairs = Pairs(model, None, model, None, None)
+    scorer = model.pair_scores("effect")
+
+    def rows(asked):
+        return np.full(len(asked), np.nan)
+
+    with pytest.raises(ValueError, match="user 0 with the item 0 is not a number"):
+        pairs.scores(scorer._replace(rows=rows, matrix=None, split=None), 0, 2)
