@@ -197,8 +197,9 @@ def _as_html(content):
     if isinstance(content, Picture):
         return f"<figure style='margin:0'>{content.svg}</figure>"
     if isinstance(content, pd.DataFrame):
-        ends_in_words = content.shape[1] and content.iloc[:, -1].dtype.kind in "OTU"
-        kind = "scroll words" if ends_in_words else "scroll"
+        last = content.iloc[:, -1:]
+        numbers = last.select_dtypes(["number", "bool"])
+        kind = "scroll" if last.shape == numbers.shape else "scroll words"
         return f'<div class="{kind}" tabindex="0">{html_table(content)}</div>'
     return f"<p>{escape(content)}</p>"
 
