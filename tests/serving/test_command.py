@@ -1,5 +1,6 @@
 """The command that serves: real processes on free ports."""
 
+import asyncio
 import json
 import os
 import re
@@ -15,6 +16,7 @@ from contextlib import contextmanager
 from http.client import HTTPConnection
 from pathlib import Path
 from pkgutil import resolve_name
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -23,7 +25,7 @@ pytest.importorskip("fastapi", reason="the extra serve is not installed")
 
 from sklearn_causalrec import recommend
 from sklearn_causalrec.serving import read_decisions
-from sklearn_causalrec.serving.command import main
+from sklearn_causalrec.serving.command import _socket, main
 from sklearn_causalrec.serving.server.workers import run_workers
 
 ROOT = Path(__file__).parents[2]
@@ -255,9 +257,31 @@ def test_wrong_arguments(capsys, arguments, message):
     assert message in capsys.readouterr().err
 
 
+def test_answers_do_not_wait_for_acknowledgements():
+    """Small packets are sent at once, which asyncio sees to if it can tell TCP."""
+    found = []
+
+    async def accept(reader, writer):
+        accepted = writer.get_extra_info("socket")
+        found.append(accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+        writer.close()
+
+    async def ask():
+        options = SimpleNamespace(host="127.0.0.1", port=0)
+        with _socket(options) as listening:
+            async with await asyncio.start_server(accept, sock=listening) as server:
+                port = server.sockets[0].getsockname()[1]
+                reader, writer = await asyncio.open_connection("127.0.0.1", port)
+                await reader.read()
+                writer.close()
+
+    asyncio.run(ask())
+    assert found[0]
+
+
 def test_help_is_quick_and_whole():
     code = (
-        "import sys\nfrom sklearn_causalrec.serving.command import main\n"
+        "import sys\nfrom sklearn_causalrec.serving.command import _socket, main\n"
         "try:\n    main(['serve', '--help'])\n"
         "finally:\n    assert not {'torch', 'numpy', 'fastapi'} & set(sys.modules)\n"
     )
