@@ -206,8 +206,8 @@ def _serve(options):
 
 def _socket(options):
     family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
-    # With the protocol named, asyncio sets TCP_NODELAY on what this socket accepts. Without
-    # it, the second packet of an answer waits for the client's delayed acknowledgement.
+    # With the protocol named, asyncio sets TCP_NODELAY on what this socket accepts.
+    # Else the second packet of an answer waits for a delayed acknowledgement.
     listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     if os.name == "posix":  # a port that was just given up may be taken again
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
