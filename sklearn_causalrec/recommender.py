@@ -46,7 +46,7 @@ from sklearn_causalrec.encoding.roles import ROLES, ROW_ARGUMENTS, ColumnRoles
 from sklearn_causalrec.metrics.lists import held_out_ndcg
 from sklearn_causalrec.networks.encoders import ENCODERS
 from sklearn_causalrec.networks.encoders.base import ACTIVATIONS, check_encoder
-from sklearn_causalrec.networks.ensemble import Ensemble
+from sklearn_causalrec.networks.ensemble import Ensemble, IdProducts
 from sklearn_causalrec.networks.id_tables import without_ids
 from sklearn_causalrec.networks.net import resolve_device
 from sklearn_causalrec.networks.objectives import OBJECTIVES, Implicit
@@ -1114,14 +1114,14 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
                 score, None, products=ensemble.products, of_item=ensemble.of_item
             )
         if by == "outcome" and min_effect is None and self._ranks_by_products():
-            return PairScores(score, partial(self._ensemble.matrix, arm=t1))
+            return PairScores(score, IdProducts(self._ensemble, t1))
         split = partial(
             PairScorer.of, self, by=by, min_effect=min_effect, arms=(t0, t1)
         )
         return PairScores(score, None, split)
 
     def _ranks_by_products(self):
-        """Whether ids are all there is, and the encoder has a matrix of all pairs."""
+        """Whether ids are all there is, and outcomes are products of their vectors."""
         log = self.catalogue_
         ids_alone = log is not None and log.history is None and log.context.size == 0
-        return ids_alone and ENCODERS[self.encoder].matrix is not None
+        return ids_alone and ENCODERS[self.encoder].of_users is not None

@@ -301,11 +301,11 @@ class CausalNet(NeuralNet):
         if self.module_.grow_ids(n_users, n_items):
             self.initialize_optimizer()
 
-    def matrix(self, users, items, arm):
-        """Outcome of all pairs on the link scale; ndarray (n_users, n_items)."""
-        users, items = users.to(self.device), items.to(self.device)
-        with torch.inference_mode():
-            return self.module_.outcome_matrix(users, items, arm).cpu().numpy()
+    @torch.inference_mode()
+    def side(self, kind, ids, arm):
+        """Vectors of "users" or "items"; their products are outcomes before the link."""
+        ids = torch.as_tensor(ids).to(self.device)
+        return getattr(self.module_, f"{kind}_side")(ids, arm)
 
     def outputs(self, X, rows=None):
         """Outcome (n, A) and exposure logits (n, A or None) for the rows of X."""

@@ -275,8 +275,15 @@ class CausalNetwork(WithIdTables):
             self.imputation and self.imputation(fixed, x, user, item),
         )
 
-    def outcome_matrix(self, users, items, arm):
-        """Outcome of every user with every item, where ids are all there is."""
+    def users_side(self, users, arm):
+        """Vectors (n, width + 2) whose products with the items' are outcomes on the
+        link scale, where ids are all there is."""
         bias = self.wide.bias[arm] + self.wide.user(users)[:, arm, None]
-        out = self.encoder.matrix(self.vectors, users, items, arm, bias)
-        return out.add_(self.wide.item(items)[:, arm].contiguous())
+        own = self.encoder.of_users(self.vectors, users, arm)
+        return torch.cat([own, bias, torch.ones_like(bias)], dim=1)
+
+    def items_side(self, items, arm):
+        """Vectors (m, width + 2) of items, beside :meth:`users_side`."""
+        bias = self.wide.item(items)[:, arm, None]
+        own = self.vectors.item(items)
+        return torch.cat([own, torch.ones_like(bias), bias], dim=1)

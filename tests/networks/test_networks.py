@@ -4,6 +4,7 @@ from itertools import product
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from hypothesis import given, settings
@@ -174,7 +175,8 @@ def test_mf_is_biases_plus_inner_product():
         + (net.vectors.user.weight[2] * net.vectors.item.weight[3]).sum()
     )
     torch.testing.assert_close(net(torch.zeros(1, 0), u, i).outcome[0], by_hand)
-    matrix = net.outcome_matrix(torch.arange(4), torch.arange(5), 0)
+    sides = net.users_side(torch.arange(4), 0), net.items_side(torch.arange(5), 0)
+    matrix = sides[0] @ sides[1].T
     torch.testing.assert_close(matrix[2, 3], by_hand[0])
 
 
@@ -299,3 +301,34 @@ def test_patience_of_a_small_log_is_in_steps(rng):
     assert model.n_iter_ > 38
     few = CausalDNNRecommender(random_state=0, max_epochs=9).fit(X, y)
     assert few.n_iter_ == 9
+
+
+@pytest.mark.parametrize("task", ["regression", "classification"])
+@pytest.mark.parametrize("n_estimators", [1, 2])
+@pytest.mark.parametrize("far", [0.0, 1e9])
+def test_products_of_ids_are_what_is_predicted(task, n_estimators, far):
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame({"user": rng.integers(0, 9, 300), "item": rng.integers(0, 7, 300)})
+    y = far + 30 * (X["item"] + rng.normal(size=300))
+    y = (y > y.median()).astype(int) if task == "classification" else y
+    model = CausalDNNRecommender(
+        task=task, user="user", item="item", encoder="mf", n_estimators=n_estimators,
+        max_epochs=2, random_state=0,
+    ).fit(X, y)  # fmt: skip
+    scores = model.pair_scores("outcome").matrix
+    predict = model.predict
+    if task == "classification":
+
+        def predict(pairs):
+            return model.predict_proba(pairs)[:, 1]
+
+    encoder = model.log_encoder_
+    items = encoder.items.codes(np.arange(7))
+    for users in (np.arange(3), np.arange(3, 9)):  # in turn, with the same items
+        found = scores(encoder.users.codes(users), items).ravel()
+        pairs = {"user": np.repeat(users, 7), "item": np.tile(range(7), len(users))}
+        expected = predict(pd.DataFrame(pairs))
+        np.testing.assert_allclose(found - far, expected - far, rtol=1e-4, atol=1e-4)
+    few = encoder.users.codes(np.arange(3))
+    swapped = scores(few, items[::-1].copy())
+    np.testing.assert_allclose(swapped[:, ::-1], scores(few, items), rtol=1e-6)

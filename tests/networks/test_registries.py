@@ -52,9 +52,8 @@ class Bilinear(Encoder):
         outcome = torch.einsum("nj,ajk,nk->na", user, self.weight, item)
         return outcome, user * item
 
-    def matrix(self, vectors, users, items, arm, bias):
-        user = vectors.user(users) @ self.weight[arm]
-        return user @ vectors.item(items).T + bias
+    def of_users(self, vectors, users, arm):
+        return vectors.user(users) @ self.weight[arm]
 
 
 class Centred(PolicyObjective):

@@ -133,11 +133,11 @@ class Encoder(nn.Module):
         Whether a history may be named.
     width : int
         Width of the representation; set in ``__init__``.
-    matrix : callable or None
-        Where ids are all there is to read, the outcome of all pairs by a matrix
-        product: ``matrix(vectors, users, items, arm, bias)`` with codes of users and
-        items returns the deep part plus ``bias`` (n_users, 1), a tensor of shape
-        (n_users, n_items). None: each pair is encoded.
+    of_users : callable or None
+        Where ids are all there is to read, and the outcome is a product of vectors:
+        ``of_users(vectors, users, arm)`` with codes of users returns their vectors
+        (n_users, embedding_dim), whose products with the items' ``vectors.item(items)``
+        are the deep part of the outcomes. None: each pair is encoded.
     query : callable or None
         The class of what asks for items under an objective that sets positives against
         the catalogue, such as
@@ -187,7 +187,7 @@ class Encoder(nn.Module):
 
     requires = Requires()
     reads_history = True
-    matrix = None
+    of_users = None
     query: type | None = None
     causal = None
 

@@ -68,7 +68,7 @@ class MF(Encoder):
         representation = torch.cat([product, dense], dim=1)
         return outcome + self.heads(dense), representation
 
-    def matrix(self, vectors, users, items, arm, bias):
-        """Outcome of all pairs, where there are no features."""
-        scaled = vectors.user(users) * self.arm_scale[arm]
-        return torch.addmm(bias, scaled, vectors.item(items).T)
+    def of_users(self, vectors, users, arm):
+        """Vectors whose products with those of items are the outcomes, where there are
+        no features."""
+        return vectors.user(users) * self.arm_scale[arm]
