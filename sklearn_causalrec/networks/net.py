@@ -303,7 +303,7 @@ class CausalNet(NeuralNet):
 
     @torch.inference_mode()
     def side(self, kind, ids, arm):
-        """Vectors of "users" or "items"; their products are outcomes before the link."""
+        """Vectors of "users" or "items", whose products are outcomes on the link."""
         ids = torch.as_tensor(ids).to(self.device)
         return getattr(self.module_, f"{kind}_side")(ids, arm)
 
