@@ -490,7 +490,8 @@ def test_checks_and_summaries_follow_the_control(experiment):
     model = by_graph(control="No E-Mail").fit(X, y, treatment=arms)
     assert "Mens E-Mail against No E-Mail" in str(model.summary())
     how = dict(methods=("subset",), n_simulations=3, random_state=0)
-    assert refute(model, X, y, arms, **how).passed
+    found = refute(model, X, y, arms, **how).to_frame().loc["subset"]
+    assert found[["estimate", "refuted"]].to_numpy() == pytest.approx(1.5, abs=0.15)
     assert model.sensitivity(*(X, y, arms)).estimate == pytest.approx(1.5, abs=0.15)
     unnamed = by_graph().fit(X, y, treatment=arms)
     for check in (
