@@ -71,3 +71,23 @@ def test_what_positives_cannot_tell_is_refused_by_name(implicit, positives, tmp_
         compile_scorer(implicit)
     with pytest.raises(TypeError, match='objective="implicit"'):
         to_onnx(implicit, tmp_path / "model.onnx")
+
+
+def test_tables_of_effects_do_not_outlive_who_is_forgotten():
+    log = make_exposure_log(900, n_users=40, n_items=30, random_state=0)
+    model = CausalDNNRecommender(
+        user="user", item="item", max_epochs=3, n_folds=2, random_state=0
+    ).fit(log.X, log.y, treatment=log.treatment)
+    whole = dict(k=30, exclude_seen=False)
+    before = recommend(model, users=[3, 4], **whole)  # the tables are made
+    gone = forget(model, [3])
+    after = recommend(gone, users=[3, 4], **whole)
+    new = recommend(gone, users=[10**6], **whole)
+
+    def scores(lists, user):
+        return lists[lists["user"] == user].sort_values("item")["score"].to_numpy()
+
+    np.testing.assert_allclose(scores(after, 3), scores(new, 10**6), atol=1e-6)
+    assert np.abs(scores(after, 3) - scores(before, 3)).max() > 0.01
+    np.testing.assert_allclose(scores(after, 4), scores(before, 4), atol=1e-6)
+    pd.testing.assert_frame_equal(recommend(model, users=[3, 4], **whole), before)

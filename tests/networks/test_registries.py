@@ -207,3 +207,11 @@ def test_every_component_is_described(registry):
     for name, component in registry.items():
         assert issubclass(component, base[registry.kind])
         assert component.name == name
+
+
+def test_an_encoder_without_forward_is_refused_when_it_is_made():
+    class Silent(Encoder):
+        pass
+
+    with pytest.raises(TypeError, match=r"abstract.*forward"):
+        Silent(None, 2)

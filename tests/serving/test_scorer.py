@@ -331,8 +331,6 @@ def test_pairs_by_sides_are_pairs_by_rows(models, log, kind, asked, by, least):
     model, _ = models[kind]
     users, items = FRAMES[asked]
     if asked == "frames":
-        if kind != "dnn":
-            pytest.skip("the same code")
         users, items = log.world.users.head(9), log.world.items.tail(20)
         users = users.assign(user=users["user"] + 9000)
         items = items.drop(columns="item_x0")

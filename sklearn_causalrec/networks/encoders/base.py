@@ -1,5 +1,6 @@
 """What all encoders share: what they read, and the perceptron with heads for arms."""
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import torch
@@ -101,7 +102,7 @@ class ArmHeads(nn.Module):
         return (h.unflatten(1, self.weight.shape) * self.weight).sum(2) + self.bias
 
 
-class Encoder(nn.Module):
+class Encoder(nn.Module, ABC):
     """From features, id vectors and history to the deep part of the outcome.
 
     This is the base class of all encoders. The network adds a wide part to the
@@ -228,6 +229,7 @@ class Encoder(nn.Module):
             self.heads = ArmHeads(width, last, self.n_arms, activation)
         return width
 
+    @abstractmethod
     def forward(self, x, vectors, user, item, past):
         """Encode rows.
 
@@ -249,4 +251,3 @@ class Encoder(nn.Module):
         representation : tensor of shape (n, width)
             What the other heads read.
         """
-        raise NotImplementedError
