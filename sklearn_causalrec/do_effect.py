@@ -120,8 +120,13 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
         The model of how effects vary with the modifiers. With adjustment, "auto" is an
         R-stack of orthogonal learners; else it regresses the influence function on the
         modifiers by the default models. A regressor does the latter. An estimator of
-        EconML is fitted as it is. With None there are averages only, and ``fit`` is
-        faster.
+        EconML is fitted as it is. With None there are averages only.
+    lazy_effects : bool, default=True
+        Whether the model of effects, if `effect_model` is "auto", is fitted when an
+        effect of rows is first asked for, by ``effect``, ``effect_varies_``,
+        ``summary`` or ``save``. It takes most of the time of a fit, and averages over
+        the rows of ``fit`` do not need it. With False, ``fit`` does all; the effects
+        are the same to the bit.
     discrete_treatment : "auto" or bool, default="auto"
         Whether the treatment has arms rather than doses. With "auto" it has arms where
         it takes two values, or at most 20 values, each many times.
@@ -243,6 +248,7 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
         outcome_model=None,
         treatment_model=None,
         effect_model="auto",
+        lazy_effects=True,
         discrete_treatment="auto",
         clip=0.01,
         cv=5,
@@ -263,6 +269,7 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
         self.outcome_model = outcome_model
         self.treatment_model = treatment_model
         self.effect_model = effect_model
+        self.lazy_effects = lazy_effects
         self.discrete_treatment = discrete_treatment
         self.clip = clip
         self.cv = cv
@@ -436,6 +443,7 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
             mediators=self.mediators,
             instrument=self.instrument,
             effect_model=self.effect_model,
+            lazy_effects=self.lazy_effects,
             cv=self.cv,
         )
         columns = self._reader.columns
@@ -474,9 +482,21 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
         self.effect_modifiers_ = answer.modifiers
         self.scores_ = answer.scores
         self.propensity_, self.outcomes_ = answer.propensity, answer.outcomes
-        told = answer.varies
-        self.effect_varies_ = None if told is None else np.array(told)
         self.diagnostics_ = answer.diagnostics()
+
+    @property
+    def effect_varies_(self):
+        """Whether the effect of each arm was found to differ between rows.
+
+        Returns
+        -------
+        ndarray of bool of shape (n_arms,), or None
+            Of each arm, against the first. False means that one number for all
+            predicts effects best. None where no effect of rows is estimated.
+        """
+        check_is_fitted(self, "strategy_")
+        told = self._answer.varies
+        return None if told is None else np.array(told)
 
     def _find_control(self, frame):
         """The arm or dose that effects are against; None where it can't be told."""

@@ -17,6 +17,7 @@ from sklearn_causalrec._utils.judging import (
     never_nan,
     warn_if_judged,
 )
+from sklearn_causalrec._utils.postponed import Postponed
 from sklearn_causalrec._utils.progress import Progress
 from sklearn_causalrec._utils.warn import warn_user
 from sklearn_causalrec.causal.graph import CausalGraph
@@ -197,10 +198,14 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         The least exposure probability: smaller ones count as this.
     effect_learner : {"stacked", "t"}, default="stacked"
         What estimates the effect. "stacked" is the second stage. "t" is the
-        difference of the outcome heads, without intervals. The second stage takes the
-        larger part of the time of a fit, and ``predict`` and ``score`` do not use it:
-        for a search by them, as in GridSearchCV, use "t", and refit the best
-        parameters with "stacked".
+        difference of the outcome heads, without intervals.
+    lazy_effects : bool, default=True
+        Whether the second stage waits until an effect is first asked for, by
+        ``effect``, ``ate``, ``recommend`` by effect, ``propensity_`` or ``save``. It
+        takes the larger part of the time, and ``predict`` and ``score`` do not use it,
+        so that a search by them does without. Until then the estimator keeps the
+        encoded rows of ``fit``, in a pickle too. The effects are the same to the bit
+        with False: then ``fit`` does all.
     n_folds : int, default=5
         The number of folds of the cross-fitting. From 10,000 rows on it is at most 3.
     optimizer : {"adam", "sgd"}, default="adam"
@@ -277,7 +282,7 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
     exposure_model_ : object or None
         The fitted exposure model. None if a head of the networks stands for it.
     effects_ : ArmEffects or None
-        The fitted second stage. None if effects are differences of outcome heads.
+        The second stage, fitted when it is first asked for. None if effects are differences of outcome heads.
     history_ : list of dict
         One record per epoch with the keys member (the position in ``nets_``), epoch,
         train_loss, valid_loss, valid_score (R^2, or the area under the ROC curve) and
@@ -380,6 +385,7 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
             HasMethods(["fit", "predict_proba"]),
         ],
         "effect_learner": [StrOptions({"stacked", "t"})],
+        "lazy_effects": ["boolean"],
         "n_folds": [Interval(Integral, 2, None, closed="left")],
         "clip": [Interval(Real, 0, 1, closed="neither")],
         "n_estimators": [Interval(Integral, 1, None, closed="left")],
@@ -421,6 +427,7 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         exposure_model="auto",
         clip=0.05,
         effect_learner="stacked",
+        lazy_effects=True,
         n_folds=5,
         optimizer="adam",
         learning_rate=2e-3,
@@ -464,6 +471,7 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         self.exposure_model = exposure_model
         self.clip = clip
         self.effect_learner = effect_learner
+        self.lazy_effects = lazy_effects
         self.n_folds = n_folds
         self.optimizer = optimizer
         self.learning_rate = learning_rate
@@ -510,7 +518,7 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         sample_weight=None,
         cluster=None,
     ):
-        """Train the networks and, with several arms, the effect learner.
+        """Train the networks; with several arms, the effect learner follows when asked.
 
         Parameters
         ----------
@@ -555,7 +563,6 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
             with Progress(self.verbose) as progress:
                 self._train(rows, again, None, progress)
                 self._fit_effects(rows, objective_class(self.objective), progress)
-            self._tell_overlap(rows)
         return self
 
     def partial_fit(
@@ -609,6 +616,7 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
             rows = self._read(*given, again, classes, arms)
             with Progress(self.verbose) as progress:
                 self._train(rows, again, 1, progress)
+            Postponed.drop(self)
             self.effects_ = None
         return self
 

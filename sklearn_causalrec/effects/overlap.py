@@ -40,6 +40,11 @@ def warn_of_poor_overlap(propensity, clip, X, labels):
     labels : sequence of length p
         Names of its columns.
 
+    Returns
+    -------
+    bool
+        Whether it warned.
+
     Warns
     -----
     UserWarning
@@ -47,7 +52,7 @@ def warn_of_poor_overlap(propensity, clip, X, labels):
     """
     low = at_the_clip(propensity, clip)
     if low.mean() < SHARE:
-        return
+        return False
     where, few = "", slice(None, None, -(-len(low) // TREE_ROWS))
     if X.shape[1]:
         tree = DecisionTreeClassifier(max_depth=1, min_samples_leaf=10, random_state=0)
@@ -62,6 +67,7 @@ def warn_of_poor_overlap(propensity, clip, X, labels):
         "outcome model. Consider leaving such rows out, keep = common_support(), or "
         "asking for the effect on the treated, att()."
     )
+    return True
 
 
 def common_support(propensity, clip, least=None):

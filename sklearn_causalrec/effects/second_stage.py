@@ -1,11 +1,15 @@
 """Effects of an estimator whose networks predict the outcome under every arm."""
 
+import copy
 import warnings
+from functools import partial
 
 import numpy as np
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_causalrec._utils.postponed import Postponed, WhenAsked
+from sklearn_causalrec._utils.progress import Progress
 from sklearn_causalrec.effects.arms import ArmEffects, ate_table
 from sklearn_causalrec.effects.clusters import cross_fitting_folds
 from sklearn_causalrec.effects.cross_fitting import MANY_ROWS, stratified_folds
@@ -46,11 +50,16 @@ class EffectMixin:
 
     Networks trained without a fold predict it; the effect is learned from these
     predictions by :class:`~sklearn_causalrec.effects.stacked.StackedEffect`, of
-    each arm against the first.
+    each arm against the first. That takes most of the time of a fit, and waits until
+    an effect is asked for.
     """
 
+    effects_ = WhenAsked()
+    propensity_ = WhenAsked()
+    overlap_ = WhenAsked()
+
     def _fit_effects(self, rows, objective, progress):
-        """The second stage; or, with one arm, the targeted step.
+        """The second stage, at once or when asked; with one arm, the targeted step.
 
         Parameters
         ----------
@@ -61,6 +70,7 @@ class EffectMixin:
         progress : Progress
             Gets a stage for each fold.
         """
+        Postponed.drop(self)
         self.effects_ = None
         rng = check_random_state(self.random_state)
         seeds = rng.randint(MAX_SEED, size=self.n_folds + 1).tolist()
@@ -78,6 +88,7 @@ class EffectMixin:
                 self._target_average(rows, fold, seeds[:n_folds], objective, options)
             return
         if self.effect_learner == "t":
+            self._tell_overlap(rows, self.propensity_)
             return
         smallest = np.bincount(rows.arm, minlength=len(self.arms_)).min()
         if smallest < 2 * n_folds:
@@ -87,12 +98,25 @@ class EffectMixin:
                 "without intervals.",
                 stacklevel=3,
             )
+            self._tell_overlap(rows, self.propensity_)
             return
         fold = cross_fitting_folds(
             rows.arm, n_folds, rng, rows.clusters,
             ids_are_read=rows.user is not None or rows.item is not None,
         )  # fmt: skip
-        n_folds = fold.max() + 1
+        # as it is now: what the user sets later is for the next fit
+        work = partial(copy.copy(self)._second_stage, rows, fold, seeds)
+        if self.lazy_effects:
+            Postponed(work).put_off(self)
+        else:
+            vars(self).update(work(progress))
+
+    def _second_stage(self, rows, fold, seeds, progress=None):
+        """Its attributes, by networks that have not seen a row's fold, a dict."""
+        if progress is None:
+            with Progress(self.verbose) as progress:
+                return self._second_stage(rows, fold, seeds, progress)
+        n_folds, options = fold.max() + 1, dict(progress=progress)
         if len(rows) >= MANY_ROWS:
             # One validation part speaks for the networks of all folds.
             options["epochs"] = self._ensemble.best_epoch(len(rows))
@@ -103,7 +127,7 @@ class EffectMixin:
             propensity = None
         effects = ArmEffects(len(self.arms_), self.clip, seeds[-1] % 2**30)
         progress.stage("effects", effects.n_steps(n_folds))
-        self.effects_ = effects.fit(
+        effects = effects.fit(
             X=self._effect_features(rows, found.outcome),
             y=rows.y,
             arm=rows.arm,
@@ -117,6 +141,14 @@ class EffectMixin:
             features=self._features(rows) if rows.history is None else None,
             clusters=rows.clusters,
             progress=progress.step,
+        )
+        p = effects.propensity
+        self._tell_overlap(rows, p)
+        clipped = float(at_the_clip(p, self.clip).mean())
+        return dict(
+            effects_=effects,
+            propensity_=p,
+            overlap_={**self.overlap_, "clipped": clipped},
         )
 
     @property
@@ -153,19 +185,14 @@ class EffectMixin:
         named = [r for r in ("user", "item") if getattr(self, r) is not None]
         return [role for j, role in enumerate(named) if j in self.effects_.within]
 
-    def _tell_overlap(self, rows):
-        """Probabilities of the second stage where there is one, and a warning."""
-        if self.propensity_ is None:
-            return
-        if self.effects_ is not None:
-            self.propensity_ = p = self.effects_.propensity
-            self.overlap_["clipped"] = float(at_the_clip(p, self.clip).mean())
+    def _tell_overlap(self, rows, propensity):
+        """Warn where arms hardly overlap."""
         columns = self.log_encoder_.roles.in_units(rows.features)
         labels = [c if isinstance(c, str) else f"column {c}" for c in columns]
         X = np.column_stack([*columns.values(), np.zeros((len(rows), 0))])
         # of many arms, each is rare
         limit = min(self.clip, 0.5 / len(self.arms_))
-        warn_of_poor_overlap(self.propensity_, limit, X, labels)
+        warn_of_poor_overlap(propensity, limit, X, labels)
 
     def _target_average(self, rows, fold, seeds, objective, options):
         """Move the intercept towards the average over all pairs."""

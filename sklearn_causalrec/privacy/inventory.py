@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_causalrec._utils.postponed import Postponed
 from sklearn_causalrec._utils.unwrap import unwrap
 from sklearn_causalrec.encoding.cluster_columns import cluster_names
 from sklearn_causalrec.explaining.report import Report
@@ -69,6 +70,8 @@ def data_inventory(fitted: Any) -> Report:
     """
     _, estimator = unwrap(fitted)
     check_is_fitted(estimator)
+    for _, part in walk(fitted):
+        Postponed.finish(part)  # what waits holds the log, and its results do not
     report = Report(f"Data held by {type(estimator).__name__}")
     report.add("Columns", columns_of(estimator))
     report.add("Kept", _kept(fitted, estimator))

@@ -2,6 +2,7 @@
 
 from types import FunctionType
 
+from sklearn_causalrec._utils.postponed import Postponed
 from sklearn_causalrec.serving.adapters import full_name
 from sklearn_causalrec.serving.memory import CHECKS
 
@@ -21,7 +22,11 @@ def _is_net(kind):
 
 
 def state_of(obj):
-    """What is to be written of an object: its ``__dict__``, mostly."""
+    """What is to be written of an object: its ``__dict__``, mostly.
+
+    What it has put off is done before: a file holds results, and not the log.
+    """
+    Postponed.finish(obj)
     if _is_net(type(obj)):
         # Callbacks are those of the last training, and made anew by the next.
         return {**vars(obj), "callbacks": [], "callbacks_": []}

@@ -43,20 +43,22 @@ class Answer:
         Uncentred influence function of the mean outcome under each arm.
     propensity, outcomes : ndarray of shape (n, n_arms), or None
         Cross-fitted probability of, and mean outcome under, each arm.
-    varies : list of bool, or None
-        Of each arm, whether its effect against the first differs between rows; None
-        where that was not looked at.
     has_curve : bool
         Whether there is a dose-response curve.
     """
 
     strategy = method = guarantee = ""
-    adjustment_set = scores = propensity = outcomes = varies = None
+    adjustment_set = scores = propensity = outcomes = None
     modifiers = ()
     has_curve = False
 
     def __init__(self, variables):
         self.variables = variables
+
+    @property
+    def varies(self):
+        """Whether the effect of each arm differs between rows; None if not known."""
+        return None
 
     def _refuse(self, what):
         raise ValueError(f"{what} is not known by {self.strategy!r}, {self.method}.")
@@ -228,12 +230,17 @@ class ArmsAnswer(Answer):
         self.outcomes = means.nuisances.outcomes
         if self.outcomes is not None:
             self.adjustment_set = frozenset(means.nuisances.names)
-        if conditional is not None:
-            arms = range(1, len(problem.arms))
-            self.varies = [False, *(conditional.varies(t) for t in arms)]
         self._means, self._conditional, self._refusal = means, conditional, refusal
         self._y, self._arm, self._arms = problem.y, problem.arm, problem.arms
         self._clip, self._weight = problem.clip, problem.weight
+
+    @property
+    def varies(self):
+        """Of each arm, whether its effect against the first differs between rows."""
+        if self._conditional is None:
+            return None
+        arms = range(1, len(self._arms))
+        return [False, *(self._conditional.varies(t) for t in arms)]
 
     def average(self, t0, t1, variables=None, clustered=True):
         """Average effect with its standard error.

@@ -1,7 +1,10 @@
 """How an effect varies with the modifiers: models of it, and which one is taken."""
 
+from functools import partial
+
 import numpy as np
 
+from sklearn_causalrec._utils.postponed import Postponed, WhenAsked
 from sklearn_causalrec.causal.estimation.econml_effects import EconMLEffect
 from sklearn_causalrec.effects.arms import ArmEffects
 from sklearn_causalrec.effects.cross_fitting import CrossFit, as_models, varies
@@ -22,22 +25,11 @@ class ScoreRegression:
        causal effects. Electronic Journal of Statistics 17.
     """
 
+    fits, _fitted = WhenAsked(), WhenAsked()
+
     def __init__(self, problem, names, scores, model=None):
         self.names, self._fold = names, problem.fold
-        W = problem.variables.matrix(names)
-        models = as_models(model, nuisance_regressors)
-        self.fits = []
-        for a in range(scores.shape[1]):
-            target = scores[:, a] if a == 0 else scores[:, a] - scores[:, 0]
-            fit = CrossFit(
-                models, W, target, problem.fold,
-                weight=problem.weight, seed=problem.seed + 7000 + a,
-                n_jobs=problem.n_jobs,
-            )  # fmt: skip
-            self.fits.append(fit)
-        self._fitted = np.column_stack(
-            [np.zeros(len(W)), *(fit(W) for fit in self.fits[1:])]
-        )
+        Postponed(partial(_regressed, problem, names, scores, model)).put_off(self)
 
     def _by_fold(self, variables, t0, t1):
         """(n_folds, n, candidates) and the weights of the candidates."""
@@ -86,29 +78,33 @@ class ScoreRegression:
         return normal_interval(center, error, alpha)
 
 
+def _regressed(problem, names, scores, model):
+    """What `ScoreRegression` fits, as its attributes."""
+    W = problem.variables.matrix(names)
+    models, fits = as_models(model, nuisance_regressors), []
+    for a in range(scores.shape[1]):
+        target = scores[:, a] if a == 0 else scores[:, a] - scores[:, 0]
+        fit = CrossFit(
+            models, W, target, problem.fold,
+            weight=problem.weight, seed=problem.seed + 7000 + a, n_jobs=problem.n_jobs,
+        )  # fmt: skip
+        fits.append(fit)
+    fitted = np.column_stack([np.zeros(len(W)), *(fit(W) for fit in fits[1:])])
+    return dict(fits=fits, _fitted=fitted)
+
+
 class StackedConditional:
     """R-stacking given the adjustment set, see `StackedEffect`."""
 
+    model = WhenAsked()
+
     def __init__(self, problem, names, means):
         self.names, self.fits = names, means.nuisances.fits
-        X = problem.variables.matrix(names)
-        weight, known = problem.weight, problem.propensity
-        weight = np.ones(len(X)) if weight is None else weight
-        if known is not None and np.isnan(known).any():
-            known = None
-        self.model = ArmEffects(len(problem.arms), problem.clip, problem.seed).fit(
-            X, problem.y, problem.arm, weight, problem.fold,
-            means.nuisances.outcomes, means.nuisances.propensity, known,
-            clusters=problem.clusters, outcome_by_fold=lambda r: self._outcomes(X[r]),
-        )  # fmt: skip
-
-    def _outcomes(self, Z):
-        folds, fits = range(len(self.fits[0].fitted)), self.fits
-        return np.array([np.column_stack([f.by(k, Z) for f in fits]) for k in folds])
+        Postponed(partial(_stacked, problem, names, means)).put_off(self)
 
     def _inputs(self, variables):
         Z = variables.matrix(self.names)
-        return Z, self._outcomes(Z)
+        return Z, _outcomes_by_fold(self.fits, Z)
 
     def effect(self, variables, t0, t1):
         """Effect of arm t1 against arm t0, (n,)."""
@@ -125,6 +121,27 @@ class StackedConditional:
     def effect_interval(self, variables, t0, t1, alpha):
         """Bounds of the effect of each row."""
         return self.model.effect_interval(*self._inputs(variables), t0, t1, alpha)
+
+
+def _stacked(problem, names, means):
+    """What `StackedConditional` fits, as its attributes."""
+    X, fits = problem.variables.matrix(names), means.nuisances.fits
+    weight, known = problem.weight, problem.propensity
+    weight = np.ones(len(X)) if weight is None else weight
+    if known is not None and np.isnan(known).any():
+        known = None
+    model = ArmEffects(len(problem.arms), problem.clip, problem.seed).fit(
+        X, problem.y, problem.arm, weight, problem.fold,
+        means.nuisances.outcomes, means.nuisances.propensity, known,
+        clusters=problem.clusters,
+        outcome_by_fold=lambda rows: _outcomes_by_fold(fits, X[rows]),
+    )  # fmt: skip
+    return dict(model=model)
+
+
+def _outcomes_by_fold(fits, Z):
+    folds = range(len(fits[0].fitted))
+    return np.array([np.column_stack([f.by(k, Z) for f in fits]) for k in folds])
 
 
 class ConstantEffect:
@@ -213,6 +230,14 @@ def conditional_effect(query, problem, means, modifiers):
     model = query.options.effect_model
     if modifiers is None or model is None:
         return None
+    found = _chosen(query, problem, means, modifiers, model)
+    # a model of the user's own may fail, which is for fit to tell
+    if not (query.options.lazy_effects and isinstance(model, str)):
+        Postponed.finish(found)
+    return found
+
+
+def _chosen(query, problem, means, modifiers, model):
     if not modifiers:
         return ConstantEffect(means)
     adjusted = means.nuisances.names

@@ -26,6 +26,8 @@ class Options:
         The instrument for ``strategy="instrument"``.
     effect_model : "auto", None, str or estimator
         How the effect varies with the modifiers; for an instrument, its method.
+    lazy_effects : bool
+        Whether the model of how the effect varies is fitted when it is first asked for.
     cv : int
         Folds of the cross-fitting, for strategies that make folds of their own.
     """
@@ -36,6 +38,7 @@ class Options:
     mediators: Any = None
     instrument: Any = None
     effect_model: Any = "auto"
+    lazy_effects: bool = True
     cv: int = 5
 
 
