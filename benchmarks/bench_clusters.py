@@ -7,11 +7,12 @@ sizes; 30 to 300 clusters; and rows that are alone, with poor overlap or a rare 
 DoubleML's IRM with its own clusters (``pip install doubleml``), where it is installed.
 
 Run ``python benchmarks/bench_clusters.py [--logs N] [--first SEED] [--designs ...]
-[--peer] [--keep FILE] [--minutes M]``.
+[--estimators ...] [--peer] [--keep FILE] [--minutes M]``.
 """
 
 import argparse
 import warnings
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -93,17 +94,19 @@ def peer(X, t, y, user, seed):
     return float(model.coef[0]), model.confint(level=0.95).to_numpy()[0]
 
 
-def one(design, with_peer, seed):
+MODELS = {
+    "DoCalculusEffect": partial(DoCalculusEffect, effect_model=None),
+    "CausalDNNRecommender": CausalDNNRecommender,
+}
+
+
+def one(design, estimators, with_peer, seed):
     """Estimate and intervals of one log, by estimator."""
     warnings.simplefilter("ignore")
     X, t, y, user = DESIGNS[design](np.random.default_rng([17, seed]))
     found = {}
-    models = {
-        "DoCalculusEffect": DoCalculusEffect(effect_model=None, random_state=seed),
-        "CausalDNNRecommender": CausalDNNRecommender(random_state=seed),
-    }
-    for name, model in models.items():
-        model.fit(X, y, treatment=t, cluster=user)
+    for name in estimators.split():
+        model = MODELS[name](random_state=seed).fit(X, y, treatment=t, cluster=user)
         found[name] = model.ate(), model.ate_interval()
         if user is not None:
             found[f"{name}, rows alone"] = (
@@ -121,15 +124,17 @@ def main():
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--designs", nargs="*", default=list(DESIGNS))
     parser.add_argument("--n_jobs", type=int, default=2)
+    parser.add_argument("--estimators", nargs="*", default=list(MODELS))
     parser.add_argument("--peer", action="store_true")
     add_options(parser)
     args = parser.parse_args()
-    cells = [(design, args.peer) for design in args.designs]
+    chosen = " ".join(args.estimators)
+    cells = [(design, chosen, args.peer) for design in args.designs]
     seeds = range(args.first, args.first + args.logs)
     done = run(one, cells, seeds, args.n_jobs, args.keep, args.minutes)
     print("| design | estimator | bias | sd | covered | width |")
     print("|---|---|---|---|---|---|")
-    for (design, _), logs in done.items():
+    for (design, *_), logs in done.items():
         for name in logs[0] if logs else ():
             value = np.array([log[name][0] for log in logs])
             low, high = np.transpose([log[name][1] for log in logs])

@@ -52,7 +52,7 @@ def run(job, cells, seeds, n_jobs=1, keep=None, minutes=None):
         left = [cell for cell in cells if (tuple(cell), seed) not in known]
         calls = (delayed(job)(*cell, seed) for cell in left)
         results = Parallel(n_jobs, return_as="generator")(calls)
-        for cell, value in zip(left, results):
+        for value, cell in zip(results, left):  # so that the generator is used up
             line = json.dumps([cell, seed, value], default=float)
             known[tuple(cell), seed] = json.loads(line)[2]
             if keep is not None:

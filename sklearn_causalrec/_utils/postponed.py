@@ -8,8 +8,9 @@ from sklearn_causalrec._utils.process import filters_kept
 class Postponed:
     """Work whose results become attributes of the object that it was put off for.
 
-    It is done once, whichever thread asks first, and all others wait for it. If it
-    fails, or is stopped, nothing has changed, and the next to ask tries again.
+    It is done once, whichever thread asks first, and all others wait for it; shallow
+    copies of the object share what was found. If it fails, or is stopped, nothing has
+    changed, and the next to ask tries again.
 
     Parameters
     ----------
@@ -22,7 +23,7 @@ class Postponed:
     _ATTRIBUTE = "_postponed"
 
     def __init__(self, work):
-        self.work, self._lock = work, RLock()
+        self.work, self.found, self._lock = work, None, RLock()
 
     def put_off(self, obj):
         """Leave this to be done for an object, in the place of earlier results."""
@@ -34,17 +35,19 @@ class Postponed:
 
     def _finish(self, obj):
         with self._lock:
-            if vars(obj).get(self._ATTRIBUTE) is self:
+            if self.found is None:
                 with filters_kept():
-                    found = self.work()
-                vars(obj).update(found)
+                    self.found = self.work()
+                self.work = None  # and with it the log
+            if vars(obj).get(self._ATTRIBUTE) is self:
+                vars(obj).update(self.found)
                 del vars(obj)[self._ATTRIBUTE]
 
     def __getstate__(self):
-        return {"work": self.work}
+        return {"work": self.work, "found": self.found}
 
     def __setstate__(self, state):
-        self.__init__(**state)
+        vars(self).update(state, _lock=RLock())
 
     @classmethod
     def waits(cls, obj):

@@ -308,13 +308,18 @@ def mean_reciprocal_rank(
     0.5
     """
     lists = _Lists(y_true, y_score, users, propensity, binary=True)
-    total = np.zeros(len(lists.users))
-    # Row by row of one list the product has few factors other than 1.
-    for user, (start, size) in enumerate(zip(lists.first, lists.size)):
-        positive = start + np.flatnonzero(lists.gain[start : start + size])
-        gain, rank = lists.gain[positive], lists.rank[positive]
-        none_above = np.cumprod(np.append(1.0, 1 - gain[:-1]))
-        total[user] = np.sum((gain * none_above / rank)[rank <= _cut(k)])
+    total, none_above = np.zeros((2, len(lists.users))) + [[0.0], [1.0]]
+    # The first positive of every list, then the second: the product goes on where no
+    # gain was 1, so that without propensities the first is the last to look at.
+    positive = np.flatnonzero((lists.gain > 0) & (lists.rank <= _cut(k)))
+    user = lists.code[positive]
+    nth = np.arange(len(user)) - np.searchsorted(user, user)
+    for n in range(nth.max(initial=-1) + 1):
+        row, mine = positive[nth == n], user[nth == n]
+        if not none_above[mine].any():
+            break
+        total[mine] += lists.gain[row] * none_above[mine] / lists.rank[row]
+        none_above[mine] *= 1 - lists.gain[row]
     any_positive = (lists.sum(lists.gain) > 0).astype(float)
     return _average(total, any_positive, "user", no_positives, lists.users)
 

@@ -71,13 +71,13 @@ class PairScorer:
             kernels or learners that are not the package's own.
         """
         networks = FlatNetworks.of(estimator._ensemble)
-        answers = None
-        if networks is not None and estimator.effects_ is not None:
+        if networks is None:
+            return None
+        answers, by_effect = None, by == "effect" or min_effect is not None
+        if by_effect and estimator.effects_ is not None:
             answers = estimator.effects_.compiled()
             if answers is None:
                 return None
-        if networks is None:
-            return None
         features, mine = pairs.side_features()
         codes = pairs.user_codes, pairs.item_codes
         found = cls(networks, answers, features, codes, mine, by, min_effect, arms)

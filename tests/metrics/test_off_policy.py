@@ -561,3 +561,23 @@ def test_bounds_must_hold():
         bernstein_interval([0, 2], lower=0, upper=1)
     with pytest.raises(ValueError, match="needs the bounds"):
         confidence_sequence([0, 1], method="bernstein")
+
+
+def test_weights_alone_fit_no_model():
+    class Refuses(BaseEstimator):
+        def fit(self, X, y):
+            raise RuntimeError("fitted")
+
+        def predict(self, X):
+            raise RuntimeError("fitted")
+
+    rng = np.random.default_rng(0)
+    action, X = rng.integers(0, 2, 200), rng.normal(size=(200, 1))
+    y = 1.0 * action + rng.normal(size=200)
+    options = dict(propensity=np.full(200, 0.5), X=X, outcome=Refuses())
+    found = policy_value(
+        y, action, [0, 1], estimator="ips", estimators=["snips"], **options
+    )
+    assert found.value == pytest.approx(np.mean(2 * y * action))
+    with pytest.raises(RuntimeError, match="fitted"):
+        policy_value(y, action, [0, 1], estimator="dr", estimators=[], **options)

@@ -185,3 +185,23 @@ def test_miscalibration_is_the_divergence_of_shares():
 def test_bad_input(kwargs, match):
     with pytest.raises(ValueError, match=match):
         recall_at_k(**dict(y_true=[1, 0], y_score=[2, 1]) | kwargs)
+
+
+@pytest.mark.parametrize("seen", [False, True])
+def test_reciprocal_rank_is_the_sum_over_positives_of_each_list(seen):
+    rng = np.random.default_rng(3)
+    users, score = rng.integers(0, 40, 900), rng.normal(size=900)
+    y = rng.binomial(1, 0.3, 900).astype(float)
+    p = rng.uniform(0.2, 1, 900) if seen else np.ones(900)
+    expected = []
+    for user in np.unique(users):
+        mine = users == user
+        order = np.argsort(-score[mine])
+        gain, above, total = (y[mine] / p[mine])[order], 1.0, 0.0
+        for rank, g in enumerate(gain[:7], 1):
+            total, above = total + g * above / rank, above * (1 - g)
+        expected.append(total)
+    found = mean_reciprocal_rank(
+        y, score, users, k=7, propensity=p if seen else None, no_positives="zero"
+    )
+    assert found == pytest.approx(np.mean(expected))

@@ -324,9 +324,16 @@ def policy_value(
             "The policy never takes an action that was logged: all its weights are 0, "
             "and the log says nothing of it."
         )
+    if isinstance(estimators, str) or not isinstance(estimators, Iterable | None):
+        raise TypeError(f"estimators is {estimators!r}: a list of names is needed.")
+    names = list(ESTIMATORS) if estimators is None else list(estimators)
+    names = [choice(name, "estimator", ESTIMATORS) for name in [*names, estimator]]
     if outcome is None or hasattr(outcome, "fit"):
         if outcome is not None and X is None:
             raise ValueError("A regressor as outcome needs the context: pass X=.")
+        if not any(ESTIMATORS[name][1] for name in names):
+            outcome = np.zeros(policy.shape)  # weights alone read no model
+    if outcome is None or hasattr(outcome, "fit"):
         outcome = cross_fit_outcomes(
             y, codes, n_actions, X, outcome, rng=rng, cluster=cluster
         )
@@ -337,11 +344,7 @@ def policy_value(
         raise TypeError(
             f"parameters is {parameters!r}: a dict of estimators to numbers is needed."
         )
-    if isinstance(estimators, str) or not isinstance(estimators, Iterable | None):
-        raise TypeError(f"estimators is {estimators!r}: a list of names is needed.")
-    names = list(ESTIMATORS) if estimators is None else list(estimators)
     rounds = {}
-    names = [choice(name, "estimator", ESTIMATORS) for name in [*names, estimator]]
     for name in dict.fromkeys(names):
         parts = (name, y, weight, base, factual)
         rounds[name] = _choose(parts, clip, parameters.get(name), alpha)
