@@ -282,7 +282,8 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
     exposure_model_ : object or None
         The fitted exposure model. None if a head of the networks stands for it.
     effects_ : ArmEffects or None
-        The second stage, fitted when it is first asked for. None if effects are differences of outcome heads.
+        The second stage, fitted when it is first asked for. None if effects are
+        differences of outcome heads.
     history_ : list of dict
         One record per epoch with the keys member (the position in ``nets_``), epoch,
         train_loss, valid_loss, valid_score (R^2, or the area under the ROC curve) and

@@ -173,7 +173,7 @@ def test_a_file_holds_the_effects_and_not_the_log(kind, tmp_path):
 
 @KIND
 def test_an_inventory_is_of_what_stays(kind):
-    model, X = waiting(kind)
+    model, _ = waiting(kind)
     data_inventory(model)
     assert not waits(model)
 
@@ -299,7 +299,7 @@ def test_poor_overlap_is_told_with_the_effect(recwarn):
 
 
 def test_who_is_forgotten_is_not_in_what_waits():
-    model, X = waiting("ids")
+    model, _ = waiting("ids")
     gone = LOG.X["user"].iloc[0]
     after = forget(model, [gone])
     assert not waits(after)

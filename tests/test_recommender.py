@@ -244,11 +244,11 @@ def test_history_and_verbose(capsys):
 def test_progress_names_the_stage(capsys):
     X, y, t, _, _ = make_log(100)
     settings = dict(effect_learner="stacked", n_folds=2, max_epochs=1)
-    fast(verbose=1, **settings).fit(X, y, treatment=t)
+    fast(verbose=1, **settings).fit(X, y, treatment=t).effect(X)
     shown = capsys.readouterr().err
     for stage in ("fit", "fold 1/2", "fold 2/2", "effects: 100%"):
         assert stage in shown
-    fast(max_epochs=1).fit(X, y, treatment=t)
+    fast(max_epochs=1).fit(X, y, treatment=t).effect(X)
     assert capsys.readouterr().err == ""
 
 

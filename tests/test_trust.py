@@ -67,7 +67,7 @@ def test_arms_that_a_column_decides_are_told_of(model):
     X, y, _, _, _ = study()
     t = (X["a"] > 0).astype(int).to_numpy()
     with pytest.warns(UserWarning, match=r"poor overlap: in \d+ of 2500 rows, mostly"):
-        fit(model, X, y, t)
+        fit(model, X, y, t).ate()
     assert model.common_support().mean() < 0.3
     if isinstance(model, CausalDNNRecommender):
         assert model.overlap_["clipped"] > 0.7
@@ -81,7 +81,7 @@ def test_controls_that_could_not_be_treated_are_told_of(model):
     X["age"] = np.where(t == 1, rng.normal(25, 3, 2500), rng.normal(40, 8, 2500))
     y = X["age"].to_numpy() + t + rng.normal(size=2500)
     with pytest.warns(UserWarning, match=r"mostly at age > .*common_support\(\).*att"):
-        fit(model, X, y, t)
+        fit(model, X, y, t).ate()
     low, high = model.att_interval()
     assert low < 1 < high and high - low < 2
     keep = model.common_support(0.05)
@@ -94,7 +94,7 @@ def test_arms_that_overlap_are_not(model):
     t = np.random.default_rng(1).integers(0, 2, len(y))
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)
-        fit(model, X, y, t)
+        fit(model, X, y, t).ate()
     assert model.common_support(0.1).mean() > 0.98
 
 
@@ -409,7 +409,7 @@ def test_columns_that_only_decisions_have_are_told_of():
     with pytest.warns(UserWarning, match="poor overlap.*mostly at device"):
         CausalDNNRecommender(**{**SMALL, "max_epochs": 30}).fit(
             X, examples["outcome"], treatment=examples["treatment"]
-        )
+        ).ate()
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)
         build_examples(log.tidy_events, log.impressions, **options)
