@@ -25,18 +25,22 @@ pytest.importorskip("fastapi", reason="the extra serve is not installed")
 
 from sklearn_causalrec import recommend
 from sklearn_causalrec.serving import read_decisions
-from sklearn_causalrec.serving.command import _socket, main
+from sklearn_causalrec.serving.command import main
+from sklearn_causalrec.serving.server.start import _socket
 from sklearn_causalrec.serving.server.workers import run_workers
 
 ROOT = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-m", "sklearn_causalrec.serving.command"]
 
 
+OPEN = ["--no-keys", "--no-tls"]  # test_service.py has the rest
+
+
 @contextmanager
 def running(*arguments):
     """The server in a process; its port and its messages."""
     server = subprocess.Popen(
-        [*COMMAND, "serve", "--port", "0", *map(str, arguments)],
+        [*COMMAND, "serve", "--port", "0", *OPEN, *map(str, arguments)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -224,7 +228,7 @@ def test_why_it_cannot_start(
         path.write_bytes(change(served.files[0].read_bytes()))
     names = {"KEY": str(key), "LOG": str(tmp_path / "log")}
     options = [names.get(option, option) for option in options]
-    assert main(["serve", str(path), "--port", "0", *options]) == 2
+    assert main(["serve", str(path), "--port", "0", *OPEN, *options]) == 2
     told = capsys.readouterr()
     assert re.search(message, told.err), told.err
     assert told.err.startswith("sklearn-causalrec serve: ")
@@ -234,7 +238,8 @@ def test_why_it_cannot_start(
 def test_a_port_in_use(served, capsys, same_environment):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        assert main(["serve", str(served.files[0]), "--port", str(port)]) == 2
+        where = [str(served.files[0]), "--port", str(port)]
+        assert main(["serve", *where, *OPEN]) == 2
     assert f"port {port} of 127.0.0.1 is in use" in capsys.readouterr().err
 
 
@@ -267,7 +272,7 @@ def test_answers_do_not_wait_for_acknowledgements():
         writer.close()
 
     async def ask():
-        options = SimpleNamespace(host="127.0.0.1", port=0)
+        options = SimpleNamespace(host="127.0.0.1", port=0, patience=10.0)
         with _socket(options) as listening:
             async with await asyncio.start_server(accept, sock=listening) as server:
                 port = server.sockets[0].getsockname()[1]
@@ -281,7 +286,7 @@ def test_answers_do_not_wait_for_acknowledgements():
 
 def test_help_is_quick_and_whole():
     code = (
-        "import sys\nfrom sklearn_causalrec.serving.command import _socket, main\n"
+        "import sys\nfrom sklearn_causalrec.serving.command import main\n"
         "try:\n    main(['serve', '--help'])\n"
         "finally:\n    assert not {'torch', 'numpy', 'fastapi'} & set(sys.modules)\n"
     )
