@@ -557,7 +557,7 @@ def test_bad_questions_for_the_audit(service, asked, field):
     assert answer.status_code == 422 and answer.json()["errors"][0]["field"] == field
 
 
-# -- injection, browsers, what is told ---------------------------------------------------
+# -- injection, browsers, what is told -------------------------------------------------
 
 
 def test_no_header_of_a_request_comes_back(service):
@@ -672,6 +672,8 @@ def test_looks_at_the_audit_are_in_it(service):
     key = before[0]["key"]
     found = lines_of(service, key=key, limit=1000)
     assert found[1] == before[0] and {line["key"] for line in found} == {key}
+    for _ in range(5):
+        lines_of(service)
     times = [line["time"] for line in lines_of(service, limit=1000)]
     assert times == sorted(times, reverse=True) and len(times) > 5
     future = (datetime.now(UTC) + timedelta(days=2)).isoformat()
@@ -848,7 +850,7 @@ def test_the_certificate_for_this_machine(tmp_path, monkeypatch):
     client.verify_flags |= ssl.VERIFY_X509_STRICT
     for name in ("localhost", "127.0.0.1", "::1"):
         assert shake(server, client, name) == "TLSv1.3"
-    with pytest.raises(ssl.SSLCertVerificationError, match="not valid for .shop"):
+    with pytest.raises(ssl.SSLCertVerificationError, match="not valid for"):
         shake(server, client, "shop.example")
     with pytest.raises(ssl.SSLCertVerificationError, match="self-signed"):
         shake(server, ssl.create_default_context(), "localhost")
