@@ -178,7 +178,7 @@ def scope_of(route):
     """
     found = []
     if isinstance(route, APIRoute):
-        calls = [one.call for one in route.dependant.dependencies]
+        calls = [one.dependency for one in route.dependencies]
         found = [call.scope for call in calls if isinstance(call, Needs)]
     path = getattr(route, "path", route)
     if len(found) == 1 and path not in OPEN:

@@ -98,12 +98,14 @@ class AuditLog(LineLog):
         self.append([line | more])
 
     def lines(self, model, question, answer, now, why):
-        """What was answered to a question.
+        """What was answered to a question, as lines.
 
         Parameters
         ----------
         model : ServedModel
+            The model that answered.
         question : Question
+            The question.
         answer : dict
             The answer.
         now : str
@@ -114,6 +116,7 @@ class AuditLog(LineLog):
         Yields
         ------
         dict
+            A line.
         """
         about = {
             "time": now,

@@ -117,6 +117,7 @@ class KeyRing:
         Returns
         -------
         Caller
+            The id of the key, what it is for, and how often it may be used.
 
         Raises
         ------
