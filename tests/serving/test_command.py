@@ -319,6 +319,9 @@ def test_answers_do_not_wait_for_acknowledgements():
     async def accept(reader, writer):
         accepted = writer.get_extra_info("socket")
         found.append(accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+        if hasattr(socket, "TCP_USER_TIMEOUT"):  # nor for who takes no answer
+            wait = accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT)
+            found.append(wait == 10_000)
         writer.close()
 
     async def ask():
@@ -331,7 +334,7 @@ def test_answers_do_not_wait_for_acknowledgements():
                 writer.close()
 
     asyncio.run(ask())
-    assert found[0]
+    assert found and all(found)
 
 
 def test_help_is_quick_and_whole():

@@ -14,6 +14,7 @@ import time
 import tomllib
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -410,8 +411,9 @@ def test_nothing_is_read_of_who_has_no_key(service):
         raise AssertionError("the body was read")
 
     head = {"content-length": "50"} | bearer("crk_00000000_x")
-    status, heads, _ = asgi(service.client.app, head, receive)
-    assert status == 401 and heads[b"connection"] == b"close"
+    for path in ROUTES:  # the open ones are open to be read
+        status, heads, _ = asgi(service.client.app, head, receive, path)
+        assert status == 401 and heads[b"connection"] == b"close"
 
 
 def test_a_slow_body(served, service):
@@ -710,7 +712,22 @@ def test_the_audit_says_why_if_asked(served, tmp_path):
         np.testing.assert_allclose(found[f"{name}_x"], found[f"{name}_y"])
 
 
-def test_what_the_audit_cannot_hold_is_not_answered(served, tmp_path, monkeypatch):
+def test_a_list_without_reasons_is_answered(served, tmp_path, monkeypatch):
+    def none(*arguments, **options):
+        raise ValueError("user 7654321 has no row")
+
+    home = import_module("sklearn_causalrec.explaining.reasons")
+    monkeypatch.setattr(home, "reasons", none)
+    with serving(served.files[0], audit=AuditLog(tmp_path, why=True)) as client:
+        assert client.post("/v1/recommend", json={"users": [7654321]}).is_success
+    (line,) = read_audit(tmp_path)
+    assert {place["why_not"] for place in line["items"]} == {"ValueError"}
+    assert "7654321" not in json.dumps(line)
+
+
+def test_what_the_audit_cannot_hold_is_not_answered(
+    served, tmp_path, monkeypatch, caplog
+):
     audit, usual = AuditLog(tmp_path / "audit"), os.write
     decisions = DecisionLog(tmp_path / "decisions")
     body = {"users": [3], "k": 1}
@@ -729,7 +746,9 @@ def test_what_the_audit_cannot_hold_is_not_answered(served, tmp_path, monkeypatc
             assert answer.status_code == 503 and "lists" not in answer.json()
             assert client.post("/v1/effect", json={"rows": [{}]}).status_code == 422
             assert client.get("/v1/audit").status_code == 503
+            caplog.clear()
             assert client.post("/v1/admin/reload").status_code == 503
+            assert "ENOSPC" in caplog.text
         assert client.post("/v1/recommend", json=body).status_code == 200
     assert len(read_audit(tmp_path / "audit")) == 2
     assert len(read_decisions(tmp_path / "decisions")) == 2  # nothing of the refused

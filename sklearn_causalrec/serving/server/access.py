@@ -10,6 +10,7 @@ from sklearn_causalrec.serving.server.keys import ANYBODY, SCOPES, NotLetIn
 
 # What is answered to whoever can connect: it tells nothing that a caller sent.
 OPEN = ("/healthz", "/v1/openapi.json")
+READS = ("GET", "HEAD")  # methods without a body
 
 
 class Denied(Exception):
@@ -78,7 +79,7 @@ class Access:
             if _without_port(host) not in self.hosts:
                 raise Denied(421, "The server has another name.", "header.host")
         path = scope["path"].removeprefix(scope.get("root_path", ""))
-        if self.keys is None or path in OPEN:
+        if self.keys is None or (path in OPEN and scope["method"] in READS):
             return ANYBODY
         found = [value for name, value in headers if name == b"authorization"]
         if len(found) != 1:

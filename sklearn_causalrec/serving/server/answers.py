@@ -146,7 +146,7 @@ class Answerer:
         except (TypeError, ValueError) as error:
             # The list is right without it. The text may quote ids of users.
             why = {"why_not": type(error).__name__}
-            return dict.fromkeys(zip(*(top[key] for key in model.keys)), why)
+            return dict.fromkeys(zip(*(top[key].tolist() for key in model.keys)), why)
         columns = [c for c in found if c == "reason" or c.startswith("adds_")]
         pairs = zip(*(found[key].tolist() for key in model.keys))
         rows = found[columns].to_dict("records")

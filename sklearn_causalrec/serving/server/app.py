@@ -16,7 +16,7 @@ from sklearn_causalrec.serving.server import messages
 from sklearn_causalrec.serving.server.access import Access, Needs, describe, scope_of
 from sklearn_causalrec.serving.server.answers import Answerer, NotLogged
 from sklearn_causalrec.serving.server.audit import read_audit
-from sklearn_causalrec.serving.server.batching import Batcher, Failed, TooBusy
+from sklearn_causalrec.serving.server.batching import Batcher, Failed, TooBusy, told
 from sklearn_causalrec.serving.server.edge import Edge
 from sklearn_causalrec.serving.server.metrics import Metrics
 from sklearn_causalrec.serving.server.problems import Json, documented, problem
@@ -248,7 +248,7 @@ def _answers(add, batcher, metrics):
 
     @add("POST", "explain", "explain", messages.ExplainAnswer, *body_faults)
     async def explain(body: messages.ExplainRequest, request: Request):
-        """Lists without exploration, and what their scores rest on. Not logged."""
+        """Lists without exploration, and what their scores rest on. No decisions."""
         return await answer("explain", body, request)
 
     @add("POST", "effect", "explain", messages.EffectAnswer, *body_faults)
@@ -276,8 +276,8 @@ def _care(add, host, audit, reload, others):
         if audit is None:
             raise HTTPException(404, "The server keeps no audit.")
         options = asked.model_dump()
-        told = {n: v for n, v in asked.model_dump(mode="json").items() if v is not None}
-        await event(request, "audit", asked=told)
+        given = asked.model_dump(mode="json", exclude_none=True)
+        await event(request, "audit", asked=given)
         loop = asyncio.get_running_loop()
         try:
             found = await loop.run_in_executor(
@@ -366,6 +366,8 @@ def _errors(app):
 
     @app.exception_handler(NotLogged)
     async def unlogged(request, error):
+        if error.__cause__ is not None:  # it was not told where it happened
+            told(error)
         return _problem(request, 503, "What would be answered could not be logged.")
 
     @app.exception_handler(HTTPException)

@@ -4,7 +4,7 @@ import asyncio
 import time
 import uuid
 
-from sklearn_causalrec.serving.server.access import Denied
+from sklearn_causalrec.serving.server.access import READS, Denied
 from sklearn_causalrec.serving.server.batching import told
 from sklearn_causalrec.serving.server.problems import problem
 
@@ -100,7 +100,7 @@ class Edge:
         length = dict(scope["headers"]).get(b"content-length", b"0")
         if not length.isdigit() or int(length) > self.max_body:
             raise Denied(413, why, "body")
-        if scope["method"] in ("GET", "HEAD", "OPTIONS"):
+        if scope["method"] in READS or scope["method"] == "OPTIONS":
             return b""
         body, size, more = [], 0, True
         try:

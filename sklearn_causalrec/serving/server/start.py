@@ -60,7 +60,7 @@ def serve(options):
         listening = stack.enter_context(_socket(options))
         address, port = listening.getsockname()[:2]
         here = ip_address(address).is_loopback
-        keys, hosts = _keys(options, here)
+        keys, hosts = _keys(options, address, here)
         encryption, certificate = _encryption(options, here)
         if options.workers > 1:  # before prometheus_client is imported
             folder = stack.enter_context(tempfile.TemporaryDirectory())
@@ -157,9 +157,7 @@ def _socket(options):
             f"--host {options.host} --port {options.port}: {error.strerror or error}"
         ) from None
     listening.set_inheritable(True)
-    if hasattr(
-        socket, "TCP_USER_TIMEOUT"
-    ):  # a client that takes nothing: Linux ends it
+    if hasattr(socket, "TCP_USER_TIMEOUT"):  # who takes nothing is ended by Linux
         wait = int(1000 * options.patience)
         listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, wait)
     return listening
@@ -241,7 +239,7 @@ def _audit(options):
         raise CannotStart(f"--audit-dir {options.audit_dir}: {why}") from None
 
 
-def _keys(options, here):
+def _keys(options, address, here):
     """The keys of callers, and the names of the server where there are none."""
     import limits
 
@@ -262,7 +260,7 @@ def _keys(options, here):
                 f"--no-keys lets everybody in who reaches {options.host}: it is for "
                 "addresses of this machine alone, such as 127.0.0.1"
             )
-        return None, HERE
+        return None, {*HERE, options.host, address}
     if options.keys is None:
         raise CannotStart(
             "who may ask? `sklearn-causalrec keys make keys.json --name me --scopes "
