@@ -384,6 +384,8 @@ def test_each_key_has_a_rate(served, tmp_path):
         answer = client.post("/v1/recommend", json=body, headers=bearer(few))
         assert 1 <= int(answer.headers["retry-after"]) <= 3600
         assert answer.json()["detail"] == "The key may be used 3 times a hour."
+        # Its body was read: the connection stays, and no handshake is needed again.
+        assert "connection" not in answer.headers
         assert client.get("/healthz").status_code == 200
     with pytest.raises(ValueError):
         create_app(ModelHost(served.files[0]), rate="often")

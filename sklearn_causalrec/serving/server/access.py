@@ -112,8 +112,8 @@ class Access:
             return
         until = self._limiter.get_window_stats(limit, caller.id).reset_time
         wait = {"Retry-After": str(max(1, math.ceil(until - time.time())))}
-        raise Denied(429, f"The key may be used {rate.replace('/', ' times a ')}.",
-                     None, wait)  # fmt: skip
+        often = rate.replace("/", " times a ")
+        raise Denied(429, f"The key may be used {often}.", headers=wait)
 
     def _parsed(self, rate):
         import limits
