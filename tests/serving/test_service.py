@@ -418,6 +418,19 @@ def test_nothing_is_read_of_who_has_no_key(service):
         assert status == 401 and heads[b"connection"] == b"close"
 
 
+def test_long_heads(service):
+    """Whether they come in one piece, as here, or not, which uvicorn sees to."""
+    get = service.client.get
+    assert get("/healthz", headers={"x-long": "x" * 15_000}).status_code == 200
+    for answer in (
+        get("/healthz", headers={"x-long": "x" * 20_000}),
+        get("/healthz", headers={f"x-{n}": "x" for n in range(5000)}),
+        get("/healthz?" + "x" * 20_000),
+    ):
+        assert answer.status_code == 431
+        assert answer.json()["errors"][0]["field"] == "header"
+
+
 def test_a_slow_body(served, service):
     keys, path = KeyRing(service.path), served.files[0]
     app = create_app(ModelHost(path), keys=keys, patience=0.05)

@@ -8,6 +8,7 @@ from sklearn_causalrec.serving.server.access import READS, Denied
 from sklearn_causalrec.serving.server.batching import told
 from sklearn_causalrec.serving.server.problems import problem
 
+MAX_HEAD = 16 * 2**10  # bytes of the head of a request
 # No cache keeps an answer about a person, and no browser guesses what it is.
 HEADERS = [(b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff")]
 
@@ -69,6 +70,8 @@ class Edge:
 
         whole = False  # whether the body was read: else the connection has to end
         try:
+            if _head(scope) > MAX_HEAD:  # that came in one piece: uvicorn lets it pass
+                raise Denied(431, f"at most {MAX_HEAD} bytes", "header")
             caller = state["caller"] = self.access.who(scope)
             body = await self._body(scope, receive)
             if body is None:
@@ -118,6 +121,12 @@ class Edge:
             slow = f"it was not whole after {self.patience:g} seconds"
             raise Denied(408, slow, "body") from None
         return b"".join(body)
+
+
+def _head(scope):
+    """The bytes of a head, nearly."""
+    size = len(scope["path"]) + len(scope["query_string"])
+    return size + sum(len(name) + len(value) for name, value in scope["headers"])
 
 
 def _has_body(scope):

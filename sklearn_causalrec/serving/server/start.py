@@ -15,7 +15,6 @@ from ipaddress import ip_address
 
 logger = logging.getLogger("sklearn_causalrec.serving")
 USAGE_ERROR = 2
-MAX_HEAD = 16 * 2**10  # bytes of the head of a request
 HERE = ("localhost", "127.0.0.1", "[::1]")
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
@@ -77,6 +76,7 @@ def serve(options):
             import uvicorn
 
             from sklearn_causalrec.serving.server.app import create_app
+            from sklearn_causalrec.serving.server.edge import MAX_HEAD
             from sklearn_causalrec.serving.server.slow import patient
 
             if options.workers > 1:
