@@ -812,6 +812,17 @@ def test_lines_are_written_into_all_files_or_none(tmp_path, monkeypatch):
         log.close()
 
 
+def test_a_line_is_found_by_its_own_key_and_request(tmp_path):
+    """An item may be called as a key is."""
+    audit, (one, two) = AuditLog(tmp_path), ("1" * 8, "2" * 8)
+    audit.event("a" * 32, one, "reload", items=[two, "b" * 32])
+    audit.event("b" * 32, two, "reload")
+    audit.close()
+    for asked in ({"key": two}, {"request": "b" * 32}):
+        assert [line["key"] for line in read_audit(tmp_path, **asked)] == [two]
+    assert not read_audit(tmp_path, key=one, request="b" * 32)
+
+
 def test_a_line_that_is_not_whole_was_never_answered(tmp_path):
     audit = AuditLog(tmp_path)
     audit.event("0" * 32, None, "reload")
