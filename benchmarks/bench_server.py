@@ -10,11 +10,14 @@ One user a request, top 10 by effect, over connections that are kept. Three part
   the answer names. A list is wrong if its items are others, save where exact scores are
   equal to 1e-6.
 
+The server answers without keys and encryption, unless ``--guarded`` asks for keys, TLS
+and an audit. ``bench_service.py`` has the attacks and faults.
+
 Server and clients share the cores. Where other work shares them, too, the CPU time of
 the server for a request, of "limit", tells more than the others.
 
 Run ``python benchmarks/bench_server.py [--items 1000] [--encoder mf] [--learner t]
-[--index 0.99] [--workers 1] [--requests 50000]``.
+[--index 0.99] [--workers 1] [--requests 50000] [--guarded]``.
 """
 
 import argparse
@@ -24,6 +27,7 @@ import os
 import re
 import shutil
 import signal
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -78,15 +82,20 @@ def is_wrong(places, exact):
 class Connection:
     """HTTP over one connection that is kept; as little client as there can be."""
 
+    trusted, key = None, ""  # how to check the server, and who asks
+
     async def open(self, port):
-        self.reader, self.writer = await asyncio.open_connection("127.0.0.1", port)
+        self.reader, self.writer = await asyncio.open_connection(
+            "127.0.0.1", port, ssl=self.trusted
+        )
         return self
 
     async def post(self, user):
         body = json.dumps({"users": [user], "k": K}).encode()
         head = (
             "POST /v1/recommend HTTP/1.1\r\nHost: 127.0.0.1\r\n"
-            f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+            f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+            f"Authorization: Bearer {self.key}\r\n\r\n"
         )
         self.writer.write(head.encode() + body)
         head = await self.reader.readuntil(b"\r\n\r\n")
@@ -181,6 +190,21 @@ def memory(pid):
     return total / 1024
 
 
+def guarded(folder):
+    """Options of a server with keys, TLS and an audit; connections get a key."""
+    from sklearn_causalrec.serving.server.keys import make_key
+    from sklearn_causalrec.serving.server.tls import own_certificate
+
+    Connection.key, _ = make_key(folder / "keys.json", "bench", ["recommend"])
+    certificate, key = own_certificate(folder / "tls")
+    Connection.trusted = ssl.create_default_context(cafile=certificate)
+    return [
+        "--keys", str(folder / "keys.json"), "--certificate", str(certificate),
+        "--certificate-key", str(key), "--audit-dir", str(folder / "audit"),
+        "--rate", "1000000/second",
+    ]  # fmt: skip
+
+
 def main(options):
     folder = Path(tempfile.mkdtemp())
     models = [fitted(options, seed) for seed in (0, 1)]
@@ -194,6 +218,7 @@ def main(options):
     command = [sys.executable, "-m", "sklearn_causalrec.serving.command", "serve"]
     command += [str(path), "--port", "0", "--watch", "0"]
     command += ["--workers", str(options.workers), "--log-dir", str(folder / "log")]
+    command += guarded(folder) if options.guarded else ["--no-keys", "--no-tls"]
     command += [] if options.index is None else ["--index", str(options.index)]
     start = time.perf_counter()
     server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
@@ -261,4 +286,5 @@ if __name__ == "__main__":
     parser.add_argument("--seconds", type=float, default=15)
     parser.add_argument("--limit-requests", type=int, default=3000)
     parser.add_argument("--requests", type=int, default=50_000)
+    parser.add_argument("--guarded", action="store_true")
     main(parser.parse_args())

@@ -70,11 +70,13 @@ fit_and_save(log, 0)
 
 # %%
 # Serve. One place in ten explores; two pairs a list are logged as not shown. The server
-# looks every half second whether there is a new model.
+# looks every half second whether there is a new model. Here only this machine can reach
+# it; :doc:`/saving_and_serving` shows it with keys and encryption.
 
 server = subprocess.Popen(
     [sys.executable, "-m", "sklearn_causalrec.serving.command", "serve",
-     str(folder / "model.crec"), "--port", "0", "--watch", "0.5",
+     str(folder / "model.crec"), "--port", "0", "--watch", "0.5", "--no-keys",
+     "--no-tls",
      "--log-dir", str(folder / "decisions"),
      "--explore", "epsilon", "--epsilon", "0.1", "--withhold", "2"],
     stdout=subprocess.PIPE, text=True,

@@ -14,18 +14,22 @@ if TYPE_CHECKING:  # what type checkers see: the names below
     from sklearn_causalrec.serving.scorer import CompiledScorer as CompiledScorer
     from sklearn_causalrec.serving.scorer import compile_scorer as compile_scorer
     from sklearn_causalrec.serving.server.app import create_app as create_app
+    from sklearn_causalrec.serving.server.audit import AuditLog as AuditLog
     from sklearn_causalrec.serving.server.decisions import DecisionLog as DecisionLog
     from sklearn_causalrec.serving.server.decisions import (
         read_decisions as read_decisions,
     )
+    from sklearn_causalrec.serving.server.keys import KeyRing as KeyRing
     from sklearn_causalrec.serving.server.models import ModelHost as ModelHost
 
 __getattr__, __dir__, __all__ = lazily(
     __name__,
     {
+        "AuditLog": "server.audit",
         "CompiledScorer": "scorer",
         "DecisionLog": "server.decisions",
         "EffectIndex": "index",
+        "KeyRing": "server.keys",
         "ModelFileError": "container",
         "ModelHost": "server.models",
         "compile_scorer": "scorer",

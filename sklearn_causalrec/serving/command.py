@@ -1,32 +1,27 @@
 """The command ``sklearn-causalrec``."""
 
 import argparse
-import errno
-import logging
 import os
-import signal
-import socket
 import sys
-import tempfile
 from collections.abc import Sequence
-from contextlib import ExitStack, contextmanager
-from functools import partial
-from importlib.util import find_spec
+from datetime import UTC, datetime
 from pathlib import Path
 
-logger = logging.getLogger("sklearn_causalrec.serving")
-USAGE_ERROR = 2
+from sklearn_causalrec.serving.server.start import USAGE_ERROR, CannotStart, serve
+
 EPILOG = """\
 Signals: SIGTERM and SIGINT end the server when all requests are answered; SIGHUP opens
 the file of the model again.
 
-The server asks nobody who they are. Let only those reach it who may, for instance
-through a proxy.
+Answers are encrypted and callers have keys, unless --no-tls and --no-keys say
+otherwise, which only addresses of this machine may. Without --certificate, one for
+localhost is made and kept in ~/.local/state/sklearn-causalrec.
 """
-
-
-class _Stop(Exception):
-    """What is wrong, in words for whoever typed the command."""
+KEYS = """\
+Keys of callers of `sklearn-causalrec serve`. The file holds their hashes; a key itself
+is printed once, when it is made. Servers notice a changed file within seconds. To
+rotate a key, make a new one, give it to its users, and revoke the old one.
+"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -43,12 +38,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The status to exit with: 0, 1 if workers died, 2 if it could not start.
     """
     options = _parser().parse_args(arguments)
+    if options.command == "keys":
+        return _keys(options)
     # Before numpy and torch are imported: cores are for workers, not for threads.
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[name] = "1"
     try:
-        return _serve(options)
-    except _Stop as stop:
+        return serve(options)
+    except CannotStart as stop:
         print(f"sklearn-causalrec serve: {stop}", file=sys.stderr)
         return USAGE_ERROR
 
@@ -70,8 +67,19 @@ def _parser():
     add(
         "--key-file",
         type=Path,
-        help="a file with the key of the model, and no other byte",
+        help="a file with the key that signs the model, and no other byte",
     )
+    add(
+        "--keys", type=Path, metavar="FILE", help="the keys of callers, see `keys make`"
+    )
+    add("--no-keys", action="store_true", help="let everybody in on this machine")
+    add("--rate", metavar="RATE", default="1000/second",
+        help="of a key, for each worker (default: %(default)s)")  # fmt: skip
+    add("--certificate", type=Path, metavar="PEM",
+        help="the certificate, with those that sign it")  # fmt: skip
+    add("--certificate-key", type=Path, metavar="PEM",
+        help="the private key of the certificate")  # fmt: skip
+    add("--no-tls", action="store_true", help="do not encrypt, on this machine")
     add("--host", default="127.0.0.1", help="the address (default: %(default)s)")
     add(
         "--port",
@@ -88,6 +96,10 @@ def _parser():
         help="begin another file from this size on (default: %(default)s)")  # fmt: skip
     add("--log-sync", choices=["never", "rotate", "always"], default="rotate",
         help="when to force decisions to the disk (default: %(default)s)")  # fmt: skip
+    add("--audit-dir", type=Path, help="log who got what into files in this folder")
+    add("--audit-users", action="store_true", help="with the ids of users")
+    add("--audit-why", action="store_true",
+        help="with what adds to each score, which takes its time")  # fmt: skip
     add("--explore", choices=["epsilon", "thompson", "uncertainty"],
         help="draw lists at random, with known probabilities")  # fmt: skip
     add("--epsilon", type=float, default=0.1,
@@ -101,11 +113,86 @@ def _parser():
         "%(default)s)")  # fmt: skip
     add("--max-body", type=_whole(1), default=16 * 2**20, metavar="BYTES",
         help="of a request (default: %(default)s)")  # fmt: skip
+    add("--max-connections", type=_whole(1), default=1000, metavar="N",
+        help="per worker; further ones get 503 (default: %(default)s)")  # fmt: skip
+    add("--patience", type=_some_seconds, default=10.0, metavar="SECONDS",
+        help="for the head of a request, for its body, and for a client that does not "
+        "read its answer (default: %(default)s)")  # fmt: skip
     add("--max-waiting", type=_whole(1), default=1024, metavar="REQUESTS",
         help="per worker; further ones get 503 (default: %(default)s)")  # fmt: skip
     add("--shutdown-timeout", type=_seconds, default=30.0, metavar="SECONDS",
         help="for the last requests, at the end (default: %(default)s)")  # fmt: skip
+    keys = commands.add_parser(
+        "keys", help="make, list and revoke keys of callers", description=KEYS
+    )
+    actions = keys.add_subparsers(dest="action", required=True, metavar="action")
+    make = actions.add_parser("make", help="make a key, and print it")
+    make.add_argument("file", type=Path, help="the file of keys; made if there is none")
+    make.add_argument("--name", required=True, help="whose key it is")
+    make.add_argument("--scopes", required=True, nargs="+", metavar="SCOPE",
+        help="what it is for: recommend, explain (and effects), audit, admin (metrics "
+        "and reload)")  # fmt: skip
+    life = make.add_mutually_exclusive_group()
+    life.add_argument("--days", type=float, default=90.0,
+        help="after which it expires (default: %(default)s)")  # fmt: skip
+    life.add_argument("--no-expiry", action="store_true")
+    make.add_argument("--rate", help='how often it may be used, such as "100/second"')
+    show = actions.add_parser("list", help="what keys there are")
+    show.add_argument("file", type=Path, help="the file of keys")
+    revoke = actions.add_parser("revoke", help="revoke a key")
+    revoke.add_argument("file", type=Path, help="the file of keys")
+    revoke.add_argument("id", help="the id of the key, see `keys list`")
     return parser
+
+
+def _keys(options):
+    from sklearn_causalrec.serving.server.keys import (
+        KeyFileError,
+        make_key,
+        read_keys,
+        revoke_key,
+    )
+
+    try:
+        if options.action == "make":
+            days = None if options.no_expiry else options.days
+            rest = options.name, options.scopes, days, options.rate
+            key, entry = make_key(options.file, *rest)
+            until = entry["expires"] or "it is revoked"
+            print(key)
+            print(
+                f"Key {entry['id']} of {entry['name']} is for "
+                f"{', '.join(entry['scopes'])} until {until}. It is shown this once: "
+                f"{options.file} has its hash.",
+                file=sys.stderr,
+            )
+        elif options.action == "revoke":
+            entry = revoke_key(options.file, options.id)
+            print(f"Key {entry['id']} of {entry['name']} is revoked.", file=sys.stderr)
+        else:
+            for entry in read_keys(options.file):
+                print(_told(entry))
+    except KeyFileError as error:
+        print(f"sklearn-causalrec keys: {error}", file=sys.stderr)
+        return USAGE_ERROR
+    except OSError as error:
+        why = error.strerror or error
+        print(f"sklearn-causalrec keys: {options.file}: {why}", file=sys.stderr)
+        return USAGE_ERROR
+    return 0
+
+
+def _told(entry):
+    """A key in one line, without its hash."""
+    end = f"expires {entry['expires'] or 'never'}"
+    if entry["revoked"] is not None:
+        end = f"revoked {entry['revoked']}"
+    elif entry["expires"] and datetime.fromisoformat(entry["expires"]) <= datetime.now(
+        UTC
+    ):
+        end = f"expired {entry['expires']}"
+    rate = f"  {entry['rate']}" if entry["rate"] else ""
+    return f"{entry['id']}  {','.join(entry['scopes'])}  {end}{rate}  {entry['name']}"
 
 
 def _whole(least, most=None):
@@ -126,176 +213,17 @@ def _seconds(text):
     return value
 
 
+def _some_seconds(text):
+    if not (value := _seconds(text)):
+        raise argparse.ArgumentTypeError(f"{value}: more than 0 seconds")
+    return value
+
+
 def _share(text):
     value = float(text)
     if not 0 < value <= 1:
         raise argparse.ArgumentTypeError(f"{value}: a share above 0, at most 1")
     return value
-
-
-def _serve(options):
-    for name in ("fastapi", "uvicorn", "prometheus_client"):
-        if find_spec(name) is None:  # importing them would be too early, see below
-            raise _Stop(
-                f"{name} is not installed: pip install 'sklearn-causalrec[serve]'"
-            )
-    logging.basicConfig(format="%(asctime)s %(process)d %(levelname)s %(message)s")
-    logger.setLevel(logging.INFO)
-    if options.workers > 1 and not hasattr(os, "fork"):
-        raise _Stop(
-            "--workers needs a system with fork. Start one server a port, behind a "
-            "proxy that shares requests among them."
-        )
-    with ExitStack() as stack:
-        listening = stack.enter_context(_socket(options))
-        if options.workers > 1:  # before prometheus_client is imported
-            folder = stack.enter_context(tempfile.TemporaryDirectory())
-            os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
-        host = _host(options)
-        decisions = _decisions(options)
-        address, port = listening.getsockname()[:2]
-        address = f"[{address}]" if ":" in address else address
-        if not address.startswith(("127.", "[::1]")):
-            logger.warning("Nobody is asked who they are, and %s is open.", address)
-
-        def work():
-            import uvicorn
-
-            from sklearn_causalrec.serving.server.app import create_app
-
-            if options.workers > 1:
-                host.reload()  # what has come since the first worker started
-            app = create_app(
-                host,
-                decisions=decisions,
-                watch=options.watch,
-                max_waiting=options.max_waiting,
-                max_body=options.max_body,
-            )
-            config = uvicorn.Config(
-                app,
-                log_level="warning",
-                access_log=False,
-                server_header=False,
-                proxy_headers=False,
-                timeout_keep_alive=75,  # longer than the pauses of most clients
-                timeout_graceful_shutdown=max(1, int(options.shutdown_timeout)),
-            )
-            # The event loop must not wait long for the thread that scores.
-            sys.setswitchinterval(0.001)
-            server = _server_class(uvicorn)(config)
-            server.run(sockets=[listening])
-            return 0 if server.started else USAGE_ERROR
-
-        model = host.current
-        if hasattr(signal, "SIGHUP"):  # one that comes too early must not end us
-            signal.signal(signal.SIGHUP, signal.SIG_IGN)
-        listening.listen(2048)  # from here on, whoever connects is answered
-        print(f"Serving {model.name} {model.id} on http://{address}:{port}", flush=True)
-        if options.workers == 1:
-            return work()
-        from prometheus_client import multiprocess
-
-        from sklearn_causalrec.serving.server.workers import run_workers
-
-        patience = options.shutdown_timeout + 5
-        return run_workers(
-            options.workers, work, multiprocess.mark_process_dead, patience
-        )
-
-
-def _socket(options):
-    family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
-    # With the protocol named, asyncio sets TCP_NODELAY on what this socket accepts.
-    # Else the second packet of an answer waits for a delayed acknowledgement.
-    listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    if os.name == "posix":  # a port that was just given up may be taken again
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listening.bind((options.host, options.port))
-    except OSError as error:
-        listening.close()
-        if error.errno == errno.EADDRINUSE:
-            raise _Stop(
-                f"port {options.port} of {options.host} is in use: stop what listens "
-                "there, or take another one, --port"
-            ) from None
-        raise _Stop(
-            f"--host {options.host} --port {options.port}: {error.strerror or error}"
-        ) from None
-    listening.set_inheritable(True)
-    return listening
-
-
-def _host(options):
-    from sklearn_causalrec.serving.server.models import ModelHost
-
-    exploration = {}
-    if options.explore is not None:
-        exploration = {
-            name: getattr(options, name)
-            for name in ("explore", "epsilon", "bonus", "withhold")
-        }
-    elif options.withhold:
-        raise _Stop("--withhold needs --explore: lists without draws withhold nothing")
-    if options.explore is not None and options.log_dir is None:
-        raise _Stop("--explore needs --log-dir: what is not logged is not learned from")
-    try:
-        key = None if options.key_file is None else options.key_file.read_bytes()
-    except OSError as error:
-        raise _Stop(f"--key-file {options.key_file}: {error.strerror}") from None
-    try:
-        scorer = None if options.index is None else _index(options.index)
-        return ModelHost(options.model, key, scorer, exploration)
-    except FileNotFoundError:
-        raise _Stop(f"{options.model}: there is no such file") from None
-    except OSError as error:
-        raise _Stop(f"{options.model}: {error.strerror or error}") from None
-    except ImportError as error:
-        raise _Stop(str(error)) from None
-    except (TypeError, ValueError) as error:  # ModelFileError is a ValueError
-        text = str(error)
-        where = "" if str(options.model) in text else f"{options.model}: "
-        raise _Stop(f"{where}{text}") from None
-
-
-def _index(recall):
-    """What makes the index of a model, where this version has one."""
-    from sklearn_causalrec import serving
-
-    if not hasattr(serving, "EffectIndex"):
-        raise _Stop("--index: this version of sklearn-causalrec has no EffectIndex")
-    return partial(serving.EffectIndex, recall=recall)
-
-
-def _decisions(options):
-    from sklearn_causalrec.serving.server.decisions import DecisionLog
-
-    if options.log_dir is None:
-        return None
-    try:
-        return DecisionLog(options.log_dir, options.log_bytes, options.log_sync)
-    except OSError as error:
-        raise _Stop(f"--log-dir {options.log_dir}: {error.strerror or error}") from None
-
-
-def _server_class(uvicorn):
-    class Server(uvicorn.Server):
-        """It ends with the status 0 on SIGTERM, where uvicorn raises it once more."""
-
-        @contextmanager
-        def capture_signals(self):
-            before = {
-                number: signal.signal(number, self.handle_exit)
-                for number in (signal.SIGTERM, signal.SIGINT)
-            }
-            try:
-                yield
-            finally:
-                for number, handler in before.items():
-                    signal.signal(number, handler)
-
-    return Server
 
 
 if __name__ == "__main__":

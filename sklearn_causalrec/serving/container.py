@@ -23,7 +23,7 @@ import secrets
 import stat
 import struct
 import zlib
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 MAGIC = b"\x93CREC\r\n\x1a"
@@ -283,7 +283,7 @@ def read(path):
         return file.read()
 
 
-def write(path, data):
+def write(path, data, mode=0o666):
     """Put bytes into a file, all or nothing.
 
     They are written to a file beside it, which then takes its name. Whatever happens on
@@ -293,13 +293,15 @@ def write(path, data):
     ----------
     path : path-like
     data : bytes
+    mode : int, default=0o666
+        Who may read and write the file, less what the process masks.
     """
     path = Path(path)
     if path.is_dir():
         raise IsADirectoryError(f"{path} is a folder: name a file in it.")
     beside = path.with_name(f".{path.name[:80]}.{secrets.token_hex(8)}.part")
     try:
-        with open(beside, "xb") as file:
+        with open(beside, "xb", opener=lambda p, how: os.open(p, how, mode)) as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
@@ -314,3 +316,25 @@ def write(path, data):
             os.fsync(folder)
         finally:
             os.close(folder)
+
+
+@contextmanager
+def locked(folder):
+    """One process at a time changes the files of a folder, where the system can lock.
+
+    Parameters
+    ----------
+    folder : path-like
+        The folder.
+    """
+    try:
+        import fcntl
+    except ImportError:  # not a system of POSIX
+        yield
+        return
+    held = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(held)

@@ -7,13 +7,14 @@ import re
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import threading
 import time
 import tomllib
 from contextlib import contextmanager
-from http.client import HTTPConnection
+from http.client import BadStatusLine, HTTPConnection, HTTPSConnection
 from pathlib import Path
 from pkgutil import resolve_name
 from types import SimpleNamespace
@@ -25,25 +26,31 @@ pytest.importorskip("fastapi", reason="the extra serve is not installed")
 
 from sklearn_causalrec import recommend
 from sklearn_causalrec.serving import read_decisions
-from sklearn_causalrec.serving.command import _socket, main
+from sklearn_causalrec.serving.command import main
+from sklearn_causalrec.serving.server.audit import read_audit
+from sklearn_causalrec.serving.server.keys import make_key, revoke_key
+from sklearn_causalrec.serving.server.start import _socket
 from sklearn_causalrec.serving.server.workers import run_workers
 
 ROOT = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-m", "sklearn_causalrec.serving.command"]
 
 
+OPEN = ["--no-keys", "--no-tls"]  # test_service.py has the rest
+
+
 @contextmanager
-def running(*arguments):
+def running(*arguments, doors=OPEN):
     """The server in a process; its port and its messages."""
     server = subprocess.Popen(
-        [*COMMAND, "serve", "--port", "0", *map(str, arguments)],
+        [*COMMAND, "serve", "--port", "0", *doors, *map(str, arguments)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
     try:
         line = server.stdout.readline()
-        found = re.search(r"http://127\.0\.0\.1:(\d+)$", line.strip())
+        found = re.search(r"https?://127\.0\.0\.1:(\d+)$", line.strip())
         assert found, line + server.stderr.read()
         server.port = int(found[1])
         yield server
@@ -57,12 +64,14 @@ def running(*arguments):
 class Client:
     """One connection that is kept, as a shop's backend keeps it."""
 
-    def __init__(self, port):
+    def __init__(self, port, trusted=None):
         self.connection = HTTPConnection("127.0.0.1", port, timeout=20)
+        if trusted is not None:
+            self.connection = HTTPSConnection("localhost", port, context=trusted)
 
-    def __call__(self, path, body=None):
+    def __call__(self, path, body=None, key=""):
         method = "GET" if body is None else "POST"
-        head = {"content-type": "application/json"}
+        head = {"content-type": "application/json", "authorization": f"Bearer {key}"}
         data = None if body is None else json.dumps(body)
         self.connection.request(method, path, data, head)
         answer = self.connection.getresponse()
@@ -165,6 +174,51 @@ def test_workers(served, tmp_path):
     assert len(decisions) == 80 and decisions["propensity"].between(0, 1).all()
 
 
+def test_a_server_that_lets_in_who_has_a_key(served, tmp_path, monkeypatch):
+    """TLS and keys from the start; an audit that a killed worker does not tear."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    path, audit = tmp_path / "keys.json", tmp_path / "audit"
+    key, entry = make_key(path, "shop", ["recommend"])
+    admin, _ = make_key(path, "admin", ["admin"])
+    body, answers = {"users": [4711], "k": 2}, []
+    options = ["--keys", path, "--audit-dir", audit, "--workers", 2, "--watch", 0]
+    with running(served.files[0], *options, doors=[]) as server:
+        where = server.stdout.readline().split(" certificate ")[1].strip()
+        trusted = ssl.create_default_context(cafile=where)
+
+        def asked(path="/v1/recommend", body=body, key=key):
+            status, text = Client(server.port, trusted)(path, body, key)
+            return status, text.decode()
+
+        for n in range(8):
+            status, text = asked()
+            assert status == 200
+            answers.append(json.loads(text))
+            if n == 3:
+                os.kill(children(server.pid)[0], signal.SIGKILL)
+        with pytest.raises((BadStatusLine, ConnectionError)):  # not encrypted
+            Client(server.port)("/v1/recommend", body, key)
+        assert asked(key="")[0] == 401 and asked("/metrics", None)[0] == 403
+        assert asked("/v1/admin/reload", {}, admin)[0] == 200
+        revoke_key(path, entry["id"])
+        until = time.monotonic() + 15
+        while asked()[0] == 200:  # until both workers have looked
+            assert time.monotonic() < until
+        time.sleep(1.1)
+        assert {asked()[0] for _ in range(6)} == {401}
+        server.send_signal(signal.SIGTERM)
+        assert server.wait(20) == 0
+        messages = server.stderr.read()
+    lines = {line["request"]: line for line in read_audit(audit, limit=1000)}
+    for answer in answers:
+        line = lines[answer["request"]]
+        assert line["items"] == answer["lists"][0]["items"]
+        assert line["key"] == entry["id"]
+    for secret in ("4711", key.split("_")[2], admin.split("_")[2]):
+        assert secret not in messages
+        assert not any(secret in p.read_text() for p in audit.iterdir())
+
+
 def children(pid):
     task = Path(f"/proc/{pid}/task/{pid}/children")
     if task.exists():
@@ -224,7 +278,7 @@ def test_why_it_cannot_start(
         path.write_bytes(change(served.files[0].read_bytes()))
     names = {"KEY": str(key), "LOG": str(tmp_path / "log")}
     options = [names.get(option, option) for option in options]
-    assert main(["serve", str(path), "--port", "0", *options]) == 2
+    assert main(["serve", str(path), "--port", "0", *OPEN, *options]) == 2
     told = capsys.readouterr()
     assert re.search(message, told.err), told.err
     assert told.err.startswith("sklearn-causalrec serve: ")
@@ -234,7 +288,8 @@ def test_why_it_cannot_start(
 def test_a_port_in_use(served, capsys, same_environment):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        assert main(["serve", str(served.files[0]), "--port", str(port)]) == 2
+        where = [str(served.files[0]), "--port", str(port)]
+        assert main(["serve", *where, *OPEN]) == 2
     assert f"port {port} of 127.0.0.1 is in use" in capsys.readouterr().err
 
 
@@ -264,10 +319,13 @@ def test_answers_do_not_wait_for_acknowledgements():
     async def accept(reader, writer):
         accepted = writer.get_extra_info("socket")
         found.append(accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+        if hasattr(socket, "TCP_USER_TIMEOUT"):  # nor for who takes no answer
+            wait = accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT)
+            found.append(wait == 10_000)
         writer.close()
 
     async def ask():
-        options = SimpleNamespace(host="127.0.0.1", port=0)
+        options = SimpleNamespace(host="127.0.0.1", port=0, patience=10.0)
         with _socket(options) as listening:
             async with await asyncio.start_server(accept, sock=listening) as server:
                 port = server.sockets[0].getsockname()[1]
@@ -276,12 +334,12 @@ def test_answers_do_not_wait_for_acknowledgements():
                 writer.close()
 
     asyncio.run(ask())
-    assert found[0]
+    assert found and all(found)
 
 
 def test_help_is_quick_and_whole():
     code = (
-        "import sys\nfrom sklearn_causalrec.serving.command import _socket, main\n"
+        "import sys\nfrom sklearn_causalrec.serving.command import main\n"
         "try:\n    main(['serve', '--help'])\n"
         "finally:\n    assert not {'torch', 'numpy', 'fastapi'} & set(sys.modules)\n"
     )

@@ -11,6 +11,7 @@ from sklearn_causalrec._utils.unwrap import unwrap
 from sklearn_causalrec.effects.effect import effect
 from sklearn_causalrec.encoding.contrasts import named_arms
 from sklearn_causalrec.ranking.recommend import explain
+from sklearn_causalrec.serving.server.lines import append_together
 from sklearn_causalrec.serving.server.questions import Refused, field_of, known_ids
 
 
@@ -29,15 +30,17 @@ class Answerer:
         The options of :func:`~sklearn_causalrec.recommend` by which lists are drawn.
     decisions : DecisionLog or None
         Where decisions are logged.
+    audit : AuditLog or None
+        Where it is logged who got what.
     rng : RandomState
         The generator of the draws.
     counted : callable
         It is told how many decisions were logged.
     """
 
-    def __init__(self, exploration, decisions, rng, counted):
+    def __init__(self, exploration, decisions, rng, counted, audit=None):
         self.exploration, self.decisions, self.rng = dict(exploration), decisions, rng
-        self.counted = counted
+        self.counted, self.audit = counted, audit
         self._last = datetime.now(UTC)
 
     def answer(self, model, questions):
@@ -59,20 +62,41 @@ class Answerer:
         Refused
             If the model refuses them.
         NotLogged
-            If the decisions cannot be logged.
+            If the decisions, or the audit, cannot be logged.
         """
         route = questions[0].route
         try:
-            found = getattr(self, f"_{route}")(model, questions)
+            found, decided, why = getattr(self, f"_{route}")(model, questions)
         except (ValueError, TypeError) as error:
             raise Refused(
                 field_of(error, None, questions[0].body), str(error)
             ) from None
+        self._log(model, questions, found, decided, why)
         about = {"id": model.id, "name": model.name}
         return [
             {"request": q.request, "model": about, **answer}
             for q, answer in zip(questions, found)
         ]
+
+    def _log(self, model, questions, found, decided, why):
+        """Log what will be answered, before it is: nothing goes unlogged."""
+        logs = []
+        if decided:
+            logs.append((self.decisions, decided))
+        if self.audit is not None:
+            now = self._now()
+            lines = [
+                line
+                for question, answer in zip(questions, found)
+                for line in self.audit.lines(model, question, answer, now, why)
+            ]
+            logs.append((self.audit, lines))
+        try:
+            append_together(*logs)
+        except OSError as error:
+            raise NotLogged from error
+        if decided:
+            self.counted(len(decided))
 
     # -- lists -----------------------------------------------------------------
 
@@ -98,13 +122,35 @@ class Answerer:
                 if self.decisions is not None:
                     lines += _lines(model, question, entry, rows, now)
             out.append({"by": body["by"], "lists": lists})
-        if lines:  # before anything is answered: no decision goes unlogged
-            try:
-                self.decisions.append(lines)
-            except OSError as error:
-                raise NotLogged from error
-            self.counted(len(lines))
-        return out
+        return out, lines, self._why(model, users, top, body, options)
+
+    def _why(self, model, users, top, body, options):
+        """Why a pair is in a list, where the audit is to tell."""
+        if self.audit is None or not self.audit.why or not len(top):
+            return {}
+        from sklearn_causalrec.explaining.reasons import reasons
+
+        asked = {"users": users} if isinstance(users, pd.DataFrame) else {}
+        if isinstance(options.get("items"), pd.DataFrame):
+            asked["items"] = options["items"]
+        arms = named_arms(body["T0"], body["T1"])
+        try:
+            found = reasons(
+                model.fitted,
+                top,
+                by=body["by"],
+                context=body["context"],
+                **asked,
+                **arms,
+            )
+        except (TypeError, ValueError) as error:
+            # The list is right without it. The text may quote ids of users.
+            why = {"why_not": type(error).__name__}
+            return dict.fromkeys(zip(*(top[key].tolist() for key in model.keys)), why)
+        columns = [c for c in found if c == "reason" or c.startswith("adds_")]
+        pairs = zip(*(found[key].tolist() for key in model.keys))
+        rows = found[columns].to_dict("records")
+        return {pair: {"why": plain(row)} for pair, row in zip(pairs, rows)}
 
     def _explain(self, model, questions):
         body = questions[0].body
@@ -133,7 +179,7 @@ class Answerer:
                 one = {"user": user, "cold_start": not known, "about": about}
                 lists.append(one | {"items": items})
             out.append({"by": body["by"], "lists": lists})
-        return out
+        return out, [], {}
 
     def _now(self):
         """The time, later than at the call before."""
@@ -166,7 +212,7 @@ class Answerer:
             mine = found[start : start + question.size]
             start += question.size
             out.append({"effects": plain(mine)})
-        return out
+        return out, [], {}
 
 
 _SIDE = {"source", "feature_weight", "rows", "neighbors"}

@@ -4,17 +4,19 @@ import asyncio
 import signal
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, FastAPI, Request, Response
+from fastapi import Depends, FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from numpy.random import RandomState
 from sklearn.utils import check_random_state
 from starlette.exceptions import HTTPException
 
 from sklearn_causalrec.serving.server import messages
+from sklearn_causalrec.serving.server.access import Access, Needs, describe, scope_of
 from sklearn_causalrec.serving.server.answers import Answerer, NotLogged
-from sklearn_causalrec.serving.server.batching import Batcher, Failed, TooBusy
+from sklearn_causalrec.serving.server.audit import read_audit
+from sklearn_causalrec.serving.server.batching import Batcher, Failed, TooBusy, told
 from sklearn_causalrec.serving.server.edge import Edge
 from sklearn_causalrec.serving.server.metrics import Metrics
 from sklearn_causalrec.serving.server.problems import Json, documented, problem
@@ -41,11 +43,17 @@ def create_app(
     host: Any,
     *,
     decisions: Any = None,
+    audit: Any = None,
+    keys: Any = None,
+    rate: str | None = None,
+    hosts: Any = None,
     guard: Any = let_everybody_in,
     watch: float = 0.0,
     max_batch: int = 256,
     max_waiting: int = 1024,
     max_body: int = 16 * 2**20,
+    patience: float = 10.0,
+    others: Any = None,
     random_state: Any = None,
 ) -> FastAPI:
     """Make the ASGI application that answers for a fitted model.
@@ -56,10 +64,23 @@ def create_app(
         It holds the model, and how lists are drawn at random (``exploration``).
     decisions : DecisionLog, default=None
         Where decisions are logged. With None they are not.
+    audit : AuditLog, default=None
+        Where it is logged who got what, before it is answered, and where the route
+        ``/v1/audit`` reads. With None it is not.
+    keys : KeyRing, default=None
+        The keys of callers. With None nobody is asked for one: let only those reach the
+        application who may. ``sklearn-causalrec serve`` does not start without keys
+        unless told so.
+    rate : str, default=None
+        How often a key may be used that has no rate of its own, such as "100/second".
+        Each process counts for itself. With None it may be used at will.
+    hosts : collection of str, default=None
+        The names by which the application may be called, without ports. Pages of others
+        cannot then reach it through a browser by a name of theirs. With None, by any.
     guard : callable, default=let_everybody_in
-        A dependency of FastAPI that every route below ``/v1`` asks first. It is the
-        place for authentication: it raises ``fastapi.HTTPException`` to refuse. The
-        default refuses nobody.
+        A dependency of FastAPI that every route below ``/v1`` asks first, for
+        authentication of another kind than by keys: it raises ``fastapi.HTTPException``
+        to refuse. The default refuses nobody.
     watch : float, default=0.0
         Seconds between looks at the file of the model, which is opened if it is another
         one. With 0 it is not looked at; SIGHUP asks for a look in any case, where
@@ -71,6 +92,11 @@ def create_app(
         The number of requests that may wait. Further ones get the status 503.
     max_body : int, default=16777216
         The number of bytes that a request may have. Longer ones get the status 413.
+    patience : float, default=10.0
+        The seconds that the body of a request may take. Slower ones get the status 408.
+    others : callable, default=None
+        It asks other processes that answer, too, to look at the file of the model, when
+        ``/v1/admin/reload`` does. With None there are none.
     random_state : int, RandomState instance or None, default=None
         The seed of exploration. Leave it None in production.
 
@@ -84,6 +110,8 @@ def create_app(
     --------
     ModelHost : Hold the model of a file.
     DecisionLog : Log decisions.
+    AuditLog : Log who got what.
+    KeyRing : Know callers by their keys.
 
     Examples
     --------
@@ -106,7 +134,9 @@ def create_app(
     metrics = Metrics()
     # numpy's global generator, which None stands for, is the same in forked workers.
     rng = RandomState() if random_state is None else check_random_state(random_state)
-    answerer = Answerer(host.exploration, decisions, rng, metrics.decisions.inc)
+    counted = metrics.decisions.inc
+    answerer = Answerer(host.exploration, decisions, rng, counted, audit)
+    access = Access(keys, rate, hosts)
     batcher = Batcher(host, answerer, max_batch, max_waiting, metrics)
     metrics.loaded.set(host.current.since.timestamp())
     reloader = ThreadPoolExecutor(1, "reload")
@@ -149,8 +179,8 @@ def create_app(
                 watcher.cancel()
             await batcher.close()
             reloader.shutdown()
-            if decisions is not None:
-                await loop.run_in_executor(None, decisions.close)
+            for log in filter(None, (decisions, audit)):
+                await loop.run_in_executor(None, log.close)
 
     app = FastAPI(
         title="sklearn-causalrec",
@@ -161,53 +191,125 @@ def create_app(
         openapi_url="/v1/openapi.json",
         docs_url=None,  # its pages load scripts from elsewhere
         redoc_url=None,
+        redirect_slashes=False,
     )
     app.state.host, app.state.batcher, app.state.metrics = host, batcher, metrics
-    app.add_middleware(Edge, metrics=metrics, max_body=max_body)
+    app.add_middleware(
+        Edge, access=access, metrics=metrics, max_body=max_body, patience=patience
+    )
     _errors(app)
-    app.include_router(_answers(batcher, metrics, guard))
-    app.include_router(_facts(host, metrics))
+    _answers(_routes(app, guard), batcher, metrics)
+    _care(_routes(app, guard), host, audit, reload, others)
+    _facts(app, host, metrics, keys)
+    for route in app.routes:
+        scope_of(route)  # a route that nobody has thought about is not served
+    described = app.openapi
+
+    def openapi():
+        if app.openapi_schema is None:
+            describe(described())
+        return app.openapi_schema
+
+    app.openapi = openapi  # type: ignore[method-assign]
     return app
 
 
-def _answers(batcher, metrics, guard):
-    """The routes below /v1."""
-    v1 = APIRouter(
-        prefix="/v1",
-        dependencies=[Depends(guard)],
-        responses=documented(400, 413, 422, 503),
-    )
+def _routes(app, guard):
+    """What adds a route below /v1."""
+
+    def add(method, path, scope, answer, *statuses):
+        return app.api_route(
+            f"/v1/{path}",
+            methods=[method],
+            response_model=answer,
+            dependencies=[Depends(Needs(scope)), Depends(guard)],
+            responses=documented(401, 403, 422, 429, 503, *statuses),
+        )
+
+    return add
+
+
+def _answers(add, batcher, metrics):
+    """The routes that a model answers."""
+    body_faults = (400, 408, 413)
 
     async def answer(route, body, request):
-        question = Question(route, body.model_dump(), request.state.id)
+        mine, caller = request.state.id, request.state.caller.id
+        question = Question(route, body.model_dump(), mine, caller)
         found = await batcher.ask(question)
         for one in found.get("lists", ()):
             metrics.users.labels(str(one["cold_start"]).lower()).inc()
         return Json(found)
 
-    @v1.post("/recommend", response_model=messages.RecommendAnswer)
+    @add("POST", "recommend", "recommend", messages.RecommendAnswer, *body_faults)
     async def recommend(body: messages.RecommendRequest, request: Request):
         """The best items of each user, by effect or by outcome."""
         return await answer("recommend", body, request)
 
-    @v1.post("/explain", response_model=messages.ExplainAnswer)
+    @add("POST", "explain", "explain", messages.ExplainAnswer, *body_faults)
     async def explain(body: messages.ExplainRequest, request: Request):
-        """Lists without exploration, and what their scores rest on. Not logged."""
+        """Lists without exploration, and what their scores rest on. No decisions."""
         return await answer("explain", body, request)
 
-    @v1.post("/effect", response_model=messages.EffectAnswer)
+    @add("POST", "effect", "explain", messages.EffectAnswer, *body_faults)
     async def effect(body: messages.EffectRequest, request: Request):
         """The effect of one arm against another on each row."""
         return await answer("effect", body, request)
 
-    return v1
+
+def _care(add, host, audit, reload, others):
+    """The routes for those who look after the server."""
+    reader = ThreadPoolExecutor(1, "audit")
+
+    async def event(request, route, **more):
+        if audit is None:
+            return
+        mine, caller = request.state.id, request.state.caller.id
+        try:
+            audit.event(mine, caller, route, **more)
+        except OSError as error:
+            raise NotLogged from error
+
+    @add("GET", "audit", "audit", messages.AuditAnswer, 404)
+    async def lines(asked: Annotated[messages.AuditRequest, Query()], request: Request):
+        """The last lines of the audit: who got what, and which model answered."""
+        if audit is None:
+            raise HTTPException(404, "The server keeps no audit.")
+        options = asked.model_dump()
+        given = asked.model_dump(mode="json", exclude_none=True)
+        await event(request, "audit", asked=given)
+        loop = asyncio.get_running_loop()
+        try:
+            found = await loop.run_in_executor(
+                reader, lambda: read_audit(audit.folder, **options)
+            )
+        except OSError as error:
+            raise NotLogged from error
+        return Json({"request": request.state.id, "lines": found})
+
+    @add("POST", "admin/reload", "admin", messages.ReloadAnswer, 408, 413)
+    async def reload_model(request: Request):
+        """Look whether the file of the model was replaced, and open it if so."""
+        before = host.current.id
+        await event(request, "reload", model=host.current.about)
+        await reload(True)
+        if others is not None:
+            others()
+        model = host.current
+        return Json(
+            {
+                "request": request.state.id,
+                "model": {"id": model.id, "name": model.name},
+                "replaced": model.id != before,
+                "refused": _seconds(host.failed),
+            }
+        )
 
 
-def _facts(host, metrics):
-    """The routes that tell of the server itself, which nobody guards."""
-    facts = APIRouter()
+def _facts(app, host, metrics, keys):
+    """The routes that tell of the server itself: neither ids nor what was asked."""
 
-    @facts.get("/healthz")
+    @app.get("/healthz")
     async def health():
         """Whether the server answers, and by which model."""
         model, failed = host.current, host.failed
@@ -215,17 +317,25 @@ def _facts(host, metrics):
             {
                 "status": "ok",
                 "model": {"id": model.id, "name": model.name},
-                "since": model.since.isoformat(timespec="seconds"),
-                "refused": failed and failed.isoformat(timespec="seconds"),
+                "since": _seconds(model.since),
+                "refused": _seconds(failed),
+                "keys_refused": keys and _seconds(keys.failed),
             }
         )
 
-    @facts.get("/metrics")
+    @app.get(
+        "/metrics",
+        response_class=Response,
+        responses={200: {"content": {"text/plain": {}}}} | documented(401, 403, 429),
+        dependencies=[Depends(Needs("admin"))],
+    )
     async def prometheus():
         """Metrics in the text format of Prometheus."""
         return Response(metrics.text(), media_type="text/plain; version=0.0.4")
 
-    return facts
+
+def _seconds(time):
+    return time and time.isoformat(timespec="seconds")
 
 
 def _errors(app):
@@ -256,7 +366,9 @@ def _errors(app):
 
     @app.exception_handler(NotLogged)
     async def unlogged(request, error):
-        return _problem(request, 503, "The decision could not be logged.")
+        if error.__cause__ is not None:  # it was not told where it happened
+            told(error)
+        return _problem(request, 503, "What would be answered could not be logged.")
 
     @app.exception_handler(HTTPException)
     async def other(request, error):

@@ -2,25 +2,21 @@
 
 import json
 import os
-from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
 from pathlib import Path
-from threading import Lock
-from typing import Any
 
 import pandas as pd
 
 from sklearn_causalrec._utils.warn import warn_user
+from sklearn_causalrec.serving.server.lines import LineLog
 
 VERSION = 1  # of a line; a reader reads its own and all before
-SYNC = ("never", "rotate", "always")
 # What a line says beside the columns that came with a request.
 FACTS = ("time", "user", "item", "shown", "propensity", "sample_weight")
 MORE = ("request", "model", "by", "rank", "score")
 MADE = {"time", "shown", "propensity", "sample_weight", "treatment", "outcome"}
 
 
-class DecisionLog:
+class DecisionLog(LineLog):
     """Append decisions to files of JSON lines.
 
     Each object writes files of its own, so that several processes can log into one
@@ -46,6 +42,7 @@ class DecisionLog:
     See Also
     --------
     read_decisions : Read the files.
+    AuditLog : Who asked for what, and which model answered.
 
     Examples
     --------
@@ -60,82 +57,7 @@ class DecisionLog:
     [[3.0, 7.0, 0.9]]
     """
 
-    def __init__(self, folder, max_bytes=64 * 2**20, sync="rotate"):
-        if sync not in SYNC:
-            raise ValueError(f"sync is {sync!r}: choose one of {SYNC}.")
-        if isinstance(max_bytes, bool) or not int(max_bytes) == max_bytes >= 1:
-            raise ValueError(f"max_bytes is {max_bytes!r}: at least 1 byte a file.")
-        self.folder = Path(folder)
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self.max_bytes, self.how = int(max_bytes), sync
-        self.path = None
-        self._file = self._written = None
-        self._count = 0
-        self._lock = Lock()
-
-    def append(self, decisions: Iterable[Mapping[str, Any]]) -> None:
-        """Write one line a decision.
-
-        Parameters
-        ----------
-        decisions : iterable of mappings
-            The decisions: what JSON can hold.
-
-        Raises
-        ------
-        OSError
-            If they cannot be written, for instance because the disk is full. None of
-            them is then in the file.
-        """
-        lines = [
-            json.dumps({"v": VERSION, **one}, allow_nan=False) for one in decisions
-        ]
-        if not lines:
-            return
-        data = ("\n".join(lines) + "\n").encode()
-        with self._lock:
-            if self._file is not None and self._written >= self.max_bytes:
-                self._close()
-            if self._file is None:
-                self._open()
-            try:
-                rest = memoryview(data)
-                while rest:
-                    rest = rest[os.write(self._file, rest) :]
-                if self.how == "always":
-                    os.fsync(self._file)
-            except OSError:
-                os.ftruncate(self._file, self._written)
-                raise
-            self._written += len(data)
-
-    def sync(self) -> None:
-        """Force what was written to the disk (fsync)."""
-        with self._lock:
-            if self._file is not None:
-                os.fsync(self._file)
-
-    def close(self) -> None:
-        """Close the file; the next decision begins another one."""
-        with self._lock:
-            if self._file is not None:
-                self._close()
-
-    def _open(self):
-        self._count += 1
-        name = f"decisions-{datetime.now(UTC):%Y%m%dT%H%M%S%f}Z-{os.getpid()}"
-        self.path = self.folder / f"{name}-{self._count:05d}.jsonl"
-        how = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND
-        self._file = os.open(self.path, how | getattr(os, "O_BINARY", 0), 0o600)
-        self._written = 0
-
-    def _close(self):
-        try:
-            if self.how != "never":
-                os.fsync(self._file)
-        finally:
-            os.close(self._file)
-            self._file = None
+    kind, version = "decisions", VERSION
 
 
 def read_decisions(

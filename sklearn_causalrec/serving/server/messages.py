@@ -1,19 +1,22 @@
 """Requests and answers, as the interface describes and checks them."""
 
+from datetime import UTC
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    AwareDatetime,
     BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
     FiniteFloat,
     WithJsonSchema,
+    field_validator,
 )
 from pydantic_core import PydanticCustomError
 
 MAX_USERS, MAX_ITEMS, MAX_K, MAX_EXCLUDED, MAX_ROWS = 1000, 10_000, 1000, 10_000, 1000
-MAX_TEXT, MAX_COLUMNS, MAX_LIST = 1024, 1000, 10_000
+MAX_TEXT, MAX_COLUMNS, MAX_LIST, MAX_LINES = 1024, 1000, 10_000, 1000
 LEAST, MOST = -(2**63), 2**64 - 1  # of int64 and uint64
 
 
@@ -225,6 +228,35 @@ class EffectRequest(_Strict):
     )
 
 
+class AuditRequest(BaseModel):
+    """Which lines of the audit."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    since: AwareDatetime | None = Field(
+        None, description="Without it, a day before `until`."
+    )
+    until: AwareDatetime | None = Field(None, description="Without it, now.")
+    request: Annotated[str, Field(pattern="^[0-9a-f]{32}$")] | None = Field(
+        None, description="The id of a request."
+    )
+    key: Annotated[str, Field(pattern="^[0-9a-f]{8}$")] | None = Field(
+        None, description="The id of a key."
+    )
+    limit: Annotated[int, Field(ge=1, le=MAX_LINES)] = Field(
+        100, description="The number of lines, the last ones first."
+    )
+
+    @field_validator("since", "until")
+    @classmethod
+    def _in_utc(cls, time):
+        """Refuse times that are none in UTC, such as the first hours of year 1."""
+        try:
+            return time and time.astimezone(UTC)
+        except OverflowError:
+            raise _wrong("there is no such time in UTC") from None
+
+
 class Model(BaseModel):
     """The model that answered."""
 
@@ -294,6 +326,22 @@ class ExplainAnswer(_Answer):
 
     by: str
     lists: list[ExplainedList]
+
+
+class AuditAnswer(BaseModel):
+    """Lines of the audit, the last one first."""
+
+    request: str
+    lines: list[dict[str, Any]]
+
+
+class ReloadAnswer(_Answer):
+    """Which model answers from now on."""
+
+    replaced: bool
+    refused: str | None = Field(
+        description="Since when the file is refused that is there now, if it is."
+    )
 
 
 class Effect(BaseModel):

@@ -63,11 +63,15 @@ class ServedModel:
     scorer : callable or None, default=None
         ``scorer(fitted)`` makes the :class:`Scorer`. With None, lists come from
         :func:`~sklearn_causalrec.recommend`.
+    file : dict, default=None
+        What the audit tells of its file.
 
     Attributes
     ----------
     name : str
         The class of the estimator.
+    about : dict
+        What the audit tells of it.
     keys : tuple of two, or None
         The columns of ids of users and items. None if the model makes no lists.
     columns : list or None
@@ -84,10 +88,11 @@ class ServedModel:
         If it answers no requests.
     """
 
-    def __init__(self, fitted, id, scorer=None):
+    def __init__(self, fitted, id, scorer=None, file=None):
         self.fitted, self.id = fitted, id
         self.estimator = unwrap(fitted)[1]
         self.name = type(self.estimator).__name__
+        self.about = {"id": id, "name": self.name, **(file or {})}
         if getattr(self.estimator, "verbose", 0):  # a bar for each request
             self.estimator.verbose = 0
         lists = getattr(self.estimator, "catalogue_", None) is not None
@@ -268,7 +273,13 @@ class ModelHost:
             import torch
 
             torch.set_num_threads(1)
-        model = ServedModel(fitted, hashlib.sha256(parts).hexdigest()[:12], self._make)
+        digest = hashlib.sha256(parts).hexdigest()
+        file = {
+            "sha256": digest,
+            "signed": self.key is not None,
+            "version": manifest.get("packages", {}).get("sklearn-causalrec"),
+        }
+        model = ServedModel(fitted, digest[:12], self._make, file)
         model.try_it(self.exploration)
         return model
 

@@ -3,7 +3,7 @@
 import json
 from http import HTTPStatus
 
-from fastapi import Response
+from fastapi.responses import JSONResponse
 
 MEDIA_TYPE = "application/problem+json"
 EXAMPLE = {
@@ -41,10 +41,8 @@ SCHEMA = {
 }
 
 
-class Json(Response):
+class Json(JSONResponse):
     """JSON in ASCII, so that no text can break it, of finite numbers."""
-
-    media_type = "application/json"  # type: ignore[assignment]
 
     def render(self, content):
         """The body.

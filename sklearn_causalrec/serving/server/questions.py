@@ -56,11 +56,14 @@ class Question:
         The request, validated in itself.
     request : str
         The id of the request.
+    caller : str or None, default=None
+        The id of the key by which it came.
     """
 
     route: str
     body: dict[str, Any]
     request: str
+    caller: str | None = None
     key: str = field(init=False)
 
     def __post_init__(self):

@@ -16,7 +16,11 @@ GIVE_UP = 5  # workers that ended so soon, one after the other
 
 
 def run_workers(
-    n: int, work: Callable[[], int], ended: Callable[[int], None], patience: float
+    n: int,
+    work: Callable[[], int],
+    ended: Callable[[int], None],
+    patience: float,
+    follow: Callable[[bool], None] = lambda asked: None,
 ) -> int:
     """Fork workers, start those anew that die, and end them all when asked to.
 
@@ -34,6 +38,9 @@ def run_workers(
         It is told the process id of a worker that has ended.
     patience : float
         Seconds that workers may take to end, before they are killed.
+    follow : callable
+        It is called again and again, and told whether SIGHUP has come: what this
+        process holds is then brought up to date, for workers that start later.
 
     Returns
     -------
@@ -42,6 +49,7 @@ def run_workers(
         that could not start.
     """
     stop: list[int] = []
+    asked: list[int] = []
     ours = [s for s in ("SIGTERM", "SIGINT", "SIGHUP") if hasattr(signal, s)]
     before = {name: signal.getsignal(getattr(signal, name)) for name in ours}
     workers: dict[int, float] = {}
@@ -50,6 +58,8 @@ def run_workers(
         if number != getattr(signal, "SIGHUP", None):
             stop.append(number)
             number = signal.SIGTERM
+        else:
+            asked.append(number)
         for pid in list(workers):
             try:
                 os.kill(pid, number)
@@ -67,6 +77,9 @@ def run_workers(
                 workers[_fork(work, before)] = time.monotonic()
             pid, status = _ended(workers)
             if pid is None:
+                now = bool(asked)
+                asked.clear()
+                follow(now)
                 time.sleep(0.05)
                 continue
             ended(pid)
@@ -81,6 +94,40 @@ def run_workers(
     finally:
         for name, handler in before.items():
             signal.signal(getattr(signal, name), handler)
+
+
+class Follower:
+    """Replace the model of the process that workers are forked from, as they do theirs.
+
+    Otherwise a worker that starts when the file is broken would answer by the model
+    that the server began with, and not by the one that the others have.
+
+    Parameters
+    ----------
+    host : ModelHost
+        It holds the model.
+    watch : float
+        Seconds between looks at the file; 0 to look only if asked.
+    """
+
+    def __init__(self, host, watch):
+        self.host, self.watch = host, watch
+        self._looked = time.monotonic()
+
+    def __call__(self, asked):
+        """Look at the file, if it is time.
+
+        Parameters
+        ----------
+        asked : bool
+            Whether to look in any case.
+        """
+        now = time.monotonic()
+        if asked or (self.watch and now - self._looked >= self.watch):
+            self._looked = now
+            if self.host.reload(asked):
+                gc.collect()
+                gc.freeze()
 
 
 def _fork(work, handlers):
