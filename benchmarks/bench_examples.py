@@ -3,12 +3,14 @@
     python benchmarks/bench_examples.py [PART OF A PATH] [--pictures DIR]
 
 Each runs in a process of its own, as a reader would run it. A failure, or more than
-LIMIT seconds, makes the script fail. With ``--pictures`` the figures are written to DIR,
-where one can see whether the text of the example says what is seen.
+LIMIT seconds of the processor, makes the script fail; beside them are those of the
+clock. With ``--pictures`` the figures are written to DIR, where one can see whether the
+text of the example says what is seen.
 """
 
 import argparse
 import os
+import resource
 import subprocess
 import sys
 import time
@@ -29,6 +31,12 @@ if pictures:
 """
 
 
+def processor():
+    """Seconds of the processor that the examples took until now."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("part", nargs="?", default="")
@@ -42,14 +50,14 @@ def main():
         name = script.relative_to(EXAMPLES).as_posix()
         if asked.part not in name:
             continue
-        start = time.perf_counter()
+        start, used = time.perf_counter(), processor()
         command = [sys.executable, "-c", RUN, str(script), asked.pictures]
         done = subprocess.run(command, env=environment, capture_output=True, text=True)
-        seconds = time.perf_counter() - start
+        clock, seconds = time.perf_counter() - start, processor() - used
         state = "" if done.returncode == 0 else "  FAILED"
         if state or seconds > LIMIT:
             bad.append(name)
-        print(f"{seconds:6.1f} s  {name}{state}", flush=True)
+        print(f"{seconds:6.1f} s ({clock:5.1f})  {name}{state}", flush=True)
         if asked.part or state:
             print(done.stdout + done.stderr, flush=True)
     sys.exit(f"failed, or slower than {LIMIT} s: {bad}" if bad else 0)

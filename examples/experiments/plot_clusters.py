@@ -59,7 +59,8 @@ print("by visits:", np.round(by_visits, 2), " by users:", np.round(by_users, 2))
 # %%
 # In a picture
 # ------------
-# The 40 A/A tests, sorted: a line is an interval, and an orange one has missed the zero.
+# The 40 A/A tests, sorted: a line is an interval, and an orange one has missed the
+# zero.
 
 figure, axes = plt.subplots(1, 2, figsize=(9, 4), sharey=True, layout="constrained")
 for ax, position, unit in zip(axes, (1, 2), ("visits", "users")):
@@ -75,9 +76,10 @@ plt.show()
 
 # %%
 # **Answer.** Half of the tests in which nothing happens are "significant" if visits are
-# counted; one in 40 is if users are. Name what the lot was drawn by: ``cluster="user"``.
-# With it B adds 1.1 minutes, and the interval, 0.4 to 1.8, says what 300 users can say.
-# More visits of the same users would not make it much shorter. More users would.
+# counted; one in 40 is if users are. Name what the lot was drawn by:
+# ``cluster="user"``. With it B adds 1.1 minutes, and the interval, 0.4 to 1.8, says
+# what 300 users can say. More visits of the same users would not make it much shorter.
+# More users would.
 #
-# :func:`~sklearn_causalrec.metrics.policy_value`, :func:`~sklearn_causalrec.segments` and
-# the other functions count clusters in the same way.
+# :func:`~sklearn_causalrec.metrics.policy_value`, :func:`~sklearn_causalrec.segments`
+# and the other functions count clusters in the same way.

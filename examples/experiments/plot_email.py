@@ -44,9 +44,9 @@ for arm, added in effects.items():
 spent = spent.rename("spent")
 train, test = train_test_split(np.arange(N), test_size=1 / 3, random_state=0)
 
-model = DoCalculusEffect(
-    treatment="email", control="No E-Mail", cv=3, random_state=0
-).fit(X.iloc[train], spent.iloc[train], propensity=np.full(len(train), 1 / 3))  # fmt: skip
+model = DoCalculusEffect(treatment="email", control="No E-Mail", cv=3, random_state=0)
+by_lot = np.full(len(train), 1 / 3)
+model.fit(X.iloc[train], spent.iloc[train], propensity=by_lot)
 print(model.ate_table().round(2).to_string(index=False))
 
 # %%
@@ -114,4 +114,11 @@ right.set_title("Which e-mail they get")
 plt.show()
 
 # %%
-# **Answer.** TODO
+# **Answer.** The money goes to nine in ten for the men's e-mail, to customers who
+# bought men's clothes; the rest to women's. With 500 euros that gains about 590
+# (interval 410 to 840; in truth 630). The same number of men's e-mails to customers at
+# random would gain about 10. One more euro of budget would gain another 0.8: the budget
+# is too small.
+#
+# The orders of two models are compared by :func:`~sklearn_causalrec.metrics.rate` and
+# :func:`~sklearn_causalrec.metrics.qini_score`, on customers that neither has seen.

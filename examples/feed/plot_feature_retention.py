@@ -89,4 +89,5 @@ plt.show()
 # near: one more cause as strong as sessions, in no column, would explain all of it
 # away. Before you redesign the feed, show the button to a half of new users, by lot.
 #
-# :class:`~sklearn_causalrec.plot.SensitivityDisplay` says how the right picture is read.
+# :class:`~sklearn_causalrec.plot.SensitivityDisplay` says how the right picture is
+# read.

@@ -63,7 +63,9 @@ print(parts.importance.round(3).to_string())
 figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4), layout="constrained")
 bars = {"by effect": worth["effect"], "by outcome": worth["outcome"]}
 bars["a post of the log"] = log.effect.mean()
-left.bar(list(bars), list(bars.values()), color=["#D55E00", "#0072B2", "0.7"], width=0.6)
+left.bar(
+    list(bars), list(bars.values()), color=["#D55E00", "#0072B2", "0.7"], width=0.6
+)
 left.set(ylabel="openings because a post is shown, in truth")
 left.set_title("What a place in the list is worth")
 shares = parts.importance.set_index("group")[["effect", "outcome"]].iloc[:8]
@@ -74,4 +76,12 @@ right.set_title("What makes posts differ")
 plt.show()
 
 # %%
-# **Answer.** TODO
+# **Answer.** A post listed by effect is opened 0.25 times more because it is shown, one
+# listed by outcome 0.14 times, a post of the log 0.06 times. Reasons say what a score
+# rests on, and how sure it is: "may", since the interval of one pair is wide. Followers
+# of the author explain much of who opens a post, and little of what showing changes;
+# age the other way round. So promote fewer posts of well-known authors: they are found
+# anyway.
+#
+# The same reasons in Chinese: ``reasons(model, top, language="zh")``. See
+# :func:`~sklearn_causalrec.reasons` and :func:`~sklearn_causalrec.explain_effect`.

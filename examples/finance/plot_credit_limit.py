@@ -39,7 +39,9 @@ default = default.astype(int).rename("default")
 raised = X["raised"] == 1
 truth = np.mean(default[raised]) - np.mean(defaults(0)[1][raised])
 naive = default[raised].mean() - default[~raised].mean()
-print(f"raised less not raised: {naive:+.3f}; what the raise did, in truth {truth:+.3f}")
+print(
+    f"raised less not raised: {naive:+.3f}; what the raise did, in truth {truth:+.3f}"
+)
 
 # %%
 # What may be adjusted for?
@@ -72,7 +74,9 @@ def ask(graph):
 model, blind = ask(graph), ask(None)
 print("adjusted for:", sorted(model.adjustment_set_))
 low, high = model.att_interval()
-print(f"what the raise did to those who had it: {model.att():+.3f} [{low:+.3f}, {high:+.3f}]")
+print(
+    f"what the raise did to those who had it: {model.att():+.3f} [{low:+.3f}, {high:+.3f}]"
+)
 
 # %%
 # In a picture
@@ -96,4 +100,12 @@ right.set_title("What the raise did to those who had it")
 plt.show()
 
 # %%
-# **Answer.** TODO
+# **Answer.** Of a hundred customers with a raise, 8 defaulted because of it (interval 6
+# to 11; in truth 7.6), although they do not default more often than the others: the
+# bank had raised the limits of good customers. Adjusting for what they used
+# *afterwards* takes away the way by which the raise works, and asks to compare people
+# who hardly exist: the warning about overlap, and the wide interval around 3, are signs
+# of it. The graph says so before anything is fitted.
+#
+# ``att`` is about those who had the raise;
+# :meth:`~sklearn_causalrec.DoCalculusEffect.ate` about all customers.

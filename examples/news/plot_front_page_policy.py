@@ -71,7 +71,7 @@ print(f"the log {found.logged_value:.3f}; the best rule {click.max(axis=1).mean(
 # In a picture
 # ------------
 # Left: what the learned rule would earn, by nine ways to work it out. Right: the story
-# that it puts first at noon for a reader far from town, as the taste for sport grows.
+# that it puts first, for four kinds of visits.
 
 figure, (left, right) = plt.subplots(1, 2, figsize=(12, 4), layout="constrained")
 PolicyValueDisplay.from_estimator(
@@ -79,17 +79,28 @@ PolicyValueDisplay.from_estimator(
     reference=truth, ax=left,
 )  # fmt: skip
 left.set_title("What the rule would earn a visit, and the truth")
-taste = np.linspace(0, 1, 60)
-asked = pd.DataFrame(
-    {"hour": 12.0, "mobile": 1, "sport_read": taste, "distance": 1.0},
-    columns=X.columns,
+visits = X[rest]
+kind = np.select(
+    [visits["sport_read"] > 0.5, visits["distance"] < 0.5, visits["hour"] > 20],
+    ["reads sport", "no sport,\nlives near", "no sport, far,\nat night"],
+    "no sport, far,\nby day",
 )
-for name, chance in zip(policy.arms_, policy.predict_proba(asked).T):
-    right.plot(taste, chance, label=name)
+shares = pd.DataFrame(chosen, columns=policy.arms_).groupby(kind).mean()
+shares.plot.bar(stacked=True, ax=right, rot=0, width=0.7)
 right.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
-right.set(xlabel="share of sport among what was read", ylabel="probability")
-right.set_title("Which story goes first, at noon")
+right.set(xlabel="visit", ylabel="share of visits")
+right.set_title("Which story the rule puts first")
 plt.show()
+print(shares.round(2).to_string())
 
 # %%
-# **Answer.** TODO
+# **Answer.** The learned rule would earn 0.16 clicks a visit (interval 0.14 to 0.18; in
+# truth 0.167) where the log earned 0.10; the best possible rule 0.18. It puts sport
+# first for those who read sport, and local news for those who live near. Science at
+# night, the rarest case, it has not found. The estimators agree but for "dm", which has
+# no model of the readers here. The interval holds because the second half of the log
+# was not used to learn, and because the probabilities were logged.
+#
+# A click model and its best arm is the other way:
+# :class:`~sklearn_causalrec.CausalDNNRecommender`. Judge both by
+# :func:`~sklearn_causalrec.metrics.policy_value` on the same rows.

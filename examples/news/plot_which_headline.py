@@ -86,4 +86,12 @@ right.set_title("What four rules gain")
 plt.show()
 
 # %%
-# **Answer.** TODO
+# **Answer.** Nobody's headline is best for all. The question gains 14 clicks in a
+# hundred readers under 40, and loses 3 among the others. With the question for the
+# young and the number for the others, a reader clicks 0.076 more often than with the
+# plain headline (interval 0.057 to 0.095; in truth 0.079). The best single headline
+# gains half of that. The choice reader by reader is no better than the tree with its
+# one question.
+#
+# :func:`~sklearn_causalrec.segments` says "no heterogeneity found" where there is none:
+# that is an answer, too.

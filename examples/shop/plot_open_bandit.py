@@ -18,7 +18,6 @@ of the first, ask for the value of the second, and then look at what it really e
 from pathlib import Path
 
 import matplotlib.pyplot as plt
-import numpy as np
 import pandas as pd
 
 from sklearn_causalrec.metrics import normal_interval, policy_value
@@ -28,7 +27,9 @@ here = Path(__file__).parent if "__file__" in globals() else Path.cwd()
 DATA = here.parents[1] / "benchmarks" / "data" / "obd_sample"
 random = pd.read_csv(DATA / "random_men.csv.gz")
 production = pd.read_csv(DATA / "bts_men.csv.gz")
-print(f"clicks: {random['click'].sum()} at random, {production['click'].sum()} in production")
+print(
+    f"clicks: {random['click'].sum()} at random, {production['click'].sum()} in production"
+)
 
 # %%
 # What the production policy did: its probability of each article at each position, by
@@ -62,4 +63,12 @@ display.ax_.set(title="Clicks an impression under the production policy")
 plt.show()
 
 # %%
-# **Answer.** TODO
+# **Answer.** The log of random choices says 0.57 clicks in a hundred impressions, with
+# an interval from 0.30 to 0.85. The production policy really earned 0.69: inside. The
+# log itself earned 0.46. So the answer was right, and it is wide: 46 clicks cannot say
+# more. They rule out that production doubles the clicks, and not that it changes
+# nothing. The effective sample size says it before the value does: 2,900 of 10,000
+# rows.
+#
+# With more rows :func:`~sklearn_causalrec.metrics.policy_value` ranks policies before
+# any of them is run.

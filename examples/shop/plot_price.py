@@ -84,10 +84,11 @@ plt.show()
 
 # %%
 # **Answer.** A discount sells more, and not less, as the log seems to say. Sales rise
-# up to about 20 %, and beyond that hardly. Profit is largest at about 7 % (in truth 9 %),
-# and nearly flat up to 15 %; a discount of 30 % gives a fifth of it away. Look at the
-# ends of the curve with care: there the band is wide, as few weeks of strong demand had
-# a deep discount.
+# up to about 20 %, and beyond that hardly. Profit is largest at about 7 % (in truth 9
+# %), and nearly flat up to 15 %; a discount of 30 % gives a fifth of it away. Look at
+# the ends of the curve with care: there the band is wide, as few weeks of strong demand
+# had a deep discount.
 #
-# Where one number is enough, :meth:`~sklearn_causalrec.DoCalculusEffect.average_derivative`
-# is what one percent more adds on average.
+# Where one number is enough,
+# :meth:`~sklearn_causalrec.DoCalculusEffect.average_derivative` is what one percent
+# more adds on average.

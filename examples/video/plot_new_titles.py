@@ -90,4 +90,11 @@ ax.set_title("New videos, of which only the title is known")
 plt.show()
 
 # %%
-# **Answer.** TODO
+# **Answer.** Yes, where words tell the kind. The ten new videos with the largest
+# predicted effects gain 1.5 hours each, any ten 0.7. The three kinds are told apart,
+# and of their level the model is right. The log alone says 0.75 for an average push and
+# is too high, though pushes went to what is found anyway. A title of words that no old
+# video had gets the average effect.
+#
+# :class:`~sklearn_causalrec.interactions.TextEmbedding` reads titles with a pretrained
+# model, which knows words that are in no old title.

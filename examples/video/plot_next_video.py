@@ -10,8 +10,8 @@ to read the order, and how would one notice?
 # %%
 # The log
 # -------
-# 4,500 simulated decisions, with what each user had watched before. What showing a video
-# does depends on the last video and on this one.
+# 4,500 simulated decisions, with what each user had watched before. What showing a
+# video does depends on the last video and on this one.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -60,4 +60,11 @@ axes[0].set_ylabel("predicted effect")
 plt.show()
 
 # %%
-# **Answer.** TODO
+# **Answer.** It pays where the order matters. The model that reads the order is off by
+# 0.6, those that do not by 1.4: they predict effects of about 2 for all pairs, with
+# hardly any relation to the true ones. What a user has watched, as a bag, is worth
+# nothing here. One notices it without the truth, too: the R-loss on rows kept out is
+# 1.69 instead of 1.76. In this log all of the match is in the order. Where none is, the
+# bag is enough: try both, and let the R-loss choose.
+#
+# :class:`~sklearn_causalrec.interactions.HistorySequence` makes histories from events.

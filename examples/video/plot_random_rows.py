@@ -71,4 +71,12 @@ right.set_title("Error over all pairs")
 plt.show()
 
 # %%
-# **Answer.** TODO
+# **Answer.** One pair in a hundred does most of it. Without random rows the model
+# predicts that 60 % of videos are watched to the end, where 35 % are. With 1 % it
+# predicts 37 %, with 2 % 36 %, and then the average hardly moves. The error over all
+# pairs falls fast at first, from 0.25 to 0.19, and slowly after that, as more rows of
+# any kind help. These are single fits: a different draw moves the points by one or two
+# hundredths.
+#
+# ``propensity=`` tells the model which rows were random (their probability), and which
+# not (NaN). :func:`~sklearn_causalrec.recommend` with ``explore=`` makes such rows.
