@@ -105,7 +105,7 @@ right.set_title("The pilot, and what to expect")
 plt.show()
 
 # %%
-# **Answer.** The pilot's 5.0 is for a young town. In the country expect 3.6 (interval
+# **Answer.** The pilot's 4.6 is for a young town. In the country expect 3.6 (interval
 # 3.0 to 4.2; in truth 3.7). The interval is wider, because the town has few old people,
 # and they have to stand for many. Nobody younger or older than the town's people is
 # spoken for. The answer holds if at the same age the ad works the same in both places.

@@ -80,8 +80,8 @@ plt.show()
 # listed by outcome 0.14 times, a post of the log 0.06 times. Reasons say what a score
 # rests on, and how sure it is: "may", since the interval of one pair is wide. Followers
 # of the author explain much of who opens a post, and little of what showing changes;
-# age the other way round. So promote fewer posts of well-known authors: they are found
-# anyway.
+# age the other way round. So what predicts openings is a poor guide to what a place in
+# the feed changes.
 #
 # The same reasons in Chinese: ``reasons(model, top, language="zh")``. See
 # :func:`~sklearn_causalrec.reasons` and :func:`~sklearn_causalrec.explain_effect`.

@@ -39,9 +39,7 @@ default = default.astype(int).rename("default")
 raised = X["raised"] == 1
 truth = np.mean(default[raised]) - np.mean(defaults(0)[1][raised])
 naive = default[raised].mean() - default[~raised].mean()
-print(
-    f"raised less not raised: {naive:+.3f}; what the raise did, in truth {truth:+.3f}"
-)
+print(f"raised less not raised: {naive:+.3f}; effect of the raise: {truth:+.3f}")
 
 # %%
 # What may be adjusted for?
@@ -74,9 +72,7 @@ def ask(graph):
 model, blind = ask(graph), ask(None)
 print("adjusted for:", sorted(model.adjustment_set_))
 low, high = model.att_interval()
-print(
-    f"what the raise did to those who had it: {model.att():+.3f} [{low:+.3f}, {high:+.3f}]"
-)
+print(f"effect on those who had it: {model.att():+.3f} [{low:+.3f}, {high:+.3f}]")
 
 # %%
 # In a picture

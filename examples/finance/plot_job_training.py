@@ -95,9 +95,10 @@ plt.show()
 # experiment 1,794. Compared without adjustment the trained earn 8,500 less. But would
 # one have known? Of 16,177 people 439 have both chances above 5 %: the answer rests on
 # them, and for them alone it is 1,140 with an interval that contains zero. And the
-# control fails: the training "lowers" earnings of the year before by 450 dollars, so
-# people are not alike in what is left after the columns. An honest report of these data
-# says: the sign is likely, the amount is not known. That the estimate is so near to the
-# truth is partly luck.
+# control fails: the training "lowers" earnings of the year before by 450 dollars, if
+# all else is adjusted for. Age, schooling and the like do not make these people alike;
+# earnings had to, and what is like earnings and in no column may be missing. An honest
+# report of these data says: the sign is likely, the amount is not known. That the
+# estimate is so near to the truth is partly luck.
 #
 # :class:`~sklearn_causalrec.plot.OverlapDisplay` is the first picture to look at.

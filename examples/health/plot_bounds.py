@@ -4,8 +4,8 @@ Nothing is identified: how large can the effect be?
 
 Doctors gave a drug to patients whom they thought fit for it, and nobody wrote down why.
 No adjustment helps, and there was no lottery. Is the log worthless? No: some effects
-are impossible all the same. And what would be gained by an instrument: that some clinics
-prescribe the drug more readily?
+are impossible all the same. And what would be gained by an instrument: that some
+clinics prescribe the drug more readily?
 """
 
 # %%
@@ -57,9 +57,8 @@ for name, bounds in found.items():
     low, high = bounds.effect()
     wide_low, wide_high = bounds.effect_interval()
     rows[name] = (low, high, wide_low, wide_high)
-    print(
-        f"{name}: {low:.2f} to {high:.2f}; with sampling {wide_low:.2f} to {wide_high:.2f}"
-    )
+    print(f"{name}: {low:.2f} to {high:.2f}", end="; ")
+    print(f"with sampling {wide_low:.2f} to {wide_high:.2f}")
 
 # %%
 # In a picture

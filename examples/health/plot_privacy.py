@@ -114,5 +114,5 @@ plt.show()
 # truth 0.10), from the raw log and from what was released alike. Of the patients 95 %
 # were alone with age, distance and postcode; after the coarsening nobody is, and every
 # one shares them with at least four others. The patient who left is in no table of the
-# copy, and the answer moves by 0.001. What a forgotten patient taught the weights of
-# the networks stays until the next fit: ``docs/privacy.md`` says how much that tells.
+# copy, and the answer moves by about 0.001. What a forgotten patient taught the weights
+# of the networks stays until the next fit: :doc:`/privacy` says how much that tells.

@@ -27,9 +27,8 @@ here = Path(__file__).parent if "__file__" in globals() else Path.cwd()
 DATA = here.parents[1] / "benchmarks" / "data" / "obd_sample"
 random = pd.read_csv(DATA / "random_men.csv.gz")
 production = pd.read_csv(DATA / "bts_men.csv.gz")
-print(
-    f"clicks: {random['click'].sum()} at random, {production['click'].sum()} in production"
-)
+for name, log in {"at random": random, "in production": production}.items():
+    print(f"clicks {name}: {log['click'].sum()}")
 
 # %%
 # What the production policy did: its probability of each article at each position, by

@@ -2,15 +2,15 @@
 What do I do with a film that nobody has seen?
 ==============================================
 
-A new film has no viewers, so its id says nothing, and a recommender that knows ids alone
-has no reason to show it or not. The catalogue knows something: genre, length, cast. How
-much of the gain of a good list is left if the list is made of new films only?
+A new film has no viewers, so its id says nothing, and a recommender that knows ids
+alone has no reason to show it or not. The catalogue knows something: genre, length,
+cast. How good is a list of new films that rests on that?
 """
 
 # %%
 # The log
 # -------
-# 6,000 simulated decisions about 80 films; 40 more films arrive later.
+# 9,000 simulated decisions about 80 films; 40 more films arrive later.
 
 import matplotlib.pyplot as plt
 import numpy as np

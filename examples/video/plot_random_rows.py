@@ -75,8 +75,8 @@ plt.show()
 # predicts that 60 % of videos are watched to the end, where 35 % are. With 1 % it
 # predicts 37 %, with 2 % 36 %, and then the average hardly moves. The error over all
 # pairs falls fast at first, from 0.25 to 0.19, and slowly after that, as more rows of
-# any kind help. These are single fits: a different draw moves the points by one or two
-# hundredths.
+# any kind help. All points are one draw of the log, fitted once: do not read much into
+# the last digit.
 #
 # ``propensity=`` tells the model which rows were random (their probability), and which
 # not (NaN). :func:`~sklearn_causalrec.recommend` with ``explore=`` makes such rows.
