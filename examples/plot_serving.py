@@ -5,7 +5,8 @@ A client's day: log, fit, serve, log again
 A shop has a log of what it showed. It fits a model, saves it, and serves it to its
 pages. The server draws a few places of each list at random and logs every decision with
 its probability. In the evening the shop joins these decisions with what its visitors
-did, and fits the next model, which replaces the old one while the server runs.
+did, and fits the next model, which replaces the old one while the server runs. Does the
+loop close, and what does it buy?
 
 The server is a process of its own, and the pages are HTTP requests. Only the visitors
 are simulated: the true effect of every pair is known to us alone. Run it with

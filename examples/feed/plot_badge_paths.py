@@ -71,4 +71,5 @@ plt.show()
 #
 # The lot decides about the badge, and not about who posts: the split holds if friends
 # are all that posts and minutes have in common. A hidden common cause is one more arrow
-# in the graph, ``posts <-> minutes``, and then the estimator refuses the split.
+# in the graph, ``posts <-> minutes``, and then
+# :class:`~sklearn_causalrec.DoCalculusEffect` refuses the split.

@@ -45,7 +45,8 @@ except NotIdentifiableError as error:
 # What is possible
 # ----------------
 # With two values for each column, a linear program finds the smallest and the largest
-# effect that could have made this log. No model is assumed.
+# effect that could have made this log: :meth:`CausalGraph.bounds
+# <sklearn_causalrec.CausalGraph.bounds>`. No model is assumed.
 
 alone = CausalGraph("drug -> recovered; drug <-> recovered")
 found = {

@@ -52,7 +52,8 @@ except NotIdentifiableError as error:
 # %%
 # So the effect for *everybody* does not follow from these data. With one more
 # assumption, that the effect does not go with who is moved by a letter, the instrument
-# gives it. It has to be asked for by name.
+# gives it. It has to be asked for by name, of
+# :class:`~sklearn_causalrec.DoCalculusEffect`.
 
 model = DoCalculusEffect(
     graph, treatment="checkup", strategy="instrument", instrument="letter",

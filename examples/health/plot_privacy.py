@@ -56,6 +56,8 @@ print("a pseudonym starts with", hidden["patient"].iloc[0][:3])
 # Would a neighbour find somebody?
 # --------------------------------
 # Age, distance and postcode are no names, but a neighbour knows them.
+# :class:`~sklearn_causalrec.privacy.Generalizer` makes them coarser until five patients
+# share them.
 
 known = ["age", "distance", "postcode"]
 before = anonymity_report(hidden, known, person="patient", k=5)
@@ -69,7 +71,8 @@ print(released[known].drop_duplicates().head(3).to_string(index=False))
 # %%
 # The answer, and a patient who leaves
 # ------------------------------------
-# ``forget`` takes a patient out of everything that the model holds of single people.
+# A patient is taken by :func:`~sklearn_causalrec.forget` out of everything that the
+# model holds of single people.
 
 
 def fit(frame):
