@@ -73,16 +73,3 @@ def next_color(ax):
 
 def despine(ax):
     ax.spines[["top", "right"]].set_visible(False)
-
-
-def keep_title_above(ax, n_lines):
-    """Let a title, also one that is set later, stand above a legend on top of the axes.
-
-    Matplotlib lifts titles above child axes, and not above legends. An empty child, as
-    high above the axes as the legend, does it.
-    """
-    from matplotlib.transforms import ScaledTranslation
-
-    inches = 0.02 + n_lines * 0.02 * ax.xaxis.label.get_size()
-    lift = ScaledTranslation(0, inches, ax.figure.dpi_scale_trans)
-    ax.inset_axes([0, 1, 1, 1e-6], transform=ax.transAxes + lift).set_axis_off()

@@ -8,7 +8,6 @@ from sklearn_causalrec.plot._common import (
     VERMILION,
     despine,
     import_pyplot,
-    keep_title_above,
     literal,
 )
 
@@ -252,9 +251,7 @@ class EffectDisplay:
         else:
             self._draw_forest()
         if "truth" in self.frame:
-            where = dict(loc="lower left", bbox_to_anchor=(0, 1), borderpad=0)
-            ax.legend(frameon=False, ncols=3, **where)
-            keep_title_above(ax, 1)
+            ax.legend(frameon=False, loc="best")
         despine(ax)
         return self
 

@@ -14,7 +14,6 @@ from sklearn_causalrec.plot._common import (
     VERMILION,
     despine,
     import_pyplot,
-    keep_title_above,
     literal,
     subplots,
 )
@@ -270,5 +269,4 @@ class OverlapDisplay:
             handlelength=1.5,
             borderpad=0,
         )
-        keep_title_above(axis, len(axis.get_legend().get_texts()))
         despine(axis)

@@ -7,7 +7,6 @@ from sklearn_causalrec.plot._common import (
     VERMILION,
     despine,
     import_pyplot,
-    keep_title_above,
     subplots,
 )
 
@@ -175,6 +174,5 @@ class PolicyValueDisplay:
             title=f"effective sample size {self.result.effective_sample_size:,.0f}",
             alignment="left",
         )
-        keep_title_above(self.ax_, 2)
         despine(self.ax_)
         return self
