@@ -5,8 +5,8 @@ Recommend, log, learn again: a loop that can still be learned from
 A recommender makes the log it is trained on next. If its lists are certain, what it
 never shows stays unknown, and shown and not shown differ by more than the showing.
 `recommend(..., explore=...)` lets a few places of each list be drawn and returns with
-which probability every pair was shown. What does that cost, and what does it buy? Here a
-simulated shop goes through eight rounds of fit, recommend, log, with and without.
+which probability every pair was shown. What does that cost, and what does it buy? Here
+a simulated shop goes through eight rounds of fit, recommend, log, with and without.
 """
 
 # %%

@@ -5,8 +5,8 @@ From the raw log to the list: one script
 A shop has no matrix. It has tables: who its users are, what it sells, what it showed to
 whom, and a stream of events with duplicates, robots, five spellings of one user and
 times in three time zones. What does showing change in this shop, and what should be
-shown to whom? This example goes from the tables to lists of ten items for every user and
-to a report of what showing changes, in seven steps.
+shown to whom? This example goes from the tables to lists of ten items for every user
+and to a report of what showing changes, in seven steps.
 
 The tables are simulated, so that in the end everything can be held against the truth.
 """

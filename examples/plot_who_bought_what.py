@@ -3,9 +3,9 @@ I only have who bought what: from a CSV to lists
 ================================================
 
 Many shops have never logged what they *showed*: there is a table of who bought what,
-and nothing else. Effects cannot be learned from it, but lists can. Which model makes the
-best ones? This example goes from such a table to lists, says why an item is in a list,
-and compares models.
+and nothing else. Effects cannot be learned from it, but lists can. Which model makes
+the best ones? This example goes from such a table to lists, says why an item is in a
+list, and compares models.
 """
 
 # %%
