@@ -66,7 +66,9 @@ def test_there_are_enough_for_every_domain():
     assert folders == DOMAINS
     for folder in DOMAINS:
         assert len(list((EXAMPLES / folder).glob("plot_*.py"))) >= 2, folder
-        assert (EXAMPLES / folder / "README.rst").read_text().splitlines()[1][:3] == "---"
+        assert (EXAMPLES / folder / "README.rst").read_text().splitlines()[1][
+            :3
+        ] == "---"
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=NAMES)

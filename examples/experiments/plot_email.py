@@ -52,8 +52,9 @@ print(model.ate_table().round(2).to_string(index=False))
 # %%
 # Does the model know who is moved?
 # ---------------------------------
-# On customers that it has not seen. The curve is above the line of a random order if it
-# does.
+# On customers that it has not seen. The curve of
+# :class:`~sklearn_causalrec.plot.UpliftCurveDisplay` is above the line of a random
+# order if it does.
 
 rows = X.iloc[test]
 two = (rows["email"] != "Womens E-Mail").to_numpy()

@@ -38,7 +38,8 @@ print(f"those who went have {-naive:.1f} less pressure")
 # %%
 # What the graph says
 # -------------------
-# The two-headed arrow is the care that nobody measured.
+# The two-headed arrow is the care that nobody measured;
+# :class:`~sklearn_causalrec.plot.CausalGraphDisplay` draws it below.
 
 graph = CausalGraph(
     "letter -> checkup -> pressure; age -> checkup; age -> pressure;"

@@ -61,7 +61,8 @@ print(f"the best possible choice:  {true_gain.clip(0).mean():.2f}")
 # %%
 # In a picture
 # ------------
-# What three policies gain a customer, against no coupon for anybody.
+# What three policies gain a customer, against no coupon for anybody, by
+# :class:`~sklearn_causalrec.plot.EffectDisplay`.
 
 policies = plan.off_policy.rename(columns={"gain": "estimate"})
 policies.index = ["customer by customer", "by the tree", "a coupon for all"]

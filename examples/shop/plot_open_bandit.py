@@ -41,6 +41,7 @@ policy = policy.reindex(columns=range(34), fill_value=0).to_numpy()
 # Its value, from the log of random choices
 # -----------------------------------------
 # Each click counts as often as production would have made that choice.
+# :class:`~sklearn_causalrec.plot.PolicyValueDisplay` draws it by nine estimators.
 
 asked = dict(
     y=random["click"],
