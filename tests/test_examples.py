@@ -1,4 +1,7 @@
-"""The examples of the gallery, read and not run: benchmarks/bench_examples.py runs them."""
+"""The examples of the gallery, read and not run.
+
+benchmarks/bench_examples.py runs them.
+"""
 
 import ast
 import importlib
@@ -66,9 +69,8 @@ def test_there_are_enough_for_every_domain():
     assert folders == DOMAINS
     for folder in DOMAINS:
         assert len(list((EXAMPLES / folder).glob("plot_*.py"))) >= 2, folder
-        assert (EXAMPLES / folder / "README.rst").read_text().splitlines()[1][
-            :3
-        ] == "---"
+        text = (EXAMPLES / folder / "README.rst").read_text()
+        assert text.splitlines()[1].startswith("---"), folder
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=NAMES)
@@ -105,9 +107,9 @@ def test_an_example_uses_and_names_what_exists(script):
 
 def test_the_reader_of_examples_sees_what_is_wrong():
     code = "from sklearn_causalrec.plot import EffectDisplay\n"
-    code += "EffectDisplay.from_frame(1, titel=2)\n"
+    code += "EffectDisplay.from_frame(1, heading=2)\n"
     tree = ast.parse(code)
-    assert list(_wrong_arguments(tree, _imported(tree))) == ["titel"]
+    assert list(_wrong_arguments(tree, _imported(tree))) == ["heading"]
     with pytest.raises(AttributeError):
         _imported(ast.parse("from sklearn_causalrec import effects_of_magic"))
     with pytest.raises(AssertionError):
