@@ -96,7 +96,7 @@ print(
 # Can it be refuted?
 # ------------------
 
-print(model.refute(X, rating, n_simulations=3, n_jobs=2))
+print(model.refute(X, rating, methods=["placebo", "subset"], n_simulations=2))
 
 # %%
 # What if a direct effect of browsing is possible as well? Then nothing in these data
@@ -144,3 +144,11 @@ output = here / "output"
 output.mkdir(exist_ok=True)
 figure.savefig(output / "browse_purchase_rating.png", dpi=150)
 print(f"\nPlot: {output.resolve()}/browse_purchase_rating.png")
+
+# %%
+# **Answer.** Browsing raises the rating by 0.55 (interval 0.49 to 0.61; in truth 0.57),
+# and all of it goes through the purchase. People who browse rate 1.3 higher: more than
+# half of that is taste. Adjusting for loyalty, the one column at hand, hardly helps,
+# with 1.2. What makes the answer possible is that the purchase is logged, and that
+# taste acts on browsing and rating but not on the purchase itself. If it does, there is
+# no answer, and :class:`~sklearn_causalrec.DoCalculusEffect` gives none.

@@ -5,8 +5,8 @@ Recommend, log, learn again: a loop that can still be learned from
 A recommender makes the log it is trained on next. If its lists are certain, what it
 never shows stays unknown, and shown and not shown differ by more than the showing.
 `recommend(..., explore=...)` lets a few places of each list be drawn and returns with
-which probability every pair was shown. Here a simulated shop goes through eight rounds
-of fit, recommend, log, with and without.
+which probability every pair was shown. What does that cost, and what does it buy? Here
+a simulated shop goes through eight rounds of fit, recommend, log, with and without.
 """
 
 # %%
@@ -146,3 +146,11 @@ right.set(xlabel="average effect over all pairs, from the log of the rounds")
 right.margins(y=0.3)
 right.legend(loc="upper right")
 plt.show()
+
+# %%
+# **Answer.** It costs a few hundredths: in the last round a shown pair adds about 0.80
+# with one place in ten drawn, 0.85 without, of 0.87 that are possible. It buys the
+# truth about all pairs: 0.21 in truth, 0.22 (interval 0.15 to 0.28) from the log with
+# exploration. Without it the log says 0.31, and nothing in it says that this is wrong.
+# :func:`~sklearn_causalrec.recommend` with ``explore=`` makes such lists;
+# :class:`~sklearn_causalrec.ranking.Exploration` has the settings.

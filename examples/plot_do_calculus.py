@@ -102,3 +102,11 @@ output = here / "output"
 output.mkdir(exist_ok=True)
 figure.savefig(output / "do_calculus.png", dpi=150)
 print(f"Plot: {(output / 'do_calculus.png').resolve()}")
+
+# %%
+# **Answer.** It depends on the graph, and not on the number of rows. Where the click
+# carries all of the effect and nothing hidden acts on it, the formula gives 0.150,
+# where the truth is 0.149 and a comparison of rows says 0.389. With one more arrow the
+# same log says nothing, and :meth:`CausalGraph.identify
+# <sklearn_causalrec.CausalGraph.identify>` refuses. So the work is in the graph: draw
+# it with somebody who knows how the log came about.

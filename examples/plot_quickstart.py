@@ -7,8 +7,9 @@ What is shown is what people like anyway, so a model of the log is too optimisti
 everything else. And what people like anyway needs no showing: the list with the best
 outcomes is not the list that changes most.
 
-This example meets the first on real data and the second in a simulation, where the
-truth about every pair of user and item is known.
+How far off is such a model, and how much is a list of what changes worth? This example
+meets the first on real data and the second in a simulation, where the truth about every
+pair of user and item is known.
 """
 
 # %%
@@ -126,8 +127,8 @@ print(
 # %%
 # Most of the difference in the log is what would have been bought anyway, and the model
 # removes most of it. Not all: the features reveal half of what drives both showing and
-# buying, ids of 80 rows a user have to stand for the rest, and the interval is about
-# chance, not about what they miss.
+# buying, and ids of 80 rows a user have to stand for the rest. The interval counts what
+# a user and an item may confound only together.
 #
 # Now ten items for every user, once by what happens if shown and once by what changes
 # because shown. The simulator knows what any list is worth. Two more lists put this in
@@ -233,3 +234,12 @@ curves.figure_.savefig(output / "training.png", dpi=150)
 
 print(f"\nPlots: {output.resolve()}/quickstart.png, overlap.png, training.png")
 print(f"{time.perf_counter() - start:.0f} s")
+
+# %%
+# **Answer.** Taken as it is, the log says that 52 % of all pairs would be watched to
+# the end; the model that knows which rows were random says 36 %, and 34 % is true. In
+# the shop the ten items with the best outcomes bring 1.3 purchases a user, the ten with
+# the largest estimated effects 2.9, of 3.2 that are possible. The effect of showing is
+# 0.075 on average (interval 0.027 to 0.123; in truth 0.064), where the log shows 0.21.
+# From here: :class:`~sklearn_causalrec.CausalDNNRecommender`,
+# :func:`~sklearn_causalrec.recommend`.

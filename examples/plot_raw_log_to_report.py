@@ -4,7 +4,8 @@ From the raw log to the list: one script
 
 A shop has no matrix. It has tables: who its users are, what it sells, what it showed to
 whom, and a stream of events with duplicates, robots, five spellings of one user and
-times in three time zones. This example takes them to lists of ten items for every user
+times in three time zones. What does showing change in this shop, and what should be
+shown to whom? This example goes from the tables to lists of ten items for every user
 and to a report of what showing changes, in seven steps.
 
 The tables are simulated, so that in the end everything can be held against the truth.
@@ -242,3 +243,11 @@ mf.fit(X.iloc[train], y.iloc[train])
 auc = roc_auc_score(y.iloc[test], mf.predict_proba(X.iloc[test])[:, 1])
 print(f"KuaiRec, ten videos a user left out: ROC AUC {auc:.3f}")
 print(f"\n{time.perf_counter() - start:.0f} s in all")
+
+# %%
+# **Answer.** In this shop a showing adds 0.026 purchases (interval 0.014 to 0.039; in
+# truth 0.022); the log says 0.078. Ten items by effect bring 0.36 purchases a user that
+# would not have come otherwise, ten at random 0.23, and the ten with the best outcomes
+# 0.18: those are bought anyway. Of the seven steps,
+# :func:`~sklearn_causalrec.interactions.clean_log` and
+# :func:`~sklearn_causalrec.interactions.build_examples` are where most logs go wrong.

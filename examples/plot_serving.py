@@ -5,7 +5,8 @@ A client's day: log, fit, serve, log again
 A shop has a log of what it showed. It fits a model, saves it, and serves it to its
 pages. The server draws a few places of each list at random and logs every decision with
 its probability. In the evening the shop joins these decisions with what its visitors
-did, and fits the next model, which replaces the old one while the server runs.
+did, and fits the next model, which replaces the old one while the server runs. Does the
+loop close, and what does it buy?
 
 The server is a process of its own, and the pages are HTTP requests. Only the visitors
 are simulated: the true effect of every pair is known to us alone. Run it with
@@ -201,3 +202,12 @@ right.axvline(effects.mean(), color="k", linestyle=":", label="truth")
 right.set(xlabel="average effect over all pairs", yticks=[])
 right.legend()
 plt.show()
+
+# %%
+# **Answer.** It closes. Four models answered, one after the other, and the server was
+# never down. The lists add about 0.7 minutes a pair on every day, of 0.87 that are
+# possible: the loop does not make them better. What it buys is knowledge. The decisions
+# of four days tell the average effect over all pairs to within 0.1 minutes; in truth it
+# is 0.21. The server draws anew each time, so your digits differ. The pieces:
+# :func:`~sklearn_causalrec.serving.create_app`,
+# :func:`~sklearn_causalrec.serving.read_decisions`.

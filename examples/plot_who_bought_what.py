@@ -3,9 +3,9 @@ I only have who bought what: from a CSV to lists
 ================================================
 
 Many shops have never logged what they *showed*: there is a table of who bought what,
-and nothing else. Effects cannot be learned from it, but lists can. This example goes
-from such a table to lists, says why an item is in a list, and asks which model makes
-the best ones.
+and nothing else. Effects cannot be learned from it, but lists can. Which model makes
+the best ones? This example goes from such a table to lists, says why an item is in a
+list, and compares models.
 """
 
 # %%
@@ -122,3 +122,11 @@ save(model, folder / "lists.model")
 again = load(folder / "lists.model")
 same = recommend(again, k=5, by="outcome").equals(recommend(model, k=5, by="outcome"))
 print(f"loaded, the same lists: {same}; {time.perf_counter() - start:.0f} s in all")
+
+# %%
+# **Answer.** The blend, and nothing had to be chosen for it: its ten items hold 0.30 of
+# what people found without them, those of EASE and of ALS 0.27, of the networks 0.25,
+# of popularity 0.15. It is EASE and ALS in equal parts, and shows a third of all
+# articles, where popularity shows one in a hundred. Fitting the networks takes most of
+# the time: without them, :class:`~sklearn_causalrec.baselines.EASE` alone is nearly as
+# good within a second.

@@ -97,3 +97,32 @@ def test_what_the_migration_page_names_exists():
             given = {k.arg for k in node.keywords}
             assert open_ended or given <= set(parameters), (called, given)
     assert seen >= 15
+
+
+RESULTS = Path(__file__).parents[1] / "benchmarks"
+NUMBER = re.compile(r"(?<![\w.,-])-?(?:\d[\d,]*\.?\d*|\.\d+)(?:e-?\d+)?(?![\w])")
+
+
+def test_the_numbers_of_how_good_is_it_are_those_of_the_results():
+    """Each number beside a claim stands on the page of results that the row names."""
+    seen, missed = 0, 0
+    for row in (DOCS / "how_good_is_it.md").read_text().splitlines():
+        page = re.search(r"\{doc\}`results/(\w+)` \|$", row)
+        if page is None:
+            continue
+        told = (RESULTS / f"{page[1]}.md").read_text()
+        there = {number.rstrip(".,") for number in NUMBER.findall(told)}
+        ours, beside = row.split("|")[2:4]
+        words = re.sub(r"`[^`]*`|\(EconML\)|1\.05 × EASE", "", f"{ours} {beside}")
+        for number in NUMBER.findall(words):
+            seen += 1
+            assert number.rstrip(".,") in there, f"{page[1]}: {number} of {row}"
+        missed += "**missed" in row
+    assert seen > 80 and missed >= 8
+
+
+def test_every_page_of_results_is_linked_from_the_documentation():
+    text = (DOCS / "how_good_is_it.md").read_text()
+    for page in RESULTS.glob("RESULTS*.md"):
+        assert f"\nresults/{page.stem}\n" in text
+        assert f"benchmarks/{page.name}" in (DOCS / "results" / page.name).read_text()
