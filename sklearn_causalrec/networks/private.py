@@ -4,6 +4,7 @@ import math
 import os
 import time
 import warnings
+from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
@@ -312,9 +313,7 @@ class PrivateSteps:
         y = self.y[rows].to(device)
         named = [{k: p.detach() for k, p in part.items()} for part in self.named]
         weight = torch.as_tensor(weight, dtype=y.dtype, device=device)
-        with warnings.catch_warnings():  # attention and LSTM go the slower way
-            warnings.filterwarnings("ignore", message=".*performance drop")
-            found = self._gradients(named, X, y, weight)
+        found = self._gradients(named, X, y, weight)
         return [g for part in found for g in part.values()]
 
     def clipped_sum(self, chosen):
@@ -397,11 +396,10 @@ def train_privately(steps, epochs, schedule=None, progress=None):
         scheduler = rates.CosineAnnealingLR(net.optimizer_, epochs)
     half, done, records = epochs * an_epoch // 2, 0, []
     means = [torch.zeros_like(p) for p in steps.weights]
-    history = getattr(net.module_.encoder, "history", None)
     net._set_training(True)
-    try:
-        if history is not None:
-            history.whole = True
+    with warnings.catch_warnings(), reading_whole(net):
+        # Attention goes a slower way.
+        warnings.filterwarnings("ignore", message=".*performance drop")
         for epoch in range(1, epochs + 1):
             begin = time.perf_counter()
             for _ in range(an_epoch):
@@ -418,10 +416,6 @@ def train_privately(steps, epochs, schedule=None, progress=None):
             records.append(record | {"seconds": time.perf_counter() - begin})
             if progress is not None:
                 progress(records[-1])
-    finally:
-        if history is not None:
-            history.whole = False
-        vars(net.criterion_).pop("outcome_loss", None)  # of a unit
     with torch.no_grad():
         for mean, p in zip(means, steps.weights):
             p.copy_(mean)
@@ -430,6 +424,20 @@ def train_privately(steps, epochs, schedule=None, progress=None):
     net.module_.settle_unseen_ids()
     net._set_training(False)
     return records
+
+
+@contextmanager
+def reading_whole(net):
+    """Let a net be differentiated unit by unit; leave nothing of a unit in it."""
+    history = getattr(net.module_.encoder, "history", None)
+    try:
+        if history is not None:
+            history.whole = True
+        yield
+    finally:
+        if history is not None:
+            del history.whole
+        vars(net.criterion_).pop("outcome_loss", None)
 
 
 def steps_an_epoch(sample_rate):
