@@ -689,7 +689,7 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         of_log = (encoder.n_arms, binary, encoder.roles.given, first)
         check_objective(self.objective, *of_log)
         if self.private is not None:
-            check_private_log(self, encoder, rows.propensity)
+            check_private_log(self, encoder, rows)
         if not (again or objective.retrieves):
             _warn_of_positives_alone(rows, encoder)
         self.log_encoder_, self.arms_ = encoder, encoder.arms

@@ -4,6 +4,7 @@ import math
 import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache
 from numbers import Integral, Real
 
 from sklearn_causalrec.encoding.public_ranges import PublicRanges
@@ -287,17 +288,24 @@ def noise_for(budget, sample_rate, steps):
     """
     if math.isinf(budget.epsilon):
         return 0.0
+    asked = budget.epsilon, budget.delta, sample_rate, steps, budget.accountant
+    return _noise_for(*asked)
+
+
+@lru_cache(64)
+def _noise_for(epsilon, delta, sample_rate, steps, accountant):
+    """As :func:`noise_for`; a search asks the same many times."""
     accounting()
     from opacus.accountants.utils import get_noise_multiplier
 
     with _quiet():
         return float(
             get_noise_multiplier(
-                target_epsilon=budget.epsilon,
-                target_delta=budget.delta,
+                target_epsilon=epsilon,
+                target_delta=delta,
                 sample_rate=sample_rate,
                 steps=steps,
-                accountant=budget.accountant,
+                accountant=accountant,
             )
         )
 

@@ -117,7 +117,7 @@ def _outside(estimator, roles, sample_weight):
         )  # fmt: skip
 
 
-def check_private_log(estimator, encoder, propensity):
+def check_private_log(estimator, encoder, rows):
     """Refuse what is seen of a log that was read and does not go with a budget.
 
     Parameters
@@ -126,8 +126,8 @@ def check_private_log(estimator, encoder, propensity):
         With a ``private`` that is not None.
     encoder : LogEncoder
         That has read the log.
-    propensity : ndarray or None
-        Known propensities of the rows.
+    rows : Rows
+        The log.
 
     Raises
     ------
@@ -142,15 +142,15 @@ def check_private_log(estimator, encoder, propensity):
             'stage is fitted without noise and keeps rows. Say effect_learner="t": '
             "effects are differences of the outcome heads then, without intervals."
         )
-    if encoder.n_arms == 1 and propensity is not None:
+    if encoder.n_arms == 1 and rows.propensity is not None:
         raise ValueError(
             "private= and propensity=… do not go together where every row has the same "
             "arm: propensities count beside their mean then, which is of the log."
         )
-    n = len(encoder.users)
-    if budget.unit == "user" and budget.delta * n >= 1:
+    n = len(encoder.users) if budget.unit == "user" else len(rows)
+    if budget.delta * n >= 1:
         raise ValueError(
-            f"delta is {budget.delta:g}, and the log has {n} users: a model that gives "
+            f"delta is {budget.delta:g} for {n} {budget.unit}s: a model that gives "
             f"away the rows of one in {1 / budget.delta:.0f} would keep that promise. "
             f"Choose delta well below {1 / n:.1g}."
         )
