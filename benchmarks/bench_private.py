@@ -8,9 +8,9 @@ scales come from public ranges.
   all rows are known. Errors are of rows of 100 users who were not in the log.
 - kuairec: 700 users, of 83 videos each; users and items are all there is. Errors are of
   a tenth of the rows, which were not in the log.
-- nsw: 445 persons of a randomised programme, a row each; unit "row". The error is of the
-  mean effect, in dollars; the difference of means is 1,794. Earnings count as 60,000 at
-  most.
+- nsw: 445 persons of a randomised programme, a row each; unit "row". The error is that
+  of the mean effect, in dollars; the difference of means is 1,794. Earnings count as
+  60,000 at most.
 
 Errors are root mean squares over repeats. Run ``python benchmarks/bench_private.py
 [--repeats 5] [--log simulated]``.

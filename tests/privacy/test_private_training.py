@@ -19,7 +19,7 @@ from opacus.accountants.utils import get_noise_multiplier
 from sklearn_causalrec import CausalDNNRecommender, forget, load, save
 from sklearn_causalrec.encoding.log_encoder import Rows
 from sklearn_causalrec.networks.encoders import ENCODERS
-from sklearn_causalrec.networks.private import (
+from sklearn_causalrec.networks.private_steps import (
     PrivateSteps,
     Randomness,
     UnitRows,
@@ -204,9 +204,9 @@ def test_users_are_drawn_one_by_one_at_the_stated_rate():
         net, X, y, UnitRows(np.arange(40), 1), 0.25, 1.0, 0.0, Randomness(5)
     )
     drawn = []
-    steps.clipped_sum = lambda chosen: drawn.append(chosen) or [
-        torch.zeros_like(p) for p in steps.weights
-    ]
+    steps.clipped_sum = lambda chosen: (
+        drawn.append(chosen) or [torch.zeros_like(p) for p in steps.weights]
+    )
     for _ in range(600):
         steps.step()
     sizes = np.array([len(chosen) for chosen in drawn])
@@ -514,10 +514,10 @@ def test_it_is_reproducible_cloned_and_pickled(model):
 def test_secret_noise_does_not_follow_from_numpys_seed():
     found = []
     for _ in range(2):
-        state = np.random.get_state()
-        np.random.seed(0)
+        state = np.random.get_state()  # noqa: NPY002
+        np.random.seed(0)  # noqa: NPY002
         found.append(weights(recommender(random_state=None, max_epochs=1).fit(LOG, Y)))
-        np.random.set_state(state)
+        np.random.set_state(state)  # noqa: NPY002
     assert not np.array_equal(*found)
 
 
