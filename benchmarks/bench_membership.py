@@ -11,11 +11,12 @@ the members were removed, about these: they are unknown users to it, as the othe
 and what is told is in the weights that all share. "no ids" is a model without a user
 column. "refit" is fitted again without these members: .5 but for chance.
 
-"private" is trained under differential privacy with the user as the unit, delta .001;
+"private" is trained under differential privacy with the user as the unit, delta 1e-5;
 at epsilon inf gradients are shortened and no noise is added. The attacker's own model
 of it is trained without noise.
 
-Run ``python benchmarks/bench_membership.py [--repeats 8] [--only private]``.
+Run ``python benchmarks/bench_membership.py [--repeats 8] [--only private]
+[--log kuairec]``.
 """
 
 import argparse
@@ -32,11 +33,15 @@ from sklearn_causalrec.privacy import PrivacyBudget
 EPSILONS = (1.0, 3.0, 8.0, float("inf"))
 
 
-def simulated(seed):
+def simulated(seed, n_users=300):
     log = make_exposure_log(
-        6000, n_users=300, n_items=100, n_features=8, random_state=seed
+        20 * n_users, n_users=n_users, n_items=100, n_features=8, random_state=seed
     )
     return log.X.assign(shown=log.treatment), log.y, dict(treatment="shown")
+
+
+def larger(seed):
+    return simulated(seed, 3000)
 
 
 def kuairec(seed):
@@ -79,7 +84,7 @@ def once(make, seed, which):
     def private(rows, epsilon):
         features = [c for c in X if c not in ("user", "item", "shown")]
         budget = PrivacyBudget(
-            epsilon, 1e-3, ranges={name: (-3, 3) for name in features},
+            epsilon, 1e-5, ranges={name: (-3, 3) for name in features},
             outcome=(-4, 4) if features else (0, 1), items=X["item"].unique(),
         )  # fmt: skip
         small = dict(hidden_layer_sizes=(16,), learning_rate=0.01)
@@ -107,10 +112,12 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repeats", type=int, default=8)
     parser.add_argument("--only", choices=["plain", "private"])
+    parser.add_argument("--log", choices=["simulated", "larger", "kuairec"])
     given = parser.parse_args()
     repeats = given.repeats
     warnings.simplefilter("ignore")
-    for make in (simulated, kuairec):
+    logs = [simulated, larger, kuairec]
+    for make in [m for m in logs if given.log in (None, m.__name__)]:
         print(f"\n{make.__name__}, {repeats} repeats")
         for which in [given.only] if given.only else ["plain", "private"]:
             table = pd.DataFrame([once(make, seed, which) for seed in range(repeats)])
