@@ -16,7 +16,7 @@ at epsilon inf gradients are shortened and no noise is added. The attacker's own
 of it is trained without noise.
 
 Run ``python benchmarks/bench_membership.py [--repeats 8] [--only private]
-[--log kuairec]``.
+[--log kuairec] [--max_grad_norm 4]``.
 """
 
 import argparse
@@ -61,7 +61,7 @@ def losses(model, X, y):
     return pd.Series(squared).groupby(X["user"].to_numpy()).mean()
 
 
-def once(make, seed, which):
+def once(make, seed, which, max_grad_norm):
     X, y, roles = make(seed)
     X, y = X.reset_index(drop=True), pd.Series(np.asarray(y, float))
     rng = np.random.default_rng(seed)
@@ -84,7 +84,7 @@ def once(make, seed, which):
     def private(rows, epsilon):
         features = [c for c in X if c not in ("user", "item", "shown")]
         budget = PrivacyBudget(
-            epsilon, 1e-5, ranges={name: (-3, 3) for name in features},
+            epsilon, 1e-5, max_grad_norm, ranges={name: (-3, 3) for name in features},
             outcome=(-4, 4) if features else (0, 1), items=X["item"].unique(),
         )  # fmt: skip
         small = dict(hidden_layer_sizes=(16,), learning_rate=0.01)
@@ -112,6 +112,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repeats", type=int, default=8)
     parser.add_argument("--only", choices=["plain", "private"])
+    parser.add_argument("--max_grad_norm", type=float, default=1.0)
     parser.add_argument("--log", choices=["simulated", "larger", "kuairec"])
     given = parser.parse_args()
     repeats = given.repeats
@@ -120,7 +121,8 @@ def main():
     for make in [m for m in logs if given.log in (None, m.__name__)]:
         print(f"\n{make.__name__}, {repeats} repeats")
         for which in [given.only] if given.only else ["plain", "private"]:
-            table = pd.DataFrame([once(make, seed, which) for seed in range(repeats)])
+            asked = which, given.max_grad_norm
+            table = pd.DataFrame([once(make, s, *asked) for s in range(repeats)])
             error = table.std() / np.sqrt(repeats)
             for name in table:
                 bounds = f"{table[name].mean():.3f} ± {1.96 * error[name]:.3f}"
