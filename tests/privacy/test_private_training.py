@@ -173,7 +173,7 @@ def test_the_noise_has_the_stated_deviation(secret):
     steps = PrivateSteps(net, X, y, units, 1.0, 0.5, 2.0, draw)
     still = PrivateSteps(net, X, y, units, 1.0, 0.5, 0.0, draw)
     found = []
-    for _ in range(150):
+    for _ in range(80):
         moved = []
         for each in (still, steps):
             with torch.no_grad():
@@ -184,8 +184,8 @@ def test_the_noise_has_the_stated_deviation(secret):
         found.append((moved[1] - moved[0]).numpy())
     found = np.concatenate(found)
     # lr 1, sigma C over the expected number of users: 2 * .5 / 4
-    assert np.std(found) == pytest.approx(0.25, rel=0.1)
-    assert abs(found.mean()) < 0.05
+    assert np.std(found) == pytest.approx(0.25, rel=0.15)
+    assert abs(found.mean()) < 0.06
 
 
 def test_normal_numbers_of_the_system_are_normal():
@@ -207,13 +207,13 @@ def test_users_are_drawn_one_by_one_at_the_stated_rate():
     steps.clipped_sum = lambda chosen: (
         drawn.append(chosen) or [torch.zeros_like(p) for p in steps.weights]
     )
-    for _ in range(600):
+    for _ in range(300):
         steps.step()
     sizes = np.array([len(chosen) for chosen in drawn])
     assert sizes.mean() == pytest.approx(10, abs=0.5)
     assert sizes.var() == pytest.approx(40 * 0.25 * 0.75, rel=0.25)  # binomial
     counts = np.bincount(np.concatenate(drawn), minlength=40)
-    assert counts.min() > 100 and counts.max() < 200
+    assert counts.min() > 45 and counts.max() < 110
 
 
 def test_a_user_with_a_thousand_rows_moves_the_sum_by_the_limit_at_most():
@@ -298,8 +298,8 @@ def test_members_share_one_budget():
 
 def test_prv_needs_less_noise():
     prv = replace(BUDGET, accountant="prv")
-    found = recommender(prv, batch_size=6, max_epochs=8).fit(LOG, Y).privacy_spent_
-    rdp = recommender(batch_size=6, max_epochs=8).fit(LOG, Y).privacy_spent_
+    found = recommender(prv, batch_size=6, max_epochs=2).fit(LOG, Y).privacy_spent_
+    rdp = recommender(batch_size=6, max_epochs=2).fit(LOG, Y).privacy_spent_
     assert found.noise_multiplier < rdp.noise_multiplier
     assert found.epsilon <= 3.0
 
