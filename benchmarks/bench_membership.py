@@ -11,7 +11,12 @@ the members were removed, about these: they are unknown users to it, as the othe
 and what is told is in the weights that all share. "no ids" is a model without a user
 column. "refit" is fitted again without these members: .5 but for chance.
 
-Run ``python benchmarks/bench_membership.py [--repeats 8]``.
+"private" is trained under differential privacy with the user as the unit, delta 1e-5;
+at epsilon inf gradients are shortened and no noise is added. The attacker's own model
+of it is trained without noise.
+
+Run ``python benchmarks/bench_membership.py [--repeats 8] [--only private]
+[--log kuairec] [--max_grad_norm 4]``.
 """
 
 import argparse
@@ -23,13 +28,20 @@ from sklearn.metrics import roc_auc_score
 
 from sklearn_causalrec import CausalDNNRecommender, forget
 from sklearn_causalrec.datasets import load_kuairec_slice, make_exposure_log
+from sklearn_causalrec.privacy import PrivacyBudget
+
+EPSILONS = (1.0, 3.0, 8.0, float("inf"))
 
 
-def simulated(seed):
+def simulated(seed, n_users=300):
     log = make_exposure_log(
-        6000, n_users=300, n_items=100, n_features=8, random_state=seed
+        20 * n_users, n_users=n_users, n_items=100, n_features=8, random_state=seed
     )
     return log.X.assign(shown=log.treatment), log.y, dict(treatment="shown")
+
+
+def larger(seed):
+    return simulated(seed, 3000)
 
 
 def kuairec(seed):
@@ -49,7 +61,7 @@ def losses(model, X, y):
     return pd.Series(squared).groupby(X["user"].to_numpy()).mean()
 
 
-def once(make, seed):
+def once(make, seed, which, max_grad_norm):
     X, y, roles = make(seed)
     X, y = X.reset_index(drop=True), pd.Series(np.asarray(y, float))
     rng = np.random.default_rng(seed)
@@ -69,6 +81,21 @@ def once(make, seed):
         gain = (less[0] - less[1]).loc[np.r_[who, others]]
         return roc_auc_score(np.repeat([1, 0], [len(who), len(others)]), gain)
 
+    def private(rows, epsilon):
+        features = [c for c in X if c not in ("user", "item", "shown")]
+        budget = PrivacyBudget(
+            epsilon, 1e-5, max_grad_norm, ranges={name: (-3, 3) for name in features},
+            outcome=(-4, 4) if features else (0, 1), items=X["item"].unique(),
+        )  # fmt: skip
+        small = dict(hidden_layer_sizes=(16,), learning_rate=0.01)
+        return fit(rows, private=budget, **small)
+
+    if which == "private":
+        theirs = private(inside[2], EPSILONS[-1])
+        return {
+            f"private, epsilon {e:g}": area(private(inside[0], e), theirs, members)
+            for e in EPSILONS
+        }
     gone = members[: len(members) // 2]
     model, reference = fit(inside[0]), fit(inside[2])
     plain, plain_reference = (fit(inside[j], user=None) for j in (0, 2))
@@ -84,14 +111,22 @@ def once(make, seed):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repeats", type=int, default=8)
-    repeats = parser.parse_args().repeats
+    parser.add_argument("--only", choices=["plain", "private"])
+    parser.add_argument("--max_grad_norm", type=float, default=1.0)
+    parser.add_argument("--log", choices=["simulated", "larger", "kuairec"])
+    given = parser.parse_args()
+    repeats = given.repeats
     warnings.simplefilter("ignore")
-    for make in (simulated, kuairec):
-        table = pd.DataFrame([once(make, seed) for seed in range(repeats)])
-        error = table.std() / np.sqrt(repeats)
+    logs = [simulated, larger, kuairec]
+    for make in [m for m in logs if given.log in (None, m.__name__)]:
         print(f"\n{make.__name__}, {repeats} repeats")
-        for name in table:
-            print(f"  {name:13} {table[name].mean():.3f} ± {1.96 * error[name]:.3f}")
+        for which in [given.only] if given.only else ["plain", "private"]:
+            asked = which, given.max_grad_norm
+            table = pd.DataFrame([once(make, s, *asked) for s in range(repeats)])
+            error = table.std() / np.sqrt(repeats)
+            for name in table:
+                bounds = f"{table[name].mean():.3f} ± {1.96 * error[name]:.3f}"
+                print(f"  {name:20} {bounds}", flush=True)
 
 
 if __name__ == "__main__":

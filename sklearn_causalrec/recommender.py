@@ -45,6 +45,7 @@ from sklearn_causalrec.encoding.log_encoder import LogEncoder
 from sklearn_causalrec.encoding.positives import last_items
 from sklearn_causalrec.encoding.roles import ROLES, ROW_ARGUMENTS, ColumnRoles
 from sklearn_causalrec.metrics.lists import held_out_ndcg
+from sklearn_causalrec.networks.budget import PrivacyBudget
 from sklearn_causalrec.networks.encoders import ENCODERS
 from sklearn_causalrec.networks.encoders.base import ACTIVATIONS, check_encoder
 from sklearn_causalrec.networks.ensemble import Ensemble, IdProducts
@@ -54,6 +55,11 @@ from sklearn_causalrec.networks.objectives import OBJECTIVES, Implicit
 from sklearn_causalrec.networks.objectives.base import (
     check_objective,
     objective_class,
+)
+from sklearn_causalrec.networks.private import (
+    PrivateEnsemble,
+    check_private,
+    check_private_log,
 )
 from sklearn_causalrec.networks.retrieval_net import RetrievalEnsemble
 from sklearn_causalrec.networks.settings import SHARED_CONSTRAINTS, RecommenderSettings
@@ -257,6 +263,12 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         do not suffice. If the graph says that the effect is not identified,
         ``predict`` works and ``effect`` raises an error. With None, every input counts
         as a confounder that was measured before the treatment.
+    private : PrivacyBudget, default=None
+        The budget of differential privacy under which the networks are trained. Users
+        are then the unit and no input, scales come from the budget, and what would use
+        the log otherwise is refused by name: see
+        :class:`~sklearn_causalrec.privacy.PrivacyBudget`. With None, training is not
+        private.
     verbose : int, default=0
         The verbosity. With 0, nothing is shown. With 1, there is a progress bar that
         names the stage: fit, fold, effects.
@@ -304,6 +316,8 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
     averages_within_ : list of str
         The ids, of "user" and "item", within which rows are compared for average
         effects.
+    privacy_spent_ : PrivacySpent or None
+        What the training spent of its budget. None if it was not private.
     device_ : str
         The device that the networks were trained on.
     n_iter_ : int
@@ -391,6 +405,7 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         "clip": [Interval(Real, 0, 1, closed="neither")],
         "n_estimators": [Interval(Integral, 1, None, closed="left")],
         "graph": [CausalGraph, None],
+        "private": [PrivacyBudget, None],
         "warm_start": ["boolean"],
     }
 
@@ -446,6 +461,7 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         device="auto",
         warm_start=False,
         graph=None,
+        private=None,
         verbose=0,
         random_state=None,
     ):
@@ -490,6 +506,7 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         self.device = device
         self.warm_start = warm_start
         self.graph = graph
+        self.private = private
         self.verbose = verbose
         self.random_state = random_state
 
@@ -563,7 +580,10 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
             rows = self._read(*given, again, cluster=cluster)
             with Progress(self.verbose) as progress:
                 self._train(rows, again, None, progress)
-                self._fit_effects(rows, objective_class(self.objective), progress)
+                Postponed.drop(self)
+                self.effects_ = None
+                if self.private is None:
+                    self._fit_effects(rows, objective_class(self.objective), progress)
         return self
 
     def partial_fit(
@@ -613,6 +633,11 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         """
         with unchanged_on_failure(self):
             again = hasattr(self, "nets_")
+            if self.private is not None:
+                raise ValueError(
+                    "partial_fit does not go together with private=: what each call "
+                    "spends on a user adds up. Fit once, with all rows."
+                )
             given = (X, y, treatment, propensity, sample_weight)
             rows = self._read(*given, again, classes, arms)
             with Progress(self.verbose) as progress:
@@ -655,6 +680,8 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         if objective.retrieves:
             self._check_positives(roles)
             y = np.ones(_num_samples(X)) if y is None else y
+        if self.private is not None:
+            check_private(self, roles, sample_weight)
         self._check_graph(X, y, treatment)
         self.device_ = resolve_device(self.device)
         binary = _is_classifier(self)
@@ -662,7 +689,8 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
             encoder = copy.deepcopy(self.log_encoder_)
         else:
             length = self.history_length
-            options = dict(history_length=length, cluster=self.cluster)
+            public = None if self.private is None else self.private.public
+            options = dict(history_length=length, cluster=self.cluster, public=public)
             encoder = LogEncoder(roles, binary, *known, **options)
         given = (X, y, treatment, propensity, sample_weight)
         options = dict(first=not again, control=self.control, cluster=cluster)
@@ -670,6 +698,8 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         first = encoder.control == encoder.arms[0]
         of_log = (encoder.n_arms, binary, encoder.roles.given, first)
         check_objective(self.objective, *of_log)
+        if self.private is not None:
+            check_private_log(self, encoder, rows)
         if not (again or objective.retrieves):
             _warn_of_positives_alone(rows, encoder)
         self.log_encoder_, self.arms_ = encoder, encoder.arms
@@ -717,6 +747,9 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         self._find_facts(rows, again, whole=epochs is None)
         settings = RecommenderSettings.of(self, self.device_)
         kind = RetrievalEnsemble if self._retrieves() else Ensemble
+        if self.private is not None:
+            secret = self.random_state is None
+            kind = partial(PrivateEnsemble, budget=self.private, secret=secret)
         ensemble = kind(settings, self.log_encoder_)
         if again:
             ensemble.nets = self.nets_
@@ -727,7 +760,8 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         self._ensemble, self.nets_ = ensemble, ensemble.nets
         self.n_iter_ = max(record["epoch"] for record in history)
         self.propensity_ = self.overlap_ = None
-        if self._retrieves():
+        self.privacy_spent_ = getattr(ensemble, "spent", None)
+        if self._retrieves() or self.private is not None:
             return
         is_ratio = ensemble.objective.is_ratio(len(self.arms_))
         heads = ensemble.predict(rows).exposure
@@ -758,6 +792,8 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
                 told=told_owners(names, roles.towers_, *owners),
                 control=self._not_shown(),
             )
+            if self.private is not None:
+                self.catalogue_.set_unknown(encoder.mean)
             if self._reads_order():
                 past = None if before is None else before.history
                 if whole and past is not None:

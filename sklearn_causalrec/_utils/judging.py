@@ -96,6 +96,17 @@ def _swallowed():
     return False
 
 
+def is_one_of_many():
+    """Whether a fit is asked for by a search or a cross-validation.
+
+    Returns
+    -------
+    bool
+        True where scikit-learn's model selection is among the callers.
+    """
+    return any(name.startswith("sklearn.model_selection.") for _, name in _callers())
+
+
 def warn_if_judged(arms, shown):
     """Warn where a prediction under one arm is compared with outcomes of all.
 

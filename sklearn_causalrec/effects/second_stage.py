@@ -70,8 +70,6 @@ class EffectMixin:
         progress : Progress
             Gets a stage for each fold.
         """
-        Postponed.drop(self)
-        self.effects_ = None
         rng = check_random_state(self.random_state)
         seeds = rng.randint(MAX_SEED, size=self.n_folds + 1).tolist()
         n_folds = self.n_folds if len(rows) < MANY_ROWS else min(3, self.n_folds)

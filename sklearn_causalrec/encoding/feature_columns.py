@@ -62,7 +62,13 @@ class FeatureColumns:
     offset_ : ndarray of shape (p,)
         What is taken off each column before the cast: the middle of its range in
         ``fit`` where the range is narrow beside its distance from 0, else 0.
+    limits : tuple of two ndarray of shape (p,), or None
+        The least and the largest value of each column, where they are known without
+        the data: nothing is learned of the columns then, and values beyond are set to
+        these.
     """
+
+    limits = None
 
     def __init__(self):
         self.offset_ = np.zeros(0)  # of a log that has ids alone
@@ -101,7 +107,8 @@ class FeatureColumns:
             ensure_all_finite="allow-nan" if gaps else True,
         )
         if reset:
-            self.offset_ = _offsets(X)
+            known = self.limits is not None
+            self.offset_ = np.zeros(X.shape[1]) if known else _offsets(X)
         return self._cast(X)
 
     def read_column(self, j, values, name):
@@ -121,11 +128,15 @@ class FeatureColumns:
         ndarray of shape (n,), float32
         """
         values = as_numbers(values, name) - self.offset_[j]
+        if self.limits is not None:
+            values = np.clip(values, self.limits[0][j], self.limits[1][j])
         return values.astype(np.float32)
 
     def _cast(self, X):
         if self.offset_.any():
             X = X - self.offset_
+        if self.limits is not None:
+            X = np.clip(X, *self.limits).astype(X.dtype)
         if X.dtype == np.float32:
             return X
         with np.errstate(over="ignore"):

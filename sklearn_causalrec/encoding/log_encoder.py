@@ -19,7 +19,7 @@ from sklearn_causalrec.encoding.cluster_columns import (
 from sklearn_causalrec.encoding.contrasts import find_control
 from sklearn_causalrec.encoding.feature_columns import FAR
 from sklearn_causalrec.encoding.history_columns import read_histories
-from sklearn_causalrec.encoding.roles import IdIndex
+from sklearn_causalrec.encoding.roles import IdIndex, as_ids
 from sklearn_causalrec.encoding.time_formats import shown
 from sklearn_causalrec.encoding.times import in_order
 
@@ -106,6 +106,9 @@ class LogEncoder:
         The number of items of a history that count, the last ones.
     many_arms : bool, default=False
         Whether whole numbers and text are arms at any number.
+    public : PublicRanges or None, default=None
+        Ranges and items that are known without the log. Scales and items are then not
+        learned from it. None: they are.
 
     Attributes
     ----------
@@ -142,8 +145,10 @@ class LogEncoder:
         history_length=50,
         many_arms=False,
         cluster=None,
+        public=None,
     ):
-        self.roles = roles
+        self.roles, self.public = roles, public
+        roles.public = public
         self.binary = binary
         self.history_length = history_length
         self.classes = None if classes is None else np.unique(classes)
@@ -226,7 +231,9 @@ class LogEncoder:
                     "y has one class only among the rows of positive sample_weight: a "
                     "classifier needs both."
                 )
-        if first:
+        if first and self.public is not None:
+            self._set_public_scales(rows)
+        elif first:
             self.mean, self.scale = weighted_moments(rows.features, rows.weight)
             self.value_moments = self._value_moments(rows)
             self.gaps = self._first_of_gaps(rows.features)
@@ -236,6 +243,8 @@ class LogEncoder:
                 self.y_mean, self.y_scale = float(mean[0]), float(scale[0])
                 if abs(self.y_mean) > FAR * self.y_scale:
                     self.y_dtype = np.dtype(np.float64)
+        if self.public is not None and not self.binary:
+            rows.y = np.clip(rows.y, *self.public.of_outcome(False))
         rows.total = float(rows.weight.sum())
         rows.weight = rows.weight / rows.weight.mean()
         if rows.user is not None:
@@ -250,7 +259,22 @@ class LogEncoder:
             self._item_codes(past, ask=text and len(self.items) > 0)
             self.items.extend(past.ids, self._history_role)
             rows.history = self._known(past._replace(codes=rows.history))
+        if self.public is not None:
+            self.public.check_items(self.items)
+            self.kept = None  # as long as the log
         return rows
+
+    def _set_public_scales(self, rows):
+        """The middle and half of each range, and no look at the rows."""
+        low, high = self.roles._columns.limits or (np.zeros(0), np.zeros(0))
+        self.mean, self.scale = (low + high) / 2, (high - low) / 2
+        low, high = self.public.of_outcome(self.binary)
+        self.y_mean, self.y_scale = (low + high) / 2, (high - low) / 2
+        self.y_dtype, self.gaps = np.dtype(np.float32), []
+        self.value_moments = np.zeros(0), np.ones(0)
+        if self.public.items is not None:
+            items = as_ids(np.array(self.public.items, object), "item")
+            self.items.extend(items, "item (items=)")
 
     def _clusters(self, log, given):
         """Which rows belong together, by a column or the argument; or None."""

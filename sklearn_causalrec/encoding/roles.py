@@ -355,6 +355,9 @@ class ColumnRoles:
 
     Attributes
     ----------
+    public : PublicRanges or None
+        The ranges of features, where they are known without the log and nothing of
+        them is to be learned from it.
     roles : dict of str to str, int, sequence or None
         The column of each role.
     named : dict of str to str, int or sequence
@@ -385,6 +388,8 @@ class ColumnRoles:
     >>> log.user.tolist(), log.features.tolist()
     (['ann', 'bo'], [[30.0], [40.0]])
     """
+
+    public = None
 
     def __init__(self, towers=None, clusters=(), **roles):
         self.towers, self.towers_ = towers, None
@@ -482,6 +487,7 @@ class ColumnRoles:
             checks = dict(dtype=[np.float32, np.float64], force_writeable=True)
             X = validate_data(estimator, X, reset=reset, **checks)
             names = range(X.shape[1])
+            self._read_limits(names, reset)
             return Log(self._columns.read(X, names, estimator, reset=reset))
         if not hasattr(X, "columns") and not isinstance(X, np.ndarray):
             X = np.asarray(X)
@@ -497,6 +503,7 @@ class ColumnRoles:
             self.has_names_ = hasattr(X, "columns")
             self.columns_ = {k: v for k, v in roles.items() if isinstance(k, str)}
             self.towers_ = tower_columns(self.towers, features)
+        self._read_limits(features, reset)
         if len(X) == 0:
             raise ValueError("Found array with 0 sample(s): X is empty.")
         if features:
@@ -524,6 +531,10 @@ class ColumnRoles:
             if role in roles:
                 setattr(log, role, as_ids(getattr(log, role), role))
         return log
+
+    def _read_limits(self, names, reset):
+        if reset and self.public is not None:
+            self._columns.limits = self.public.of_features(names)
 
     def in_units(self, features):
         """Features that were read, by name and in the units of X.

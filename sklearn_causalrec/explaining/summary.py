@@ -90,6 +90,8 @@ def summarize_log(estimator, alpha=0.05, outcome="the outcome"):
     for line in log_overturns(estimator, alpha):
         report.add("What would overturn it", line)
     report.add("Model", _training(estimator))
+    if getattr(estimator, "privacy_spent_", None) is not None:
+        report.add("Privacy", estimator.privacy_spent_.words)
     return report
 
 

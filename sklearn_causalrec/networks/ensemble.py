@@ -16,7 +16,7 @@ from sklearn_causalrec.networks.batches import (
     training_inputs,
 )
 from sklearn_causalrec.networks.generators import OwnGenerators
-from sklearn_causalrec.networks.net import make_net, training_callbacks
+from sklearn_causalrec.networks.net import CausalNet, make_net, training_callbacks
 from sklearn_causalrec.networks.objectives.base import objective_class
 
 
@@ -44,6 +44,8 @@ class Ensemble:
     nets : list of CausalNet
         One a seed; empty before :meth:`train`.
     """
+
+    net_class = CausalNet
 
     def __init__(self, settings, log_encoder):
         self.settings = settings
@@ -86,7 +88,7 @@ class Ensemble:
             encoder=settings.encoder,
             input_noise=settings.input_noise,
             n_features=rows.features.shape[1],
-            n_users=len(encoder.users),
+            n_users=0 if rows.user is None else len(encoder.users),
             n_items=0 if rows.item is None else len(encoder.items),
             n_arms=encoder.n_arms,
             mean=encoder.mean,
@@ -111,7 +113,8 @@ class Ensemble:
             tilt=tilt,
             share=0.0 if pairs is None else min(rows.catalogue.share, 1.0),
         )
-        return make_net(module, objective, options, settings, rows, generators)
+        given = (module, objective, options, settings, rows, generators)
+        return make_net(*given, net_class=self.net_class)
 
     def _inputs(self, rows, dtype):
         """Tensors of the rows, in what units the objective reads them."""

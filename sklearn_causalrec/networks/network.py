@@ -73,7 +73,9 @@ class IdVectors(nn.Module):
     def forward(self, user, item):
         """One (n, width) tensor for each kind of id there is."""
         tables = ((self.user, user), (self.item, item))
-        return [table(ids) for table, ids in tables if ids is not None]
+        return [
+            table(ids) for table, ids in tables if table is not None and ids is not None
+        ]
 
 
 class Towers(nn.Module):

@@ -217,6 +217,9 @@ def _limits(estimator, inventory):
             "No difference of effects between rows was found: lists by effect have "
             "nothing to rank by."
         )
+    spent = getattr(estimator, "privacy_spent_", None)
+    if spent is not None:
+        found.append(_plain(spent.words))
     kept = inventory.to_frame("Kept") if "Kept" in inventory else None
     if kept is not None and "user ids" in kept.index:
         hidden = bool(kept.loc["user ids", "pseudonyms"])

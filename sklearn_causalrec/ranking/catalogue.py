@@ -272,6 +272,19 @@ class Catalogue:
         self.items = np.unique(self.logged.indices).astype(np.int64)
         self.share = self.logged.nnz / (n_users * len(self.items))
 
+    def set_unknown(self, features):
+        """Say what stands for ids without rows, and for the context, instead of means.
+
+        Parameters
+        ----------
+        features : ndarray of shape (p,)
+            A value of each feature that is no mean over the users of the log.
+        """
+        self.context = features.astype(np.float32)
+        for side in (self._users, self._items):
+            side.table[-1] = self.context
+            side.table[:-1][~side.known] = self.context
+
     def _find_owners(self, names, told):
         user, item = self._users, self._items
         owner = np.full(len(self._varies), "context", object)

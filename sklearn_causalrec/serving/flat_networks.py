@@ -146,10 +146,14 @@ class FlatNetwork:
         tuple of (ndarray of shape (n, n_arms), ndarray or None, ndarray or None)
         """
         x = np.where(mine, self._standardized(features), 0).astype(self.wide.dtype)
-        out = x @ self.wide.T + self.wide_of[kind][codes]
+        out = x @ self.wide.T
+        if self.wide_of[kind] is not None:
+            out += self.wide_of[kind][codes]
         if kind == 0:
             out += self.bias
-        vectors = self.vectors[kind][codes]
+        vectors = np.zeros((len(x), 0), x.dtype)  # of users that have none
+        if self.vectors[kind] is not None:
+            vectors = self.vectors[kind][codes]
         factors = hidden = None
         weight, bias = self._first if self.last is not None else (None, None)
         p = x.shape[1]
@@ -161,7 +165,8 @@ class FlatNetwork:
                 hidden = x @ weight.T
         elif self.last is not None:
             width = vectors.shape[1]
-            own = weight[:, p + kind * width : p + (kind + 1) * width]
+            start = p if kind == 0 or self.vectors[0] is None else p + width
+            own = weight[:, start : start + width]
             hidden = x @ weight[:, :p].T + vectors @ own.T
         if hidden is not None and kind == 0:
             hidden += bias

@@ -134,6 +134,10 @@ class Encoder(nn.Module, ABC):
         Whether a history may be named.
     width : int
         Width of the representation; set in ``__init__``.
+    not_private : str or None
+        Why networks with it are not trained under differential privacy, as the end of
+        a sentence. None: they can be. Each output then is a function of its own row
+        and the weights, and ``torch.func.vmap`` takes its gradients.
     of_users : callable or None
         Where ids are all there is to read, and the outcome is a product of vectors:
         ``of_users(vectors, users, arm)`` with codes of users returns their vectors
@@ -191,6 +195,9 @@ class Encoder(nn.Module, ABC):
     of_users = None
     query: type | None = None
     causal = None
+    not_private: str | None = (
+        "does not say that its outputs are functions of a row each (not_private = None)"
+    )
 
     def __init__(
         self,

@@ -40,6 +40,7 @@ class DNN(Encoder):
 
     sequence = None
     query: type = PerceptronQuery
+    not_private: str | None = None
 
     def __init__(self, inputs, n_arms, **options):
         super().__init__(inputs, n_arms, **options)

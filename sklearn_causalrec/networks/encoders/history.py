@@ -34,6 +34,9 @@ class HistoryStates(nn.Module):
         state (n, width). None: the mean is all there is.
     """
 
+    # Whether steps that nobody has are read, too: with no look at the codes before.
+    whole = False
+
     def __init__(self, width, length, mean=(), scale=(), dropout=0.0, sequence=None):
         super().__init__()
         self.register_buffer("mean", torch.as_tensor(mean, dtype=torch.float32))
@@ -84,6 +87,8 @@ class HistoryStates(nn.Module):
         tensor of shape (n_states, n, width)
             The states.
         """
+        if self.whole:
+            return self.states(table, codes, values)
         if self.training or len(codes) < 2:
             return self.encode(table, codes, values)
         # The pairs of a user follow each other and have one history: encode it once.

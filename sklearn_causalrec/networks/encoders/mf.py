@@ -42,6 +42,7 @@ class MF(Encoder):
     )
     reads_history = False
     query = FactorQuery
+    not_private = "multiplies vectors of users, each of which is of one person's rows"
 
     def __init__(self, inputs, n_arms, **options):
         super().__init__(inputs, n_arms, **options)

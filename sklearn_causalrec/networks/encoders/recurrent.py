@@ -59,6 +59,7 @@ class LSTM(DNN):
 
     requires = NEEDS_HISTORY
     query = SequenceQuery
+    not_private = "has a recurrent layer whose gradients torch takes in sums only"
 
     @staticmethod
     def sequence(width, length, dropout):
@@ -89,6 +90,7 @@ class GRU(DNN):
 
     requires = NEEDS_HISTORY
     query = SequenceQuery
+    not_private = "has a recurrent layer whose gradients torch takes in sums only"
 
     @staticmethod
     def sequence(width, length, dropout):

@@ -148,6 +148,10 @@ class Objective(nn.Module):
         there are no outcomes of rows then, and lists are all that is learned.
     targets_average : bool
         Whether, with one arm, a targeted step moves the average after the training.
+    not_private : str or None
+        Why it is not minimised under differential privacy, as the end of a sentence.
+        None: it can be. It is a weighted mean of functions of a row each then, without
+        pairs, popularity or means over a batch.
     outcome_loss : Tensor
         The outcome term of the last batch, which early stopping watches.
 
@@ -196,6 +200,9 @@ class Objective(nn.Module):
     retrieves = False
     usual = {"embedding_dim": 16, "l2": 2.0}
     targets_average = False
+    not_private: str | None = (
+        "does not say that it is a mean of functions of a row each (not_private = None)"
+    )
 
     def __init__(self, n_arms, binary, clip, tilt=None, share=0.0):
         super().__init__()

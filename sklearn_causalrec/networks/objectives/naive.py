@@ -18,3 +18,5 @@ class Naive(Objective):
     sklearn_causalrec.networks.objectives.targeted.Targeted :
         The same ranking, with a better average.
     """
+
+    not_private: str | None = None

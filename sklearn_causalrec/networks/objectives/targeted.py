@@ -40,6 +40,7 @@ class Targeted(Objective):
     pairs = "all"
     shapes_representation = True
     targets_average = True
+    not_private: str | None = None
 
     def __init__(self, n_arms, binary, clip, tilt=None, share=0.0):
         super().__init__(n_arms, binary, clip, tilt, share)
