@@ -29,7 +29,6 @@ def log(rng):
 def test_scores_are_the_sum_of_standardised_ones(log):
     model = BlendRecommender(**IDS, time="time", random_state=0).fit(log)
     model.weights_ = {"ease": 1.0, "neighbors": 0.5, "als": 0.0, "popularity": 0.25}
-    model.weights_["factors"] = 0.4
     pairs = pd.DataFrame({"user": 3, "item": np.arange(24), "time": 0})
     expected = 0
     for name, member in model.members_.items():

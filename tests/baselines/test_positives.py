@@ -345,7 +345,9 @@ class TestEvery:
             clone(model).fit(X, np.zeros(len(X)))
         fitted = clone(model).fit(X)
         with pytest.raises(ValueError, match="predicts outcomes and has no effects"):
-            recommend(fitted)
+            recommend(fitted, by="effect")
+        top = recommend(fitted, [0], k=3)  # there is nothing else to rank by
+        pd.testing.assert_frame_equal(top, recommend(fitted, [0], k=3, by="outcome"))
         with pytest.raises(ValueError, match="item='thing' is not a column of X"):
             clone(model).set_params(item="thing").fit(X)
 
