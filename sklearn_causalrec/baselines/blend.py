@@ -177,7 +177,8 @@ class BlendRecommender(PositivesRecommender):
         NDCG@20 of each member, and of the weighted sum ("blend"), on the rows that were
         kept out.
     popularity_ : ndarray of shape (n_items,)
-        The share of users who have each item among their positives.
+        The share of users who have each item among their positives. Where `time` is
+        named, a positive counts half for each tenth of the log that came later.
     profiles_ : csr_array of shape (n_users + 1, n_items)
         The positives of each user. The last row, for unknown users, is empty.
     catalogue_ : Catalogue or None
@@ -297,6 +298,8 @@ class BlendRecommender(PositivesRecommender):
         item = encoder.items.codes(own.items.ids.to_numpy()[late.item])
         n_items = len(encoder.items)
         new = (user < len(encoder.users)) & (item < n_items)
+        if not new.any():
+            return
         new[new] = ~_contains(catalogue.logged, user[new], item[new])
         user, item = user[new], item[new]
         users = np.unique(user)
@@ -353,6 +356,13 @@ class BlendRecommender(PositivesRecommender):
             if self.weights_[name]:
                 scores = member_scores(member, users, everything)
                 total += self.weights_[name] * standardized(scores)
+        empty = np.diff(self._profiles_of(users).indptr) == 0
+        if empty.any():  # whatever the members have for users without positives
+            popular = self.popularity_[None]
+            if "item" in self._mixtures:
+                mixed = popular @ self._mixtures["item"].T
+                popular = np.hstack([popular, popular.min(keepdims=True), mixed])
+            total[empty] = standardized(popular)
         if len(everything) == len(self.popularity_):
             total = np.hstack([total, total.min(axis=1, keepdims=True)])
         return total[:, items]

@@ -365,9 +365,15 @@ class RetrievalEnsemble(Ensemble):
         Prediction
             Without exposure.
         """
-        X = network_inputs(self._with_pasts(rows))
-        total = sum(net.outputs(X, index)[0] for net in self.nets)
-        return Prediction(total / len(self.nets), None)
+        rows = self._with_pasts(rows)
+        X = network_inputs(rows)
+        scores = sum(net.outputs(X, index)[0] for net in self.nets) / len(self.nets)
+        new = self._unknown(rows)
+        user, item = (
+            (new, rows.item) if index is None else (new[index], rows.item[index])
+        )
+        scores[user] = self._popularity(item[user])[:, None]
+        return Prediction(scores, None)
 
     def products(self, queries, items):
         """Scores of all pairs of some queries and some items.
@@ -385,8 +391,30 @@ class RetrievalEnsemble(Ensemble):
             The scores.
         """
         queries = self._with_pasts(queries)
-        total = sum(net.products(queries, items) for net in self.nets)
-        return total / len(self.nets)
+        scores = sum(net.products(queries, items) for net in self.nets) / len(self.nets)
+        scores[self._unknown(queries)] = self._popularity(items.item)
+        return scores
+
+    def _unknown(self, rows):
+        """Whether nothing is known of who asks: no positives, no past, no features.
+
+        The networks have a mean user for these, who likes no more popular items than
+        others do; a list for everybody does better.
+        """
+        if self.nets[0].module_.of_query or self.options.popularity:
+            return np.zeros(len(rows), bool)
+        new = np.ones(len(rows), bool)
+        if rows.history is not None:
+            new = (rows.history < 0).all(1)
+        if self.kind.query.reads_users:
+            chosen = np.diff(self.catalogue.rated.indptr)  # the last: an unknown user
+            new &= np.append(chosen == 0, False)[np.minimum(rows.user, len(chosen))]
+        return new
+
+    def _popularity(self, item):
+        """The logarithm of 1 + the number of users who chose each item."""
+        count = np.asarray(self.catalogue.rated.sum(0)).ravel()
+        return np.log1p(np.append(count, 0))[np.minimum(item, len(count))]
 
     @property
     def of_item(self):

@@ -117,6 +117,40 @@ def test_a_blend_may_be_a_member(log):
     assert ours["because"].tolist() == theirs["because"].tolist()
 
 
+def test_unknown_users_get_what_is_popular_whatever_the_members_say(log):
+    """By a member that has something else for them; with one positive, EASE's list."""
+
+    class Reverse(Popularity):
+        def _learn(self, rows):
+            super()._learn(rows)
+            self.positives_ = -self.positives_
+
+    members = [("ease", EASE(**IDS)), ("odd", Reverse(**IDS))]
+    one = pd.DataFrame({"user": [500], "item": [4]})
+    X = pd.concat([log[["user", "item"]], one])
+    model = BlendRecommender(members, **IDS, random_state=0).fit(X)
+    model.weights_ = {"ease": 1.0, "odd": 1.0}
+    counts = X["item"].value_counts()
+    top = recommend(model, [999], k=8)
+    assert (np.diff(counts[top["item"]]) <= 0).all()
+    pairs = top[["user", "item"]]
+    np.testing.assert_allclose(model.predict(pairs), top["score"], atol=1e-5)
+    model.weights_["odd"] = 0.0
+    mine = recommend(model, [500], k=5)
+    alone = recommend(model.members_["ease"], [500], k=5)
+    assert mine["item"].tolist() == alone["item"].tolist()
+    assert (mine["item"] % 2 == 0).all()  # as that of the one that the user has
+
+
+def test_rows_kept_out_that_tell_nothing():
+    """What each user had last is an item that nobody had before, or had already."""
+    log = pd.DataFrame({"user": [1, 1, 2, 2], "item": ["a", "b", "a", "a"]})
+    model = BlendRecommender(**IDS, time="time", random_state=0)
+    model.fit(log.assign(time=range(4)))
+    assert set(model.weights_.values()) == {1.0} and model.held_out_ == {}
+    assert recommend(model, [2], k=3)["item"].tolist() == ["b"]
+
+
 def test_a_blend_of_nothing_is_refused(log):
     with pytest.raises(ValueError, match=r"members is \[\]: name at least one"):
         BlendRecommender([], **IDS).fit(log[["user", "item"]])
