@@ -66,7 +66,6 @@ from sklearn_causalrec.ranking.recommend import recommend
 from sklearn_causalrec.serving.flat_networks import FlatNetworks
 from sklearn_causalrec.serving.pair_scorer import PairScorer
 
-
 BLENDED_ROWS = 200_000  # up to which networks are part of a blend: they take long
 
 
@@ -179,9 +178,9 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         What the networks minimise. "auto" is "targeted", but for a log of who chose
         what: one with columns of users and items, without treatments, whose y is None
         or one number above 0. Its lists are those of ``blend_``, and the networks, with
-        "implicit", are one of the models in it. "naive" weighs rows equally. "ips", "snips", "dr",
-        "mrdr", "stable_dr" and "tdr" weigh rows by the inverse of their exposure. This
-        is right if the exposure depends on what is in X. It costs variance and, with
+        "implicit", are one of the models in it. "naive" weighs rows equally. "ips",
+        "snips", "dr", "mrdr", "stable_dr" and "tdr" weigh rows by the inverse of their
+        exposure. This is right if the exposure depends on what is in X. It costs variance and, with
         one arm, quality of the ranking. "targeted" fits as "naive" with targeted
         regularisation [2]_; with one arm it then moves the average and not the
         ranking. "uplift_rank" ranks by effect and needs several arms. "escm2" is for

@@ -164,7 +164,7 @@ def test_going_on_is_refused(log, fitted):
     model = make(warm_start=True).fit(X)
     top = recommend(model, k=2)
     for go_on in (lambda: model.fit(X), lambda: model.partial_fit(X, np.ones(len(X)))):
-        with pytest.raises(ValueError, match='Fit it anew.*objective="implicit"'):
+        with pytest.raises(ValueError, match=r'Fit it anew.*objective="implicit"'):
             go_on()
     pd.testing.assert_frame_equal(top, recommend(model, k=2))  # it is as it was
 

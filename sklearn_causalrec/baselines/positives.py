@@ -151,7 +151,7 @@ class PositivesRecommender(OutcomeLists, BaseEstimator, ABC):
         self._learn(csr_array(parts, shape=profiles.shape)[:-1])
 
     def _count_users(self):
-        """The share of users who have each item; with times, of late more than before."""
+        """The share of users who have each item; with times, late ones count more."""
         n_profiles, n_items = self.profiles_.shape
         order = getattr(self, "_order", None)  # None in files of earlier versions
         weight = None if order is None else freshness(order)

@@ -486,7 +486,10 @@ def test_who_is_unknown_gets_what_is_popular(planted, encoder):
     more = train.head(3).assign(user=10**5)
     X, y = pd.concat([train, more]), np.append(np.ones(len(train)), [0, 0, 0])
     model = make(encoder=encoder, time="time", max_epochs=2).fit(X, y)
-    counts = train["item"].value_counts()
+    later = [(train["time"] > t).sum() for t in train["time"]]
+    counts = train.assign(w=0.5 ** (np.array(later) / (0.1 * len(train))))
+    counts["w"] /= counts["w"].mean()
+    counts = counts.groupby("item")["w"].sum().sort_values(ascending=False)
     top = model.recommend([10**5, 10**6, 1], k=30, exclude_seen=False)
     same = dict(zip([10**5, 10**6, 1], [True, True, False]))
     for user, mine in top.groupby("user"):
@@ -496,6 +499,9 @@ def test_who_is_unknown_gets_what_is_popular(planted, encoder):
     np.testing.assert_allclose(model.predict(asked), top["score"], rtol=1e-4, atol=1e-5)
     best = top[top["user"] == 10**6]["score"].iloc[0]
     assert best == pytest.approx(np.log1p(counts.iloc[0]))
+    model.partial_fit(train.head(50), np.ones(50))  # what was late is not known then
+    best = model.recommend([10**6], k=1)["item"].iloc[0]
+    assert best == train["item"].value_counts().index[0]
 
 
 def test_what_features_say_of_an_unknown_user_counts():
