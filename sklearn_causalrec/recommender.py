@@ -180,8 +180,9 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         or one number above 0. Its lists are those of ``blend_``, and the networks, with
         "implicit", are one of the models in it. "naive" weighs rows equally. "ips",
         "snips", "dr", "mrdr", "stable_dr" and "tdr" weigh rows by the inverse of their
-        exposure. This is right if the exposure depends on what is in X. It costs variance and, with
-        one arm, quality of the ranking. "targeted" fits as "naive" with targeted
+        exposure. This is right if the exposure depends on what is in X. It costs
+        variance and, with one arm, quality of the ranking. "targeted" fits as "naive"
+        with targeted
         regularisation [2]_; with one arm it then moves the average and not the
         ranking. "uplift_rank" ranks by effect and needs several arms. "escm2" is for
         a conversion after a click, "relmf" for implicit feedback, "pda" for
@@ -569,9 +570,10 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
             if y is None and blends:
                 y = np.ones(_num_samples(X))
             given = (X, y, treatment, propensity, sample_weight)
-            rows = self._read(*given, again, cluster=cluster)
+            silent = blends and told is None
+            rows = self._read(*given, again, cluster=cluster, lists=silent)
             if blends and rows.y.min() == rows.y.max() > 0:
-                return self._fit_blend(rows, X, told is None)
+                return self._fit_blend(rows, X, silent)
             self._tell_positives_alone(rows, again)
             with Progress(self.verbose) as progress:
                 self._train(rows, again, None, progress)
@@ -657,8 +659,9 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         self._unidentified = check_inputs(self.graph, inputs, outcome, named)
 
     def _read(
-        self, X, y, treatment, propensity, sample_weight, again, *known, cluster=None
-    ):
+        self, X, y, treatment, propensity, sample_weight, again, *known,
+        cluster=None, lists=False,
+    ):  # fmt: skip
         """Check the parameters against each other, and encode the log."""
         self._validate_params()
         if again and self.blend_ is not None:
@@ -671,7 +674,7 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         roles = {name: getattr(self, name) for name in ROLES}
         roles = ColumnRoles(self.towers, cluster_names(self.cluster), **roles)
         objective = objective_class(self.objective)
-        check_encoder(self.encoder, roles.given, objective.retrieves)
+        check_encoder(self.encoder, roles.given, objective.retrieves or lists)
         if objective.retrieves:
             self._check_positives(roles)
             y = np.ones(_num_samples(X)) if y is None else y
@@ -739,9 +742,9 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         named = self.user is not None and self.item is not None
         return named and (self.cluster is None or is_auto(self.cluster))
 
-    def _fit_blend(self, rows, X, asked):
+    def _fit_blend(self, rows, X, silent):
         """Make the lists of a log of who chose what by a blend with the networks."""
-        if not asked:
+        if not silent:
             warn_user(
                 f"y is {rows.y[0]:g} in every row, so there are no outcomes to learn. "
                 "This is read as a log of who chose what: lists are made by blend_, "

@@ -118,6 +118,49 @@ def test_no_y_is_said_in_silence(log):
         make().fit(log[["user", "item"]])
 
 
+def test_encoders_that_read_an_order_are_part_of_it(log):
+    model = make(time="time", encoder="gru", history_length=5).fit(log)
+    assert type(model.nets_[0].module_.encoder).__name__ == "SequenceQuery"
+    with pytest.raises(ValueError, match="time="):
+        make(encoder="gru").fit(log[["user", "item"]])
+
+
+# -- logs that are odd -----------------------------------------------------------------
+
+
+ODD = pd.DataFrame({"user": [1, 1, 1, 2, 3], "item": ["a", "b", "a", "b", "c"]})
+
+
+@pytest.mark.parametrize(
+    "X",
+    [ODD, ODD.iloc[:1], ODD.drop_duplicates("user"), pd.concat([ODD] * 3)],
+    ids=["repeats", "one row", "one positive a user", "rows three times"],
+)
+def test_odd_logs_are_fitted(X):
+    model = make().fit(X)
+    top = recommend(model, [1, 2, 99], k=5)
+    assert np.isfinite(top["score"]).all()
+    pairs = set(zip(X["user"], X["item"]))
+    n_items = X["item"].nunique()
+    expected = sum(n_items - len({p for p in pairs if p[0] == u}) for u in (1, 2, 99))
+    assert len(top) == expected and not pairs & set(zip(top["user"], top["item"]))
+
+
+def test_an_item_that_nobody_has_is_last(log, fitted):
+    items = [*log["item"].unique(), 777]
+    top = recommend(fitted, [3], items, k=100, exclude_seen=False)
+    lowest = top["score"].min()
+    assert top.loc[top["item"] == 777, "score"].iloc[0] == lowest
+
+
+@pytest.mark.parametrize("encoder", ["dnn", "transformer"])
+def test_a_missing_time_is_refused_by_its_row(log, encoder):
+    gap = log.assign(time=log["time"].where(log.index != 7))
+    for missing in (gap, gap.assign(time=pd.to_datetime(gap["time"], unit="D"))):
+        with pytest.raises(ValueError, match=r"time is .* in row 7, which is no time"):
+            make(time="time", encoder=encoder).fit(missing)
+
+
 def test_effects_are_refused_by_name(fitted, log):
     X = log.head(3)
     with pytest.raises(ValueError, match="effect is not identified"):
