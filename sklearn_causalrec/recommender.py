@@ -182,15 +182,13 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         "snips", "dr", "mrdr", "stable_dr" and "tdr" weigh rows by the inverse of their
         exposure. This is right if the exposure depends on what is in X. It costs
         variance and, with one arm, quality of the ranking. "targeted" fits as "naive"
-        with targeted
-        regularisation [2]_; with one arm it then moves the average and not the
-        ranking. "uplift_rank" ranks by effect and needs several arms. "escm2" is for
-        a conversion after a click, "relmf" for implicit feedback, "pda" for
+        with targeted regularisation [2]_; with one arm it then moves the average and
+        not the ranking. "uplift_rank" ranks by effect and needs several arms. "escm2"
+        is for a conversion after a click, "relmf" for implicit feedback, "pda" for
         popularity that drives exposure and outcome. "implicit" is for a log of
-        positives alone, of who chose what: it learns lists, and no outcomes or
-        effects; :class:`~sklearn_causalrec.networks.Implicit` has its options. The
-        names are those of
-        ``sklearn_causalrec.networks.OBJECTIVES``.
+        positives alone, of who chose what: it learns lists, and no outcomes or effects;
+        :class:`~sklearn_causalrec.networks.Implicit` has its options. The names are
+        those of ``sklearn_causalrec.networks.OBJECTIVES``.
         :class:`~sklearn_causalrec.networks.Objective` says what they share and how to
         add one. The class of each says what it assumes and where it is wrong.
     exposure_model : {"auto", "head", "popularity", "naive_bayes"} or classifier, \
@@ -566,11 +564,10 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         """
         with unchanged_on_failure(self):
             again = self.warm_start and hasattr(self, "nets_")
-            blends, told = self._may_blend(treatment, propensity, cluster), y
-            if y is None and blends:
-                y = np.ones(_num_samples(X))
+            blends = not again and self._may_blend(treatment, propensity, cluster)
+            silent = blends and y is None
+            y = np.ones(_num_samples(X)) if silent else y
             given = (X, y, treatment, propensity, sample_weight)
-            silent = blends and told is None
             rows = self._read(*given, again, cluster=cluster, lists=silent)
             if blends and rows.y.min() == rows.y.max() > 0:
                 return self._fit_blend(rows, X, silent)
@@ -768,6 +765,7 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         for name, nothing in (("nets_", []), ("history_", []), ("n_iter_", 0)):
             setattr(self, name, getattr(networks, name, nothing))
         self.exposure_model_ = self.propensity_ = self.overlap_ = self.effects_ = None
+        vars(self).pop("_ensemble", None)  # of a log before
         return self
 
     def _tell_positives_alone(self, rows, again):

@@ -200,6 +200,16 @@ def test_a_log_of_another_kind_after_it(log):
     y = (X["item"] % 3 > 0) * 1.0
     again = model.fit(X, y).predict(X)
     np.testing.assert_array_equal(again, make().fit(X, y).predict(X))
+    model.fit(X)
+    assert not hasattr(model, "_ensemble")  # which would know the users of before
+    pd.testing.assert_frame_equal(recommend(model, k=2), recommend(make().fit(X), k=2))
+
+
+def test_networks_go_on_where_further_rows_have_one_outcome(log):
+    X = log[["user", "item"]]
+    model = make(warm_start=True).fit(X, (X["item"] % 3 > 0) * 1.0)
+    model.fit(X.head(40), np.ones(40))
+    assert model.blend_ is None and len(model.history_) == 4  # two epochs, and two
 
 
 def test_going_on_is_refused(log, fitted):
