@@ -142,13 +142,14 @@ def test_unknown_users_get_what_is_popular_whatever_the_members_say(log):
     assert (mine["item"] % 2 == 0).all()  # as that of the one that the user has
 
 
-def test_rows_kept_out_that_tell_nothing():
+@pytest.mark.parametrize("last", ["a", "c"])
+def test_rows_kept_out_that_tell_nothing(last):
     """What each user had last is an item that nobody had before, or had already."""
-    log = pd.DataFrame({"user": [1, 1, 2, 2], "item": ["a", "b", "a", "a"]})
+    log = pd.DataFrame({"user": [1, 1, 2, 2], "item": ["a", "b", "a", last]})
     model = BlendRecommender(**IDS, time="time", random_state=0)
     model.fit(log.assign(time=range(4)))
     assert set(model.weights_.values()) == {1.0} and model.held_out_ == {}
-    assert recommend(model, [2], k=3)["item"].tolist() == ["b"]
+    assert "b" in recommend(model, [2], k=3)["item"].tolist()
 
 
 def test_a_blend_of_nothing_is_refused(log):
