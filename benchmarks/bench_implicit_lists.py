@@ -7,6 +7,10 @@ that the user has no row of before that. Recall divides by min(10, positives); u
 without a positive are left out. Everything was chosen on the last fifth of each user's
 training rows: ``--validation`` is the same table on that split.
 
+``default DIR``: the same split, with the positives alone as the log, which is what
+``CausalDNNRecommender(user=, item=)`` reads as who chose what. Rows below 4 are left
+out of lists by ``exclude``, so that they are those of ``movielens``.
+
 ``large``: 1,000,000 positives of 100,000 users and 20,000 items, drawn from a power law
 and 50 tastes; seconds and the peak of the memory of the process.
 
@@ -17,7 +21,7 @@ bare numpy.
 one of each user is held out ("last"), or the last fifth of the log in time ("time").
 
 Run ``python benchmarks/bench_implicit_lists.py movielens DIR [--validation]``, ``...
-next DIR [--split last|time] [--validation]``, ``... large [--model
+default DIR``, ``... next DIR [--split last|time] [--validation]``, ``... large [--model
 ease|als|near|blend|factors|sequences]`` or ``... metrics``. The networks of ``large``
 are trained for one epoch.
 """
@@ -36,11 +40,13 @@ from sklearn_causalrec.baselines import (
     BlendRecommender,
     ImplicitALS,
     NeighborhoodRecommender,
+    Popularity,
 )
 from sklearn_causalrec.interactions import LastOutSplit, TimeSplit
 from sklearn_causalrec.metrics.lists import ListHits, ndcg, recall
 from sklearn_causalrec.networks import Implicit
 
+WORK = ("movielens", "default", "next", "large", "metrics")
 IDS = dict(user="user", item="item")
 SPLIT = LastOutSplit("user", "time", n_last=0.2)
 NEXT = {
@@ -105,6 +111,7 @@ def compare(folder, validation, against, only):
         "networks, mf, sampled": implicit(objective=Implicit("sampled_softmax")),
         "networks, mf, bpr": implicit(objective=Implicit("bpr")),
         "networks, mf, 1 / propensity": implicit(exposure_model="popularity"),
+        "networks, mf, popularity": implicit(objective=Implicit(popularity=0.3)),
         "relmf": implicit(objective="relmf", task="classification"),
     }
     timed = {
@@ -168,6 +175,36 @@ def compare_next(folder, validation, split, against, only):
     models = chosen(models, only)
     options = dict(split=NEXT[split], k=10, metrics=METRICS, against=against)
     show(f"next item, {split}", evaluate_lists(models, log, time="time", **options))
+
+
+def compare_default(folder, validation):
+    """What the estimator does with positives if nothing is chosen, beside EASE."""
+    log, _ = movielens(folder, validation)
+    train, test = (log.iloc[part] for part in next(SPLIT.split(log)))
+    seen, test = train[["user", "item"]], test[test["rating"] >= 4]
+    train = train.loc[train["rating"] >= 4, ["user", "item", "time"]]
+    codes = pd.Index(log["item"].unique())
+    users = pd.Index(test["user"].unique())
+    for name, model in {
+        "Popularity": Popularity(**IDS),
+        "EASE": EASE(**IDS),
+        "default": CausalDNNRecommender(**IDS, random_state=0),
+        "EASE, time": EASE(**IDS, time="time"),
+        "default, time": CausalDNNRecommender(**IDS, time="time", random_state=0),
+    }.items():
+        began = time.perf_counter(), time.process_time()
+        model.fit(train if "time" in name else train[list(IDS)])
+        took = spent(began)
+        top = recommend(model, users, k=10, exclude=seen)
+        lists = np.full((len(users), 10), -1)
+        place = users.get_indexer(top["user"]), top["rank"] - 1
+        lists[place] = codes.get_indexer(top["item"])
+        relevant = users.get_indexer(test["user"]), codes.get_indexer(test["item"])
+        hits = ListHits(lists, *relevant)
+        found = [np.nanmean(metric(hits, 10)) for metric in (recall, ndcg)]
+        print(f"{name}: recall {found[0]:.4f}, NDCG {found[1]:.4f}; fit {took}")
+        if getattr(model, "blend_", None) is not None:
+            print(f"    weights {model.blend_.weights_}", flush=True)
 
 
 def drawn_log(n_rows=1_000_000, n_users=100_000, n_items=20_000, seed=0):
@@ -251,7 +288,7 @@ def metrics(n_users=100_000, n_items=20_000, length=20, repeats=5):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("what", choices=["movielens", "next", "large", "metrics"])
+    parser.add_argument("what", choices=list(WORK))
     parser.add_argument("folder", nargs="?")
     parser.add_argument("--validation", action="store_true")
     parser.add_argument("--split", choices=list(NEXT), default="last")
@@ -261,6 +298,8 @@ def main():
     args = parser.parse_args()
     if args.what == "movielens":
         compare(args.folder, args.validation, args.against, args.only)
+    elif args.what == "default":
+        compare_default(args.folder, args.validation)
     elif args.what == "next":
         how = args.validation, args.split, args.against, args.only
         compare_next(args.folder, *how)

@@ -55,23 +55,25 @@ print(
 # %%
 # Lists
 # -----
-# ``BlendRecommender`` is the model to begin with. It fits several members, keeps a
-# part of each customer's rows out, and finds how much of each member makes the best
-# lists for these. Nothing has to be chosen. A column of times goes to ``time=``.
+# Nothing has to be chosen: a log of users and items without outcomes is read as who
+# chose what. The recommender then fits several models, its networks among them, keeps
+# a part of each customer's rows out, and finds how much of each model makes the best
+# lists for these. A column of times goes to ``time=``.
 
 ids = dict(user="customer", item="article")
-model = BlendRecommender(**ids, random_state=0).fit(log)
-print("weights:", model.weights_)
-print("NDCG@20 on rows kept out:", {k: round(v, 3) for k, v in model.held_out_.items()})
+model = CausalDNNRecommender(**ids, random_state=0).fit(log)
+blend = model.blend_
+print("weights:", blend.weights_)
+print("NDCG@20 on rows kept out:", {k: round(v, 3) for k, v in blend.held_out_.items()})
 
 customers = log["customer"].unique()[:2]
-print(recommend(model, customers, k=3, by="outcome"))
+print(recommend(model, customers, k=3))
 
 # %%
 # Items that a customer has are left out. ``explain`` says which of them speak for an
 # item, and ``similar_items`` fills the box below an article.
 
-why = explain(model, customers, k=3, by="outcome")
+why = explain(model, customers, k=3)
 print(why[["customer", "article", "because"]].to_string())
 print(similar_items(model, [log["article"].iloc[0]], k=3))
 

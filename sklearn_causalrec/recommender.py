@@ -5,9 +5,9 @@ from functools import partial
 from numbers import Integral, Real
 
 import numpy as np
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, clone
 from sklearn.metrics import accuracy_score, r2_score
-from sklearn.utils import check_random_state
+from sklearn.utils import _safe_indexing, check_random_state
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import _num_samples, check_is_fitted
@@ -20,6 +20,7 @@ from sklearn_causalrec._utils.judging import (
 from sklearn_causalrec._utils.postponed import Postponed
 from sklearn_causalrec._utils.progress import Progress
 from sklearn_causalrec._utils.warn import warn_user
+from sklearn_causalrec.baselines.blend import BlendRecommender, default_members
 from sklearn_causalrec.causal.graph import CausalGraph
 from sklearn_causalrec.causal.identification.inputs import check_inputs, name_roles
 from sklearn_causalrec.effects.intervals import check_alpha, summarize_overlap
@@ -32,7 +33,7 @@ from sklearn_causalrec.encoding.arms import (
     read_treatment,
 )
 from sklearn_causalrec.encoding.checks import unchanged_on_failure
-from sklearn_causalrec.encoding.cluster_columns import Clusters, cluster_names
+from sklearn_causalrec.encoding.cluster_columns import Clusters, cluster_names, is_auto
 from sklearn_causalrec.encoding.contrasts import contrast
 from sklearn_causalrec.encoding.exposure import (
     add_facts,
@@ -72,6 +73,8 @@ from sklearn_causalrec.ranking.recommend import recommend
 from sklearn_causalrec.serving.flat_networks import FlatNetworks
 from sklearn_causalrec.serving.pair_scorer import PairScorer
 
+BLENDED_ROWS = 200_000  # up to which networks are part of a blend: they take long
+
 
 def _is_classifier(estimator):
     return estimator.task == "classification"
@@ -84,7 +87,8 @@ def _warn_of_positives_alone(rows, encoder):
         warn_user(
             f"y is {rows.y[0]:g} in every row, so outcomes cannot differ and lists "
             'would be in no order. A log of who chose what makes lists by objective="'
-            'implicit", or by sklearn_causalrec.baselines.BlendRecommender.'
+            'implicit", by sklearn_causalrec.baselines.BlendRecommender, or by '
+            'objective="auto" where nothing but the columns of X and y is given.'
         )
 
 
@@ -177,19 +181,21 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         below 2,000 rows, and "relu", which is faster, from there on.
     input_noise : float, default=0.0
         The standard deviation of the noise on standardised features while training.
-    objective : str or Implicit, default="targeted"
-        What the networks minimise. "naive" weighs rows equally. "ips", "snips", "dr",
-        "mrdr", "stable_dr" and "tdr" weigh rows by the inverse of their exposure. This
-        is right if the exposure depends on what is in X. It costs variance and, with
-        one arm, quality of the ranking. "targeted" fits as "naive" with targeted
-        regularisation [2]_; with one arm it then moves the average and not the
-        ranking. "uplift_rank" ranks by effect and needs several arms. "escm2" is for
-        a conversion after a click, "relmf" for implicit feedback, "pda" for
+    objective : str or Implicit, default="auto"
+        What the networks minimise. "auto" is "targeted", but for a log of who chose
+        what: one with columns of users and items, without treatments, whose y is None
+        or one number above 0. Its lists are those of ``blend_``, and the networks, with
+        "implicit", are one of the models in it. "naive" weighs rows equally. "ips",
+        "snips", "dr", "mrdr", "stable_dr" and "tdr" weigh rows by the inverse of their
+        exposure. This is right if the exposure depends on what is in X. It costs
+        variance and, with one arm, quality of the ranking. "targeted" fits as "naive"
+        with targeted regularisation [2]_; with one arm it then moves the average and
+        not the ranking. "uplift_rank" ranks by effect and needs several arms. "escm2"
+        is for a conversion after a click, "relmf" for implicit feedback, "pda" for
         popularity that drives exposure and outcome. "implicit" is for a log of
-        positives alone, of who chose what: it learns lists, and no outcomes or
-        effects; :class:`~sklearn_causalrec.networks.Implicit` has its options. The
-        names are those of
-        ``sklearn_causalrec.networks.OBJECTIVES``.
+        positives alone, of who chose what: it learns lists, and no outcomes or effects;
+        :class:`~sklearn_causalrec.networks.Implicit` has its options. The names are
+        those of ``sklearn_causalrec.networks.OBJECTIVES``.
         :class:`~sklearn_causalrec.networks.Objective` says what they share and how to
         add one. The class of each says what it assumes and where it is wrong.
     exposure_model : {"auto", "head", "popularity", "naive_bayes"} or classifier, \
@@ -284,8 +290,13 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         the same arm.
     classes_ : ndarray of shape (2,)
         The values of y, sorted; with ``task="classification"`` only.
+    blend_ : BlendRecommender or None
+        What makes the lists of a log of who chose what, with the objective "auto". Its
+        ``weights_`` say how much each model counts, ``held_out_`` how good its lists
+        were. None for all other logs.
     nets_ : list of skorch.NeuralNet
-        The fitted networks.
+        The fitted networks. It is empty where ``blend_`` has none, which is so above
+        200,000 rows.
     log_encoder_ : LogEncoder
         What encodes a log: column roles, ids, arms and scales.
     catalogue_ : Catalogue or None
@@ -394,7 +405,7 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         "towers": [StrOptions({"prefix"}), dict, None],
         "encoder": [ENCODERS.constraint],
         "input_noise": [Interval(Real, 0, None, closed="left")],
-        "objective": [OBJECTIVES.constraint, Implicit],
+        "objective": [OBJECTIVES.constraint, StrOptions({"auto"}), Implicit],
         "exposure_model": [
             StrOptions({"auto", "head", "popularity", "naive_bayes"}),
             HasMethods(["fit", "predict_proba"]),
@@ -408,6 +419,8 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         "private": [PrivacyBudget, None],
         "warm_start": ["boolean"],
     }
+
+    blend_ = None
 
     # Treatment and weights travel through Pipeline and cross-validation as soon as
     # metadata routing is on, without a set_fit_request on the user's side.
@@ -439,7 +452,7 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         dropout=0.0,
         activation="auto",
         input_noise=0.0,
-        objective="targeted",
+        objective="auto",
         exposure_model="auto",
         clip=0.05,
         effect_learner="stacked",
@@ -512,7 +525,8 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        tags.target_tags.required = not self._retrieves(known=True)
+        lists = self._retrieves(known=True) or self._may_blend()
+        tags.target_tags.required = not lists
         if _is_classifier(self):
             from sklearn.utils import ClassifierTags
 
@@ -543,9 +557,9 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         X : array-like or pandas or polars frame of shape (n, p)
             The log, with one logged decision per row.
         y : array-like of shape (n,), default=None
-            The outcome of each row. It is needed, but with the objective "implicit":
-            there, y is the weight of a row, rows with y of 0 or less are no positives,
-            and None stands for 1.
+            The outcome of each row. It is needed, but for a log of who chose what,
+            where None stands for 1. With the objective "implicit", y is the weight of a
+            row, and rows with y of 0 or less are no positives.
         treatment : array-like of shape (n,), default=None
             The arm of each row: what the system did. With None, and no column named
             either, every row was exposed.
@@ -572,12 +586,18 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         -----
         UserWarning
             If the log has one arm, users and items, and one value of y: there is
-            nothing to tell outcomes by, and the objective "implicit" makes lists.
+            nothing to tell outcomes by. The message says what makes the lists.
         """
         with unchanged_on_failure(self):
             again = self.warm_start and hasattr(self, "nets_")
+            blends = not again and self._may_blend(treatment, propensity, cluster)
+            silent = blends and y is None
+            y = np.ones(_num_samples(X)) if silent else y
             given = (X, y, treatment, propensity, sample_weight)
-            rows = self._read(*given, again, cluster=cluster)
+            rows = self._read(*given, again, cluster=cluster, lists=silent)
+            if blends and rows.y.min() == rows.y.max() > 0:
+                return self._fit_blend(rows, X, silent)
+            self._tell_positives_alone(rows, again)
             with Progress(self.verbose) as progress:
                 self._train(rows, again, None, progress)
                 Postponed.drop(self)
@@ -640,6 +660,7 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
                 )
             given = (X, y, treatment, propensity, sample_weight)
             rows = self._read(*given, again, classes, arms)
+            self._tell_positives_alone(rows, again)
             with Progress(self.verbose) as progress:
                 self._train(rows, again, 1, progress)
             Postponed.drop(self)
@@ -669,14 +690,22 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         self._unidentified = check_inputs(self.graph, inputs, outcome, named)
 
     def _read(
-        self, X, y, treatment, propensity, sample_weight, again, *known, cluster=None
-    ):
+        self, X, y, treatment, propensity, sample_weight, again, *known,
+        cluster=None, lists=False,
+    ):  # fmt: skip
         """Check the parameters against each other, and encode the log."""
         self._validate_params()
+        if again and self.blend_ is not None:
+            raise ValueError(
+                "The model is a blend, since it was fitted to a log of who chose what, "
+                "and only networks go on from where they stand. Fit it anew to the "
+                'whole log, or choose objective="implicit".'
+            )
+        self.blend_ = None
         roles = {name: getattr(self, name) for name in ROLES}
         roles = ColumnRoles(self.towers, cluster_names(self.cluster), **roles)
         objective = objective_class(self.objective)
-        check_encoder(self.encoder, roles.given, objective.retrieves)
+        check_encoder(self.encoder, roles.given, objective.retrieves or lists)
         if objective.retrieves:
             self._check_positives(roles)
             y = np.ones(_num_samples(X)) if y is None else y
@@ -700,8 +729,6 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         check_objective(self.objective, *of_log)
         if self.private is not None:
             check_private_log(self, encoder, rows)
-        if not (again or objective.retrieves):
-            _warn_of_positives_alone(rows, encoder)
         self.log_encoder_, self.arms_ = encoder, encoder.arms
         self.control_ = encoder.control
         if binary:
@@ -740,6 +767,50 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         ):
             return False
         return objective_class(self.objective).retrieves
+
+    def _may_blend(self, treatment=None, propensity=None, cluster=None):
+        """Whether there is nothing but users, items, times, features and y."""
+        auto = isinstance(self.objective, str) and self.objective == "auto"
+        more = (self.treatment, self.propensity, self.history, self.towers, self.graph)
+        more += (self.private, treatment, propensity, cluster)
+        if not auto or _is_classifier(self) or any(one is not None for one in more):
+            return False
+        named = self.user is not None and self.item is not None
+        return named and (self.cluster is None or is_auto(self.cluster))
+
+    def _fit_blend(self, rows, X, silent):
+        """Make the lists of a log of who chose what by a blend with the networks."""
+        if not silent:
+            warn_user(
+                f"y is {rows.y[0]:g} in every row, so there are no outcomes to learn. "
+                "This is read as a log of who chose what: lists are made by blend_, "
+                "and there are no effects. Leave y out to say so, or choose "
+                'objective="implicit" for networks alone.'
+            )
+        roles, rng = dict(user=self.user, item=self.item), self.random_state
+        seed = check_random_state(rng).randint(MAX_SEED)
+        networks = clone(self).set_params(objective="implicit", random_state=seed)
+        members = default_members(roles, self.time, seed)
+        if len(rows) <= BLENDED_ROWS:
+            members["networks"] = networks
+        options = dict(**roles, time=self.time, random_state=seed)
+        kept = np.flatnonzero(self.log_encoder_.kept)
+        self.blend_ = BlendRecommender(list(members.items()), **options)
+        self.blend_.fit(_safe_indexing(X, kept), rows.y * rows.weight)
+        # What follows is the blend's own, so that who is forgotten there is here, too.
+        self.log_encoder_ = self.blend_.log_encoder_
+        self.catalogue_ = self.blend_.catalogue_
+        networks = self.blend_.members_.get("networks")
+        for name, nothing in (("nets_", []), ("history_", []), ("n_iter_", 0)):
+            setattr(self, name, getattr(networks, name, nothing))
+        self.exposure_model_ = self.propensity_ = self.overlap_ = self.effects_ = None
+        vars(self).pop("_ensemble", None)  # of a log before
+        Postponed.drop(self)
+        return self
+
+    def _tell_positives_alone(self, rows, again):
+        if not (again or self._retrieves()):
+            _warn_of_positives_alone(rows, self.log_encoder_)
 
     def _train(self, rows, again, epochs, progress):
         rng = check_random_state(self.random_state)
@@ -889,6 +960,8 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         return np.full(len(rows), shown)
 
     def _mean_outcome(self, X, treatment, factual=False):
+        if self.blend_ is not None:
+            return self.blend_.predict(X)
         rows, outcomes = self._outcomes(X)
         arm = self._arms_of(rows, treatment, factual)
         return outcomes[np.arange(len(rows)), arm]
@@ -955,8 +1028,9 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
     def score(self, X, y=None, treatment=None, sample_weight=None):
         """Return R^2, or the accuracy of a classifier, under the arm that each row had.
 
-        With the objective "implicit" it is NDCG@10 of lists of the items that the user
-        has no row of in the log; the rows with y > 0 are relevant.
+        With the objective "implicit", and for a log of who chose what, it is NDCG@10 of
+        lists of the items that the user has no row of in the log; the rows with y > 0
+        are relevant.
 
         Parameters
         ----------
@@ -981,6 +1055,8 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         ValueError
             If several arms were fitted and the arms of these rows are not given.
         """
+        if self.blend_ is not None:
+            return self.blend_.score(X, y)
         if self._retrieves():
             return self._score_lists(X, y)
         mean = self._mean_outcome(X, treatment, factual=True)
@@ -1020,6 +1096,8 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         """
         check_is_fitted(self, "nets_")
         rows = self.log_encoder_.rows(self, X)
+        if self.blend_ is not None:
+            return None
         if self.exposure_model_ is not None:
             return self.exposure_model_.ratio(rows)[:, None]
         return self._ensemble.predict(rows).exposure
@@ -1112,7 +1190,8 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
     @property
     def _ranks_by(self):
         """What lists are ordered by if nothing is said: "effect" or "outcome"."""
-        return "outcome" if self._retrieves() else "effect"
+        lists = self.blend_ is not None or self._retrieves()
+        return "outcome" if lists else "effect"
 
     def pair_scores(self, by="effect", min_effect=None, T0=None, T1=None):
         """Return what ranks the pairs in ``recommend``.
@@ -1137,6 +1216,8 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
             If the effect is asked for and not identified.
         """
         check_is_fitted(self, "nets_")
+        if self.blend_ is not None:
+            return self.blend_.pair_scores(by, min_effect, T0, T1)
         t0, t1 = (0, 0)
         if by == "effect" or min_effect is not None:
             t0, t1 = self._contrast(T0, T1)

@@ -1,4 +1,4 @@
-"""What is inside a Pipeline or a search."""
+"""What is inside a Pipeline, a search, or an estimator that another one answers for."""
 
 from collections.abc import Callable
 from typing import Any
@@ -17,6 +17,7 @@ def unwrap(fitted: Any) -> tuple[Callable[[Any], Any], Any]:
     transform : callable
         What the pipeline does to X before its last step.
     estimator : estimator
+        Where its ``blend_`` makes the lists, this blend.
 
     Raises
     ------
@@ -41,6 +42,8 @@ def unwrap(fitted: Any) -> tuple[Callable[[Any], Any], Any]:
                 "differences in them. Pass y untransformed: the estimator scales it "
                 "inside."
             )
+        elif getattr(fitted, "blend_", None) is not None:
+            fitted = fitted.blend_
         else:
             break
 

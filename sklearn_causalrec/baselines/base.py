@@ -32,6 +32,8 @@ class OutcomeLists:
     A subclass says in ``_pair_scores`` how it scores pairs.
     """
 
+    _ranks_by = "outcome"  # if nothing is said
+
     def pair_scores(
         self,
         by: str = "outcome",

@@ -27,7 +27,6 @@ POOL = 100  # items of each member and user that a sum may list
 PLACES = 20  # of the lists that weights are found by
 TRIED = (0.0, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0)
 ROUNDS = 10
-NETWORK_ROWS = 200_000  # up to which networks are among the default members
 
 
 def member_scores(member, users, items):
@@ -37,6 +36,30 @@ def member_scores(member, users, items):
         users = np.minimum(users, len(member.log_encoder_.users))
         items = np.minimum(items, len(member.log_encoder_.items))
     return catalogue_scores(member, scorer, users, items)
+
+
+def default_members(roles, time, seed):
+    """The models that a blend is made of if nothing is said.
+
+    Parameters
+    ----------
+    roles : dict of {"user", "item"} to column
+        The columns of ids.
+    time : str, int or None
+        The column of times.
+    seed : int
+        The seed of those that draw.
+
+    Returns
+    -------
+    dict of str to estimator
+    """
+    return {
+        "ease": EASE(**roles, time=time),
+        "neighbors": NeighborhoodRecommender(**roles),
+        "als": ImplicitALS(**roles, random_state=seed),
+        "popularity": Popularity(**roles),
+    }
 
 
 def standardized(scores):
@@ -127,8 +150,8 @@ class BlendRecommender(PositivesRecommender):
         The models by name. They score pairs as those of ``baselines`` and
         :class:`~sklearn_causalrec.CausalDNNRecommender` do, by columns of users and
         items that they name themselves. With None, they are EASE,
-        NeighborhoodRecommender, ImplicitALS, Popularity and, for logs of up to 200,000
-        rows, the factors of CausalDNNRecommender with the objective "implicit".
+        NeighborhoodRecommender, ImplicitALS and Popularity. CausalDNNRecommender makes
+        a blend with its networks among the models.
     user : str or int, default=None
         The column of X with the user ids, by name or position. Users that the log does
         not know, or that have no positives, get the most popular items.
@@ -154,7 +177,8 @@ class BlendRecommender(PositivesRecommender):
         NDCG@20 of each member, and of the weighted sum ("blend"), on the rows that were
         kept out.
     popularity_ : ndarray of shape (n_items,)
-        The share of users who have each item among their positives.
+        The share of users who have each item among their positives. Where `time` is
+        named, a positive counts half for each tenth of the log that came later.
     profiles_ : csr_array of shape (n_users + 1, n_items)
         The positives of each user. The last row, for unknown users, is empty.
     catalogue_ : Catalogue or None
@@ -179,7 +203,7 @@ class BlendRecommender(PositivesRecommender):
     >>> log["item"] = 2 * rng.integers(0, 15, 600) + log["user"] % 2
     >>> model = BlendRecommender(user="user", item="item", random_state=0).fit(log)
     >>> sorted(model.weights_)
-    ['als', 'ease', 'factors', 'neighbors', 'popularity']
+    ['als', 'ease', 'neighbors', 'popularity']
     """
 
     _parameter_constraints = {
@@ -242,7 +266,7 @@ class BlendRecommender(PositivesRecommender):
         size = np.bincount(rows.user)[rows.user]
         late = steps_back(rows.user, later) < np.ceil(self.holdout * size - 1e-9)
         late &= size > 1
-        members = self._fresh_members(rng.randint(2**31 - 1), len(rows))
+        members = self._fresh_members(rng.randint(2**31 - 1))
         early = np.flatnonzero(~late)
         self.weights_ = dict.fromkeys(members, 1.0)
         self.held_out_ = {}
@@ -253,7 +277,7 @@ class BlendRecommender(PositivesRecommender):
         self.members_ = {name: clone(one).fit(X, y) for name, one in members.items()}
         super()._fit_pairs(rows, names)
 
-    def _fresh_members(self, seed, n_rows):
+    def _fresh_members(self, seed):
         if self.members is not None:
             members = dict(self.members)
             if not members:
@@ -263,20 +287,7 @@ class BlendRecommender(PositivesRecommender):
                 )
             return members
         roles = dict(user=self.user, item=self.item)
-        members = {
-            "ease": EASE(**roles, time=self.time),
-            "neighbors": NeighborhoodRecommender(**roles),
-            "als": ImplicitALS(**roles, random_state=seed),
-            "popularity": Popularity(**roles),
-        }
-        if n_rows <= NETWORK_ROWS:
-            from sklearn_causalrec.recommender import CausalDNNRecommender
-
-            options = dict(encoder="mf", objective="implicit", random_state=seed)
-            members["factors"] = CausalDNNRecommender(
-                **roles, time=self.time, **options
-            )
-        return members
+        return default_members(roles, self.time, seed)
 
     def _find_weights(self, fitted, late, rng):
         """Weights by the later positives of users, and what lists they make."""
@@ -287,6 +298,8 @@ class BlendRecommender(PositivesRecommender):
         item = encoder.items.codes(own.items.ids.to_numpy()[late.item])
         n_items = len(encoder.items)
         new = (user < len(encoder.users)) & (item < n_items)
+        if not new.any():
+            return
         new[new] = ~_contains(catalogue.logged, user[new], item[new])
         user, item = user[new], item[new]
         users = np.unique(user)
@@ -343,6 +356,13 @@ class BlendRecommender(PositivesRecommender):
             if self.weights_[name]:
                 scores = member_scores(member, users, everything)
                 total += self.weights_[name] * standardized(scores)
+        empty = np.diff(self._profiles_of(users).indptr) == 0
+        if empty.any():  # whatever the members have for users without positives
+            popular = self.popularity_[None]
+            if "item" in self._mixtures:
+                mixed = popular @ self._mixtures["item"].T
+                popular = np.hstack([popular, popular.min(keepdims=True), mixed])
+            total[empty] = standardized(popular)
         if len(everything) == len(self.popularity_):
             total = np.hstack([total, total.min(axis=1, keepdims=True)])
         return total[:, items]

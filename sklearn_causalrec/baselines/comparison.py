@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from scipy.sparse import csr_array
 from sklearn.base import clone
+from sklearn.utils import get_tags
 from tqdm.auto import tqdm
 
 from sklearn_causalrec._utils.typing import Frame
@@ -158,6 +159,7 @@ def evaluate_lists(
     >>> table["recall@5"]["mean"].idxmin()
     'Popularity'
     """
+    untold = y is None
     frame, y, relevant = _log(log, y, relevant)
     models = _named(models)
     user, item, time = _columns(models, frame, user, item, time)
@@ -184,7 +186,10 @@ def evaluate_lists(
             steps.set_description(name)
             began = clock.perf_counter()
             X = frame if names is None else frame[names]
-            fitted = clone(model).fit(X.iloc[fold.train], y[fold.train])
+            # Without y, a model that can do without hears of none.
+            silent = untold and not get_tags(_last(model)).target_tags.required
+            given = None if silent else y[fold.train]
+            fitted = clone(model).fit(X.iloc[fold.train], given)
             ready = clock.perf_counter()
             seen = frame[[user, item]].iloc[fold.train]
             lists = _lists(

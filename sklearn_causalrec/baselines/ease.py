@@ -59,7 +59,8 @@ class EASE(PositivesRecommender):
         The matrix P, held in the smallest form: through the users if they are fewer
         than half of the items, in full, or as a triangle.
     popularity_ : ndarray of shape (n_items,)
-        The share of users who have each item among their positives.
+        The share of users who have each item among their positives. Where `time` is
+        named, a positive counts half for each tenth of the log that came later.
     profiles_ : csr_array of shape (n_users + 1, n_items)
         The row of each user that is scored. The last one, for unknown users, is empty.
     catalogue_ : Catalogue or None

@@ -18,6 +18,7 @@ from sklearn_causalrec.encoding.log_encoder import LogEncoder
 from sklearn_causalrec.encoding.positives import (
     NO_POSITIVES,
     first_of_pairs,
+    freshness,
     steps_back,
 )
 from sklearn_causalrec.encoding.roles import ColumnRoles
@@ -107,16 +108,17 @@ class PositivesRecommender(OutcomeLists, BaseEstimator, ABC):
         self._weights = None if later is None else weight
         profile = (weight * self._recency(later)).astype(np.float32)
         self.profiles_ = csr_array((profile, cells), shape=shape)
-        self.popularity_ = np.bincount(cells[1], minlength=n_items) / n_users
-        self.popularity_ = self.popularity_.astype(np.float32)
+        order = None if rows.time is None else np.unique(rows.time[kept], False, True)
+        self._order = None if order is None else order[1].astype(np.int32)
+        self._count_users()
         self._mixtures = {}
         self._learn(signals[:-1])
 
     def _without_users(self, keep, rows):
         """Remove users, in place, and learn again without them.
 
-        The weights of positives are kept, so that this is what ``fit`` makes of the
-        rows that are left.
+        The weights and the order of positives are kept, so that this is what ``fit``
+        makes of the rows that are left.
         """
         self.log_encoder_.users.without(keep)
         if self.catalogue_ is None:
@@ -142,11 +144,19 @@ class PositivesRecommender(OutcomeLists, BaseEstimator, ABC):
         weight = (weight / mean).astype(np.float32)
         self._weights = None if known is None else weight
         self.profiles_ = profiles
-        n_users, n_items = len(stays) - 1, profiles.shape[1]
-        counts = np.bincount(profiles.indices, minlength=n_items)
-        self.popularity_ = (counts / n_users).astype(np.float32)
+        if getattr(self, "_order", None) is not None:
+            self._order = self._order[cell]
+        self._count_users()
         parts = (weight, profiles.indices, profiles.indptr)
         self._learn(csr_array(parts, shape=profiles.shape)[:-1])
+
+    def _count_users(self):
+        """The share of users who have each item; with times, late ones count more."""
+        n_profiles, n_items = self.profiles_.shape
+        order = getattr(self, "_order", None)  # None in files of earlier versions
+        weight = None if order is None else freshness(order)
+        counts = np.bincount(self.profiles_.indices, weight, minlength=n_items)
+        self.popularity_ = (counts / (n_profiles - 1)).astype(np.float32)
 
     def _recency(self, later):
         """The share of a positive's weight in a profile after so many later ones."""

@@ -61,4 +61,9 @@ def effect(
     True
     """
     transform, estimator = unwrap(fitted)
+    if not hasattr(estimator, "effect"):
+        raise ValueError(
+            f"{type(estimator).__name__} has no effects: nothing says what happens "
+            "otherwise. They need a log with rows that were not shown, and treatment=."
+        )
     return estimator.effect(transform(X), **named_arms(T0, T1))

@@ -3,6 +3,9 @@
 import numpy as np
 import pandas as pd
 
+HALF_OF_LOG = (
+    0.1  # what is popular changes: the share of a log after which half is left
+)
 NO_POSITIVES = (
     "No row has y > 0, and positives are what lists are learned from: pass 1 for each "
     "pair that the user chose, or leave y out."
@@ -23,6 +26,26 @@ def steps_back(user, time):
     back = np.empty(len(user))
     back[order] = grouped.groupby(grouped).cumcount(ascending=False)
     return back
+
+
+def freshness(time, half=HALF_OF_LOG):
+    """Weights of positives that halve with each share of the log that came later.
+
+    Parameters
+    ----------
+    time : ndarray of shape (n,)
+        The times of the positives.
+    half : float, default=0.1
+        The share of the positives.
+
+    Returns
+    -------
+    ndarray of shape (n,)
+        The weights, with a mean of 1.
+    """
+    later = len(time) - np.searchsorted(np.sort(time), time, side="right")
+    weight = 0.5 ** (later / (half * len(time)))
+    return weight / weight.mean()
 
 
 def last_items(user, item, time, n_users, length, before=None):

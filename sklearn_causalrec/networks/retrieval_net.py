@@ -7,7 +7,11 @@ import numpy as np
 import pandas as pd
 import torch
 
-from sklearn_causalrec.encoding.positives import NO_POSITIVES, first_of_pairs
+from sklearn_causalrec.encoding.positives import (
+    NO_POSITIVES,
+    first_of_pairs,
+    freshness,
+)
 from sklearn_causalrec.networks.batches import (
     held_out_rows,
     network_inputs,
@@ -147,7 +151,7 @@ class RetrievalEnsemble(Ensemble):
         self.options = Implicit() if isinstance(given, str) else given
         self.kind = ENCODERS[settings.encoder]
         self.in_order = self.kind.causal is not None and not log_encoder.roles.histories
-        self.catalogue = None
+        self.catalogue = self.lately = None
 
     def _batch_size(self, n):
         if self.settings.batch_size != "auto":
@@ -246,6 +250,7 @@ class RetrievalEnsemble(Ensemble):
             If no row is a positive, or no user has two where their order is read.
         """
         encoder, self.catalogue = self.log_encoder, rows.catalogue
+        self.lately = self._lateness(rows) if not self.nets else None
         rows, weight, query = self._positives(rows)
         if self.in_order and np.bincount(rows.user).max() < 2:
             raise ValueError(
@@ -365,9 +370,15 @@ class RetrievalEnsemble(Ensemble):
         Prediction
             Without exposure.
         """
-        X = network_inputs(self._with_pasts(rows))
-        total = sum(net.outputs(X, index)[0] for net in self.nets)
-        return Prediction(total / len(self.nets), None)
+        rows = self._with_pasts(rows)
+        X = network_inputs(rows)
+        scores = sum(net.outputs(X, index)[0] for net in self.nets) / len(self.nets)
+        new = self._unknown(rows)
+        user, item = (
+            (new, rows.item) if index is None else (new[index], rows.item[index])
+        )
+        scores[user] = self._popularity(item[user])[:, None]
+        return Prediction(scores, None)
 
     def products(self, queries, items):
         """Scores of all pairs of some queries and some items.
@@ -385,8 +396,45 @@ class RetrievalEnsemble(Ensemble):
             The scores.
         """
         queries = self._with_pasts(queries)
-        total = sum(net.products(queries, items) for net in self.nets)
-        return total / len(self.nets)
+        scores = sum(net.products(queries, items) for net in self.nets) / len(self.nets)
+        scores[self._unknown(queries)] = self._popularity(items.item)
+        return scores
+
+    def _unknown(self, rows):
+        """Whether nothing is known of who asks: no positives, no past, no features.
+
+        The networks have a mean user for these, who likes no more popular items than
+        others do; a list for everybody does better.
+        """
+        if self.nets[0].module_.of_query or self.options.popularity:
+            return np.zeros(len(rows), bool)
+        new = np.ones(len(rows), bool)
+        if rows.history is not None:
+            new = (rows.history < 0).all(1)
+        if self.kind.query.reads_users:
+            chosen = np.diff(self.catalogue.rated.indptr)  # the last: an unknown user
+            new &= np.append(chosen == 0, False)[np.minimum(rows.user, len(chosen))]
+        return new
+
+    @staticmethod
+    def _lateness(rows):
+        """How late in the log each item was chosen, a mean weight; None: not known."""
+        if rows.time is None:
+            return None
+        rows = rows.take(rows.y > 0)
+        total, n = np.bincount(rows.item, freshness(rows.time)), np.bincount(rows.item)
+        return total / np.maximum(n, 1)
+
+    def _popularity(self, item):
+        """The logarithm of 1 + the number of users who chose each item, of late more.
+
+        Networks that went on with further rows count all users alike.
+        """
+        count = np.asarray(self.catalogue.rated.sum(0), float).ravel()
+        lately = getattr(self, "lately", None)  # absent in files of earlier versions
+        if lately is not None:
+            count[: len(lately)] *= lately
+        return np.log1p(np.append(count, 0))[np.minimum(item, len(count))]
 
     @property
     def of_item(self):

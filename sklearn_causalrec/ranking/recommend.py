@@ -58,7 +58,8 @@ def recommend(
     by : {"effect", "outcome"}, default=None
         What the items are ranked by: "effect" is what changes because an item is shown,
         "outcome" is what happens if it is shown. None stands for "effect"; for
-        "outcome" with the objective "implicit", which learns lists and no effects.
+        "outcome" where a model learns lists and no effects: those of ``baselines``, the
+        objective "implicit", and logs of who chose what.
     exclude : frame or array-like of shape (m, 2), default=None
         Pairs that are left out. A frame is read by the names of the columns of ids;
         other columns do not count. An array has the order (user, item).

@@ -29,7 +29,6 @@ def log(rng):
 def test_scores_are_the_sum_of_standardised_ones(log):
     model = BlendRecommender(**IDS, time="time", random_state=0).fit(log)
     model.weights_ = {"ease": 1.0, "neighbors": 0.5, "als": 0.0, "popularity": 0.25}
-    model.weights_["factors"] = 0.4
     pairs = pd.DataFrame({"user": 3, "item": np.arange(24), "time": 0})
     expected = 0
     for name, member in model.members_.items():
@@ -116,6 +115,41 @@ def test_a_blend_may_be_a_member(log):
     ours, theirs = explain(model, **given), explain(alone, **given)
     assert ours["item"].tolist() == theirs["item"].tolist()
     assert ours["because"].tolist() == theirs["because"].tolist()
+
+
+def test_unknown_users_get_what_is_popular_whatever_the_members_say(log):
+    """By a member that has something else for them; with one positive, EASE's list."""
+
+    class Reverse(Popularity):
+        def _learn(self, rows):
+            super()._learn(rows)
+            self.positives_ = -self.positives_
+
+    members = [("ease", EASE(**IDS)), ("odd", Reverse(**IDS))]
+    one = pd.DataFrame({"user": [500], "item": [4]})
+    X = pd.concat([log[["user", "item"]], one])
+    model = BlendRecommender(members, **IDS, random_state=0).fit(X)
+    model.weights_ = {"ease": 1.0, "odd": 1.0}
+    counts = X["item"].value_counts()
+    top = recommend(model, [999], k=8)
+    assert (np.diff(counts[top["item"]]) <= 0).all()
+    pairs = top[["user", "item"]]
+    np.testing.assert_allclose(model.predict(pairs), top["score"], atol=1e-5)
+    model.weights_["odd"] = 0.0
+    mine = recommend(model, [500], k=5)
+    alone = recommend(model.members_["ease"], [500], k=5)
+    assert mine["item"].tolist() == alone["item"].tolist()
+    assert (mine["item"] % 2 == 0).all()  # as that of the one that the user has
+
+
+@pytest.mark.parametrize("last", ["a", "c"])
+def test_rows_kept_out_that_tell_nothing(last):
+    """What each user had last is an item that nobody had before, or had already."""
+    log = pd.DataFrame({"user": [1, 1, 2, 2], "item": ["a", "b", "a", last]})
+    model = BlendRecommender(**IDS, time="time", random_state=0)
+    model.fit(log.assign(time=range(4)))
+    assert set(model.weights_.values()) == {1.0} and model.held_out_ == {}
+    assert "b" in recommend(model, [2], k=3)["item"].tolist()
 
 
 def test_a_blend_of_nothing_is_refused(log):

@@ -129,6 +129,22 @@ def test_recent_positives_weigh_more_in_the_profile(log):
     np.testing.assert_allclose(model.predict(X), expected, atol=1e-4)
 
 
+def test_what_is_popular_lately_is_for_who_is_new(log):
+    """By a loop: a positive counts half for each tenth of the log that came later."""
+    X = log[["user", "item"]].assign(time=log["time"] // 20)
+    model = EASE(**ROLES, time="time").fit(X)
+    n, n_users = len(X), X["user"].nunique()
+    weight = [0.5 ** ((X["time"] > t).sum() / (0.1 * n)) for t in X["time"]]
+    weight = np.array(weight) / np.mean(weight)
+    expected = X.assign(w=weight).groupby("item")["w"].sum() / n_users
+    np.testing.assert_allclose(model.popularity_, expected, rtol=1e-5)
+    late = X.sort_values("time").tail(20)["item"].value_counts().index[0]
+    X = pd.concat([X, X.head(25).assign(item=late, time=X["time"].max() + 1)])
+    X = X.assign(user=np.r_[X["user"][:-25], 1000 + np.arange(25)])
+    again = EASE(**ROLES, time="time").fit(X)
+    assert recommend(again, [5000], k=1)["item"].tolist() == [late]
+
+
 def test_features_of_items_are_further_rows(log, rng):
     year, price = rng.normal(size=(2, N_ITEMS))
     X = log[["user", "item"]].assign(
@@ -345,7 +361,9 @@ class TestEvery:
             clone(model).fit(X, np.zeros(len(X)))
         fitted = clone(model).fit(X)
         with pytest.raises(ValueError, match="predicts outcomes and has no effects"):
-            recommend(fitted)
+            recommend(fitted, by="effect")
+        top = recommend(fitted, [0], k=3)  # there is nothing else to rank by
+        pd.testing.assert_frame_equal(top, recommend(fitted, [0], k=3, by="outcome"))
         with pytest.raises(ValueError, match="item='thing' is not a column of X"):
             clone(model).set_params(item="thing").fit(X)
 

@@ -126,7 +126,9 @@ def test_hard_negatives_are_the_highest_of_those_drawn():
 
 
 @pytest.mark.parametrize(
-    "options", [dict(loss="hinge"), dict(n_negatives=0), dict(n_negatives=1.5)]
+    "options",
+    [dict(loss="hinge"), dict(n_negatives=0), dict(n_negatives=1.5)]
+    + [dict(popularity=p) for p in (-0.1, 1.1, True, "all")],
 )
 def test_options_are_checked(options):
     with pytest.raises(ValueError, match=str(next(iter(options)))):
@@ -413,6 +415,37 @@ def test_popular_items_weigh_less_with_propensities(planted):
     np.testing.assert_allclose(known.predict(train), model.predict(train), atol=1e-4)
 
 
+@pytest.mark.parametrize("loss", ["softmax", "sampled_softmax"])
+def test_popularity_is_left_out_by_its_exponent(loss):
+    """Users who are alike choose by log n_i; lists keep (1 - gamma) of it."""
+    counts = np.array([400, 200, 100, 50, 25])
+    item = np.repeat(np.arange(5), counts)
+    log = pd.DataFrame({"user": np.arange(len(item)) % 5, "item": item})
+    X = log.assign(user=np.random.default_rng(0).permutation(log["user"]), t=log.index)
+    for gamma in (0.4, 1.0):
+        given = dict(objective=Implicit(loss, 200, popularity=gamma), l2=1e5)
+        given |= dict(early_stopping=False, batch_size=512, learning_rate=0.02)
+        # a feature of the moment, so that each row of a pair counts
+        model = make(encoder="mf", max_epochs=150, **given).fit(X)
+        asked = pd.DataFrame({"user": 1, "item": range(5), "t": X["t"].mean()})
+        found = model.predict(asked)
+        expected = (1 - gamma) * np.log(counts)
+        gaps = (found - found.mean()) - (expected - expected.mean())
+        np.testing.assert_allclose(gaps, 0.0, atol=0.25)
+
+
+def test_lists_without_popularity_are_less_popular(planted):
+    train = planted[0][COLUMNS]
+    counts = train["item"].value_counts()
+    means = []
+    for gamma in (0.0, 0.7):
+        objective = Implicit("bpr", popularity=gamma)
+        options = dict(max_epochs=15, early_stopping=False)
+        model = make(encoder="mf", objective=objective, **options).fit(train)
+        means.append(counts[model.recommend(k=5)["item"]].mean())
+    assert means[1] < 0.9 * means[0]
+
+
 # -- the estimator's contract ----------------------------------------------------------
 
 
@@ -424,8 +457,6 @@ def test_lists_are_those_of_predict(planted, fitted):
     assert recommend(fitted, [3, 5], k=4).equals(top)
     assert explain(fitted, [3], k=1)["user_source"].tolist() == ["behaviour"]
     assert len(similar_items(fitted, ["i1"], k=3)) == 3
-    unknown = fitted.recommend([10**6], k=3)
-    assert len(unknown) == 3 and np.isfinite(unknown["score"]).all()
     with pytest.raises(ValueError, match="not identified"):
         fitted.recommend([3], by="effect")
 
@@ -446,8 +477,43 @@ def test_lists_of_sequences_are_those_of_predict(walks, walker):
     top = walker.recommend([3, 5], k=4, exclude_seen=False)
     scores = walker.predict(top[["user", "item"]].assign(time=99))
     np.testing.assert_allclose(top["score"], scores, rtol=1e-4, atol=1e-5)
-    unknown = walker.recommend([10**6], k=3)
-    assert np.isfinite(unknown["score"]).all()
+
+
+@pytest.mark.parametrize("encoder", ["mf", "dnn", "transformer"])
+def test_who_is_unknown_gets_what_is_popular(planted, encoder):
+    """Users that the log does not know, and one who never chose what was seen."""
+    train = planted[0][[*COLUMNS, "time"]]
+    more = train.head(3).assign(user=10**5)
+    X, y = pd.concat([train, more]), np.append(np.ones(len(train)), [0, 0, 0])
+    model = make(encoder=encoder, time="time", max_epochs=2).fit(X, y)
+    later = [(train["time"] > t).sum() for t in train["time"]]
+    counts = train.assign(w=0.5 ** (np.array(later) / (0.1 * len(train))))
+    counts["w"] /= counts["w"].mean()
+    counts = counts.groupby("item")["w"].sum().sort_values(ascending=False)
+    top = model.recommend([10**5, 10**6, 1], k=30, exclude_seen=False)
+    same = dict(zip([10**5, 10**6, 1], [True, True, False]))
+    for user, mine in top.groupby("user"):
+        falling = (np.diff(counts[mine["item"]]) <= 0).all()
+        assert falling == same[user]
+    asked = top[COLUMNS].assign(time=0)
+    np.testing.assert_allclose(model.predict(asked), top["score"], rtol=1e-4, atol=1e-5)
+    best = top[top["user"] == 10**6]["score"].iloc[0]
+    assert best == pytest.approx(np.log1p(counts.iloc[0]))
+    model.partial_fit(train.head(50), np.ones(50))  # what was late is not known then
+    best = model.recommend([10**6], k=1)["item"].iloc[0]
+    assert best == train["item"].value_counts().index[0]
+
+
+def test_what_features_say_of_an_unknown_user_counts():
+    """Two countries with their own items: who is new is asked by the country alone."""
+    rng = np.random.default_rng(0)
+    log = pd.DataFrame({"user": np.repeat(np.arange(60), 6)})
+    log["country"] = 1.0 * (log["user"] % 3 == 0)
+    log["item"] = rng.integers(0, 10, len(log)) + 10 * (log["country"] > 0)
+    model = make(encoder="mf", max_epochs=30, user_features=["country"]).fit(log)
+    new = pd.DataFrame({"user": [100, 101], "country": [1.0, 0.0]})
+    top = model.recommend(new, k=5)
+    assert ((top["item"] >= 10) == (top["user"] == 100)).all()
 
 
 def test_score_is_ndcg_of_lists(planted, fitted):
@@ -573,7 +639,8 @@ def test_small_logs_are_fitted(encoder, y):
 
 
 def test_a_log_of_positives_alone_is_told_of_the_door():
-    quick = dict(max_epochs=1, hidden_layer_sizes=(4,))
+    """By objectives of outcomes; what "auto" does is in test_default_lists.py."""
+    quick = dict(max_epochs=1, hidden_layer_sizes=(4,), objective="naive")
     with pytest.warns(UserWarning, match='objective="implicit"'):
         CausalDNNRecommender(**IDS, **quick).fit(LOG, np.ones(4))
     with warnings.catch_warnings():
@@ -581,4 +648,4 @@ def test_a_log_of_positives_alone_is_told_of_the_door():
         make(encoder="mf", max_epochs=1).fit(LOG, np.ones(4))
         CausalDNNRecommender(**IDS, **quick).fit(LOG, [1.0, 2, 3, 4])
     with pytest.raises(ValueError, match="y to be passed"):
-        CausalDNNRecommender(**IDS).fit(LOG)
+        CausalDNNRecommender(**IDS, objective="naive").fit(LOG)

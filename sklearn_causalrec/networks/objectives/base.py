@@ -18,7 +18,12 @@ OBJECTIVES = Registry("objective")
 
 
 def objective_class(given):
-    """The class of an objective, by its name or by options that say it."""
+    """The class of an objective, by its name or by options that say it.
+
+    "auto" is that of a log with outcomes; lists of a log without them are a blend.
+    """
+    if isinstance(given, str) and given == "auto":
+        return OBJECTIVES["targeted"]
     return OBJECTIVES[given if isinstance(given, str) else given.objective]
 
 

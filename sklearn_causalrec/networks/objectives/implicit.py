@@ -1,7 +1,8 @@
 """The objective of positives alone: who chose what, against the catalogue."""
 
 from dataclasses import dataclass
-from numbers import Integral
+from functools import partial
+from numbers import Integral, Real
 
 import torch
 from torch.nn.functional import softplus
@@ -44,6 +45,12 @@ class Implicit:
     hard : bool, default=False
         Whether, of the items that are drawn for a positive, only the one with the
         highest score counts [4]_. It applies to "bpr".
+    popularity : float, default=0.0
+        How much of what is chosen is held to be due to popularity, and not to what is
+        liked: the exponent of [6]_. While training, the score of an item is greater by
+        so many times the logarithm of its number of positives; lists leave that out.
+        With 0 nothing is corrected. With 1 an item that all take alike is as good as
+        any other. Positives alone do not tell the right number.
 
     See Also
     --------
@@ -74,6 +81,8 @@ class Implicit:
        collaborative filtering via dynamic negative item sampling." SIGIR.
     .. [5] Saito, Y. et al. (2020). "Unbiased recommender learning from
        missing-not-at-random implicit feedback." WSDM.
+    .. [6] Zhang, Y. et al. (2021). "Causal intervention for leveraging popularity bias
+       in recommendation." SIGIR.
 
     Examples
     --------
@@ -93,6 +102,7 @@ class Implicit:
     loss: str = "auto"
     n_negatives: int | str = "auto"
     hard: bool = False
+    popularity: float = 0.0
 
     objective = "implicit"  # the name of the class that minimises it
 
@@ -104,6 +114,9 @@ class Implicit:
             raise ValueError(
                 f'n_negatives is {n!r}: a whole number above 0, or "auto".'
             )
+        part = self.popularity
+        if not isinstance(part, Real) or part is True or not 0 <= part <= 1:
+            raise ValueError(f"popularity is {part!r}: a number from 0 to 1.")
 
     def of_catalogue(self, n_items):
         """Return the loss and the number of draws, with "auto" replaced.
@@ -254,10 +267,18 @@ class ImplicitLoss(Objective):
         tensor
             A scalar.
         """
+        if self.options.popularity:
+            items = partial(self._with_popularity, items)
         losses = getattr(self, f"_{self.loss}")(queries, items, batch, generator)
         loss = weighted_mean(losses, batch.get("weight"))
         self.outcome_loss = loss.detach()
         return loss
+
+    def _with_popularity(self, items, positions):
+        """Items whose biases have a part that is not learned, and that lists lack."""
+        vectors, bias = items(positions)
+        counts = self.counts if positions is None else self.counts[positions]
+        return vectors, bias + self.options.popularity * counts.clamp(min=1).log()
 
     def _softmax(self, queries, items, batch, generator):
         vectors, bias = items(None)
