@@ -246,8 +246,8 @@ class RetrievalEnsemble(Ensemble):
             If no row is a positive, or no user has two where their order is read.
         """
         encoder, self.catalogue = self.log_encoder, rows.catalogue
-        self.lately = None if self.nets else lateness(rows)
         rows, weight, query = self._positives(rows)
+        self.lately = None if self.nets else lateness(rows)
         if self.in_order and np.bincount(rows.user).max() < 2:
             raise ValueError(
                 f'encoder="{self.settings.encoder}" learns what follows on what, and '
