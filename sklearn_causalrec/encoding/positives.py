@@ -48,6 +48,26 @@ def freshness(time, half=HALF_OF_LOG):
     return weight / weight.mean()
 
 
+def lateness(rows):
+    """The mean weight by :func:`freshness` of each item's positives.
+
+    Parameters
+    ----------
+    rows : Rows
+        The log.
+
+    Returns
+    -------
+    ndarray of shape (n_items,) or None
+        In the order of the codes of items. None where there are no times.
+    """
+    if rows.time is None:
+        return None
+    rows = rows.take(rows.y > 0)
+    total = np.bincount(rows.item, freshness(rows.time))
+    return total / np.maximum(np.bincount(rows.item), 1)
+
+
 def last_items(user, item, time, n_users, length, before=None):
     """The last items of each user, as the columns of histories are encoded.
 

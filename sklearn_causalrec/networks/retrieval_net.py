@@ -7,11 +7,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from sklearn_causalrec.encoding.positives import (
-    NO_POSITIVES,
-    first_of_pairs,
-    freshness,
-)
+from sklearn_causalrec.encoding.positives import NO_POSITIVES, first_of_pairs, lateness
 from sklearn_causalrec.networks.batches import (
     held_out_rows,
     network_inputs,
@@ -250,8 +246,8 @@ class RetrievalEnsemble(Ensemble):
             If no row is a positive, or no user has two where their order is read.
         """
         encoder, self.catalogue = self.log_encoder, rows.catalogue
-        self.lately = self._lateness(rows) if not self.nets else None
         rows, weight, query = self._positives(rows)
+        self.lately = None if self.nets else lateness(rows)
         if self.in_order and np.bincount(rows.user).max() < 2:
             raise ValueError(
                 f'encoder="{self.settings.encoder}" learns what follows on what, and '
@@ -415,15 +411,6 @@ class RetrievalEnsemble(Ensemble):
             chosen = np.diff(self.catalogue.rated.indptr)  # the last: an unknown user
             new &= np.append(chosen == 0, False)[np.minimum(rows.user, len(chosen))]
         return new
-
-    @staticmethod
-    def _lateness(rows):
-        """How late in the log each item was chosen, a mean weight; None: not known."""
-        if rows.time is None:
-            return None
-        rows = rows.take(rows.y > 0)
-        total, n = np.bincount(rows.item, freshness(rows.time)), np.bincount(rows.item)
-        return total / np.maximum(n, 1)
 
     def _popularity(self, item):
         """The logarithm of 1 + the number of users who chose each item, of late more.
