@@ -205,6 +205,7 @@ def test_averages_from_a_graph_do_not_pay_for_rows(monkeypatch):
 
 
 def test_lists_by_effect_ask_once(monkeypatch):
+    at_once("ids")  # which is not counted
     calls = counted(monkeypatch)
     model, X = waiting("ids")
     lists = recommend(model, k=3)  # by a copy, which knows stand-ins of new users
