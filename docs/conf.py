@@ -51,6 +51,7 @@ html_theme_options = {
     "navigation_depth": 3,
     "show_toc_level": 2,
     "show_nav_level": 1,
+    "navbar_align": "left",
     "navbar_end": ["version-switcher", "theme-switcher"],
     "switcher": {"json_url": "_static/switcher.json", "version_match": version},
     "check_switcher": False,  # it is written when the pages are
@@ -145,5 +146,6 @@ sphinx_gallery_conf = {
     "doc_module": ("sklearn_causalrec",),
     "backreferences_dir": "generated/backreferences",
     "remove_config_comments": True,
+    "write_computation_times": False,
     "plot_gallery": not FAST,
 }

@@ -71,7 +71,7 @@ def form(ready):
     first = EXAMPLES["The front door"]
     found = answer(*first)
     buttons = "".join(
-        f'<button type="button" class="btn btn-sm btn-outline-secondary" '
+        f'<button type="button" class="btn btn-sm" '
         f'data-graph="{escape(g)}" data-outcome="{escape(y)}" '
         f'data-treatment="{escape(x)}">{escape(name)}</button>'
         for name, (g, y, x) in EXAMPLES.items()
