@@ -91,7 +91,8 @@ def form(ready):
 <fieldset{off}>
 <legend>Ask about a graph of your own</legend>
 <label>Graph<textarea name="graph" rows="4" spellcheck="false">{
-        escape(first[0].replace("; ", chr(10)))}</textarea></label>
+        escape(first[0].replace("; ", chr(10)))
+    }</textarea></label>
 <div class="fields">{fields}</div>
 <button class="btn btn-primary">Is the effect identified?</button>
 <p id="playground-examples"><span>Or take one of these:</span> {buttons}</p>

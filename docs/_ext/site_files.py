@@ -64,9 +64,7 @@ def write(app, exception):
     (folder / "llms.txt").write_text(llms_txt(app))
     version = app.config.version
     base = os.environ.get("DOCS_BASE", "/")
-    versions = [
-        {"name": f"{version} (this one)", "version": version, "url": base}
-    ]
+    versions = [{"name": f"{version} (this one)", "version": version, "url": base}]
     (folder / "_static" / "switcher.json").write_text(json.dumps(versions))
 
 

@@ -153,7 +153,9 @@ def axe(browser):
 
 def test_there_are_pages():
     assert len(PAGES) > 100
-    assert {"index.html", "user_guide.html", "api.html", "playground.html"} <= set(PAGES)
+    assert {"index.html", "user_guide.html", "api.html", "playground.html"} <= set(
+        PAGES
+    )
 
 
 def test_every_page_fits_and_can_be_read(browser, address):
@@ -191,7 +193,7 @@ def test_the_checks_see_what_is_wrong(browser, address):
         "put('<div style=\"width: 900px\">wide</div>');"
         "put('<h2 style=\"white-space: nowrap; overflow: hidden\">'"
         " + 'A heading '.repeat(40) + '</h2>');"
-        "put('<img src=\"nothing.png\"><p style=\"color: #ccc; background: #fff\">x</p>');"
+        'put(\'<img src="nothing.png"><p style="color: #ccc; background: #fff">x</p>\');'
     )
     browser.implicitly_wait(0.2)
     found = " ".join(browser.execute_script(LOOK))
@@ -275,7 +277,9 @@ def test_the_switcher_lists_this_version(browser, address):
 
 def test_code_has_a_button_to_copy_it(browser, address):
     browser.get(address + "start_here.html")
-    assert _until(browser, "return document.querySelectorAll('button.copybtn').length", 5)
+    assert _until(
+        browser, "return document.querySelectorAll('button.copybtn').length", 5
+    )
 
 
 def test_the_search_finds_a_class(browser, address):
