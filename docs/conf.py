@@ -35,12 +35,17 @@ extensions = [
     "site_files",
 ]
 templates_path = ["_templates"]
-exclude_patterns = ["_build", "_templates", "_ext", "browser", "playground"]
+exclude_patterns = [
+    *("_build", "_templates", "_ext", "browser", "playground"),
+    "**/sg_execution_times.rst",
+]
 
 # -- how it looks ---------------------------------------------------------------------
 
 html_theme = "pydata_sphinx_theme"
 html_title = "sklearn-causalrec"
+html_favicon = "_static/favicon.svg"
+html_context = {"default_mode": "auto"}  # light or dark, as the system is
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_show_sourcelink = False
@@ -124,7 +129,7 @@ def _let_go(app, env, node, text):
 
 
 def _leave_out(app, what, name, obj, skip, options):
-    """Leave out constructors, and what scikit-learn adds to each class in small print."""
+    """Leave out constructors, and the small print that scikit-learn adds."""
     return (
         name in {"__init__", "get_metadata_routing"}
         or (name.startswith("set_") and name.endswith("_request"))

@@ -61,9 +61,7 @@ def fetch(name, version, checksum, files):
 
 def main():
     if shutil.which("npm") is None:
-        sys.exit(
-            "npm is not installed, so nothing is fetched: the playground is left out."
-        )
+        sys.exit("npm is not installed: nothing is fetched.")
     for name, package in PACKAGES.items():
         fetch(name, *package)
         print(f"{name} {package[0]} is in {FOLDER / name}")

@@ -87,7 +87,9 @@ def form(ready):
     )
     off = "" if ready else " disabled"
     return f"""
-<form id="playground" class="playground" data-folder="{FOLDER}/" data-state="first">
+<form id="playground-form" class="playground" data-folder="{
+        FOLDER
+    }/" data-state="first">
 <fieldset{off}>
 <legend>Ask about a graph of your own</legend>
 <label>Graph<textarea name="graph" rows="4" spellcheck="false">{

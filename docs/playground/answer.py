@@ -11,7 +11,7 @@ from sklearn_causalrec.causal import CausalGraph, NotIdentifiableError
 
 MOST_NODES, MOST_SETS = 40, 6
 IN_WORDS = {
-    "no-effect": "The treatment does not cause the outcome: nothing has to be computed.",
+    "no-effect": "The treatment does not cause the outcome: nothing to compute.",
     "adjustment": "By adjustment: compare rows that are alike in {}.",
     "frontdoor": "By the front door, through {}: what the treatment does to it, and "
     "what it does to the outcome.",

@@ -1,6 +1,6 @@
 // The form of the playground. Answers come from worker.js, escaped by answer.py.
 (() => {
-  const form = document.getElementById("playground");
+  const form = document.getElementById("playground-form");
   const part = (name) => form.elements.namedItem(name);
   const asked = ["graph", "outcome", "treatment", "given"];
   const status = document.getElementById("playground-status");

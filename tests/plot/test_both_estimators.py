@@ -169,7 +169,7 @@ def test_sensitivity_takes_what_the_recommender_lacks():
     assert plot.SensitivityDisplay.from_sensitivity(found).contour_ is not None
 
 
-# -- networks ----------------------------------------------------------------------------
+# -- networks ------------------------------------------------------------------------
 
 
 def _networks(log):
