@@ -97,3 +97,25 @@ def test_what_the_migration_page_names_exists():
             given = {k.arg for k in node.keywords}
             assert open_ended or given <= set(parameters), (called, given)
     assert seen >= 15
+
+
+def test_the_picture_of_estimators_names_what_there_is():
+    """The names in it exist, it is drawn by its script, and it is as wide as a phone."""
+    folder = DOCS / "images"
+    script = folder / "draw_which_estimator.py"
+    names = {"__name__": "drawing", "__file__": str(script)}
+    exec(compile(script.read_text(), str(script), "exec"), names)
+    picture = names["draw"]()
+    assert picture == (folder / "which_estimator.svg").read_text(), f"run: {script}"
+    assert 'viewBox="0 0 360 ' in picture  # at 390 px no letter is made smaller
+    assert min(map(float, re.findall(r'font-size="([\d.]+)"', picture))) >= 12
+    shown = re.sub("<title>.*</title>", "", picture)
+    for name in ("CausalDNNRecommender", "DoCalculusEffect", "CounterfactualPolicy"):
+        assert name in shown and hasattr(sklearn_causalrec, name)
+    for name in ("EASE", "ImplicitALS"):
+        assert name in shown and hasattr(sklearn_causalrec.baselines, name)
+    assert (
+        "evaluate_lists" in shown
+        and "propensity"
+        in inspect.signature(sklearn_causalrec.DoCalculusEffect.fit).parameters
+    )
