@@ -100,7 +100,7 @@ def test_what_the_migration_page_names_exists():
 
 
 def test_the_picture_of_estimators_names_what_there_is():
-    """The names in it exist, it is drawn by its script, and it is as wide as a phone."""
+    """Its names exist, its script draws it, and it is as wide as a phone."""
     folder = DOCS / "images"
     script = folder / "draw_which_estimator.py"
     names = {"__name__": "drawing", "__file__": str(script)}
