@@ -41,7 +41,8 @@ const seen = (e) => e.checkVisibility({visibilityProperty: true})
 const name = (e) => (e.textContent || e.outerHTML).trim().replace(/\\s+/g, " ")
   .slice(0, 60);
 // What scrolls by itself, and can be reached with the keyboard, may be wider.
-const scrolls = "pre, .formula, .paper, .pst-scrollable-table-container, .nboutput";
+const scrolls = "pre, .formula, p:has(> math), .paper, " +
+  ".pst-scrollable-table-container";
 const wide = [...document.querySelectorAll(".bd-article *, .bd-header *")].filter((e) =>
   seen(e) && e.getBoundingClientRect().right > width + 1 &&
   !e.parentElement.closest(scrolls) && !e.matches(".headerlink, .sd-stretched-link"));
