@@ -224,6 +224,8 @@ def test_parameters_of_a_network_add_up_and_arrows_are_what_is_read(fitted, log)
     assert ("features", "towers") in arrows["towers"]
     assert ("features", "encoder.dense.0") not in arrows["towers"]
     assert ("imputation.deep", "imputation") in arrows["towers"]
+    # The imputation reads the representation, detached: autograd does not tell.
+    assert ("encoder.dense.0", "imputation.deep") in arrows["towers"]
     assert ("wide", "outcome") in arrows["lists"]
     assert not any("user" in start for start, _ in arrows["policy"])
     assert drawn["dnn"].table.loc["vectors.user", "what"] == "Embedding 21 × 16"
