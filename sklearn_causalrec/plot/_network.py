@@ -78,11 +78,8 @@ class NetworkDisplay:
     ... )
     >>> model = model.fit(log.X, log.y, treatment=log.treatment)
     >>> display = NetworkDisplay.from_estimator(model, log.X)
-    >>> display.table.loc["vectors.user"]
-    kind                      layer
-    what            Embedding 21 × 16
-    n_parameters                336
-    Name: vectors.user, dtype: object
+    >>> display.table.loc["vectors.user", "what"]
+    'Embedding 21 × 16'
     """
 
     def __init__(self, blocks):
