@@ -162,8 +162,8 @@ def check(query, scm, count, worst):
 
 def peer_is_right(expr, query, scm):
     """Whether another program's estimand has the true value, at every value of all."""
+    from sklearn_causalrec.causal.identification.evaluation import Evaluator
     from sklearn_causalrec.causal.identification.expression import (
-        Evaluator,
         P,
         Product,
         Ratio,

@@ -126,3 +126,25 @@ def test_every_page_of_results_is_linked_from_the_documentation():
     for page in RESULTS.glob("RESULTS*.md"):
         assert f"\nresults/{page.stem}\n" in text
         assert f"benchmarks/{page.name}" in (DOCS / "results" / page.name).read_text()
+
+
+def test_the_picture_of_estimators_names_what_there_is():
+    """Its names exist, its script draws it, and it is as wide as a phone."""
+    folder = DOCS / "images"
+    script = folder / "draw_which_estimator.py"
+    names = {"__name__": "drawing", "__file__": str(script)}
+    exec(compile(script.read_text(), str(script), "exec"), names)
+    picture = names["draw"]()
+    assert picture == (folder / "which_estimator.svg").read_text(), f"run: {script}"
+    assert 'viewBox="0 0 360 ' in picture  # at 390 px no letter is made smaller
+    assert min(map(float, re.findall(r'font-size="([\d.]+)"', picture))) >= 12
+    shown = re.sub("<title>.*</title>", "", picture)
+    for name in ("CausalDNNRecommender", "DoCalculusEffect", "CounterfactualPolicy"):
+        assert name in shown and hasattr(sklearn_causalrec, name)
+    for name in ("EASE", "ImplicitALS"):
+        assert name in shown and hasattr(sklearn_causalrec.baselines, name)
+    assert (
+        "evaluate_lists" in shown
+        and "propensity"
+        in inspect.signature(sklearn_causalrec.DoCalculusEffect.fit).parameters
+    )

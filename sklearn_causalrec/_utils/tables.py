@@ -31,6 +31,49 @@ def number(value: Any, digits: int = 4) -> str:
     return "" if value is None else str(value)
 
 
+def like_interval(*values: float, low: float, high: float) -> list[str]:
+    """Numbers as exact as their interval makes sense of, its two ends last.
+
+    All have as many decimals as give half of the interval's width two digits: what
+    lies beyond is noise. An end that is not zero is not written as zero.
+
+    Parameters
+    ----------
+    *values : float
+        The numbers.
+    low, high : float
+        The interval.
+
+    Returns
+    -------
+    list of str
+        The values, ``low`` and ``high``.
+
+    Examples
+    --------
+    >>> from sklearn_causalrec._utils.tables import like_interval
+    >>> like_interval(0.075312, low=0.027136, high=0.123488)
+    ['0.075', '0.027', '0.123']
+    >>> like_interval(1794.34, low=550.57, high=3038.11)
+    ['1,800', '600', '3,000']
+    """
+    half = (high - low) / 2
+    numbers = [float(v) for v in (*values, low, high)]
+    if not (np.isfinite(half) and half > 0 and np.isfinite(numbers).all()):
+        return [number(v, 2) for v in numbers]
+    decimals = 1 - int(np.floor(np.log10(half)))
+    if not -12 < decimals <= 6:  # a person writes these in powers of ten
+        return [f"{v:.2g}" for v in numbers]
+    for _ in range(2):
+        if any(v and not round(v, decimals) for v in (low, high)):
+            decimals += 1
+    rounded = [round(v, decimals) + 0.0 for v in numbers]  # no "-0"
+    shown = [f"{v:,.{max(decimals, 0)}f}" for v in rounded]
+    while all("." in text and text.endswith("0") for text in shown):
+        shown = [text[:-1].rstrip(".") for text in shown]
+    return shown
+
+
 def column_text(column: pd.Series) -> list[str]:
     """The cells of a column: numbers of a like size with as many decimals each."""
     cells = [number(v) for v in column]

@@ -1,6 +1,5 @@
 """`CausalGraph`: a causal graph, and the questions one asks of it."""
 
-from sklearn_causalrec.causal import falsification
 from sklearn_causalrec.causal.graphs import dot, drawing, foreign, notation
 from sklearn_causalrec.causal.graphs.admg import ADMG
 from sklearn_causalrec.causal.graphs.bitsets import as_names, closure, separated
@@ -767,6 +766,8 @@ class CausalGraph(ADMG):
         >>> list(CausalGraph("a -> b -> c").testable_implications())
         [('a', 'c', frozenset({'b'}))]
         """
+        from sklearn_causalrec.causal import falsification
+
         return falsification.testable_implications(self)
 
     def falsify(self, X, **options):
@@ -799,4 +800,6 @@ class CausalGraph(ADMG):
         testable_implications : What is tested.
         discover : Learn a graph instead.
         """
+        from sklearn_causalrec.causal import falsification
+
         return falsification.falsify(self, X, **options)

@@ -8,7 +8,7 @@ import pandas as pd
 
 from sklearn_causalrec.causal.graphs.bitsets import as_names
 from sklearn_causalrec.causal.identification.estimand import Estimand
-from sklearn_causalrec.causal.identification.expression import Evaluator
+from sklearn_causalrec.causal.identification.evaluation import Evaluator
 from sklearn_causalrec.causal.identification.identify import identify
 from sklearn_causalrec.causal.identification.remedies import NotIdentifiableError
 from sklearn_causalrec.causal.identification.table import JointTable

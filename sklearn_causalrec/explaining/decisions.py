@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from sklearn_causalrec._utils.tables import number
+from sklearn_causalrec._utils.tables import like_interval, number
 from sklearn_causalrec._utils.typing import Arm
 from sklearn_causalrec._utils.unwrap import unwrap
 from sklearn_causalrec.effects.clusters import estimate
@@ -115,15 +115,20 @@ class Decision:
         by_arm = zip(self.table["arm"], self.table["n"])
         parts = [f"{arm} for {number(int(n))}" for arm, n in by_arm]
         text = f"Of {number(len(self.arm))} rows: {', '.join(parts)}. "
-        text += f"Cost {number(self.cost)}, net gain {number(self.gain)}"
-        if self.interval is not None:
-            low, high = (number(float(end)) for end in self.interval)
-            text += f" ({low} to {high})"
+        text += f"Cost {number(self.cost)}, net gain "
+        if self.interval is None:
+            text += number(float(self.gain), 3)
+        else:
+            low, high = self.interval
+            gain, low, high = like_interval(self.gain, low=low, high=high)
+            text += f"{gain} ({low} to {high})"
         text += " against the control for all."
         if self.price > 0:
-            text += f" One more unit of budget would gain {number(self.price)}."
+            price = number(float(self.price), 2)
+            text += f" One more unit of budget would gain {price}."
         if self.gap > 0:
-            text += f" At most {number(self.gap)} more is possible in this budget."
+            gap = number(float(self.gap), 2)
+            text += f" At most {gap} more is possible in this budget."
         return text
 
     def __str__(self):

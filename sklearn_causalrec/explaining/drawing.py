@@ -4,7 +4,7 @@ from html import escape
 
 import numpy as np
 
-from sklearn_causalrec._utils.tables import number
+from sklearn_causalrec._utils.tables import like_interval, number
 
 WIDTH, _LABEL, _VALUE, _ROW = 760, 300, 160, 26
 INK, BLUE, PALE, GREY = "#1b1b1b", "#1f5fa8", "#a9c7e8", "#8a8a8a"
@@ -111,10 +111,11 @@ def intervals(rows, description, axis=""):
     for k, (label, value, low, high) in enumerate(rows):
         y = _ROW * k + 20
         parts.append(_text(_LABEL - 12, y + 4, _short(label), "end", 11.5))
-        told = number(float(value), 3)
+        told = number(float(value), 2)
         if np.isfinite(low) and np.isfinite(high):
             parts.append(_line(place(low), y, place(high), y, BLUE, 2.5))
-            told += f" ({number(float(low), 3)} to {number(float(high), 3)})"
+            shown = like_interval(value, low=low, high=high)
+            told = f"{shown[0]} ({shown[1]} to {shown[2]})"
         parts.append(
             f'<circle cx="{place(value):.1f}" cy="{y}" r="4.5" fill="{BLUE}"/>'
         )

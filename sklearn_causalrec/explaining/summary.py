@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from sklearn_causalrec._utils.tables import number
+from sklearn_causalrec._utils.tables import like_interval, number
 from sklearn_causalrec.causal.checks.diagnostics import rows_to_overturn
 from sklearn_causalrec.causal.checks.risk import e_value
 from sklearn_causalrec.causal.checks.sensitivity import Sensitivity
@@ -254,10 +254,10 @@ def _possible(estimator, treatment, outcome, alpha):
     table = estimates(estimator, estimator._answer, alpha)
     low, high = table["low"].min(), table["high"].max()
     middle = (table["estimate"].min(), table["estimate"].max())
+    first, last, low, high = like_interval(*middle, low=low, high=high)
     return (
         f"The graph leaves several effects of {treatment} on {outcome} possible, from "
-        f"{number(float(middle[0]))} to {number(float(middle[1]))}; with their "
-        f"intervals {number(float(low))} to {number(float(high))}."
+        f"{first} to {last}; with their intervals {low} to {high}."
     )
 
 

@@ -9,7 +9,7 @@ import re
 
 import numpy as np
 
-from sklearn_causalrec._utils.tables import number
+from sklearn_causalrec._utils.tables import like_interval, number
 
 MOST_WORDS = 25
 
@@ -243,7 +243,8 @@ def _bounds(words, low, high):
 
 def range_of(value, low, high):
     """A number with its bounds: "0.075 (0.027 to 0.123)"."""
-    return f"{number(float(value))} ({number(float(low))} to {number(float(high))})"
+    value, low, high = like_interval(value, low=low, high=high)
+    return f"{value} ({low} to {high})"
 
 
 def no_heterogeneity(value, low, high, p_value):
@@ -285,18 +286,19 @@ def finding(what, outcome, value, low, high, alpha=0.05, given="", found=True):
     given = f", {given}" if given else ""
     if not (np.isfinite(low) and np.isfinite(high)):
         verb = "raises" if value > 0 else "lowers"
-        size = number(abs(float(value)))
+        size = number(abs(float(value)), 2)
         return (
             f"{what} {verb} {outcome} by {size} on average, without an interval{given}."
         )
+    shown = like_interval(value, low=low, high=high)
     if low <= 0 <= high:
         return (
             f"No effect of {what} on {outcome} was found: on average it is "
-            f"{number(float(value))}, and the {level} {number(float(low))} to "
-            f"{number(float(high))} holds zero{given}."
+            f"{shown[0]}, and the {level} {shown[1]} to {shown[2]} holds zero{given}."
         )
-    verb, ends = ("raises", (low, high)) if value > 0 else ("lowers", (-high, -low))
-    return (
-        f"{what} {verb} {outcome} by {number(abs(float(value)))} on average ({level} "
-        f"{number(float(ends[0]))} to {number(float(ends[1]))}){given}."
-    )
+    verb = "raises" if value > 0 else "lowers"
+    if value < 0:  # "lowers by" has its sign already
+        shown = like_interval(-value, low=-high, high=-low)
+    size, low, high = shown
+    bounds = f"({level} {low} to {high})"
+    return f"{what} {verb} {outcome} by {size} on average {bounds}{given}."

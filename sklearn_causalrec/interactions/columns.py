@@ -64,7 +64,7 @@ class NumberColumns(ByColumn):
         What each column contains.
     n_features_in_ : int
         The number of columns seen during ``fit``.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (p,)
         The names of the columns seen during ``fit``.
 
     See Also
@@ -177,7 +177,7 @@ class CategoryColumns(ByColumn):
         The kind of the levels of each column.
     n_features_in_ : int
         The number of columns seen during ``fit``.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (p,)
         The names of the columns seen during ``fit``.
 
     See Also

@@ -9,6 +9,7 @@ from sklearn_causalrec.plot._balance import BalanceDisplay
 from sklearn_causalrec.plot._calibration import CalibrationDisplay
 from sklearn_causalrec.plot._effects import EffectDisplay
 from sklearn_causalrec.plot._graph import CausalGraphDisplay
+from sklearn_causalrec.plot._network import NetworkDisplay
 from sklearn_causalrec.plot._overlap import OverlapDisplay
 from sklearn_causalrec.plot._policy import PolicyValueDisplay
 from sklearn_causalrec.plot._sensitivity import SensitivityDisplay
@@ -20,6 +21,7 @@ __all__ = [
     "CalibrationDisplay",
     "CausalGraphDisplay",
     "EffectDisplay",
+    "NetworkDisplay",
     "OverlapDisplay",
     "PolicyValueDisplay",
     "SensitivityDisplay",

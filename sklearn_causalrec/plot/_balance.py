@@ -2,7 +2,13 @@
 
 import numpy as np
 
-from sklearn_causalrec.plot._common import BLUE, VERMILION, despine, import_pyplot
+from sklearn_causalrec.plot._common import (
+    BLUE,
+    VERMILION,
+    despine,
+    import_pyplot,
+    legend_above,
+)
 
 
 class BalanceDisplay:
@@ -181,13 +187,7 @@ class BalanceDisplay:
         ax.tick_params(axis="y", length=0)
         ax.spines["left"].set_visible(False)
         if "after" in shown:
-            ax.legend(
-                loc="lower right",
-                bbox_to_anchor=(1, 1),
-                ncols=2,
-                frameon=False,
-                borderpad=0,
-                handletextpad=0.3,
-            )
+            right = {"loc": "lower right", "bbox_to_anchor": (1, 1)}
+            legend_above(ax, ncols=2, handletextpad=0.3, **right)
         despine(ax)
         return self

@@ -10,6 +10,7 @@ from sklearn_causalrec.metrics.effects import doubly_robust_scores
 from sklearn_causalrec.plot._common import (
     despine,
     import_pyplot,
+    legend_above,
     literal,
     next_color,
     subplots,
@@ -245,6 +246,6 @@ class CalibrationDisplay:
             xlabel="predicted effect (mean of bin)",
             ylabel="estimated effect (mean of bin)",
         )
-        self.ax_.legend(frameon=False)
+        legend_above(self.ax_)
         despine(self.ax_)
         return self

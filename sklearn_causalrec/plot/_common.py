@@ -71,5 +71,19 @@ def next_color(ax):
     return next((color for color in PALETTE if color not in taken), "0.3")
 
 
+def legend_above(ax, **options):
+    """Put the legend above the axes, where it hides no data.
+
+    Parameters
+    ----------
+    ax : matplotlib Axes
+        The axes, with labelled artists.
+    **options : dict
+        Further options of the legend.
+    """
+    place = {"loc": "lower left", "bbox_to_anchor": (0, 1), "borderpad": 0}
+    ax.legend(**{**place, "frameon": False, **options})
+
+
 def despine(ax):
     ax.spines[["top", "right"]].set_visible(False)

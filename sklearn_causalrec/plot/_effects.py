@@ -8,6 +8,7 @@ from sklearn_causalrec.plot._common import (
     VERMILION,
     despine,
     import_pyplot,
+    legend_above,
     literal,
 )
 
@@ -251,7 +252,7 @@ class EffectDisplay:
         else:
             self._draw_forest()
         if "truth" in self.frame:
-            ax.legend(frameon=False, loc="best")
+            legend_above(ax, ncols=2)
         despine(ax)
         return self
 

@@ -14,6 +14,7 @@ from sklearn_causalrec.plot._common import (
     VERMILION,
     despine,
     import_pyplot,
+    legend_above,
     literal,
     subplots,
 )
@@ -76,15 +77,19 @@ class OverlapDisplay:
         self.clip = clip
 
     @classmethod
-    def from_estimator(cls, estimator, X, treatment=None, *, bins=40, ax=None):
-        """Draw the propensities that a fitted estimator predicts.
+    def from_estimator(cls, estimator, X=None, treatment=None, *, bins=40, ax=None):
+        """Draw the propensities that a fitted estimator predicts, or has noted.
+
+        An estimator that predicts no propensities, `DoCalculusEffect`, has noted those
+        of the rows of ``fit``, each from models that did not see the row. These are
+        drawn, and `X` and `treatment` can be left out.
 
         Parameters
         ----------
         estimator : object
-            A fitted estimator with `propensity_scores`, `arms_` and `clip`, or a
-            pipeline or search that ends in one.
-        X : array-like of shape (n_samples, n_features)
+            A fitted estimator with `propensity_scores`, or with `propensity_` and
+            `arm_`; a pipeline or search that ends in one is allowed.
+        X : array-like of shape (n_samples, n_features), default=None
             The rows, as the estimator or the pipeline takes them.
         treatment : array-like of shape (n_samples,), default=None
             The arm of every row. It can be left out if the estimator's `treatment`
@@ -103,11 +108,18 @@ class OverlapDisplay:
         Raises
         ------
         ValueError
-            If no treatment is known.
+            If no treatment is known, the estimator has noted no propensities, or has
+            noted them for other rows.
         """
         from sklearn_causalrec._utils.unwrap import unwrap
 
         transform, estimator = unwrap(estimator)
+        if not hasattr(estimator, "propensity_scores"):
+            return cls._from_noted(estimator, X, treatment, bins, ax)
+        if X is None:
+            raise ValueError(
+                f"{type(estimator).__name__} predicts propensities: pass X, the rows."
+            )
         X = transform(X)
         if treatment is None:
             column = getattr(estimator, "treatment", None)
@@ -125,6 +137,30 @@ class OverlapDisplay:
             clip=estimator.clip,
             bins=bins,
             ax=ax,
+        )
+
+    @classmethod
+    def _from_noted(cls, estimator, X, treatment, bins, ax):
+        """Draw the propensities of the rows of ``fit``."""
+        name = type(estimator).__name__
+        noted = getattr(estimator, "propensity_", None)
+        if noted is None:
+            raise ValueError(
+                f"{name} has noted no propensities: it is not fitted, or its effect is "
+                "not by adjustment between arms, so that overlap has no such picture."
+            )
+        given = [len(rows) for rows in (X, treatment) if rows is not None]
+        if any(n != len(noted) for n in given):
+            raise ValueError(
+                f"{name} has noted the propensities of the {len(noted)} rows of fit, "
+                f"and cannot predict those of {given[0]} others: leave X out."
+            )
+        arms = np.empty(len(estimator.arms_), object)  # tuples stay whole
+        arms[:] = list(estimator.arms_)
+        if all(not isinstance(arm, tuple) for arm in arms):
+            arms = np.asarray(list(arms))
+        return cls(noted, arms[estimator.arm_], arms=arms, clip=estimator.clip).plot(
+            bins=bins, ax=ax
         )
 
     @classmethod
@@ -261,12 +297,6 @@ class OverlapDisplay:
             ylabel="share of the group's rows",
         )
         axis.yaxis.set_major_formatter(lambda share, _: f"{abs(100 * share):g} %")
-        axis.legend(
-            loc="lower left",
-            bbox_to_anchor=(0, 1),
-            frameon=False,
-            fontsize="medium" if binary else "small",
-            handlelength=1.5,
-            borderpad=0,
-        )
+        size = "medium" if binary else "small"
+        legend_above(axis, fontsize=size, handlelength=1.5)
         despine(axis)

@@ -7,6 +7,7 @@ from sklearn_causalrec.plot._common import (
     VERMILION,
     despine,
     import_pyplot,
+    legend_above,
     subplots,
 )
 
@@ -165,12 +166,9 @@ class PolicyValueDisplay:
             ylim=(len(table) - 0.5, -0.5),
             xlabel="mean outcome under the policy",
         )
-        self.ax_.legend(
-            loc="lower left",
-            bbox_to_anchor=(0, 1),
+        legend_above(
+            self.ax_,
             ncols=2,
-            frameon=False,
-            borderpad=0,
             title=f"effective sample size {self.result.effective_sample_size:,.0f}",
             alignment="left",
         )

@@ -8,6 +8,7 @@ from sklearn_causalrec.plot._common import (
     VERMILION,
     despine,
     import_pyplot,
+    legend_above,
     literal,
     subplots,
 )
@@ -92,7 +93,8 @@ class TrainingCurveDisplay:
         history = getattr(estimator, "history_", None)
         if not history:
             raise ValueError(
-                f"{type(estimator).__name__} has no training history: fit it first."
+                f"{type(estimator).__name__} has no training history: fit it first, if "
+                "it trains networks."
             )
         if score_name is None:
             score_name = "ROC AUC" if is_classifier(estimator) else "R²"
@@ -149,7 +151,7 @@ class TrainingCurveDisplay:
         for axis, label in zip(self.axes_, ("loss", self.score_name)):
             axis.set(xlabel="epoch", ylabel=literal(label))
             axis.xaxis.get_major_locator().set_params(integer=True)
-            axis.legend(frameon=False)
+            legend_above(axis)
             despine(axis)
         return self
 

@@ -15,6 +15,7 @@ from sklearn_causalrec.metrics.uplift import (
 from sklearn_causalrec.plot._common import (
     despine,
     import_pyplot,
+    legend_above,
     literal,
     next_color,
     subplots,
@@ -284,6 +285,6 @@ class UpliftCurveDisplay:
             ylabel=f"cumulative gain {unit}",
         )
         self.ax_.xaxis.set_major_formatter(lambda share, _: f"{100 * share:g} %")
-        self.ax_.legend(frameon=False)
+        legend_above(self.ax_)
         despine(self.ax_)
         return self

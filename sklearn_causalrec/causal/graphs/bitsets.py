@@ -5,8 +5,6 @@ bit ``i`` says whether node ``i`` belongs to it, and an *adjacency* is a list wi
 tuple of neighbors of each node. Every function here is linear in the edges it meets.
 """
 
-import numpy as np
-
 from sklearn_causalrec.causal.graphs.words import shown
 
 
@@ -292,6 +290,7 @@ def minimum_separator(graph, x, y, allowed, cost):
     cost : sequence of int
         Positive cost of each node.
     """
+    import numpy as np
     from scipy.sparse import csr_matrix
     from scipy.sparse.csgraph import breadth_first_order, maximum_flow
 

@@ -2,21 +2,16 @@
 
 from functools import cached_property
 
-import numpy as np
-import pandas as pd
-
 from sklearn_causalrec.causal.graphs.bitsets import as_names, minimal_separators
 from sklearn_causalrec.causal.identification import derivation, strategies
 from sklearn_causalrec.causal.identification.adjustment import backdoor_problem
 from sklearn_causalrec.causal.identification.expression import (
-    Evaluator,
     P,
     Ratio,
     product,
     render,
     total,
 )
-from sklearn_causalrec.causal.identification.table import JointTable, lookup_in
 
 
 class Estimand:
@@ -354,6 +349,13 @@ class Estimand:
         1    0.5
         Name: P(y | do(x), z), dtype: float64
         """
+        # Here, because identification needs neither numpy nor pandas.
+        import numpy as np
+        import pandas as pd
+
+        from sklearn_causalrec.causal.identification.evaluation import Evaluator
+        from sklearn_causalrec.causal.identification.table import JointTable
+
         do, fixed = dict(do), dict(given or {})
         for name in [v for v in do if v in self.given]:
             fixed.setdefault(name, do.pop(name))
@@ -395,6 +397,8 @@ class Estimand:
         return [v for v in self.treatment if v not in self.variables and v in names]
 
     def _lookup(self, joint, experiments):
+        from sklearn_causalrec.causal.identification.table import JointTable, lookup_in
+
         used = {k.experiment for k in self.kernels if k.experiment}
         given = {
             frozenset(as_names(key)): value
@@ -413,6 +417,8 @@ class Estimand:
         return lookup_in(joint, tables)
 
     def _raise_positivity(self, evaluator, joint, at, values):
+        import numpy as np
+
         first = iter(np.argwhere(np.isnan(values))[0]) if values.ndim else iter(())
         cell = tuple(int(next(first)) if isinstance(a, slice) else a for a in at)
         names, cell = evaluator.blame(self.expression, cell)

@@ -12,7 +12,7 @@ import pandas as pd
 
 from sklearn_causalrec.causal.graphs.bitsets import closure, components, members
 from sklearn_causalrec.causal.identification.districts import blankets_of
-from sklearn_causalrec.causal.identification.expression import divide
+from sklearn_causalrec.causal.identification.evaluation import divide
 
 MOST_TYPES = 100_000
 _MOST_COLUMNS = 50_000  # of programs that are solved at once

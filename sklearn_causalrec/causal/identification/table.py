@@ -3,7 +3,8 @@
 import numpy as np
 import pandas as pd
 
-from sklearn_causalrec.causal.identification.expression import P, divide
+from sklearn_causalrec.causal.identification.evaluation import divide
+from sklearn_causalrec.causal.identification.expression import P
 
 _CELLS = 50_000_000
 

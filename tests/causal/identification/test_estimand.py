@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from sklearn_causalrec import CausalGraph, NotIdentifiableError
 from sklearn_causalrec._testing.discrete_scm import DiscreteSCM, random_admg
 from sklearn_causalrec._testing.graph_strategies import admgs, split
+from sklearn_causalrec.causal.identification.evaluation import Evaluator
 from sklearn_causalrec.causal.identification.expression import (
     AnyValue,
-    Evaluator,
     P,
     Product,
     Ratio,

@@ -4,14 +4,13 @@ import numpy as np
 
 from sklearn_causalrec.causal.estimation.problem import MAX_LEVELS, ArmMeans
 from sklearn_causalrec.causal.estimation.strategies.base import ArmStrategy
+from sklearn_causalrec.causal.identification.evaluation import Evaluator, divide
 from sklearn_causalrec.causal.identification.expression import (
     AnyValue,
-    Evaluator,
     P,
     Product,
     Ratio,
     Sum,
-    divide,
 )
 
 ROWS_A_STRATUM = 20  # on average, below which regressions serve better than counts
