@@ -72,7 +72,7 @@ def next_color(ax):
 
 
 def legend_above(ax, **options):
-    """Put the legend above the axes, where it hides no data.
+    """Put the legend above the axes, where it hides no data, and titles above it.
 
     Parameters
     ----------
@@ -82,7 +82,16 @@ def legend_above(ax, **options):
         Further options of the legend.
     """
     place = {"loc": "lower left", "bbox_to_anchor": (0, 1), "borderpad": 0}
-    ax.legend(**{**place, "frameon": False, **options})
+    legend = ax.legend(**{**place, "frameon": False, **options})
+    # Matplotlib lifts titles, also those that are set later, above child axes, and not
+    # above legends: an empty child, as high above the axes as the legend, does it.
+    from matplotlib.transforms import ScaledTranslation
+
+    n_lines = -(-len(legend.get_texts()) // options.get("ncols", 1))
+    n_lines += bool(legend.get_title().get_text())
+    inches = 0.02 + n_lines * 0.02 * ax.xaxis.label.get_size()
+    lift = ScaledTranslation(0, inches, ax.figure.dpi_scale_trans)
+    ax.inset_axes([0, 1, 1, 1e-6], transform=ax.transAxes + lift).set_axis_off()
 
 
 def despine(ax):
