@@ -1,15 +1,18 @@
 """Mutants of the core: 100 places are broken, one at a time; which do tests not see?
 
 A place is a sign, a weight, a clip, a mask or an alpha of ``effects``, ``metrics``,
-``causal.estimation``, ``causal.checks``, ``encoding`` or the objectives. Each is changed
-in a copy of the repository, and the tests that know its module are run: the files that
-name what is in it come first, then those of its folder, then those of the estimators. A
-mutant whose tests all pass survives. The choice is drawn, evenly over the kinds.
+``causal.estimation``, ``causal.checks``, ``encoding`` or the objectives. Each is
+changed in a copy of the repository, and the tests that know its module are run: the
+files that name what is in it come first, then those of its folder, then those of the
+estimators. A mutant whose tests all pass survives. The choice is drawn, by kind.
 
 Tests run in forks of a process that has imported numpy, torch and the like, so that
-hardly any time goes into imports; hence this needs a POSIX system.
+hardly any time goes into imports; hence this needs a POSIX system. Only quick tests
+run: ``--junit`` names the record of a run without mutants (``pytest --junitxml``), and
+tests that failed there, or took longer than ``--quick`` seconds, are left out.
 
-Run ``python benchmarks/bench_mutation.py [--places 100] [--seed 0] [--only PATH:LINE]``.
+Run ``python benchmarks/bench_mutation.py [--places 100] [--seed 0] [--junit PATH]
+[--quick 2] [--only PATH:LINE ...]``.
 """
 
 import argparse
@@ -25,6 +28,7 @@ from collections import Counter
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 
@@ -250,6 +254,17 @@ def tests_of(path):
     return [str(p.relative_to(ROOT)) for p in dict.fromkeys(order)]
 
 
+def left_out(path, quick):
+    """Options that deselect the slow tests of a record, and those that failed."""
+    options = []
+    for case in ElementTree.parse(path).iter("testcase"):
+        failed = any(case.find(kind) is not None for kind in ("failure", "error"))
+        if failed or float(case.get("time")) > quick:
+            file = case.get("classname").replace(".", "/") + ".py"
+            options += ["--deselect", f"{file}::{case.get('name')}"]
+    return options
+
+
 def run_tests(tree, tests, log):
     """Exit status of pytest in a fork; None where it took too long."""
     pid = os.fork()
@@ -285,6 +300,8 @@ def main():
     parser.add_argument("--places", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", nargs="*", help="path:line of places to break")
+    parser.add_argument("--junit", help="record of a run without mutants")
+    parser.add_argument("--quick", type=float, default=2.0)
     parser.add_argument("--list", action="store_true", help="say what would be broken")
     options = parser.parse_args()
     if options.only:
@@ -298,13 +315,17 @@ def main():
         return
     sys.dont_write_bytecode = True  # what is compiled is the text without a change
     os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
-    sys.path[:] = [p for p in sys.path if p not in (str(ROOT), str(ROOT / "benchmarks"))]
+    sys.path[:] = [
+        p for p in sys.path if p not in (str(ROOT), str(ROOT / "benchmarks"))
+    ]
     import econml.dml  # noqa: F401
     import matplotlib.pyplot  # noqa: F401
     import polars  # noqa: F401
     import sklearn.ensemble  # noqa: F401
     import skorch  # noqa: F401
 
+    slow = left_out(options.junit, options.quick) if options.junit else []
+    print(f"{len(slow) // 2} slow tests are left out", flush=True)
     seen, start = Counter(), time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         tree, log = Path(folder, "tree"), Path(folder, "log")
@@ -316,7 +337,7 @@ def main():
             before, file = time.monotonic(), tree / mutant.path
             times = file.stat()
             file.write_text(mutant.applied(text))
-            status = run_tests(tree, tests_of(mutant.path), log)
+            status = run_tests(tree, [*slow, *tests_of(mutant.path)], log)
             file.write_text(text)
             os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))
             line = text.splitlines()[mutant.line - 1].strip()

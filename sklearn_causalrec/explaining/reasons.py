@@ -10,7 +10,7 @@ from sklearn.utils import check_random_state
 
 from sklearn_causalrec._utils.typing import Arm, Seed
 from sklearn_causalrec.effects.intervals import check_alpha
-from sklearn_causalrec.encoding.checks import choice
+from sklearn_causalrec.encoding.checks import choice, whole_number
 from sklearn_causalrec.encoding.frames import as_frame
 from sklearn_causalrec.encoding.log_encoder import Rows
 from sklearn_causalrec.encoding.time_formats import shown
@@ -257,6 +257,7 @@ class _Asked:
 
     def contributions(self, outputs, n_background, rng):
         """Contributions of user, item, context, history and towers to the outputs."""
+        n_background = whole_number(n_background, "n_background")
         cells = self.catalogue.logged.tocoo().coords
         drawn = rng.choice(len(cells[0]), min(n_background, len(cells[0])), False)
         user, item = (codes[drawn] for codes in cells)

@@ -15,6 +15,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from sklearn_causalrec._utils.tables import column_text, number
 from sklearn_causalrec._utils.unwrap import unwrap
+from sklearn_causalrec.encoding.checks import text
+from sklearn_causalrec.encoding.kinds import short
 from sklearn_causalrec.privacy.inventory import data_inventory
 
 UNKNOWN = "[More Information Needed]"
@@ -104,6 +106,22 @@ def model_card(
     """
     _, estimator = unwrap(fitted)
     check_is_fitted(estimator)
+    told = dict(
+        name=name, description=description, developers=developers, license=license,
+        intended_use=intended_use, out_of_scope=out_of_scope, contact=contact,
+        training_data=training_data,
+    )  # fmt: skip
+    for what, words in told.items():
+        text(words, what)
+    if metrics is not None and not isinstance(metrics, Mapping):
+        raise TypeError(
+            f"metrics is {short(metrics)}: pass a dict of numbers, by name."
+        )
+    if groups is not None and not isinstance(groups, pd.DataFrame):
+        raise TypeError(
+            f"groups is {short(groups)}: pass the table of effects_by_group or "
+            "exposure_by_group."
+        )
     inventory = data_inventory(fitted)
     title = name or type(estimator).__name__
     about = [

@@ -254,7 +254,7 @@ def _stranger(manifest, document, arrays, rng):
 
 _ELSEWHERE = [
     "../../../../etc/passwd", "/etc/passwd", "..\\..\\secret", "file:///etc/passwd",
-    "~/.ssh/id_rsa", "/dev/zero", "/proc/self/mem", "C:\\boot.ini", "\0", "//host/share",
+    "~/.ssh/id_rsa", "/dev/zero", "/proc/self/mem", "C:\\boot.ini", "\0", "//host/a",
 ]  # fmt: skip
 
 
