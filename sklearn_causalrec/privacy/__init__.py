@@ -14,6 +14,9 @@ if TYPE_CHECKING:  # what type checkers see: the names below
     from sklearn_causalrec.privacy.inventory import data_inventory as data_inventory
     from sklearn_causalrec.privacy.keys import Key as Key
     from sklearn_causalrec.privacy.pseudonyms import Pseudonymizer as Pseudonymizer
+    from sklearn_causalrec.privacy.spreadsheets import (
+        spreadsheet_safe as spreadsheet_safe,
+    )
 
 __getattr__, __dir__, __all__ = lazily(
     __name__,
@@ -27,5 +30,6 @@ __getattr__, __dir__, __all__ = lazily(
         "effects_by_group": "groups",
         "exposure_by_group": "groups",
         "model_card": "card",
+        "spreadsheet_safe": "spreadsheets",
     },
 )

@@ -159,7 +159,7 @@ def model_card(
         **({"license": license} if license else {}),
         **({"metrics": [str(m) for m in metrics]} if metrics else {}),
     }
-    yaml = [f"{key}: {json.dumps(value)}" for key, value in head.items()]
+    yaml = [f"{key}: {_json(value)}" for key, value in head.items()]
     parts = ["\n".join(["---", "library_name: sklearn-causalrec", *yaml, "---"])]
     for level, heading, body in sections:
         parts.append(f"{'#' * level} {heading}")
@@ -169,6 +169,14 @@ def model_card(
     if path is not None:
         Path(path).write_text(card, encoding="utf-8")
     return card
+
+
+def _json(value):
+    """JSON, which YAML reads, without marks that a page could take for a tag."""
+    text = json.dumps(value)
+    for mark in "<>&":
+        text = text.replace(mark, f"\\u{ord(mark):04x}")
+    return text
 
 
 def _plain(text):
