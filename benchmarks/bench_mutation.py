@@ -12,7 +12,7 @@ run: ``--junit`` names the record of a run without mutants (``pytest --junitxml`
 tests that failed there, or took longer than ``--quick`` seconds, are left out.
 
 Run ``python benchmarks/bench_mutation.py [--places 100] [--seed 0] [--junit PATH]
-[--quick 2] [--only PATH:LINE ...]``.
+[--quick 2] [--near 3] [--only PATH:LINE ...]``.
 """
 
 import argparse
@@ -301,6 +301,9 @@ def main():
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", nargs="*", help="path:line of places to break")
     parser.add_argument("--junit", help="record of a run without mutants")
+    parser.add_argument(
+        "--near", type=int, help="so many test files at most, the likeliest ones"
+    )
     parser.add_argument("--quick", type=float, default=2.0)
     parser.add_argument("--list", action="store_true", help="say what would be broken")
     options = parser.parse_args()
@@ -337,7 +340,8 @@ def main():
             before, file = time.monotonic(), tree / mutant.path
             times = file.stat()
             file.write_text(mutant.applied(text))
-            status = run_tests(tree, [*slow, *tests_of(mutant.path)], log)
+            tests = tests_of(mutant.path)[: options.near]
+            status = run_tests(tree, [*slow, *tests], log)
             file.write_text(text)
             os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))
             line = text.splitlines()[mutant.line - 1].strip()

@@ -512,7 +512,7 @@ def several(values, name, such_as):
     listed = isinstance(values, Iterable) and not isinstance(values, str | bytes | dict)
     if not listed or getattr(values, "ndim", 1) == 0:
         raise TypeError(f"{name} is {short(values)}: pass a list, such as {such_as}.")
-    return list(values)
+    return values.tolist() if isinstance(values, np.ndarray) else list(values)
 
 
 def pair(values, name):

@@ -107,7 +107,8 @@ class Model:
         """X as a frame, which `given` turns back into what came: frame or array."""
         refuse_unclear(X)
         self.arrays = not hasattr(X, "columns")
-        if self.arrays and self.encoder is None:
+        named = self.encoder is None and hasattr(self.estimator, "feature_names_in_")
+        if self.arrays and named:
             raise TypeError(
                 f"X is {type(X).__name__}: a frame is needed, with the columns that "
                 f"this {type(self.estimator).__name__} was fitted to."
