@@ -155,7 +155,7 @@ class _Places(ast.NodeVisitor):
 
     def visit_AugAssign(self, node):
         new = {ast.Add: "-=", ast.Sub: "+="}.get(type(node.op))
-        if new is not None:
+        if new is not None and not isinstance(node.value, ast.JoinedStr | ast.List):
             target, value = self._source(node.target), self._source(node.value)
             self._add(node, "sign", f"{target} {new} ({value})")
         self.generic_visit(node)

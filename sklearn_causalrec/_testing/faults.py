@@ -18,7 +18,7 @@ import torch
 
 from sklearn_causalrec.serving.state import Writer
 
-_DURATION = re.compile(rb'("(?:seconds|dur)",) *[-+.\deE]+')
+_DURATION = re.compile(rb'("(?:seconds|dur|_epoch_start)"[,:]) *[-+.\deE]+')
 
 
 def bits(fitted):
