@@ -27,7 +27,7 @@ from sklearn_causalrec._testing.fuzz.models import models
 from sklearn_causalrec._testing.fuzz.tables import tables
 
 ROUND = 60  # seconds of each surface
-SHARES = {graphs: 4, metrics: 4, logs: 1, fits: 1, models: 6, tables: 4}  # of calls
+SHARES = {graphs: 6, metrics: 5, logs: 1, fits: 1, models: 3, tables: 6}  # of calls
 PART = 250  # calls of a share in a round
 
 

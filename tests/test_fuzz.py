@@ -22,8 +22,8 @@ from sklearn_causalrec._testing.fuzz.tables import tables
         (metrics, 4000),
         (logs, 500),
         (fits, 300),
-        (models, 500),
-        (tables, 1500),
+        (models, 250),
+        (tables, 800),
     ],
 )
 def test_surface(surface, calls, seed):

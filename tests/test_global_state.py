@@ -244,8 +244,9 @@ def test_servers_and_their_logs(tmp_path):
         decisions = serving.DecisionLog(tmp_path / "log")
         app = serving.create_app(host, decisions=decisions)
         assert isinstance(app, fastapi.FastAPI)
-        decisions.append([])
         decisions.close()
+        with pytest.raises(FileNotFoundError):  # there are none so far
+            serving.read_decisions(tmp_path / "log")
 
     unchanged(work)
 

@@ -47,7 +47,8 @@ def process_state():
         "matplotlib": dict(matplotlib.rcParams),
         "pandas": [pd.get_option("display.width"), pd.get_option("display.max_rows")],
         "folder": os.getcwd(),
-        "environment": dict(os.environ),
+        # torch names its cache once, when it is first needed
+        "environment": {k: v for k, v in os.environ.items() if k[:5] != "TORCH"},
         "signals": [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGALRM)],
     }  # fmt: skip
 
