@@ -4,13 +4,16 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from sklearn.linear_model import LinearRegression
 
-from sklearn_causalrec.causal.estimation import nuisances
+from sklearn_causalrec.causal.estimation import nuisances, ratios
 from sklearn_causalrec.causal.estimation.answers import ArmsAnswer
 from sklearn_causalrec.causal.estimation.strategies import adjustment
 from sklearn_causalrec.effects import arms as arms_module
 from sklearn_causalrec.effects.arms import ArmEffects
+from sklearn_causalrec.effects.clusters import ratio_of_means
 from sklearn_causalrec.effects.formula import outcome_weights
+from sklearn_causalrec.effects.log_scores import LogScores
 from sklearn_causalrec.encoding.exposure import TINY, ClassifierExposure
 from sklearn_causalrec.metrics import confidence_sequence, policy_value
 
@@ -153,3 +156,57 @@ def test_the_offset_of_a_contrast_is_a_weighted_mean(monkeypatch):
         outcome_by_fold=lambda rows: np.stack([outcome[rows]] * 2),
     )  # fmt: skip
     assert effects.offset[1] == pytest.approx(5 / 6)
+
+
+def test_a_ratio_of_weighted_means_and_its_error():
+    top, below = np.array([1.0, 4.0, 2.0]), np.array([1.0, 2.0, 3.0])
+    weight = np.array([1.0, 2.0, 3.0])
+    found = ratio_of_means(top, below, weight)
+    ratio = (1 + 8 + 6) / (1 + 4 + 9)
+    assert found.value == pytest.approx(ratio)
+    relative, share = weight / 2, 14 / 6
+    influence = relative * (top - ratio * below) / share
+    assert found.error == pytest.approx(np.sqrt((influence**2).mean() / 3))
+
+
+def test_means_of_scores_weigh_rows():
+    scores = np.array([[0.0, 1.0], [0.0, 5.0], [0.0, 9.0]])
+    weight = np.array([3.0, 1.0, 2.0])
+    log = LogScores(scores=scores, fitted=None, weight=weight / 2, arm=np.zeros(3, int))
+    values = log.between(0, 1)[0]
+    found = log.mean(values)
+    assert found.value == pytest.approx((3 + 5 + 18) / 6)
+    part = log.mean(values, np.array([True, True, False]))
+    assert part.value == pytest.approx((3 + 5) / 4) and part.degrees == 1
+
+
+def test_influence_of_three_arms_weighs_rows():
+    rng = np.random.default_rng(0)
+    n, weight = 120, np.repeat([1.0, 3.0], 60)
+    arm = np.arange(n) % 3
+    X = rng.normal(size=(n, 2))
+    outcome = np.column_stack([X[:, 0], X[:, 0] + 1, X[:, 0] - X[:, 1]])
+    y = outcome[np.arange(n), arm] + rng.normal(size=n)
+    effects = ArmEffects(3, 0.05, 0).fit(
+        X=X, y=y, arm=arm, weight=weight, outcome=outcome,
+        exposure=np.full((n, 3), 1 / 3), fold=np.arange(n) // 3 % 2,
+        outcome_by_fold=lambda rows: np.stack([outcome[rows]] * 2),
+    )  # fmt: skip
+    for t in (1, 2):
+        score = effects.scores[t]
+        expected = weight / 2 * (score - np.average(score, weights=weight))
+        np.testing.assert_allclose(effects.influence[t], expected)
+        assert effects.influence[t].mean() == pytest.approx(0, abs=1e-9)
+
+
+def test_regressions_within_ratios_get_the_weights(monkeypatch):
+    seen = {}
+    monkeypatch.setattr(ratios, "CrossFit", lambda *a, **o: seen.update(o))
+    problem = SimpleNamespace(
+        binary=False, outcome_model=LinearRegression(), fold=np.zeros(4, int), seed=0
+    )
+    weight = np.arange(4.0)
+    of = object.__new__(ratios.Sample)
+    of.problem = problem
+    of.regression(np.zeros((4, 1)), np.zeros(4), weight=weight)
+    assert seen["weight"] is weight
