@@ -8,7 +8,7 @@ import pandas as pd
 from sklearn_causalrec.effects.intervals import effective_sample_size
 from sklearn_causalrec.encoding.arms import read_treatment
 from sklearn_causalrec.encoding.checks import column, matrix, number, whole_number
-from sklearn_causalrec.encoding.frames import as_frame
+from sklearn_causalrec.encoding.frames import as_frame, refuse_unclear
 
 _FLAT = 1e-12  # spreads below this share of the largest value are rounding
 
@@ -103,6 +103,7 @@ def balance(X, arm, weights=None, *, max_levels=20):
     >>> bool(found["before"] > 0.5), bool(abs(found["after"]) < 0.1)
     (True, True)
     """
+    refuse_unclear(X)
     frame, arm = as_frame(X, arrays=True), read_treatment(arm)
     n = len(frame)
     if arm.shape != (n,):
