@@ -135,7 +135,8 @@ def attacked(seed, n_files, queue):
         sys.addaudithook(hook)
         for _ in range(n_files):
             name = names[rng.integers(len(names))]
-            kind, data = attack(files[name], rng)
+            other = files[names[rng.integers(len(names))]]
+            kind, data = attack(files[name], rng, other)
             path.write_bytes(data)
             start, on[0] = time.perf_counter(), True
             try:

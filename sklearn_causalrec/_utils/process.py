@@ -8,13 +8,17 @@ last: the process stays changed. Here the first to come sets, and the last to go
 import warnings
 from contextlib import contextmanager
 from functools import cache
-from threading import RLock, get_ident
+from itertools import count
+from threading import Condition, RLock, get_ident
 
 from joblib import Parallel
 from joblib.parallel import BACKENDS, get_active_backend
 from threadpoolctl import ThreadpoolController
 
 _LOCK = RLock()
+_ENDED = Condition()
+_RUNNING = {}  # of work that is shared out: how many of its tasks run in this process
+_TOKENS = count()
 _HELD = {}  # what is set -> how it is undone, and the threads that need it
 
 
@@ -58,6 +62,42 @@ def parallel(n_jobs=None, **options):
         options = {**options, "backend": "loky"}
         n_jobs = wanted if n_jobs is None else n_jobs
     return Parallel(n_jobs, **options)
+
+
+class Shared:
+    """Work that threads share; whoever gives it up waits until none is at it.
+
+    After Ctrl-C, joblib leaves its threads to themselves. They would go on with their
+    tasks, and change what all threads share, such as warning filters, after the caller
+    has been told that all is over.
+    """
+
+    def __init__(self):
+        self._token = next(_TOKENS)  # a lock would not go to other processes
+
+    @contextmanager
+    def task(self):
+        """Be one of those that do the work."""
+        with _ENDED:
+            _RUNNING[self._token] = _RUNNING.get(self._token, 0) + 1
+        try:
+            yield
+        finally:
+            with _ENDED:
+                _RUNNING[self._token] -= 1
+                if not _RUNNING[self._token]:
+                    del _RUNNING[self._token]
+                _ENDED.notify_all()
+
+    @contextmanager
+    def waited_for(self):
+        """Wait for tasks that run still, where the block ends by an error."""
+        try:
+            yield
+        except BaseException:
+            with _ENDED:
+                _ENDED.wait_for(lambda: self._token not in _RUNNING)
+            raise
 
 
 @cache

@@ -9,6 +9,7 @@ from sklearn.utils._param_validation import Interval
 
 from sklearn_causalrec._utils.typing import Column, Seed
 from sklearn_causalrec.baselines.positives import PositivesRecommender
+from sklearn_causalrec.encoding.checks import whole_number
 
 CELLS_AT_ONCE = 2**18
 
@@ -189,6 +190,7 @@ class ImplicitALS(PositivesRecommender):
         by_item = csr_array(signals.T)
         by_item.sort_indices()
         rng = check_random_state(self.random_state)
+        whole_number(self.n_factors, "n_factors")  # to scikit-learn, True is one
         scale = 0.1 / np.sqrt(self.n_factors)
         items = rng.normal(0, scale, (n_items, self.n_factors)).astype(np.float32)
         users = np.zeros((n_users, self.n_factors), np.float32)

@@ -18,6 +18,7 @@ from sklearn_causalrec.baselines.neighborhood import NeighborhoodRecommender
 from sklearn_causalrec.baselines.popularity import Popularity
 from sklearn_causalrec.baselines.positives import PositivesRecommender
 from sklearn_causalrec.encoding.checks import unchanged_on_failure
+from sklearn_causalrec.encoding.kinds import short
 from sklearn_causalrec.encoding.positives import steps_back
 from sklearn_causalrec.metrics.lists import ListHits, ndcg
 from sklearn_causalrec.ranking.catalogue import catalogue_scores
@@ -277,9 +278,18 @@ class BlendRecommender(PositivesRecommender):
         self.members_ = {name: clone(one).fit(X, y) for name, one in members.items()}
         super()._fit_pairs(rows, names)
 
+    def _named_members(self):
+        try:
+            return dict(self.members)
+        except (TypeError, ValueError):
+            raise TypeError(
+                f"members is {short(self.members)}: pass a list of pairs, such as "
+                '[("ease", EASE(user="user", item="item"))].'
+            ) from None
+
     def _fresh_members(self, seed):
         if self.members is not None:
-            members = dict(self.members)
+            members = self._named_members()
             if not members:
                 raise ValueError(
                     f"members is {self.members!r}: name at least one model, such as "

@@ -1,7 +1,7 @@
 """Several models by their lists, on rows that were kept out, beside the baselines."""
 
 import time as clock
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -16,7 +16,7 @@ from sklearn_causalrec._utils.typing import Frame
 from sklearn_causalrec.baselines.ease import EASE
 from sklearn_causalrec.baselines.popularity import Popularity
 from sklearn_causalrec.effects.intervals import check_alpha, normal_interval
-from sklearn_causalrec.encoding.checks import choice, column, whole_number
+from sklearn_causalrec.encoding.checks import choice, column, several, whole_number
 from sklearn_causalrec.encoding.frames import as_frame
 from sklearn_causalrec.encoding.roles import as_ids
 from sklearn_causalrec.interactions.splitters import LastOutSplit, TimeSplit
@@ -273,7 +273,9 @@ def _columns(models, frame, *given):
                 f"Which column of log holds the {role}s? Name it, {role}=…, among "
                 f"{list(frame.columns)}."
             )
-        if name is not None and name not in frame.columns:
+        if name is not None and (
+            not isinstance(name, Hashable) or name not in frame.columns
+        ):
             raise ValueError(
                 f"{role}={name!r} is not a column of log, whose columns are "
                 f"{list(frame.columns)}."
@@ -293,7 +295,7 @@ def _metrics(metrics):
 
 
 def _many_names(names):
-    return [names] if isinstance(names, str) else list(names)
+    return [names] if isinstance(names, str) else several(names, "metrics", '["ndcg"]')
 
 
 def _with_baselines(models, user, item, time):

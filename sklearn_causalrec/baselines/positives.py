@@ -13,7 +13,7 @@ from sklearn.utils.validation import _num_samples, check_is_fitted
 
 from sklearn_causalrec._utils.typing import Column
 from sklearn_causalrec.baselines.base import OutcomeLists
-from sklearn_causalrec.encoding.checks import unchanged_on_failure
+from sklearn_causalrec.encoding.checks import unchanged_on_failure, whole_number
 from sklearn_causalrec.encoding.log_encoder import LogEncoder
 from sklearn_causalrec.encoding.positives import (
     NO_POSITIVES,
@@ -303,6 +303,7 @@ class PositivesRecommender(OutcomeLists, BaseEstimator, ABC):
             Items of the user's own that add to the score, the largest part first. It is
             empty for users without positives, and items that the log does not know.
         """
+        n = whole_number(n, "n")
         ids = self.log_encoder_.items.ids.to_numpy()
         found = [[] for _ in users]
         known = items < len(self.popularity_)

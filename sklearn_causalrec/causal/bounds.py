@@ -15,6 +15,7 @@ from sklearn_causalrec.causal.identification.response_types import (
 )
 from sklearn_causalrec.causal.identification.table import JointTable
 from sklearn_causalrec.effects.intervals import check_alpha
+from sklearn_causalrec.encoding.checks import whole_number
 from sklearn_causalrec.encoding.contrasts import contrast, find_control
 
 
@@ -33,8 +34,8 @@ def bounds(graph, outcome, treatment, table, n_rows=None):
         if lacking := [v for v in needed if v not in table]:
             raise ValueError(f"the table misses the columns {lacking}.")
         table = table[needed].value_counts(normalize=True, dropna=False)
-    elif n_rows is not None and not (n_rows == int(n_rows) and n_rows >= 1):
-        raise ValueError(f"n_rows is {n_rows!r}: a whole number of rows.")
+    elif n_rows is not None:
+        n_rows = whole_number(n_rows, "n_rows", high=np.inf)
     return EffectBounds(graph, outcome, treatment, table, n_rows)
 
 
@@ -262,6 +263,7 @@ class EffectBounds:
 
     def _interval(self, coefficients, alpha, n_bootstrap, random_state):
         check_alpha(alpha)
+        n_bootstrap = whole_number(n_bootstrap, "n_bootstrap")
         if self.n_rows is None:
             raise ValueError(
                 "the number of rows behind the table is not known: pass n_rows= to "

@@ -261,7 +261,10 @@ class PartialGraph:
         return len(self.nodes)
 
     def __contains__(self, name):
-        return name in self._mixed.number
+        try:
+            return name in self._mixed.number
+        except TypeError:  # a list is no node
+            return False
 
     # -- knowledge -----------------------------------------------------------------
 

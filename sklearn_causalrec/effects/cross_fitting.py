@@ -9,7 +9,7 @@ from sklearn.base import is_classifier
 from sklearn.utils import get_tags
 from sklearn.utils.validation import has_fit_parameter
 
-from sklearn_causalrec._utils.process import filters_kept, one_thread, parallel
+from sklearn_causalrec._utils.process import Shared, filters_kept, one_thread, parallel
 from sklearn_causalrec._utils.seeds import seeded
 from sklearn_causalrec.effects.learners import convex_weights
 
@@ -62,14 +62,17 @@ def each_fold(fold, job, parts=(None,), *, n_jobs=None, prefer=None):
         What the jobs returned: a list a fold, one entry a part.
     """
 
+    shared = Shared()
+
     def beside_others(*task):
-        with filters_kept():
+        with shared.task(), filters_kept():
             return job(*task)
 
     tasks = [(part, *rows) for rows in _split(fold) for part in parts]
-    done = parallel(n_jobs, prefer=prefer)(
-        delayed(beside_others)(*task) for task in tasks
-    )
+    with shared.waited_for():
+        done = parallel(n_jobs, prefer=prefer)(
+            delayed(beside_others)(*task) for task in tasks
+        )
     return [done[i : i + len(parts)] for i in range(0, len(done), len(parts))]
 
 

@@ -1,5 +1,6 @@
 """Checks of outcomes, probabilities and weights, before any work is done with them."""
 
+from collections.abc import Iterable
 from contextlib import contextmanager
 from decimal import Decimal
 from numbers import Real
@@ -432,6 +433,19 @@ def number(value, name, low=-np.inf, high=np.inf, *, open_low=False, infinite=Fa
     return value
 
 
+def real(value, name):
+    """A number of any size, as a float; NaN and infinity are for the caller to judge.
+
+    Raises
+    ------
+    TypeError
+        If it is something else, such as text or a truth value.
+    """
+    if not isinstance(value, Real) or isinstance(value, bool | np.bool_):
+        raise TypeError(f"{name} is {short(value)}: a number is needed.")
+    return float(value)
+
+
 def whole_number(value, name, low=1, high=2**31 - 1):
     """A whole number in a range, as an int; 2.0 is one.
 
@@ -459,6 +473,46 @@ def whole_number(value, name, low=1, high=2**31 - 1):
             f"{name} is {short(value)}: a whole number, {low} or more, is needed."
         )
     return int(value)
+
+
+def text(value, name):
+    """Text for people to read, or None.
+
+    Raises
+    ------
+    TypeError
+        If it is something else.
+    """
+    if value is not None and not isinstance(value, str):
+        raise TypeError(f"{name} is {short(value)}: text is needed.")
+    return value
+
+
+def several(values, name, such_as):
+    """What a list, tuple or array holds, as a list.
+
+    Parameters
+    ----------
+    values : list, tuple, set, Index, Series or ndarray
+        The values; one text is none of these.
+    name : str
+        What messages call it.
+    such_as : str
+        An example for messages.
+
+    Returns
+    -------
+    list
+
+    Raises
+    ------
+    TypeError
+        If it is something else.
+    """
+    listed = isinstance(values, Iterable) and not isinstance(values, str | bytes | dict)
+    if not listed or getattr(values, "ndim", 1) == 0:
+        raise TypeError(f"{name} is {short(values)}: pass a list, such as {such_as}.")
+    return values.tolist() if isinstance(values, np.ndarray) else list(values)
 
 
 def pair(values, name):

@@ -43,10 +43,24 @@ def as_frame(X, name="X", *, arrays=False):
             f"{name} must be a pandas or polars DataFrame, with named columns; got "
             f"{type(X).__name__}."
         )
-    X = np.asarray(X)
+    X = as_array(X, name)
     if X.ndim != 2:
         raise ValueError(f"{name} must have rows and columns, got the shape {X.shape}.")
     return pd.DataFrame(X, columns=[f"x{j}" for j in range(X.shape[1])])
+
+
+def as_array(X, name="X"):
+    """An array of what has no columns of its own.
+
+    Raises
+    ------
+    ValueError
+        If its rows differ in length.
+    """
+    try:
+        return np.asarray(X)
+    except ValueError as error:
+        raise ValueError(f"{name} has no array of rows and columns: {error}") from None
 
 
 def native(frame):

@@ -13,7 +13,7 @@ from sklearn.utils.validation import validate_data
 
 from sklearn_causalrec.encoding.feature_columns import FeatureColumns
 from sklearn_causalrec.encoding.feature_groups import check_missing, tower_columns
-from sklearn_causalrec.encoding.frames import refuse_unclear
+from sklearn_causalrec.encoding.frames import as_array, refuse_unclear
 from sklearn_causalrec.encoding.kinds import as_series
 from sklearn_causalrec.encoding.time_formats import shown
 
@@ -490,7 +490,7 @@ class ColumnRoles:
             self._read_limits(names, reset)
             return Log(self._columns.read(X, names, estimator, reset=reset))
         if not hasattr(X, "columns") and not isinstance(X, np.ndarray):
-            X = np.asarray(X)
+            X = as_array(X)
         if np.ndim(X) != 2:
             raise ValueError(f"Expected 2D array, got shape {np.shape(X)} instead.")
         X = validate_data(estimator, X, reset=reset, skip_check_array=True)

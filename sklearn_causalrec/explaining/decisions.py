@@ -14,7 +14,8 @@ from sklearn_causalrec._utils.unwrap import unwrap
 from sklearn_causalrec.effects.clusters import estimate
 from sklearn_causalrec.effects.intervals import check_alpha
 from sklearn_causalrec.encoding.checks import number as checked_number
-from sklearn_causalrec.encoding.checks import whole_number
+from sklearn_causalrec.encoding.checks import several, whole_number
+from sklearn_causalrec.encoding.kinds import short
 from sklearn_causalrec.explaining.allocation import allocate
 from sklearn_causalrec.explaining.model import Model
 from sklearn_causalrec.explaining.policy_tree import grow
@@ -256,7 +257,16 @@ def decide(
     net -= net[:, [first]]
     found = allocate(net, costs, budget)
     rows = np.arange(n)
-    free = model.features(list(frame.columns)) if columns is None else columns
+    free = model.features(list(frame.columns))
+    if columns is not None:
+        columns = several(columns, "columns", free[:2])
+        strange = [c for c in columns if c not in list(frame.columns)]
+        if strange:
+            raise ValueError(
+                f"columns names {short(strange[0])}, which is no column of X: choose "
+                f"of {free}."
+            )
+        free = columns
     readable = Readable(frame, free)
     tree = None
     if tree_depth:
@@ -315,6 +325,13 @@ def _effects(model, frame, first):
     return out
 
 
+def _floats(value, name):
+    try:
+        return np.asarray(value, float)
+    except (TypeError, ValueError, OverflowError):
+        raise ValueError(f"{name} is {short(value)}: numbers are needed.") from None
+
+
 def _by_arm(value, name, model, first, n, absent, control_is):
     """A cost or a margin as an array (n, n_arms)."""
     n_arms = len(model.arms)
@@ -324,11 +341,11 @@ def _by_arm(value, name, model, first, n, absent, control_is):
         out[:] = absent
         for arm, one in value.items():
             place = model.positions_of(arm)
-            out[:, place] = np.asarray(one, float)
+            out[:, place] = _floats(one, name)
     elif isinstance(value, Real):
         out[:, others] = float(value)
     else:
-        value = np.asarray(value, float)
+        value = _floats(value, name)
         if value.shape == (n,):
             out[:, others] = value[:, None]
         elif value.shape == (n, n_arms):

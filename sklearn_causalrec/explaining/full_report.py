@@ -12,6 +12,7 @@ from sklearn_causalrec._utils.typing import Arm, Seed
 from sklearn_causalrec._utils.unwrap import unwrap
 from sklearn_causalrec.effects.intervals import check_alpha
 from sklearn_causalrec.effects.overlap import at_the_clip
+from sklearn_causalrec.encoding.checks import text
 from sklearn_causalrec.explaining.drawing import histograms, intervals
 from sklearn_causalrec.explaining.model import Model
 from sklearn_causalrec.explaining.page import Page, Picture, counted, versions
@@ -126,7 +127,7 @@ def report(
     outcome = getattr(y, "name", None)
     outcome = model.name if outcome is None else str(outcome)
     page = Page(
-        _question(model, outcome) if title is None else title,
+        _question(model, outcome) if text(title, "title") is None else title,
         plain_sentence(model.estimator, alpha, outcome),
     )
     page.figures["alpha"] = alpha

@@ -107,6 +107,12 @@ class Model:
         """X as a frame, which `given` turns back into what came: frame or array."""
         refuse_unclear(X)
         self.arrays = not hasattr(X, "columns")
+        named = self.encoder is None and hasattr(self.estimator, "feature_names_in_")
+        if self.arrays and named:
+            raise TypeError(
+                f"X is {type(X).__name__}: a frame is needed, with the columns that "
+                f"this {type(self.estimator).__name__} was fitted to."
+            )
         return as_frame(X, arrays=True).reset_index(drop=True)
 
     def given(self, frame):
@@ -208,7 +214,7 @@ class Model:
             return self._told_groups(by, read)
         told = {"user", "item", "history"} & set(roles.values())
         towers = None if self.encoder is None else self.encoder.roles.towers_
-        if by == "column" or not (told or towers):
+        if (isinstance(by, str) and by == "column") or not (told or towers):
             return {str(c): [c] for c in read}
         found = {}
         for c in read:

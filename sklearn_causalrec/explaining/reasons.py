@@ -10,8 +10,8 @@ from sklearn.utils import check_random_state
 
 from sklearn_causalrec._utils.typing import Arm, Seed
 from sklearn_causalrec.effects.intervals import check_alpha
-from sklearn_causalrec.encoding.checks import choice
-from sklearn_causalrec.encoding.frames import as_frame
+from sklearn_causalrec.encoding.checks import choice, whole_number
+from sklearn_causalrec.encoding.frames import as_frame, refuse_unclear
 from sklearn_causalrec.encoding.log_encoder import Rows
 from sklearn_causalrec.encoding.time_formats import shown
 from sklearn_causalrec.explaining.model import Model
@@ -129,6 +129,7 @@ def reasons(
     check_alpha(alpha)
     rng = check_random_state(random_state)
     model = Model(fitted, T0, T1)
+    refuse_unclear(lists, "lists")
     out = as_frame(lists, "lists").reset_index(drop=True).copy()
     asked = _Asked(model, out, users, items, context, cold_start)
     effects = model.refusal is None and hasattr(asked.estimator, "_effect_rows")
@@ -257,6 +258,7 @@ class _Asked:
 
     def contributions(self, outputs, n_background, rng):
         """Contributions of user, item, context, history and towers to the outputs."""
+        n_background = whole_number(n_background, "n_background")
         cells = self.catalogue.logged.tocoo().coords
         drawn = rng.choice(len(cells[0]), min(n_background, len(cells[0])), False)
         user, item = (codes[drawn] for codes in cells)

@@ -14,7 +14,8 @@ from sklearn_causalrec._utils.tables import number
 from sklearn_causalrec._utils.typing import Arm, Seed
 from sklearn_causalrec.effects.clusters import estimate, outer
 from sklearn_causalrec.effects.intervals import Estimate, check_alpha
-from sklearn_causalrec.encoding.checks import whole_number
+from sklearn_causalrec.encoding.checks import number as checked_number
+from sklearn_causalrec.encoding.checks import several, whole_number
 from sklearn_causalrec.encoding.frames import as_frame
 from sklearn_causalrec.explaining.model import Model
 from sklearn_causalrec.explaining.report import Report
@@ -258,14 +259,14 @@ def segments(
     """
     check_alpha(alpha)
     max_depth = whole_number(max_depth, "max_depth", low=0)
-    if not 0 < min_share <= 0.5:
-        raise ValueError(f"min_share is {min_share!r}: a share above 0, at most 0.5.")
+    min_share = checked_number(min_share, "min_share", 0, 0.5, open_low=True)
     model = Model(fitted, T0, T1)
     frame, log = model.log(X)
     model.need_parts(frame)
     known = list(frame.columns)
     free = model.features(known)
     if columns is not None:
+        columns = several(columns, "columns", free[:2])
         barred = [c for c in columns if c not in free]
         if barred:
             raise ValueError(

@@ -18,6 +18,9 @@ if TYPE_CHECKING:  # what type checkers see: the names below
     from sklearn_causalrec.privacy.keys import Key as Key
     from sklearn_causalrec.privacy.pseudonyms import Pseudonymizer as Pseudonymizer
     from sklearn_causalrec.privacy.release import public_copy as public_copy
+    from sklearn_causalrec.privacy.spreadsheets import (
+        spreadsheet_safe as spreadsheet_safe,
+    )
 
 __getattr__, __dir__, __all__ = lazily(
     __name__,
@@ -35,5 +38,6 @@ __getattr__, __dir__, __all__ = lazily(
         "model_card": "card",
         "public_copy": "release",
         "total_spent": "budget",
+        "spreadsheet_safe": "spreadsheets",
     },
 )

@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from sklearn_causalrec._utils.tables import html_table, text_table
+from sklearn_causalrec.encoding.checks import several
 from sklearn_causalrec.encoding.frames import as_frame, check_columns, refuse_unclear
 from sklearn_causalrec.encoding.roles import as_ids
 from sklearn_causalrec.privacy.coarsening import Classes, Ladder, coarsen
@@ -293,7 +294,9 @@ def classes_of(frame, names, person=None):
 def _listed(names):
     if names is None:
         return []
-    return [names] if isinstance(names, str) else list(names)
+    if isinstance(names, str):
+        return [names]
+    return several(names, "columns", '["age", "town"]')
 
 
 def _hidden(column, name, codes):

@@ -15,6 +15,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from sklearn_causalrec._utils.tables import column_text, number
 from sklearn_causalrec._utils.unwrap import unwrap
+from sklearn_causalrec.encoding.checks import text
+from sklearn_causalrec.encoding.kinds import short
 from sklearn_causalrec.privacy.inventory import data_inventory
 
 UNKNOWN = "[More Information Needed]"
@@ -104,6 +106,22 @@ def model_card(
     """
     _, estimator = unwrap(fitted)
     check_is_fitted(estimator)
+    told = dict(
+        name=name, description=description, developers=developers, license=license,
+        intended_use=intended_use, out_of_scope=out_of_scope, contact=contact,
+        training_data=training_data,
+    )  # fmt: skip
+    for what, words in told.items():
+        text(words, what)
+    if metrics is not None and not isinstance(metrics, Mapping):
+        raise TypeError(
+            f"metrics is {short(metrics)}: pass a dict of numbers, by name."
+        )
+    if groups is not None and not isinstance(groups, pd.DataFrame):
+        raise TypeError(
+            f"groups is {short(groups)}: pass the table of effects_by_group or "
+            "exposure_by_group."
+        )
     inventory = data_inventory(fitted)
     title = name or type(estimator).__name__
     about = [
@@ -141,7 +159,7 @@ def model_card(
         **({"license": license} if license else {}),
         **({"metrics": [str(m) for m in metrics]} if metrics else {}),
     }
-    yaml = [f"{key}: {json.dumps(value)}" for key, value in head.items()]
+    yaml = [f"{key}: {_json(value)}" for key, value in head.items()]
     parts = ["\n".join(["---", "library_name: sklearn-causalrec", *yaml, "---"])]
     for level, heading, body in sections:
         parts.append(f"{'#' * level} {heading}")
@@ -151,6 +169,14 @@ def model_card(
     if path is not None:
         Path(path).write_text(card, encoding="utf-8")
     return card
+
+
+def _json(value):
+    """JSON, which YAML reads, without marks that a page could take for a tag."""
+    text = json.dumps(value)
+    for mark in "<>&":
+        text = text.replace(mark, f"\\u{ord(mark):04x}")
+    return text
 
 
 def _plain(text):

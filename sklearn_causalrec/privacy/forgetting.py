@@ -112,10 +112,10 @@ def forget(fitted: Any, users: ArrayLike, X: ArrayLike | None = None) -> Any:
 
 def _listed(users):
     """Ids as an array; one id alone is refused rather than read letter by letter."""
-    if isinstance(users, str) or np.ndim(users) == 0:
-        raise ValueError("users is one id: pass a list of ids, [id].")
     if isinstance(users, list | tuple):
         return users
+    if isinstance(users, str) or np.ndim(users) == 0:
+        raise ValueError("users is one id: pass a list of ids, [id].")
     return np.asarray(users)
 
 

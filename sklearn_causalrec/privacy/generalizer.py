@@ -13,6 +13,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_causalrec._utils.tables import number
+from sklearn_causalrec.encoding.checks import several
 from sklearn_causalrec.encoding.frames import as_frame, check_columns, refuse_unclear
 from sklearn_causalrec.privacy.anonymity import classes_of
 from sklearn_causalrec.privacy.coarsening import OTHER, Rule, coarsen
@@ -146,7 +147,7 @@ class Generalizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         names = self.quasi_identifiers
         if names is None:
             names = [c for c in frame.columns if c != self.person]
-        names = list(names)
+        names = several(names, "quasi_identifiers", '["age", "town"]')
         check_columns(frame, quasi_identifiers=names, person=self.person)
         if not names or self.person in names:
             raise ValueError(

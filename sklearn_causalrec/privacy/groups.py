@@ -1,6 +1,6 @@
 """Fairness by group: who is treated, what that does, and whose items are shown."""
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,8 @@ from sklearn_causalrec._utils.typing import Arm
 from sklearn_causalrec._utils.unwrap import unwrap
 from sklearn_causalrec.effects.clusters import estimate
 from sklearn_causalrec.effects.intervals import check_alpha
+from sklearn_causalrec.encoding.checks import column
+from sklearn_causalrec.encoding.frames import as_frame
 from sklearn_causalrec.encoding.kinds import as_series
 
 
@@ -185,8 +187,9 @@ def exposure_by_group(
     {'large': 2.45, 'small': 0.52}
     """
     check_alpha(alpha)
+    lists = as_frame(lists, "lists")
     for name in (item, user):
-        if name not in lists:
+        if not isinstance(name, Hashable) or name not in lists:
             raise ValueError(
                 f"{name!r} is not a column of the lists: {list(lists.columns)}."
             )
@@ -201,8 +204,8 @@ def exposure_by_group(
     whose, people = pd.factorize(lists[user])
     if len(people) < 2:
         raise ValueError("There is one list: nothing tells how much lists differ.")
-    if rank is not None and rank in lists:
-        place = lists[rank].to_numpy()
+    if isinstance(rank, Hashable) and rank is not None and rank in lists:
+        place = column(lists[rank], "rank")
     else:
         place = lists.groupby(whose).cumcount().to_numpy() + 1
     attention = 1 / np.log2(1 + place)

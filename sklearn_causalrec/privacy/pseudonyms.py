@@ -16,6 +16,7 @@ from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_causalrec.encoding.checks import number
 from sklearn_causalrec.encoding.frames import as_frame, check_columns, refuse_unclear
 from sklearn_causalrec.encoding.kinds import short
 from sklearn_causalrec.encoding.roles import as_ids
@@ -369,6 +370,7 @@ class Pseudonymizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         float
             The birthday bound, for a hash that behaves as a random one.
         """
+        n_ids = number(n_ids, "n_ids", 0)
         return float(min(1.0, n_ids**2 / 2.0 ** (8 * self.n_bytes + 1)))
 
     # -- inside ------------------------------------------------------------------
@@ -390,7 +392,7 @@ class Pseudonymizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         known = list(dict.fromkeys(self._domain_of.values()))
         if domain is None and len(known) == 1:
             return known[0]
-        if domain not in known:
+        if not isinstance(domain, str) or domain not in known:
             raise ValueError(f"domain={domain!r} is not one of {known}.")
         return domain
 

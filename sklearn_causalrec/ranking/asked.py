@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from scipy.sparse import csr_array
 
+from sklearn_causalrec.encoding.checks import several
 from sklearn_causalrec.encoding.frames import as_frame
 from sklearn_causalrec.encoding.roles import as_ids
 
@@ -287,7 +288,7 @@ def excluded_pairs(exclude, users, items, indexes):
         pairs = [frame[side.key].to_numpy() for side in sides]
         found = _positions(pairs, sides, indexes)
     else:
-        rows = exclude.tolist() if isinstance(exclude, np.ndarray) else list(exclude)
+        rows = several(exclude, "exclude", "[(user, item)]")
         for number, row in enumerate(rows):
             if isinstance(row, str) or np.ndim(row) != 1 or len(row) != 2:
                 raise ValueError(

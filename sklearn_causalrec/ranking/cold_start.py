@@ -9,6 +9,8 @@ from sklearn.linear_model import RidgeCV
 from sklearn.neighbors import KNeighborsRegressor, NearestNeighbors
 from sklearn.preprocessing import StandardScaler
 
+from sklearn_causalrec.encoding.checks import whole_number
+
 SOURCES = ("blend", "content", "neighbors", "average")
 
 
@@ -92,7 +94,7 @@ class ColdStart:
             If the source is unknown or a number is out of range.
         """
         given = given if isinstance(given, cls) else cls(given)
-        if given.source not in SOURCES:
+        if not isinstance(given.source, str) or given.source not in SOURCES:
             names = ", ".join(f'"{name}"' for name in SOURCES)
             raise ValueError(
                 f"cold_start is {given.source!r}: choose one of {names}, or pass a "
@@ -175,7 +177,7 @@ class _Side:
         """Return the n known ids nearest to each asked id by features."""
         if not self.informed.any():
             return [[] for _ in self.ids]
-        n = min(n + 1, len(self.known))
+        n = min(whole_number(n, "n_neighbors") + 1, len(self.known))
         search = NearestNeighbors(n_neighbors=n).fit(self.learned)
         found = self.known_ids[search.kneighbors(self.asked, return_distance=False)]
         return [

@@ -151,6 +151,8 @@ def similar_items(
     estimator, key, codes = item_codes(fitted, items)
     others = estimator.catalogue_.items
     ids = estimator.log_encoder_.items.ids.to_numpy()
+    if len(codes) == 0:
+        raise ValueError("items is empty: name at least one item.")
     k = min(k, len(others) - 1)
     found = []
     for start in range(0, len(codes), ITEMS_AT_ONCE):

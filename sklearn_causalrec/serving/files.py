@@ -3,6 +3,8 @@
 import platform
 from importlib.metadata import PackageNotFoundError, version
 
+import numpy as np
+
 from sklearn_causalrec._utils.unwrap import unwrap
 from sklearn_causalrec.encoding.roles import ROLES
 from sklearn_causalrec.serving import container
@@ -68,6 +70,8 @@ def save(fitted, path, key=None, *, slim=False):
     True
     """
     key = container.key_bytes(key)
+    if not isinstance(slim, bool | np.bool_):
+        raise TypeError(f"slim is {slim!r}: it is True or False.")
     writer = Writer(without_the_log if slim else None)
     parts = writer.write(fitted, type(fitted).__name__)
     container.write(path, container.pack(_manifest(fitted, writer, slim), parts, key))

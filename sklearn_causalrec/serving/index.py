@@ -328,7 +328,9 @@ class EffectIndex:
         """Positions of users of the log; None where one is not."""
         if users is None:
             return np.arange(len(self._positions))
-        if isinstance(users, str) or np.ndim(users) != 1:
+        if isinstance(users, str) or not hasattr(users, "__len__"):
+            return None
+        if getattr(users, "ndim", 1) != 1:
             return None
         ids = users.tolist() if hasattr(users, "tolist") else list(users)
         try:

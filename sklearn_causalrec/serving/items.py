@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from sklearn_causalrec.encoding.frames import as_frame
+from sklearn_causalrec.encoding.kinds import as_series
 from sklearn_causalrec.encoding.roles import as_ids
 from sklearn_causalrec.ranking.asked import Side, one_row_each
 
@@ -101,7 +102,10 @@ def read_items(items):
         return as_frame(items, "items")
     if isinstance(items, str) or np.ndim(items) == 0:
         return np.array([items])
-    return pd.unique(np.asarray(getattr(items, "to_numpy", lambda: items)()))
+    try:
+        return pd.unique(as_series(items, "items").to_numpy())
+    except TypeError as error:
+        raise TypeError(f"items are ids, or a frame of items: {error}.") from None
 
 
 def once_each(frame, key):

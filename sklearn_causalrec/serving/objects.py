@@ -1,6 +1,9 @@
 """Objects as their attributes: how they are told, given back and checked."""
 
+from inspect import signature
 from types import FunctionType
+
+from sklearn.base import BaseEstimator
 
 from sklearn_causalrec._utils.postponed import Postponed
 from sklearn_causalrec.serving.adapters import full_name
@@ -52,6 +55,17 @@ def set_state(obj, state):
         }
         for name in known & set(slots):
             object.__setattr__(obj, name, slots[name])
+    if isinstance(obj, BaseEstimator):
+        _add_later_parameters(obj)
+
+
+def _add_later_parameters(estimator):
+    """Parameters that the class got after the file was written have their defaults."""
+    kind = type(estimator)
+    for name, parameter in signature(kind.__init__).parameters.items():
+        known = name in vars(estimator) or hasattr(kind, name)
+        if not known and parameter.default is not parameter.empty:
+            vars(estimator)[name] = parameter.default
 
 
 def needs_a_check(kind):

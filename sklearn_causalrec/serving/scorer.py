@@ -20,6 +20,7 @@ from sklearn_causalrec.encoding.arms import (
     read_treatment,
 )
 from sklearn_causalrec.encoding.contrasts import contrast
+from sklearn_causalrec.encoding.frames import as_array, refuse_unclear
 from sklearn_causalrec.encoding.roles import EXACT, as_ids
 from sklearn_causalrec.serving.flat_networks import FlatNetworks
 
@@ -178,7 +179,8 @@ class CompiledScorer:
                 "X came as a frame, whose columns may be in another order: pass "
                 "X[scorer.columns].to_numpy()."
             )
-        X = np.asarray(X)
+        refuse_unclear(X)
+        X = as_array(X)
         if X.ndim == 1:
             X = X[None]
         if X.ndim != 2 or X.shape[1] != len(self.columns):

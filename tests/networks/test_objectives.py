@@ -628,3 +628,15 @@ def test_estimators_with_an_exposure_model_clone_and_pickle():
     assert again.fit(pairs[shown], y[shown]).predict(pairs[:1]) == loaded.predict(
         pairs[:1]
     )
+
+
+@pytest.mark.parametrize("name", ["ips", "snips", "dr", "relmf"])
+def test_least_exposures(name):
+    """A density ratio has mean 1: it is clipped at ten times the clip, at most at 1."""
+    kind = OBJECTIVES[name]
+    ratio = kind.exposure != "probability"
+    for clip, of_ratio in [(0.02, 0.2), (0.3, 1.0)]:
+        wanted = of_ratio if ratio else clip
+        assert kind(1, False, clip=clip).clip == pytest.approx(wanted)
+        assert kind.least_exposure(1, clip) == pytest.approx(wanted)
+        assert kind(2, False, clip=clip).clip == pytest.approx(clip)

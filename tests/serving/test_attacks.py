@@ -100,7 +100,8 @@ def test_changed_files_are_refused_and_run_nothing(name, files, watched, tmp_pat
     load_once.write_bytes(files[name])
     load(load_once)  # so that its imports are done
     for _ in range(150):
-        kind, data = attack(files[name], rng)
+        other = files[sorted(files)[rng.integers(len(files))]]
+        kind, data = attack(files[name], rng, other)
         path.write_bytes(data)
         hook.on = True
         try:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sklearn.base import clone
 
 from sklearn_causalrec import load
 from sklearn_causalrec.serving import container, read_manifest
@@ -37,3 +38,6 @@ def test_a_file_of_an_earlier_version_answers_as_it_did(path):
     for name, values in said.items():
         np.testing.assert_allclose(found[name], values, rtol=1e-5, atol=1e-6)
     assert read_manifest(path, key=key)["version"] == int(path.parent.name)
+    if hasattr(model, "get_params"):  # parameters that came later have their defaults
+        clone(model)
+        assert type(model).__name__ in repr(model)

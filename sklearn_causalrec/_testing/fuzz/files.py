@@ -5,7 +5,12 @@ attacks put the seal right again, as whoever writes an unsigned file can.
 """
 
 import copy
+import gzip
+import io
 import json
+import tarfile
+import zipfile
+from functools import cache
 
 import numpy as np
 
@@ -158,7 +163,116 @@ def _numbers(arrays, rng):
     return bytes(data)
 
 
-def attack(data, rng):
+def _order(manifest, document, arrays, rng):
+    """Lists of the state, or places of arrays, in another order; all else is right."""
+    document, way = copy.deepcopy(document), rng.integers(4)
+    if way == 3:
+        size = int.from_bytes(arrays[:8], "little")
+        header = json.loads(arrays[8 : 8 + size])
+        names = [name for name in header if name != "__metadata__"]
+        places = [header[name]["data_offsets"] for name in names]
+        for name, k in zip(names, rng.permutation(len(names))):
+            header[name]["data_offsets"] = places[k]
+        text = json.dumps(header).encode()
+        arrays = len(text).to_bytes(8, "little") + text + arrays[8 + size :]
+    else:
+        listed = document[("names", "dtypes", "nodes")[way]]
+        order = rng.permutation(len(listed))
+        listed[:] = [listed[k] for k in order]
+    return put_together(manifest, document, arrays)
+
+
+def _size(data, rng):
+    """A file that says it is larger, or has larger parts, or is: sealed anew."""
+    head, body = data[: container.HEAD.size], data[container.HEAD.size :]
+    (length,) = container.LENGTH.unpack_from(body)
+    stop = container.LENGTH.size + length
+    manifest, way = json.loads(body[container.LENGTH.size : stop]), rng.integers(5)
+    if way == 0:
+        claim = int(rng.choice([0, 1, 1 << 31, 1 << 62])).to_bytes(8, "little")
+        return head[:16] + claim + head[24:] + body
+    if way == 1:
+        return container.sealed(body + bytes(int(rng.integers(1, 1 << 21))))
+    if way == 2:
+        manifest["note"] = "x" * int(rng.integers(1 << 19, 1 << 21))
+    else:
+        parts = list(manifest["parts"].values())
+        field = ("start", "size", "expanded")[rng.integers(3)]
+        by = int(rng.choice([1, 7, 1 << 10, 1 << 31, 1 << 62]))
+        parts[rng.integers(len(parts))][field] += by
+    text = json.dumps(manifest).encode()
+    return container.sealed(container.LENGTH.pack(len(text)) + text + body[stop:])
+
+
+@cache
+def _strangers():
+    """Files of other formats, which run code, burst, or write where they should not."""
+    packed, found = io.BytesIO(), {}
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("../../../../tmp/hacked", "x")
+        file.writestr("/tmp/hacked", "x")
+        file.writestr("archive/data.pkl", b"cos\nsystem\n(S'touch hacked'\ntR.")
+    found["zip"] = packed.getvalue()
+    bomb = io.BytesIO()
+    with zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("zeros", bytes(1 << 24))
+    found["zip bomb"] = bomb.getvalue()
+    found["gzip bomb"] = gzip.compress(bytes(1 << 24))
+    tape = io.BytesIO()
+    with tarfile.open(fileobj=tape, mode="w") as file:
+        there = tarfile.TarInfo("../../tmp/hacked")
+        there.type, there.linkname = tarfile.SYMTYPE, "/etc/passwd"
+        file.addfile(there)
+    found["tar"] = tape.getvalue()
+    found["pickle"] = b"cos\nsystem\n(S'touch hacked'\ntR."
+    found["pickle 4"] = (
+        b"\x80\x04\x8c\x05posix\x8c\x06system\x93\x8c\x0ctouch hacked\x85R."
+    )
+    table = io.BytesIO()
+    np.save(table, np.array([{}], dtype=object), allow_pickle=True)
+    found["npy of objects"] = table.getvalue()
+    found["script"] = b"#!/bin/sh\ntouch hacked\n"
+    found["yaml"] = b"!!python/object/apply:os.system ['touch hacked']\n"
+    return found
+
+
+def _stranger(manifest, document, arrays, rng):
+    """A file of another format: as the file, as its body, or as a part."""
+    names = sorted(_strangers())
+    data = _strangers()[names[rng.integers(len(names))]]
+    way = rng.integers(5)
+    if way == 0:
+        return data
+    if way == 1:
+        return container.MAGIC + data
+    if way == 2:
+        return container.sealed(container.LENGTH.pack(len(data)) + data)
+    if way == 3:
+        return put_together(manifest, data, arrays)
+    return put_together(manifest, document, data)
+
+
+_ELSEWHERE = [
+    "../../../../etc/passwd", "/etc/passwd", "..\\..\\secret", "file:///etc/passwd",
+    "~/.ssh/id_rsa", "/dev/zero", "/proc/self/mem", "C:\\boot.ini", "\0", "//host/a",
+]  # fmt: skip
+
+
+def _elsewhere(document, rng):
+    """A document whose words are paths of other files."""
+    document = copy.deepcopy(document)
+    words = [(n, k) for n, k in _places(document) if isinstance(n[k], str)]
+    for _ in range(rng.integers(1, 4)):
+        node, key = words[rng.integers(len(words))]
+        node[key] = _ELSEWHERE[rng.integers(len(_ELSEWHERE))]
+    return document
+
+
+KINDS_OF_ATTACK = ["bytes", "seal", "manifest", "state", "name", "numbers", "layout",
+                   "text", "order", "size", "stranger", "path", "swap"]  # fmt: skip
+
+
+def attack(data, rng, other=None):
     """The bytes of a file after an attack on them.
 
     Parameters
@@ -167,18 +281,21 @@ def attack(data, rng):
         A file without a signature.
     rng : Generator
         What the attack is drawn from.
+    other : bytes or None, default=None
+        Another file, for attacks that exchange parts; by default the file itself.
 
     Returns
     -------
     kind : str
     bytes
     """
-    kind = str(rng.choice(["bytes", "seal", "manifest", "state", "name", "numbers",
-                           "layout", "text"]))  # fmt: skip
+    kind = str(rng.choice(KINDS_OF_ATTACK))
     if kind == "bytes":
         return kind, _bytes(data, rng)
     if kind == "seal":
         return kind, container.sealed(_bytes(data[container.HEAD.size :], rng))
+    if kind == "size":
+        return kind, _size(data, rng)
     manifest, document, arrays = take_apart(data)
     if kind == "manifest":
         body = data[container.HEAD.size :]
@@ -187,14 +304,29 @@ def attack(data, rng):
         return kind, container.sealed(
             container.LENGTH.pack(len(text)) + text + body[size:]
         )
+    if kind == "order":
+        return kind, _order(manifest, document, arrays, rng)
+    if kind == "stranger":
+        return kind, _stranger(manifest, document, arrays, rng)
     if kind == "state":
         document = _json(document, rng)
     elif kind == "name":
         document = _hostile(document, rng)
+    elif kind == "path":
+        document = _elsewhere(document, rng)
     elif kind == "numbers":
         arrays = _numbers(arrays, rng)
     elif kind == "layout":
         arrays = _bytes(arrays, rng)
+    elif kind == "swap":
+        _, others, bits = take_apart(other or data)
+        way = rng.integers(3)  # the state, the arrays, or lists of the state
+        if way == 0:
+            document = others
+        elif way == 1:
+            arrays = bits
+        else:
+            document = {**document, "nodes": others["nodes"]}
     else:
         document = _bytes(json.dumps(document).encode(), rng)
     return kind, put_together(manifest, document, arrays)

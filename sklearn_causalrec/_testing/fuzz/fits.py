@@ -125,7 +125,7 @@ def _vectors(fuzzer):
     )
 
 
-_SAME_X = {
+SAME_X = {
     "float16": lambda X: X.astype(np.float16),
     "float32": lambda X: X.astype(np.float32),
     "long double": lambda X: X.astype(np.longdouble),
@@ -144,7 +144,7 @@ _SAME_X = {
     "csr": sp.csr_matrix,
     "csc": sp.csc_array,
 }
-_NEVER_X = {
+NEVER_X = {
     "NaN": lambda X: np.where(X > 0, np.nan, X),
     "infinity": lambda X: np.where(X > 0, np.inf, X),
     "masked": lambda X: np.ma.array(X, mask=X > 0),
@@ -165,7 +165,7 @@ def _features(fuzzer):
     rng = fuzzer.rng
     data = _data(rng)
     same = rng.random() < 0.6
-    form, to_form = forms.a_form(rng, _SAME_X if same else _NEVER_X)
+    form, to_form = forms.a_form(rng, SAME_X if same else NEVER_X)
     X = to_form(data["X"])
 
     def check(answers):

@@ -9,7 +9,7 @@ import pandas as pd
 from sklearn_causalrec import CausalGraph
 from sklearn_causalrec._testing.graph_strategies import ODD_NAMES, PIECES
 
-_THINGS = [
+THINGS = [
     0, 1, -1, 2**70, 1.5, np.nan, None, True, (1, 2), frozenset([1]), b"x", "a", "0",
     "", np.int64(1), np.str_("a"), pd.Timestamp("2024"), object(), {}, [[]], ["a", "a"],
 ]  # fmt: skip
@@ -100,7 +100,7 @@ def _arguments(fuzzer):
     rng, graph = fuzzer.rng, _graph(fuzzer.rng)
 
     def thing():
-        one = _THINGS[rng.integers(len(_THINGS))]
+        one = THINGS[rng.integers(len(THINGS))]
         return [one, graph.nodes[0]] if rng.random() < 0.3 else one
 
     a, b, c = thing(), thing(), graph.nodes[0] if rng.random() < 0.4 else thing()

@@ -24,6 +24,10 @@ PACKAGE = str(Path(__file__).parents[2])
 LIMIT = 60  # seconds that a call may take
 
 
+# Clear words of numpy and Python: the range of a seed, the type where a path belongs.
+_THEIRS = "Seed must be between", "expected str, bytes or os.PathLike object, not "
+
+
 class _TooSlow(BaseException):
     pass
 
@@ -42,7 +46,16 @@ class Fuzzer:
         self.n_calls = self.n_returned = 0
         self.findings = {}
 
-    def call(self, what, function, check=None, *, nan_ok=False, unchanged=()):
+    def call(
+        self,
+        what,
+        function,
+        check=None,
+        *,
+        nan_ok=False,
+        unchanged=(),
+        must_return=False,
+    ):
         """Call a function of no arguments and judge it.
 
         Parameters
@@ -57,6 +70,8 @@ class Fuzzer:
             Whether the result may hold NaN or infinity.
         unchanged : sequence
             Inputs that the call must leave as they are.
+        must_return : bool, default=False
+            Whether the input is one that nobody may refuse.
 
         Returns
         -------
@@ -75,6 +90,8 @@ class Fuzzer:
             return None
         except Exception as error:
             signature = escaped(error)
+            if signature is None and must_return:
+                signature = f"{what.split('(')[0]}: a plain call is refused"
             if signature is not None:
                 self._note(signature, f"{what}: {error}")
             return None
@@ -160,8 +177,8 @@ def escaped(error):
         return None  # Python's own "missing argument", or scikit-learn's validation
     if last is ours[-1] and last.lineno in raising_lines(last.filename):
         return None
-    if str(error).startswith("Seed must be between"):
-        return None  # numpy names the seed and its range
+    if str(error).startswith(_THEIRS):
+        return None
     where = f"{Path(ours[-1].filename).relative_to(PACKAGE)}:{ours[-1].lineno}"
     message = re.sub(r"'[^']*'|\"[^\"]*\"|\d+(\.\d+)?", "#", str(error))[:80]
     return f"{type(error).__name__} escaped at {where}: {message}"

@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 
 from sklearn_causalrec.effects.intervals import check_alpha
+from sklearn_causalrec.encoding.checks import real
+from sklearn_causalrec.encoding.kinds import short
 
 
 class Bounds(NamedTuple):
@@ -21,7 +23,10 @@ class Bounds(NamedTuple):
 
 def check_share(**shares):
     for name, value in shares.items():
-        value = np.asarray(value, float)
+        try:
+            value = np.asarray(value, float)
+        except (TypeError, ValueError):
+            raise TypeError(f"{name} is {short(value)}: numbers are needed.") from None
         wrong = value[~((value >= 0) & (value < 1))]
         if wrong.size:
             raise ValueError(
@@ -69,7 +74,7 @@ class ConfoundingBounds(ABC):
     @staticmethod
     def _strength(cf_y, cf_d, rho):
         check_share(cf_y=cf_y, cf_d=cf_d)
-        if not -1 <= rho <= 1:
+        if not -1 <= real(rho, "rho") <= 1:
             raise ValueError(f"rho is a correlation, from -1 to 1: got {rho!r}.")
         return abs(rho) * np.sqrt(cf_y * np.asarray(cf_d) / (1 - np.asarray(cf_d)))
 
@@ -97,6 +102,7 @@ class ConfoundingBounds(ABC):
             ``low``, ``high``: their confidence limits.
         """
         check_alpha(alpha)
+        cf_y, cf_d = real(cf_y, "cf_y"), real(cf_d, "cf_d")
         strength = self._strength(cf_y, cf_d, rho)
         return Bounds(
             float(self._moved(strength, 1)[0]),
@@ -126,9 +132,9 @@ class ConfoundingBounds(ABC):
             A share v: ``cf_y = cf_d = v`` does it and less does not; 0 where no
             confounding is needed, as for an interval that contains zero.
         """
-        if not q > 0:
+        if not real(q, "q") > 0:
             raise ValueError(f"q is a positive share of the estimate, got {q!r}.")
-        if not 0 < abs(rho) <= 1:
+        if not 0 < abs(real(rho, "rho")) <= 1:
             raise ValueError(f"rho is a correlation other than 0, got {rho!r}.")
         if self.bias == 0:
             return 1.0 if self.estimate else 0.0

@@ -6,13 +6,15 @@ import numpy as np
 import pandas as pd
 
 from sklearn_causalrec.effects.intervals import effective_sample_size
-from sklearn_causalrec.encoding.frames import as_frame
+from sklearn_causalrec.encoding.arms import read_treatment
+from sklearn_causalrec.encoding.checks import column, matrix, number, whole_number
+from sklearn_causalrec.encoding.frames import as_frame, refuse_unclear
 
 _FLAT = 1e-12  # spreads below this share of the largest value are rounding
 
 
 def _as_weights(weights, n):
-    weights = np.ones(n) if weights is None else np.asarray(weights, float)
+    weights = np.ones(n) if weights is None else column(weights, "weights")
     if weights.shape != (n,):
         raise ValueError(f"weights must have the shape ({n},), got {weights.shape}.")
     wrong = weights[~((weights >= 0) & (weights < np.inf))]
@@ -101,7 +103,8 @@ def balance(X, arm, weights=None, *, max_levels=20):
     >>> bool(found["before"] > 0.5), bool(abs(found["after"]) < 0.1)
     (True, True)
     """
-    frame, arm = as_frame(X, arrays=True), np.asarray(arm)
+    refuse_unclear(X)
+    frame, arm = as_frame(X, arrays=True), read_treatment(arm)
     n = len(frame)
     if arm.shape != (n,):
         raise ValueError(f"arm must have the shape ({n},), got {arm.shape}.")
@@ -165,8 +168,9 @@ def overlap(propensity, arm, *, arms=None, clip=None):
     >>> overlap([[0.5, 0.5], [0.9, 0.1], [0.5, 0.5]], [0, 0, 1])["smallest"].tolist()
     [0.5, 0.1]
     """
-    p, arm = np.asarray(propensity, float), np.asarray(arm)
-    arms = np.unique(arm) if arms is None else np.asarray(arms)
+    p, arm = matrix(propensity, "propensity"), read_treatment(arm)
+    arms = np.unique(arm) if arms is None else read_treatment(arms)
+    clip = 0.0 if clip is None else number(clip, "clip", 0, 1)
     if p.shape != (len(arm), len(arms)):
         raise ValueError(
             f"propensity must have {len(arm)} rows, as arm has, and a column for each "
@@ -218,12 +222,15 @@ def influential_rows(influence, k=10, *, index=None):
     >>> influential_rows([1, 1, 1, 9], k=1)["change"].tolist()
     [-2.0]
     """
-    s = np.asarray(influence, float)
-    if s.ndim != 1 or len(s) < 2 or not np.isfinite(s).all():
+    s = column(influence, "influence")
+    if len(s) < 2:
         raise ValueError(
             "influence must be a column of at least two finite numbers, got the shape "
             f"{s.shape}."
         )
+    k = whole_number(k, "k")
+    if index is not None and (np.ndim(index) != 1 or len(index) != len(s)):
+        raise ValueError(f"index is to have a name for each of the {len(s)} rows.")
     if not 1 <= k < len(s):
         raise ValueError(f"k must lie between 1 and {len(s) - 1}, got {k!r}.")
     change = (s.mean() - s) / (len(s) - 1)

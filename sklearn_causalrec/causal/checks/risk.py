@@ -4,7 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sklearn_causalrec.effects.intervals import normal_quantile
+from sklearn_causalrec.effects.intervals import check_alpha, normal_quantile
+from sklearn_causalrec.encoding.checks import column, real
 
 
 class EValue(NamedTuple):
@@ -61,8 +62,9 @@ def e_value(risk_ratio, lower=None, upper=None):
     """
     given = {"risk_ratio": risk_ratio, "lower": lower, "upper": upper}
     for name, value in given.items():
-        if value is not None and not 0 < value < np.inf:
+        if value is not None and not 0 < real(value, name) < np.inf:
             raise ValueError(f"{name} must be positive and finite, got {value!r}.")
+    real(risk_ratio, "risk_ratio")
     low = -np.inf if lower is None else lower
     high = np.inf if upper is None else upper
     if not low <= risk_ratio <= high:
@@ -112,9 +114,13 @@ def risk_ratio(control, treated, alpha=0.05):
     >>> round(e_value(*risk_ratio(0.1, 0.2)).estimate, 3)
     3.414
     """
-    if not 0 < alpha < 1:
-        raise ValueError(f"alpha must lie between 0 and 1, got {alpha!r}.")
-    p0, p1 = float(np.mean(control)), float(np.mean(treated))
+    check_alpha(alpha)
+    if np.ndim(control) == 0:
+        p0, p1 = real(control, "control"), real(treated, "treated")
+    else:
+        control = column(control, "control")
+        treated = column(treated, "treated", len(control))
+        p0, p1 = float(control.mean()), float(treated.mean())
     for risk in (p0, p1):
         if not 0 < risk <= 1:
             raise ValueError(
@@ -123,6 +129,6 @@ def risk_ratio(control, treated, alpha=0.05):
             )
     if np.ndim(control) == 0:
         return p1 / p0, None, None
-    influence = np.asarray(treated, float) / p1 - np.asarray(control, float) / p0
+    influence = treated / p1 - control / p0
     half = normal_quantile(alpha) * influence.std() / np.sqrt(len(influence))
     return p1 / p0, p1 / p0 * np.exp(-half), p1 / p0 * np.exp(half)

@@ -1,5 +1,7 @@
 """Sensitivity of a linear regression to an omitted variable, in closed form."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 from scipy.stats import t as student
@@ -9,18 +11,27 @@ from sklearn_causalrec.causal.checks.confounding import (
     check_share,
     share_of,
 )
+from sklearn_causalrec.encoding.checks import number, real
+from sklearn_causalrec.encoding.kinds import short
 
 
 class RegressionSensitivity(ConfoundingBounds):
     """Closed form for a regression; `Sensitivity.from_regression` makes it."""
 
     def __init__(self, estimate, stderr, dof, partial_r2=None):
+        given = {"estimate": estimate, "stderr": stderr, "dof": dof}
+        estimate, stderr, dof = (real(v, name) for name, v in given.items())
+        number(estimate, "estimate")
         if not stderr > 0 or not dof > 1:
             raise ValueError(
                 f"stderr must be positive and dof above 1, got {stderr!r}, {dof!r}."
             )
         self.estimate, self.stderr, self.dof = float(estimate), float(stderr), dof
         self.bias = self.stderr * np.sqrt(dof)
+        if partial_r2 is not None and not isinstance(partial_r2, Mapping):
+            raise TypeError(
+                f"partial_r2 is {short(partial_r2)}: pass a dict of pairs, by name."
+            )
         if partial_r2:
             rows = {label: _as_strong(label, *r2) for label, r2 in partial_r2.items()}
             self.benchmarks = pd.DataFrame.from_dict(

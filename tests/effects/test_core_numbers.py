@@ -1,0 +1,212 @@
+"""Signs, weights and clips of the core, each by hand: what mutants of them survived."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from sklearn.linear_model import LinearRegression
+
+from sklearn_causalrec.causal.estimation import nuisances, ratios
+from sklearn_causalrec.causal.estimation.answers import ArmsAnswer
+from sklearn_causalrec.causal.estimation.strategies import adjustment
+from sklearn_causalrec.effects import arms as arms_module
+from sklearn_causalrec.effects.arms import ArmEffects
+from sklearn_causalrec.effects.clusters import ratio_of_means
+from sklearn_causalrec.effects.formula import outcome_weights
+from sklearn_causalrec.effects.log_scores import LogScores
+from sklearn_causalrec.encoding.exposure import TINY, ClassifierExposure
+from sklearn_causalrec.metrics import confidence_sequence, policy_value
+
+
+def test_a_stack_without_weights_is_a_plain_mean():
+    stage = SimpleNamespace(
+        _outcome_models=[[[1, 2], [1, 2]]], weights_={},
+        _outcome_weights=[np.zeros(3), np.array([1.0, 3.0, 0.0])],
+    )  # fmt: skip
+    assert outcome_weights(stage, 0).tolist() == [0.5, 0.5]
+    assert outcome_weights(stage, 1).tolist() == [0.25, 0.75]
+
+
+def test_what_is_passed_on_leaves_the_mean_alone(monkeypatch):
+    score, correction = np.array([1.0, 2.0, 6.0]), np.array([3.0, 0.0, 1.0])
+    weight = np.array([1.0, 1.0, 2.0])
+    monkeypatch.setattr(adjustment, "arm_mean", lambda *a, **o: (score, correction))
+    problem = SimpleNamespace(
+        y=score, arm=np.array([0, 1, 0]), arms=[0, 1], fold=np.zeros(3, int),
+        weight=weight, propensity=np.full(3, 0.5), clip=0.01,
+    )  # fmt: skip
+    found = adjustment._calibrated_scores(
+        problem, None, np.zeros((3, 2)), np.ones((3, 2))
+    )
+    passed_on = (3 + 2) / 4
+    expected = np.array([1 - 3, 2 - 0, 6 - 1]) + passed_on
+    np.testing.assert_allclose(found, np.column_stack([expected, expected]))
+    assert np.average(found[:, 0], weights=weight) == pytest.approx(
+        np.average(score, weights=weight)
+    )
+
+
+def test_pairs_that_are_certain_have_finite_odds():
+    odds = ClassifierExposure._odds(np.array([0.0, 0.5, 1.0]))
+    assert odds[1] == 1 and 0 < odds[0] < 2 * TINY
+    assert np.isfinite(odds[2]) and odds[2] > 0.4 / TINY
+
+
+def test_an_asymptotic_sequence_is_equation_11():
+    x = np.random.default_rng(0).normal(size=500)
+    low, high = confidence_sequence(x, alpha=0.1, n_planned=200)
+    t, a = 500, 0.1
+    rho2 = (-2 * np.log(a) + np.log(-2 * np.log(a) + 1)) / 200
+    inside = (t * rho2 + 1) / rho2 * np.log((t * rho2 + 1) / a**2)
+    reach = x.std() * np.sqrt(inside) / t
+    assert (high[-1] - low[-1]) / 2 == pytest.approx(reach, rel=1e-9)
+
+
+def test_rows_that_are_clusters_of_their_own_agree_as_rows_do(rng):
+    n = 300
+    y, action = 3 + rng.normal(size=n), np.arange(n) % 2
+    policy = np.column_stack([np.full(n, 0.8), np.full(n, 0.2)])
+    outcome = 3 + rng.normal(size=(n, 2))
+    given = dict(propensity=np.full(n, 0.5), outcome=outcome, estimator="dr")
+    alone = policy_value(y, action, policy, **given)
+    rows = policy_value(y, action, policy, cluster=np.arange(n), **given)
+    np.testing.assert_allclose(rows.agreement, alone.agreement, rtol=0.02, atol=1e-6)
+    assert np.abs(alone.agreement.to_numpy()).max() > 0.05
+
+
+def test_pseudo_effects_are_differences_to_the_first_arm():
+    pseudo = np.array([[1.0, 4.0, 9.0], [2.0, 2.0, 0.0]])
+    given = SimpleNamespace(_means=SimpleNamespace(pseudo=pseudo), _weight=None)
+    found, weight = ArmsAnswer.pseudo_effects(given)
+    assert found.tolist() == [[3, 8], [0, -2]] and weight.tolist() == [1, 1]
+
+
+def test_averages_over_other_rows_weigh_the_rows_of_the_log():
+    weight = np.array([1.0, 3.0])
+    given = SimpleNamespace(
+        clusters=None, weight=weight,
+        scores=np.array([[0.0, 0.0], [2.0, 6.0]]),
+        fitted=np.array([[0.0, 0.0], [1.0, 1.0]]),
+        influence=np.zeros((2, 2)),
+        _doubted=lambda found, variance, t0, t1: found,
+    )  # fmt: skip
+    assert ArmEffects.ate(given, 0, 1).value == pytest.approx((2 + 18) / 4)
+    found = ArmEffects.ate(given, 0, 1, np.array([10.0, 20.0]))
+    assert found.value == pytest.approx(15 + (1 * 1 + 3 * 5) / 4)
+
+
+def test_chances_of_arms_are_learned_with_weights(monkeypatch):
+    """Both the classifier and its calibration: one alone would hide the other."""
+    weight, seen = np.array([1.0, 2.0, 3.0, 4.0]), []
+
+    def classify(problem, X, codes, n, *, weight, salt):
+        seen.append(weight)
+        return lambda X: np.tile([[0.4, 0.6], [0.2, 0.8]], (2, 1))
+
+    monkeypatch.setattr(nuisances, "classify", classify)
+    problem = SimpleNamespace(
+        arms=[0, 1],
+        propensity=None,
+        weight=weight,
+        arm=np.array([0, 1, 1, 1]),
+        clip=0.01,
+    )
+    p, raw = nuisances.arm_probabilities(problem, np.zeros((4, 1)))
+    assert seen[0] is weight
+    # Rows 0 and 2 share a chance: a quarter of their weight had arm 0.
+    assert p[0] == pytest.approx([0.25, 0.75]) and p[2] == pytest.approx([0.25, 0.75])
+    assert raw[0].tolist() == [0.4, 0.6]
+
+
+def test_the_offset_of_a_contrast_is_a_weighted_mean(monkeypatch):
+    """What averages within groups move is moved as the rows of the log count."""
+    rng = np.random.default_rng(0)
+    n, weight = 80, np.repeat([1.0, 5.0], 40)
+    moved = np.repeat([0.0, 1.0], 40)
+
+    class Within:
+        doubt_, ways_ = 0.0, ("user",)
+
+        def __init__(self, **options):
+            pass
+
+        def fit(self, X, y, treatment, **given):
+            np.testing.assert_array_equal(given["sample_weight"], weight)
+            self.scores_ = stages[-1].effect_oof_ + moved
+            self.influence_ = np.zeros(n)
+            self.outcome_oof_, self.calibrated_ = np.zeros((n, 2)), np.full(n, 0.5)
+            return self
+
+    stages, fit = [], arms_module.StackedEffect.fit
+
+    def kept(self, *args, **options):
+        stages.append(self)
+        return fit(self, *args, **options)
+
+    monkeypatch.setattr(arms_module, "AverageWithinGroups", Within)
+    monkeypatch.setattr(arms_module.StackedEffect, "fit", kept)
+    t = np.arange(n) % 2
+    X = rng.normal(size=(n, 2))
+    y = X[:, 0] + t + rng.normal(size=n)
+    outcome = np.column_stack([X[:, 0], X[:, 0] + 1])
+    effects = arms_module.ArmEffects(2, 0.05, 0).fit(
+        X=X, y=y, arm=t, weight=weight, outcome=outcome, features=X,
+        exposure=np.full((n, 2), 0.5), fold=np.arange(n) // 2 % 2,
+        groups=np.arange(n)[:, None] % 9,
+        outcome_by_fold=lambda rows: np.stack([outcome[rows]] * 2),
+    )  # fmt: skip
+    assert effects.offset[1] == pytest.approx(5 / 6)
+
+
+def test_a_ratio_of_weighted_means_and_its_error():
+    top, below = np.array([1.0, 4.0, 2.0]), np.array([1.0, 2.0, 3.0])
+    weight = np.array([1.0, 2.0, 3.0])
+    found = ratio_of_means(top, below, weight)
+    ratio = (1 + 8 + 6) / (1 + 4 + 9)
+    assert found.value == pytest.approx(ratio)
+    relative, share = weight / 2, 14 / 6
+    influence = relative * (top - ratio * below) / share
+    assert found.error == pytest.approx(np.sqrt((influence**2).mean() / 3))
+
+
+def test_means_of_scores_weigh_rows():
+    scores = np.array([[0.0, 1.0], [0.0, 5.0], [0.0, 9.0]])
+    weight = np.array([3.0, 1.0, 2.0])
+    log = LogScores(scores=scores, fitted=None, weight=weight / 2, arm=np.zeros(3, int))
+    values = log.between(0, 1)[0]
+    found = log.mean(values)
+    assert found.value == pytest.approx((3 + 5 + 18) / 6)
+    part = log.mean(values, np.array([True, True, False]))
+    assert part.value == pytest.approx((3 + 5) / 4) and part.degrees == 1
+
+
+def test_influence_of_three_arms_weighs_rows():
+    rng = np.random.default_rng(0)
+    n, weight = 120, np.repeat([1.0, 3.0], 60)
+    arm = np.arange(n) % 3
+    X = rng.normal(size=(n, 2))
+    outcome = np.column_stack([X[:, 0], X[:, 0] + 1, X[:, 0] - X[:, 1]])
+    y = outcome[np.arange(n), arm] + rng.normal(size=n)
+    effects = ArmEffects(3, 0.05, 0).fit(
+        X=X, y=y, arm=arm, weight=weight, outcome=outcome,
+        exposure=np.full((n, 3), 1 / 3), fold=np.arange(n) // 3 % 2,
+        outcome_by_fold=lambda rows: np.stack([outcome[rows]] * 2),
+    )  # fmt: skip
+    for t in (1, 2):
+        score = effects.scores[t]
+        expected = weight / 2 * (score - np.average(score, weights=weight))
+        np.testing.assert_allclose(effects.influence[t], expected)
+        assert effects.influence[t].mean() == pytest.approx(0, abs=1e-9)
+
+
+def test_regressions_within_ratios_get_the_weights(monkeypatch):
+    seen = {}
+    monkeypatch.setattr(ratios, "CrossFit", lambda *a, **o: seen.update(o))
+    problem = SimpleNamespace(
+        binary=False, outcome_model=LinearRegression(), fold=np.zeros(4, int), seed=0
+    )
+    weight = np.arange(4.0)
+    of = object.__new__(ratios.Sample)
+    of.problem = problem
+    of.regression(np.zeros((4, 1)), np.zeros(4), weight=weight)
+    assert seen["weight"] is weight
