@@ -4,7 +4,6 @@ from sklearn_causalrec.causal.graphs.bitsets import as_names, members, separated
 from sklearn_causalrec.causal.identification.districts import make_plan
 from sklearn_causalrec.causal.identification.estimand import Estimand
 from sklearn_causalrec.causal.identification.remedies import NotIdentifiableError
-from sklearn_causalrec.encoding.checks import several
 
 
 def exchange_conditions(graph, y, x, z):
@@ -88,7 +87,10 @@ def identify(graph, outcome, treatment, given=(), *, experiments=()):
         raise ValueError("name at least one outcome.")
     if isinstance(experiments, str):
         experiments = [experiments]
-    experiments = several(experiments, "experiments", '["x", ["x", "z"]]')
+    if not isinstance(experiments, list | tuple):
+        from sklearn_causalrec.encoding.checks import several  # which needs numpy
+
+        experiments = several(experiments, "experiments", '["x", ["x", "z"]]')
     experiments = [graph.listed(graph.mask(e)) for e in experiments]
     do, rest, moved = exchange_conditions(graph, y, x, z)
     plan, hedge = make_plan(graph, y | rest, do, ((), *experiments))
