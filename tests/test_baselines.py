@@ -96,7 +96,7 @@ def test_recommend_by_outcome_and_not_by_effect(log):
     best = everything["item"][np.argsort(-model.predict(everything))[:3]]
     assert top["item"][:3].tolist() == best.tolist()
     with pytest.raises(ValueError, match="UserItemBias predicts outcomes and has no"):
-        recommend(model)
+        recommend(model, by="effect")
 
 
 def test_in_a_search(log):

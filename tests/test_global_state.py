@@ -30,6 +30,7 @@ from sklearn_causalrec.datasets import (
     make_exposure_log,
     make_sequence_log,
 )
+from sklearn_causalrec.serving.server.keys import make_key
 
 N = 60
 
@@ -40,6 +41,12 @@ def data():
     X = pd.DataFrame(rng.normal(size=(N, 2)), columns=["a", "b"])
     t = np.arange(N) % 2
     return X, (X["a"] + t + rng.normal(size=N)).to_numpy(), t
+
+
+@pytest.fixture(scope="module", autouse=True)
+def loaded(data):
+    """What libraries set when they are first loaded is not of our calls."""
+    _summary(*data)
 
 
 @pytest.fixture(scope="module")
@@ -119,7 +126,9 @@ def _displays(X, y, t):
     plot.CalibrationDisplay.from_predictions(X["a"], y, n_bins=2)
     plot.UpliftCurveDisplay.from_predictions(y, X["a"], t, n_bootstrap=2)
     plot.PolicyValueDisplay.from_predictions(y, t, half, propensity=np.full(N, 0.5))
-    plot.TrainingCurveDisplay.from_estimator(_deep(X, y, t, effect_learner="t"))
+    deep = _deep(X, y, t, effect_learner="t")
+    plot.TrainingCurveDisplay.from_estimator(deep)
+    plot.NetworkDisplay.from_estimator(deep, X)
     plt.close("all")
 
 
@@ -248,6 +257,29 @@ def test_servers_and_their_logs(tmp_path):
         with pytest.raises(FileNotFoundError):  # there are none so far
             serving.read_decisions(tmp_path / "log")
 
+        keys = tmp_path / "keys.json"
+        key, _ = make_key(keys, "shop", ["recommend"])
+        serving.KeyRing(keys).caller(key)
+        serving.AuditLog(tmp_path / "audit").close()
+
+    unchanged(work)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_private_training(data):
+    pytest.importorskip("opacus", reason="the extra private")
+    X, y, t = data
+    budget = privacy.PrivacyBudget(
+        3.0, 1e-3, unit="row", ranges=(-4, 4), outcome=(-6, 6)
+    )
+
+    def work():
+        model = _deep(X, y, t, effect_learner="t", private=budget)
+        assert isinstance(model.privacy_spent_, privacy.PrivacySpent)
+        privacy.total_spent([model.privacy_spent_])
+        privacy.public_copy(model).predict(X, treatment=1)
+
+    work()  # Opacus sets what it needs when it is first loaded
     unchanged(work)
 
 

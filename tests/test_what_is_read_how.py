@@ -31,7 +31,7 @@ PAGE = Path(__file__).parents[1] / "docs" / "what_is_read_how.md"
 
 
 def test_the_page_is_in_the_documentation():
-    assert PAGE.stem in (PAGE.parent / "index.rst").read_text().split()
+    assert PAGE.stem in (PAGE.parent / "user_guide.md").read_text().split()
 
 
 # -- features --------------------------------------------------------------------------

@@ -70,9 +70,12 @@ def test_the_networks_of_a_fold_count_too(log, monkeypatch):
 
     monkeypatch.setattr(Ensemble, "cross_fit", on_a_cliff)
     model = CausalDNNRecommender(**{**SMALL, "effect_learner": "stacked"})
+    model.fit(X, y, treatment=shown)
     with pytest.raises(DivergenceError):
-        model.fit(X, y, treatment=shown)
-    assert not hasattr(model, "nets_")
+        model.ate()
+    assert np.isfinite(model.predict(X, treatment=1)).all()
+    with pytest.raises(DivergenceError):
+        model.set_params(lazy_effects=False).fit(X, y, treatment=shown)
 
 
 def test_a_policy_says_so_as_well(log):

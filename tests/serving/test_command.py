@@ -180,7 +180,7 @@ def test_a_server_that_lets_in_who_has_a_key(served, tmp_path, monkeypatch):
     path, audit = tmp_path / "keys.json", tmp_path / "audit"
     key, entry = make_key(path, "shop", ["recommend"])
     admin, _ = make_key(path, "admin", ["admin"])
-    body, answers = {"users": [4711], "k": 2}, []
+    body, answers = {"users": [471147114711], "k": 2}, []
     options = ["--keys", path, "--audit-dir", audit, "--workers", 2, "--watch", 0]
     with running(served.files[0], *options, doors=[]) as server:
         where = server.stdout.readline().split(" certificate ")[1].strip()
@@ -214,7 +214,7 @@ def test_a_server_that_lets_in_who_has_a_key(served, tmp_path, monkeypatch):
         line = lines[answer["request"]]
         assert line["items"] == answer["lists"][0]["items"]
         assert line["key"] == entry["id"]
-    for secret in ("4711", key.split("_")[2], admin.split("_")[2]):
+    for secret in ("471147114711", key.split("_")[2], admin.split("_")[2]):
         assert secret not in messages
         assert not any(secret in p.read_text() for p in audit.iterdir())
 

@@ -12,8 +12,25 @@ import numpy as np
 import pandas as pd
 from sklearn.linear_model import LinearRegression, LogisticRegression
 
-import sklearn_causalrec as package
-from sklearn_causalrec import baselines, privacy, serving
+from sklearn_causalrec import (
+    CausalDNNRecommender,
+    DoCalculusEffect,
+    EffectIndex,
+    baselines,
+    decide,
+    evaluate_lists,
+    explain,
+    explain_effect,
+    forget,
+    privacy,
+    reasons,
+    recommend,
+    report,
+    save,
+    segments,
+    serving,
+    similar_items,
+)
 from sklearn_causalrec._testing.fuzz.questions import ROWS, Question, ask_oddly, told
 
 
@@ -33,7 +50,7 @@ def _log():
 @cache
 def _recommender():
     X, y, t = _log()
-    model = package.CausalDNNRecommender(
+    model = CausalDNNRecommender(
         user="user", item="item", item_features=["kind"], hidden_layer_sizes=(4,),
         embedding_dim=2, max_epochs=2, n_folds=2, random_state=0,
     )  # fmt: skip
@@ -43,7 +60,7 @@ def _recommender():
 @cache
 def _no_ids():
     X, y, t = _log()
-    model = package.CausalDNNRecommender(
+    model = CausalDNNRecommender(
         hidden_layer_sizes=(4,), max_epochs=2, n_folds=2, random_state=0
     )
     return model.fit(X[["x", "z"]], y, treatment=t)
@@ -52,7 +69,7 @@ def _no_ids():
 @cache
 def _do_effect():
     X, y, t = _log()
-    model = package.DoCalculusEffect(
+    model = DoCalculusEffect(
         treatment="t", outcome_model=LinearRegression(), cv=2, random_state=0,
         treatment_model=LogisticRegression(), effect_model=LinearRegression(),
     )  # fmt: skip
@@ -87,13 +104,13 @@ def _scorer():
 
 @cache
 def _index():
-    return package.EffectIndex(_recommender(), k=3, random_state=0)
+    return EffectIndex(_recommender(), k=3, random_state=0)
 
 
 @cache
 def _file():
     path = Path(tempfile.mkdtemp(prefix="fuzz-"), "m.crec")
-    package.save(_recommender(), path)
+    save(_recommender(), path)
     return path
 
 
@@ -109,7 +126,7 @@ def _questions():
     arms = ("T0", "T1", "alpha", "random_state")
 
     def fitted(model):
-        return lambda X: package.recommend(model.fit(X), k=2, by="outcome", users=[0])
+        return lambda X: recommend(model.fit(X), k=2, by="outcome", users=[0])
 
     base = [
         Question(f"{type(m).__name__}.fit", fitted(m), {"X": positives}, ("X",),
@@ -144,54 +161,54 @@ def _questions():
         Question("Blend.because", blend.because,
                  {"users": np.array([0, 1]), "items": np.array([2, 3]), "n": 2},
                  scalars=("n",), nan_ok=True, same=False),
-        Question("Blend.recommend", lambda **o: package.recommend(blend, **o),
+        Question("Blend.recommend", lambda **o: recommend(blend, **o),
                  {"users": [0, 1], "k": 2, "by": "outcome"}, same=False,
                  labels=("users", "items", "exclude"), nan_ok=True,
                  scalars=("k", "by", "min_effect", "exclude_seen", "cold_start")),
     ]  # fmt: skip
     return base + [
-        Question("decide", lambda **o: told(package.decide(no_ids, **o)),
+        Question("decide", lambda **o: told(decide(no_ids, **o)),
                  {"X": x, "cost": 0.5, "margin": 1.0}, ("X",),
                  columns=("cost", "margin"), keep=("x", "z"),
                  scalars=("cost", "margin", "budget", "tree_depth", "columns", "alpha",
                           "control")),
-        Question("decide of a graph", lambda **o: told(package.decide(graph, **o)),
+        Question("decide of a graph", lambda **o: told(decide(graph, **o)),
                  {"X": xt}, ("X",), scalars=("cost", "budget", "alpha"),
                  keep=("x", "z")),
-        Question("segments", lambda **o: told(package.segments(no_ids, **o)),
+        Question("segments", lambda **o: told(segments(no_ids, **o)),
                  {"X": x, "random_state": 0}, ("X",), keep=("x", "z"),
                  scalars=("max_depth", "min_share", "columns", *arms)),
-        Question("segments of a graph", lambda **o: told(package.segments(graph, **o)),
+        Question("segments of a graph", lambda **o: told(segments(graph, **o)),
                  {"X": xt, "random_state": 0}, ("X",), keep=("x", "z"),
                  scalars=("max_depth", "min_share", "columns", *arms)),
-        Question("report", lambda **o: told(package.report(no_ids, **o)),
+        Question("report", lambda **o: told(report(no_ids, **o)),
                  {"X": x, "random_state": 0}, ("X",), keep=("x", "z"), same=False,
                  scalars=("title", "path", "lists", "y", *arms)),
         Question("explain_effect",
-                 lambda **o: told(package.explain_effect(no_ids, n_repeats=1, **o)),
+                 lambda **o: told(explain_effect(no_ids, n_repeats=1, **o)),
                  {"X": x[:3], "background": x, **few}, ("X", "background"),
                  scalars=("groups", "n_background", *arms), keep=("x", "z")),
-        Question("reasons", lambda **o: package.reasons(rec, **o),
+        Question("reasons", lambda **o: reasons(rec, **o),
                  {"lists": lists[:4], **few}, ("lists",), nan_ok=True, same=False,
                  keep=("user", "item"), scalars=("language", "by", "users", "items",
                                                  "context", "names", "cold_start",
                                                  "n_background", *arms)),
-        Question("explain", lambda **o: package.explain(rec, **o),
+        Question("explain", lambda **o: explain(rec, **o),
                  {"users": [0, 1], "k": 2}, labels=("users", "items"), nan_ok=True,
                  scalars=("k", "by", "context", "cold_start", "n_neighbors"),
                  same=False),
-        Question("similar_items", lambda **o: package.similar_items(rec, **o),
+        Question("similar_items", lambda **o: similar_items(rec, **o),
                  {"items": [0, 1], "k": 2}, labels=("items",), scalars=("k",),
                  same=False),
         Question("evaluate_lists",
-                 lambda **o: package.evaluate_lists(
+                 lambda **o: evaluate_lists(
                      **{"models": {"p": ease}, "user": "user",
                         "item": "item", "time": "time", "split": "last", **o}),
                  {"log": positives, "k": (2,)}, ("log",), nan_ok=True,
                  keep=("user", "item", "time"), same=False,
                  scalars=("models", "y", "relevant", "user", "item", "time", "split",
                           "k", "metrics", "by", "against", "alpha")),
-        Question("forget", lambda **o: told(package.forget(rec, **o)),
+        Question("forget", lambda **o: told(forget(rec, **o)),
                  {"users": [0]}, labels=("users",), scalars=("X",), same=False),
         Question("scorer.predict", lambda **o: _scorer().predict(**o), {"X": rows},
                  matrices=("X",), scalars=("treatment",)),
@@ -204,7 +221,7 @@ def _questions():
         Question("compile_scorer", serving.compile_scorer, {"fitted": rec},
                  scalars=("fitted",)),
         Question("EffectIndex", lambda **o: told(
-            package.EffectIndex(rec, random_state=0, **o)), {"k": 2},
+            EffectIndex(rec, random_state=0, **o)), {"k": 2},
                  labels=("users", "items"), same=False,
                  scalars=("recall", "by", "k", "cold_start", "T0", "T1")),
         Question("index.recommend", lambda **o: _index().recommend(**o),
@@ -214,7 +231,7 @@ def _questions():
         Question("load", serving.load, {"path": _file()}, scalars=("path", "key")),
         Question("read_manifest", lambda **o: sorted(serving.read_manifest(**o)),
                  {"path": _file()}, scalars=("path", "key")),
-        Question("save", lambda **o: package.save(**{"path": _file(), **o}),
+        Question("save", lambda **o: save(**{"path": _file(), **o}),
                  {"fitted": rec}, scalars=("fitted", "key", "slim")),
         Question("data_inventory", lambda **o: told(privacy.data_inventory(**o)),
                  {"fitted": rec}, scalars=("fitted",)),
