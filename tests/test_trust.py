@@ -10,6 +10,7 @@ from sklearn.ensemble import (
     HistGradientBoostingClassifier,
     HistGradientBoostingRegressor,
 )
+from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.model_selection import GridSearchCV, cross_validate
 from sklearn.pipeline import make_pipeline
 
@@ -18,13 +19,16 @@ from sklearn_causalrec import (
     CausalGraph,
     CounterfactualPolicy,
     DoCalculusEffect,
+    decide,
 )
 from sklearn_causalrec.baselines import GlobalMean
+from sklearn_causalrec.causal import Sensitivity
 from sklearn_causalrec.datasets import make_event_log
 from sklearn_causalrec.effects.overlap import common_support
 from sklearn_causalrec.encoding.exposure import arm_probabilities
 from sklearn_causalrec.encoding.log_encoder import Rows
 from sklearn_causalrec.interactions import build_examples, make_preprocessor
+from sklearn_causalrec.privacy import Pseudonymizer
 
 SMALL = dict(
     max_epochs=8, hidden_layer_sizes=(32,), n_folds=3, random_state=0, device="cpu"
@@ -447,3 +451,34 @@ def test_effects_that_vary_are_said_to(model):
         assert model.ate_table()["varies"].tolist() == [None]
         model.set_params(effect_model=HistGradientBoostingRegressor(max_iter=5))
         assert fit(model, X, y, t).effect_varies_.tolist() == [False, True]
+
+
+# -- numbers that nothing can be counted with ------------------------------------------
+
+
+def test_columns_too_large_to_be_squared_are_refused():
+    X, y, t, _, _ = study()
+    X = X.copy()
+    X.iloc[7, 0] = 1e308
+    with pytest.raises(ValueError, match=r"column 'a' is 1e\+308 in row 7"):
+        fit(DoCalculusEffect(random_state=0), X, y, t)
+
+
+@pytest.mark.parametrize("name", ["margin", "cost"])
+def test_money_too_large_to_be_added_up_is_refused(name):
+    X, y, t, _, _ = study()
+    lines = dict(outcome_model=LinearRegression(), treatment_model=LogisticRegression())
+    model = fit(DoCalculusEffect(random_state=0, **lines), X[:200], y[:200], t[:200])
+    with pytest.raises(ValueError, match=f"{name} is .* in row 0: squares"):
+        decide(model, X[:200], **{name: 1e308})
+
+
+def test_an_error_that_is_nothing_beside_the_estimate_is_refused():
+    with pytest.raises(ValueError, match="stderr is 1e-320, which is nothing beside"):
+        Sensitivity.from_regression(1.0, 1e-320, 100)
+    assert Sensitivity.from_regression(1.0, 1e-20, 100).robustness_value() < 1
+
+
+def test_a_number_is_no_list_of_columns():
+    with pytest.raises(TypeError, match=r"columns is .*: pass a list"):
+        Pseudonymizer(columns=np.array(0.05), key=bytes(range(32))).fit(study()[0])

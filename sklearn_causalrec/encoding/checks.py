@@ -76,7 +76,7 @@ def as_outcome(estimator, y, n):
     """
     y = _numbers(_one_outcome_a_row(estimator, y, n), "y", _OUTCOME)
     assert_all_finite(y, input_name="y")
-    return _refuse_large(y, "y")
+    return refuse_large(y, "y")
 
 
 _OUTCOME = (
@@ -193,7 +193,7 @@ def column(values, name, n=None, *, allow_nan=False, largest=_LARGEST):
     if wrong.any():
         row = int(wrong.argmax())
         raise ValueError(f"{name} is {values[row]} in row {row}: numbers are needed.")
-    return _refuse_large(values, name, largest)
+    return refuse_large(values, name, largest)
 
 
 def _numbers(series, name, rule="numbers are needed"):
@@ -206,10 +206,31 @@ def _numbers(series, name, rule="numbers are needed"):
     raise ValueError(f"{name} holds {_KINDS[kind]}{example}: {rule}{way_out}.")
 
 
-def _refuse_large(values, name, largest=_LARGEST):
+def refuse_large(values, name, largest=_LARGEST):
+    """The values, of which none is too large to be multiplied and added up.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n,) or (n, p)
+        Numbers, or NaN.
+    name : str
+        What messages call them.
+    largest : float, default=1e100
+        The largest magnitude.
+
+    Returns
+    -------
+    ndarray
+        The same values.
+
+    Raises
+    ------
+    ValueError
+        If one is larger. The message names its row.
+    """
     large = np.abs(values) > largest
     if large.any():
-        row = int(large.argmax())
+        row = int(large.reshape(len(values), -1).any(axis=1).argmax())
         raise ValueError(
             f"{name} is {values[row]} in row {row}: squares of numbers beyond "
             f"{largest:g} are infinite. Give it in larger units."

@@ -14,7 +14,7 @@ from sklearn_causalrec._utils.unwrap import unwrap
 from sklearn_causalrec.effects.clusters import estimate
 from sklearn_causalrec.effects.intervals import check_alpha
 from sklearn_causalrec.encoding.checks import number as checked_number
-from sklearn_causalrec.encoding.checks import several, whole_number
+from sklearn_causalrec.encoding.checks import refuse_large, several, whole_number
 from sklearn_causalrec.encoding.kinds import short
 from sklearn_causalrec.explaining.allocation import allocate
 from sklearn_causalrec.explaining.model import Model
@@ -357,7 +357,7 @@ def _by_arm(value, name, model, first, n, absent, control_is):
             )
     if not np.isfinite(out).all():
         raise ValueError(f"{name} holds a value that is no finite number.")
-    return out
+    return refuse_large(out, name)
 
 
 class _Judged:

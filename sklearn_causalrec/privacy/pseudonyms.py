@@ -16,7 +16,7 @@ from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_causalrec.encoding.checks import number
+from sklearn_causalrec.encoding.checks import number, several
 from sklearn_causalrec.encoding.frames import as_frame, check_columns, refuse_unclear
 from sklearn_causalrec.encoding.kinds import short
 from sklearn_causalrec.encoding.roles import as_ids
@@ -189,7 +189,9 @@ class Pseudonymizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         self._validate_params()
         key = self._needed_key()
         frame = self._frame(X)
-        columns = list(frame.columns) if self.columns is None else list(self.columns)
+        columns = list(frame.columns)
+        if self.columns is not None:
+            columns = several(self.columns, "columns", '["user"]')
         check_columns(frame, columns=columns)
         domains = dict(self.domains or {})
         unknown = [name for name in domains if name not in columns]

@@ -26,6 +26,11 @@ class RegressionSensitivity(ConfoundingBounds):
             raise ValueError(
                 f"stderr must be positive and dof above 1, got {stderr!r}, {dof!r}."
             )
+        if not np.isfinite((estimate / stderr) ** 2):
+            raise ValueError(
+                f"stderr is {stderr!r}, which is nothing beside the estimate "
+                f"{estimate!r}: where there is no error, there is nothing to weigh a confounder by."
+            )
         self.estimate, self.stderr, self.dof = float(estimate), float(stderr), dof
         self.bias = self.stderr * np.sqrt(dof)
         if partial_r2 is not None and not isinstance(partial_r2, Mapping):

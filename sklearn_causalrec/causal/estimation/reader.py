@@ -8,7 +8,7 @@ from sklearn_causalrec.causal.graph import CausalGraph
 from sklearn_causalrec.causal.graphs.bitsets import as_names
 from sklearn_causalrec.causal.partial import PartialGraph
 from sklearn_causalrec.encoding.arms import distinct_arms, read_treatment
-from sklearn_causalrec.encoding.checks import as_outcome, is_copy
+from sklearn_causalrec.encoding.checks import as_outcome, is_copy, refuse_large
 from sklearn_causalrec.encoding.cluster_columns import (
     cluster_names,
     clusters_of,
@@ -59,6 +59,9 @@ def as_frame(estimator, X, reset, optional=(), gaps=False):
                 "models that take them, such as HistGradientBoostingRegressor, with "
                 "effect_model=None."
             )
+        if pd.api.types.is_float_dtype(X[name]):
+            values = X[name].to_numpy(dtype=float, na_value=np.nan)
+            refuse_large(values, f"column {name!r}")
     return native(X).reset_index(drop=True)
 
 
