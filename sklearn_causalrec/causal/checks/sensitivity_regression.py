@@ -29,7 +29,8 @@ class RegressionSensitivity(ConfoundingBounds):
         if not np.isfinite((estimate / stderr) ** 2):
             raise ValueError(
                 f"stderr is {stderr!r}, which is nothing beside the estimate "
-                f"{estimate!r}: where there is no error, there is nothing to weigh a confounder by."
+                f"{estimate!r}: where there is no error, there is nothing to weigh a "
+                "confounder by."
             )
         self.estimate, self.stderr, self.dof = float(estimate), float(stderr), dof
         self.bias = self.stderr * np.sqrt(dof)
