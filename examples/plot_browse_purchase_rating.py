@@ -96,7 +96,7 @@ print(
 # Can it be refuted?
 # ------------------
 
-print(model.refute(X, rating, methods=["placebo", "subset"], n_simulations=2))
+print(model.refute(X, rating, methods=["placebo", "subset"], n_simulations=3))
 
 # %%
 # What if a direct effect of browsing is possible as well? Then nothing in these data
