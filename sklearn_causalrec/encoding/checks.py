@@ -230,9 +230,9 @@ def refuse_large(values, name, largest=_LARGEST):
     """
     large = np.abs(values) > largest
     if large.any():
-        row = int(large.reshape(len(values), -1).any(axis=1).argmax())
+        row, *_ = where = np.unravel_index(large.argmax(), large.shape)
         raise ValueError(
-            f"{name} is {values[row]} in row {row}: squares of numbers beyond "
+            f"{name} is {values[where]} in row {row}: squares of numbers beyond "
             f"{largest:g} are infinite. Give it in larger units."
         )
     return values
