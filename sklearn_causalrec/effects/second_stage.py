@@ -515,5 +515,9 @@ class EffectMixin:
     def _average(self, X, T0, T1, what, clustered=True):
         t0, t1 = self._contrast(T0, T1)
         self._need_effects(what)
-        effect = None if X is None else self.effect(X, T0, T1)
-        return self.effects_.ate(t0, t1, effect, clustered=clustered)
+        if X is None:
+            return self.effects_.ate(t0, t1, clustered=clustered)
+        rows = self.log_encoder_.rows(self, X)
+        outcomes = self._predicted(rows)
+        given = self._effect_features(rows, outcomes), outcomes, self._groups(rows)
+        return self.effects_.ate(t0, t1, *given, clustered=clustered)

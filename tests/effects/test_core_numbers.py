@@ -8,13 +8,21 @@ from sklearn.linear_model import LinearRegression
 
 from sklearn_causalrec.causal.estimation import nuisances, ratios
 from sklearn_causalrec.causal.estimation.answers import ArmsAnswer
+from sklearn_causalrec.causal.estimation.instruments import InstrumentEffect
 from sklearn_causalrec.causal.estimation.strategies import adjustment
+from sklearn_causalrec.causal.estimation.strategies.instrument import InstrumentAnswer
 from sklearn_causalrec.effects import arms as arms_module
 from sklearn_causalrec.effects.arms import ArmEffects
 from sklearn_causalrec.effects.clusters import ratio_of_means
+from sklearn_causalrec.effects.compiled_stage import _Models
 from sklearn_causalrec.effects.formula import outcome_weights
 from sklearn_causalrec.effects.log_scores import LogScores
-from sklearn_causalrec.encoding.exposure import TINY, ClassifierExposure
+from sklearn_causalrec.effects.outcome_difference import outcome_difference_interval
+from sklearn_causalrec.encoding.exposure import (
+    TINY,
+    ClassifierExposure,
+    NaiveBayesExposure,
+)
 from sklearn_causalrec.metrics import confidence_sequence, policy_value
 
 
@@ -88,11 +96,14 @@ def test_averages_over_other_rows_weigh_the_rows_of_the_log():
         scores=np.array([[0.0, 0.0], [2.0, 6.0]]),
         fitted=np.array([[0.0, 0.0], [1.0, 1.0]]),
         influence=np.zeros((2, 2)),
+        elsewhere=[None, SimpleNamespace(at=lambda X, effect, clustered: (0.5, 1.0))],
+        effect=lambda X, *more: X,
+        _residual=lambda t: np.zeros(2),
         _doubted=lambda found, variance, t0, t1: found,
     )  # fmt: skip
     assert ArmEffects.ate(given, 0, 1).value == pytest.approx((2 + 18) / 4)
     found = ArmEffects.ate(given, 0, 1, np.array([10.0, 20.0]))
-    assert found.value == pytest.approx(15 + (1 * 1 + 3 * 5) / 4)
+    assert found.value == pytest.approx(15 + (1 * 1 + 3 * 5) / 4 + 0.5)
 
 
 def test_chances_of_arms_are_learned_with_weights(monkeypatch):
@@ -210,3 +221,98 @@ def test_regressions_within_ratios_get_the_weights(monkeypatch):
     of.problem = problem
     of.regression(np.zeros((4, 1)), np.zeros(4), weight=weight)
     assert seen["weight"] is weight
+
+
+def test_many_outcomes_count_by_their_tenths():
+    y = np.arange(100.0)
+    known = SimpleNamespace(
+        y=y, weight=np.ones(100), randomized=np.arange(100) % 2 == 0,
+        propensity=np.where(np.arange(100) % 2 == 0, 0.5, np.nan),
+    )  # fmt: skip
+    model = NaiveBayesExposure().fit(known, None, None)
+    np.testing.assert_allclose(model.edges, np.quantile(y, np.arange(1, 10) / 10))
+    assert len(model.table) == 10
+
+
+def test_an_effect_by_instruments_is_linear_around_the_mean_of_x():
+    """The features are far from zero: a sign at their centre shows."""
+    rng = np.random.default_rng(0)
+    x, z, u = 10 + rng.normal(size=4000), rng.normal(size=4000), rng.normal(size=4000)
+    t = z + u + rng.normal(size=4000)
+    y = t * (x - 8) + u + rng.normal(size=4000)
+    model = InstrumentEffect().fit(y, t, z[:, None], X=x[:, None])
+    at = model.effect(np.array([[8.0], [10.0], [12.0]]), 0.0, 1.0)
+    np.testing.assert_allclose(at, [0, 2, 4], atol=0.3)
+
+
+def test_doses_are_predicted_around_the_mean_dose():
+    effect = lambda variables, t0, t1: np.array([2.0, 3.0])  # noqa: E731
+    given = SimpleNamespace(_mean=(5.0, 4.0), effect=effect)
+    assert InstrumentAnswer.predict(given, None, [4, 6]).tolist() == [5, 5 + 3 * 2]
+
+
+def test_models_that_count_by_fold_by_hand():
+    """Two folds, one row, one outcome model an arm beside the network."""
+    outcome = np.array([[3.0, 7.0]])
+    sums = np.array([[1.0], [2.0], [5.0], [9.0]])  # arm 0 of two folds, then arm 1
+    c = np.array([0.75, 0.25])
+    stage = SimpleNamespace(
+        constants=np.array([0.5, 0.7]), weights=np.ones(3), has_network=True,
+        shift=1.0, scale=2.0, offsets=[], learners={},
+        arms=[(np.array([[0], [1]]), c), (np.array([[2], [3]]), c)],
+        tables=SimpleNamespace(sums=lambda X, groups: sums.T),
+    )  # fmt: skip
+    out, doubt, offsets = _Models.by_fold(stage, np.zeros((1, 1)), outcome, None)
+    net = (1.0, 3.0)  # in the units of the stage
+    assert out[:, 0, 0].tolist() == [0.5, 0.7]
+    assert out[:, 0, 2].tolist() == [2.0, 2.0]
+    expected, spread = [], 0.0
+    for k in (0, 1):
+        pairs = [(sums[k, 0], net[0]), (sums[2 + k, 0], net[1])]
+        means = [0.75 * a + 0.25 * b for a, b in pairs]
+        expected.append(means[1] - means[0])
+        even = (2 * c + 0.5) / 3
+        for pair, mean in zip(pairs, means):
+            spread += (even * (np.array(pair) - mean) ** 2).sum() / 2
+    np.testing.assert_allclose(out[:, 0, 1], expected)
+    np.testing.assert_allclose(doubt, spread)
+    assert offsets.tolist() == [0]
+
+
+def test_a_difference_of_outcomes_is_as_wide_as_their_spread():
+    """Far from zero, so that a sum in place of a difference shows."""
+    rng = np.random.default_rng(0)
+    X, arm = rng.normal(size=(600, 1)), np.arange(600) % 2
+    y = 1000 + X[:, 0] + arm + rng.normal(size=600)
+    low, high = outcome_difference_interval(
+        X, y, arm, X[:50], outcome_model=LinearRegression(),
+        propensity=np.full(600, 0.5), propensity_new=np.full(50, 0.5),
+    )  # fmt: skip
+    assert 4 < np.mean(high - low) < 15 and abs(np.mean(high + low) / 2 - 1) < 1
+
+
+def test_a_bounded_sequence_is_that_of_the_unit_interval():
+    x = np.random.default_rng(0).uniform(size=300)
+    unit = confidence_sequence(x, method="bernstein", lower=0, upper=1)
+    moved = confidence_sequence(2 + 3 * x, method="bernstein", lower=2, upper=5)
+    np.testing.assert_allclose(moved, [2 + 3 * side for side in unit])
+
+
+def test_with_gaps_the_scores_are_those_of_aipw(monkeypatch):
+    y, arm = np.array([10.0, 20.0, 30.0]), np.array([0, 1, 0])
+    outcomes = {0: np.array([11.0, 12.0, 13.0]), 1: np.array([19.0, 18.0, 17.0])}
+    propensity = np.array([[0.5, 0.5], [0.2, 0.8], [0.4, 0.6]])
+    monkeypatch.setattr(
+        adjustment, "regress", lambda *a, salt, **o: lambda Z: outcomes[salt]
+    )
+    monkeypatch.setattr(
+        adjustment, "arm_probabilities", lambda problem, Z: (propensity, propensity)
+    )
+    problem = SimpleNamespace(
+        variables=SimpleNamespace(matrix=lambda names: np.zeros((3, 1))),
+        y=y, arm=arm, arms=[0, 1], weight=None, gaps=True, clusters=None,
+    )  # fmt: skip
+    scores = adjustment.aipw(problem, ["x"]).pseudo
+    zero = [11 - 1 / 0.5, 12, 13 + 17 / 0.4]
+    one = [19, 18 + 2 / 0.8, 17]
+    np.testing.assert_allclose(scores, np.column_stack([zero, one]))
