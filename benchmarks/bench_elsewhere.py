@@ -91,15 +91,20 @@ def main():
     add_options(parser)
     args = parser.parse_args()
     warnings.simplefilter("ignore")
-    cells = [(e, u, n) for e in args.estimators for u in ("rows", "users") for n in args.n]
+    cells = [
+        (e, u, n) for e in args.estimators for u in ("rows", "users") for n in args.n
+    ]
     seeds = range(args.first, args.first + args.logs)
     done = run(one, cells, seeds, 1, args.keep, args.minutes)
-    print("estimator | log | n | logs | other rows | covered | bias | rmse | half width")
+    print(
+        "estimator | log | n | logs | other rows | covered | bias | rmse | half width"
+    )
     for cell, results in done.items():
         for kind in results[0] if results else ():
             error, half, covered = np.array([r[kind] for r in results], float).T
             print(
-                *cell, len(results), kind, f"{covered.mean():.3f}", f"{error.mean():+.3f}",
+                *cell, len(results), kind, f"{covered.mean():.3f}",
+                f"{error.mean():+.3f}",
                 f"{np.sqrt((error**2).mean()):.3f}", f"{half.mean():.3f}", sep=" | ",
             )  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""The average effect of rows that are unlike those of the log, and how well it is known."""
+"""Average effects over rows that are unlike those of the log."""
 
 import numpy as np
 
@@ -50,8 +50,8 @@ class Elsewhere:
     ----------
     .. [1] Chernozhukov, V., Newey, W. and Singh, R. (2022). "Automatic debiased machine
        learning of causal and structural effects." Econometrica 90(3).
-    .. [2] James, W. and Stein, C. (1961). "Estimation with quadratic loss." Proc. Fourth
-       Berkeley Symp. Math. Statist. Prob.
+    .. [2] James, W. and Stein, C. (1961). "Estimation with quadratic loss." Proc.
+       Fourth Berkeley Symp. Math. Statist. Prob.
     """
 
     def __init__(self, X, fitted, rest, weight, clusters=None):
@@ -87,7 +87,9 @@ class Elsewhere:
         self._covariances = [inverse @ meat @ inverse for meat in meats]
 
     def _columns(self, X, fitted):
-        return np.column_stack([fitted, X if self._features else X[:, :0]]).astype(float)
+        return np.column_stack([fitted, X if self._features else X[:, :0]]).astype(
+            float
+        )
 
     def _standardize(self, X, fitted, weight, blocks):
         """Means and standard deviations of the columns, then the means of squares."""
