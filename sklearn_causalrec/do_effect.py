@@ -647,7 +647,10 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
         """Compute an interval for the average effect.
 
         The interval is the method's own, and as symmetric as that. For a weak
-        instrument it is that of the Anderson-Rubin test.
+        instrument it is that of the Anderson-Rubin test. Over rows that are unlike
+        those of ``fit`` it is wider, the more so the further away their features are;
+        what is far from all of them is known by extrapolation alone, which no interval
+        tells.
 
         Parameters
         ----------

@@ -341,7 +341,8 @@ class EffectMixin:
         """Estimate the average effect over the rows of X, or of the log.
 
         Over the log it is the doubly robust estimate. Over other rows it is the mean
-        of ``effect`` plus the mean residual of the log's doubly robust scores.
+        of ``effect`` plus what the residuals of the log's doubly robust scores say of
+        such rows: their mean, and by a regression on the features what differs there.
 
         Parameters
         ----------
@@ -369,6 +370,10 @@ class EffectMixin:
 
     def ate_interval(self, X=None, alpha=0.05, T0=None, T1=None, *, cluster=True):
         """Return bounds of the average effect, by its influence function.
+
+        Over rows that are unlike those of the log they are wider, the more so the
+        further away the means and squares of their features are. Rows far from all of
+        the log are known by extrapolation alone, which no interval tells.
 
         Parameters
         ----------
