@@ -16,6 +16,7 @@ from sklearn_causalrec.effects.arms import ArmEffects
 from sklearn_causalrec.effects.clusters import ratio_of_means
 from sklearn_causalrec.effects.compiled_stage import _Models
 from sklearn_causalrec.effects.formula import outcome_weights
+from sklearn_causalrec.effects.kernel_ridge import KernelRidge
 from sklearn_causalrec.effects.log_scores import LogScores
 from sklearn_causalrec.effects.outcome_difference import outcome_difference_interval
 from sklearn_causalrec.encoding.exposure import (
@@ -243,6 +244,25 @@ def test_an_effect_by_instruments_is_linear_around_the_mean_of_x():
     model = InstrumentEffect().fit(y, t, z[:, None], X=x[:, None])
     at = model.effect(np.array([[8.0], [10.0], [12.0]]), 0.0, 1.0)
     np.testing.assert_allclose(at, [0, 2, 4], atol=0.3)
+
+
+def test_an_interval_by_instruments_is_as_wide_as_its_step():
+    rng = np.random.default_rng(0)
+    x, z = rng.normal(size=(2, 500))
+    t = z + rng.normal(size=500)
+    model = InstrumentEffect().fit(t + rng.normal(size=500), t, z[:, None])
+    for bounds in (model.ate_interval, model.effect_interval):
+        rows = x[:3, None] * 0 if bounds is model.effect_interval else None
+        one = np.diff(bounds(rows, t0=0, t1=1), axis=0)
+        np.testing.assert_allclose(np.diff(bounds(rows, t0=2, t1=5), axis=0), 3 * one)
+
+
+def test_kernels_are_centred():
+    rng = np.random.default_rng(0)
+    X = rng.normal(7, 1, size=(200, 2))
+    y = np.sin(2 * X[:, 0]) + X[:, 1]
+    found = KernelRidge().fit(X, y).predict(X)
+    assert np.mean((found - y) ** 2) < 0.1
 
 
 def test_doses_are_predicted_around_the_mean_dose():
