@@ -8,6 +8,7 @@ from sklearn.linear_model import LinearRegression
 
 from sklearn_causalrec.causal.estimation import nuisances, ratios
 from sklearn_causalrec.causal.estimation.answers import ArmsAnswer
+from sklearn_causalrec.causal.estimation.dose_response import DoseResponse
 from sklearn_causalrec.causal.estimation.instruments import InstrumentEffect
 from sklearn_causalrec.causal.estimation.strategies import adjustment
 from sklearn_causalrec.causal.estimation.strategies.instrument import InstrumentAnswer
@@ -336,3 +337,35 @@ def test_with_gaps_the_scores_are_those_of_aipw(monkeypatch):
     zero = [11 - 1 / 0.5, 12, 13 + 17 / 0.4]
     one = [19, 18 + 2 / 0.8, 17]
     np.testing.assert_allclose(scores, np.column_stack([zero, one]))
+
+
+def test_a_curve_weighs_rows_as_weighted_least_squares_do():
+    """The influence of a row is what leaving it out changes: exactly so for HC3."""
+
+    class Known(DoseResponse):
+        """Outcomes and the marginal density by dose alone: no other row speaks."""
+
+        def _on_grid(self, k, at, Z):
+            flat = np.ones(len(Z))
+            return np.outer(2 + at, flat), np.outer(np.full(len(at), 0.3), flat)
+
+    rng = np.random.default_rng(0)
+    Z = rng.normal(size=(300, 1))
+    t = 0.7 * Z[:, 0] + rng.normal(size=300)
+    y, linear = t + Z[:, 0] ** 2 + rng.normal(size=300), LinearRegression()
+    model = Known(linear, linear).fit(y, t, Z, np.arange(300) % 3)
+    w, B = model.weight_, model._spline.transform(t[:, None])
+    assert w.std() > 0.2
+    rest = (model.pseudo_outcome_ - (2 + t)) / w
+
+    def weighted(rows):
+        root = np.sqrt(w[rows])[:, None]
+        return np.linalg.lstsq(root * B[rows], root[:, 0] * rest[rows])[0]
+
+    every = np.arange(300)
+    line = np.linalg.lstsq(B, 2 + t)[0]
+    np.testing.assert_allclose(model.coef_, line + weighted(every), rtol=1e-5)
+    for i in (0, 7, int(w.argmax())):
+        without = weighted(np.delete(every, i))
+        expected = 300 * (weighted(every) - without)
+        np.testing.assert_allclose(model.influence_[i], expected, rtol=1e-3, atol=1e-3)
