@@ -8,6 +8,7 @@ from sklearn.linear_model import LinearRegression
 
 from sklearn_causalrec.causal.estimation import nuisances, ratios
 from sklearn_causalrec.causal.estimation.answers import ArmsAnswer
+from sklearn_causalrec.causal.estimation.conditional import _regressed
 from sklearn_causalrec.causal.estimation.dose_response import DoseResponse
 from sklearn_causalrec.causal.estimation.instruments import InstrumentEffect
 from sklearn_causalrec.causal.estimation.strategies import adjustment
@@ -20,6 +21,7 @@ from sklearn_causalrec.effects.formula import outcome_weights
 from sklearn_causalrec.effects.kernel_ridge import KernelRidge
 from sklearn_causalrec.effects.log_scores import LogScores
 from sklearn_causalrec.effects.outcome_difference import outcome_difference_interval
+from sklearn_causalrec.effects.stacked import StackedEffect
 from sklearn_causalrec.encoding.exposure import (
     TINY,
     ClassifierExposure,
@@ -225,6 +227,18 @@ def test_regressions_within_ratios_get_the_weights(monkeypatch):
     assert seen["weight"] is weight
 
 
+def test_effects_by_regression_of_scores_weigh_rows():
+    """Of weighted rows, the mean of each group is the weighted one."""
+    x, weight = np.repeat([0.0, 1.0], 50), np.tile([1.0, 3.0], 50)
+    scores = np.column_stack([np.zeros(100), np.tile([0.0, 4.0], 50) + x])
+    problem = SimpleNamespace(
+        variables=SimpleNamespace(matrix=lambda names: x[:, None]),
+        fold=np.arange(100) // 2 % 2, weight=weight, seed=0, n_jobs=None,
+    )  # fmt: skip
+    found = _regressed(problem, ["x"], scores, LinearRegression())["_fitted"]
+    np.testing.assert_allclose(found[:, 1], 3 + x)
+
+
 def test_many_outcomes_count_by_their_tenths():
     y = np.arange(100.0)
     known = SimpleNamespace(
@@ -369,3 +383,40 @@ def test_a_curve_weighs_rows_as_weighted_least_squares_do():
         without = weighted(np.delete(every, i))
         expected = 300 * (weighted(every) - without)
         np.testing.assert_allclose(model.influence_[i], expected, rtol=1e-3, atol=1e-3)
+
+
+def test_averages_by_graphs_over_other_rows_weigh_the_rows_of_the_log():
+    x, weight = np.repeat([0.0, 1.0], 200), np.tile([0.5, 1.5], 200)
+    pseudo = np.column_stack([np.zeros(400), np.tile([0.0, 4.0], 200) + x])
+    rows = lambda x: SimpleNamespace(n=len(x), matrix=lambda names: x[:, None])  # noqa: E731
+    given = SimpleNamespace(
+        variables=rows(x), modifiers=("x",), effect=lambda v, t0, t1: np.full(v.n, 10.0),
+        _means=SimpleNamespace(pseudo=pseudo, clusters=None),
+        _conditional=SimpleNamespace(fitted=lambda t0, t1: 10.0),
+        pseudo_effects=lambda: (None, weight),
+    )  # fmt: skip
+    same = ArmsAnswer.average(given, 0, 1, rows(x))
+    assert same.value == pytest.approx(3 + 0.5)
+    psi = weight * (pseudo[:, 1] - 3.5)
+    assert same.error == pytest.approx(psi.std() / 20, rel=0.02)
+    above = ArmsAnswer.average(given, 0, 1, rows(np.ones(50)))
+    assert above.value == pytest.approx(3 + 1, abs=0.1) and above.error > same.error
+
+
+def test_a_stack_standardises_by_weights():
+    rng = np.random.default_rng(0)
+    X, t, y = rng.normal(size=(60, 2)), np.arange(60) % 2, rng.normal(2, 3, 60)
+    weight, fold = rng.uniform(0, 2, 60), np.arange(60) // 2 % 2
+    scaled = StackedEffect()._start(X, y, t, weight, fold, None)
+    assert np.average(scaled, weights=weight) == pytest.approx(0)
+    assert np.average(scaled**2, weights=weight) == pytest.approx(1)
+
+
+def test_rows_of_no_weight_are_no_rows_of_an_arm():
+    rng = np.random.default_rng(0)
+    X, y, fold = rng.normal(size=(40, 2)), rng.normal(size=40), np.arange(40) // 2 % 2
+    for arm in (0, 1):
+        t = np.arange(40) % 2
+        weight = np.where((t == arm) & (fold == 0), 0.0, 1.0)  # all that fold 1 has
+        with pytest.raises(ValueError, match="without fold 1 an arm has fewer"):
+            StackedEffect()._start(X, y, t, weight, fold, None)
