@@ -11,6 +11,7 @@ from sklearn_causalrec.causal.estimation.answers import ArmsAnswer
 from sklearn_causalrec.causal.estimation.conditional import _regressed
 from sklearn_causalrec.causal.estimation.dose_response import DoseResponse
 from sklearn_causalrec.causal.estimation.instruments import InstrumentEffect
+from sklearn_causalrec.causal.estimation.problem import ArmMeans
 from sklearn_causalrec.causal.estimation.strategies import adjustment
 from sklearn_causalrec.causal.estimation.strategies.instrument import InstrumentAnswer
 from sklearn_causalrec.effects import arms as arms_module
@@ -19,6 +20,7 @@ from sklearn_causalrec.effects.clusters import ratio_of_means
 from sklearn_causalrec.effects.compiled_stage import _Models
 from sklearn_causalrec.effects.formula import outcome_weights
 from sklearn_causalrec.effects.kernel_ridge import KernelRidge
+from sklearn_causalrec.effects.learners import AdditiveLasso
 from sklearn_causalrec.effects.log_scores import LogScores
 from sklearn_causalrec.effects.outcome_difference import outcome_difference_interval
 from sklearn_causalrec.effects.stacked import StackedEffect
@@ -420,3 +422,38 @@ def test_rows_of_no_weight_are_no_rows_of_an_arm():
         weight = np.where((t == arm) & (fold == 0), 0.0, 1.0)  # all that fold 1 has
         with pytest.raises(ValueError, match="without fold 1 an arm has fewer"):
             StackedEffect()._start(X, y, t, weight, fold, None)
+
+
+def test_scores_of_weighted_means():
+    pseudo, weight = np.array([[0.0, 2.0], [4.0, 6.0]]), np.array([0.5, 1.5])
+    means = ArmMeans(pseudo, "", "", weight=weight)
+    assert means.mean.tolist() == [3, 5]
+    assert means.scores.tolist() == [[1.5, 3.5], [4.5, 6.5]]
+
+
+def test_an_additive_learner_weighs_rows():
+    """Of two lines that cancel, the one without weight does not count."""
+    X = np.random.default_rng(0).normal(size=(400, 1))
+    y, weight = np.r_[X[:200, 0], -X[200:, 0]], np.repeat([1.0, 0.0], 200)
+    found = AdditiveLasso().fit(X, y, weight).predict(X)
+    np.testing.assert_allclose(found, X[:, 0], atol=0.2)
+
+
+def test_levels_within_ratios_are_weighted_means():
+    codes, target = np.array([0, 0, 1, 1] * 2), np.arange(8.0)
+    given = SimpleNamespace(weight=np.array([1.0, 3, 2, 0] * 2), sample=None)
+    means = SimpleNamespace(fold=np.arange(8) // 4)
+    seen = []
+
+    def regression(X, target, *, rows, weight):
+        seen.append(weight[rows])
+        return lambda X: np.full(len(X), np.average(target[rows], weights=weight[rows]))
+
+    given.sample = SimpleNamespace(
+        problem=means, n=8, matrix=lambda names: np.zeros((8, 1)), regression=regression
+    )
+    expected = [(0 + 3 * 1 + 4 + 3 * 5) / 8, (2 + 6) / 2]
+    for names in ((), ("x",)):
+        found = ratios.DiscreteRatio._levels(given, codes, names, target)
+        np.testing.assert_allclose(found, np.tile(expected, (8, 1)))
+    assert [list(w) for w in seen] == [[1, 3, 1, 3], [2, 0, 2, 0]]
