@@ -392,7 +392,8 @@ def test_averages_by_graphs_over_other_rows_weigh_the_rows_of_the_log():
     pseudo = np.column_stack([np.zeros(400), np.tile([0.0, 4.0], 200) + x])
     rows = lambda x: SimpleNamespace(n=len(x), matrix=lambda names: x[:, None])  # noqa: E731
     given = SimpleNamespace(
-        variables=rows(x), modifiers=("x",), effect=lambda v, t0, t1: np.full(v.n, 10.0),
+        variables=rows(x), modifiers=("x",),
+        effect=lambda v, t0, t1: np.full(v.n, 10.0),
         _means=SimpleNamespace(pseudo=pseudo, clusters=None),
         _conditional=SimpleNamespace(fitted=lambda t0, t1: 10.0),
         pseudo_effects=lambda: (None, weight),
@@ -457,3 +458,26 @@ def test_levels_within_ratios_are_weighted_means():
         found = ratios.DiscreteRatio._levels(given, codes, names, target)
         np.testing.assert_allclose(found, np.tile(expected, (8, 1)))
     assert [list(w) for w in seen] == [[1, 3, 1, 3], [2, 0, 2, 0]]
+
+
+def test_the_effect_on_the_treated_clips_probabilities():
+    e = np.array([0.001, 0.5, 0.5, 0.9])
+    given = SimpleNamespace(
+        y=np.array([1.0, 2.0, 4.0, 8.0]), arm=np.array([0, 0, 1, 1]), clip=0.01,
+        propensity=np.column_stack([np.array([0.0, 0.5, 0.5, 0.1]), e]),
+        outcomes=np.zeros((4, 2)), weight=np.ones(4), clusters=None,
+        _doubted=lambda found, variance, t0, t1: found,
+    )  # fmt: skip
+    expected = (4 + 8 - 1 * 0.01 / 0.01 - 2 * 0.5 / 0.5) / 2
+    assert ArmEffects.att(given, 0, 1).value == pytest.approx(expected)
+
+
+def test_a_curve_bounds_its_weights():
+    rng = np.random.default_rng(0)
+    Z = rng.normal(size=(300, 1))
+    t, linear = 2 * Z[:, 0] + rng.normal(size=300), LinearRegression()
+    fold = np.arange(300) % 3
+    free = DoseResponse(linear, linear).fit(t, t, Z, fold).weight_
+    bounded = DoseResponse(linear, linear, clip=0.5).fit(t, t, Z, fold).weight_
+    np.testing.assert_allclose(bounded, np.minimum(free, 2))
+    assert free.max() > 2.5
