@@ -6,12 +6,20 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LinearRegression
 
+from sklearn_causalrec import CausalDNNRecommender
 from sklearn_causalrec.causal.estimation import nuisances, ratios
 from sklearn_causalrec.causal.estimation.answers import ArmsAnswer
 from sklearn_causalrec.causal.estimation.conditional import _regressed
-from sklearn_causalrec.causal.estimation.dose_response import DoseResponse
-from sklearn_causalrec.causal.estimation.instruments import InstrumentEffect
+from sklearn_causalrec.causal.estimation.dose_response import (
+    DoseResponse,
+    _errors,
+)
+from sklearn_causalrec.causal.estimation.instruments import (
+    InstrumentEffect,
+    anderson_rubin_set,
+)
 from sklearn_causalrec.causal.estimation.problem import ArmMeans
+from sklearn_causalrec.causal.estimation.query import Query
 from sklearn_causalrec.causal.estimation.strategies import adjustment
 from sklearn_causalrec.causal.estimation.strategies.instrument import InstrumentAnswer
 from sklearn_causalrec.effects import arms as arms_module
@@ -20,16 +28,22 @@ from sklearn_causalrec.effects.clusters import ratio_of_means
 from sklearn_causalrec.effects.compiled_stage import _Models
 from sklearn_causalrec.effects.formula import outcome_weights
 from sklearn_causalrec.effects.kernel_ridge import KernelRidge
-from sklearn_causalrec.effects.learners import AdditiveLasso
+from sklearn_causalrec.effects.learners import AdditiveLasso, Grouped, MixedRidge
 from sklearn_causalrec.effects.log_scores import LogScores
 from sklearn_causalrec.effects.outcome_difference import outcome_difference_interval
 from sklearn_causalrec.effects.stacked import StackedEffect
+from sklearn_causalrec.encoding.checks import pair
 from sklearn_causalrec.encoding.exposure import (
     TINY,
     ClassifierExposure,
     NaiveBayesExposure,
 )
-from sklearn_causalrec.metrics import confidence_sequence, policy_value
+from sklearn_causalrec.metrics import (
+    bernstein_interval,
+    confidence_sequence,
+    ips_confidence_sequence,
+    policy_value,
+)
 
 
 def test_a_stack_without_weights_is_a_plain_mean():
@@ -309,8 +323,8 @@ def test_models_that_count_by_fold_by_hand():
         means = [0.75 * a + 0.25 * b for a, b in pairs]
         expected.append(means[1] - means[0])
         even = (2 * c + 0.5) / 3
-        for pair, mean in zip(pairs, means):
-            spread += (even * (np.array(pair) - mean) ** 2).sum() / 2
+        for one, mean in zip(pairs, means):
+            spread += (even * (np.array(one) - mean) ** 2).sum() / 2
     np.testing.assert_allclose(out[:, 0, 1], expected)
     np.testing.assert_allclose(doubt, spread)
     assert offsets.tolist() == [0]
@@ -371,7 +385,7 @@ def test_a_curve_weighs_rows_as_weighted_least_squares_do():
     y, linear = t + Z[:, 0] ** 2 + rng.normal(size=300), LinearRegression()
     model = Known(linear, linear).fit(y, t, Z, np.arange(300) % 3)
     w, B = model.weight_, model._spline.transform(t[:, None])
-    assert w.std() > 0.2
+    assert w.std() > 0.2 and B.shape[1] == 7  # five knots of 300 rows, by the rate
     rest = (model.pseudo_outcome_ - (2 + t)) / w
 
     def weighted(rows):
@@ -481,3 +495,53 @@ def test_a_curve_bounds_its_weights():
     bounded = DoseResponse(linear, linear, clip=0.5).fit(t, t, Z, fold).weight_
     np.testing.assert_allclose(bounded, np.minimum(free, 2))
     assert free.max() > 2.5
+
+
+def test_errors_below_rounding_are_zero():
+    assert _errors(np.eye(2), np.diag([-1e-20, 4.0])).tolist() == [0, 2]
+
+
+@pytest.mark.parametrize("given", [(1, 2), [1, 2], np.array([1, 2])])
+def test_two_of_a_kind(given):
+    assert pair(given, "bounds") == [1, 2]
+
+
+@pytest.mark.parametrize("given", [3, "ab", np.array(3), (1, 2, 3), {1, 2}])
+def test_what_is_not_two(given):
+    with pytest.raises(ValueError, match="bounds"):
+        pair(given, "bounds")
+
+
+def test_noise_with_fewer_rows_than_offsets_stays_finite():
+    """Every row is a group of its own: no row is left for the noise."""
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(12, 2)), rng.normal(size=12)
+    groups = np.column_stack([np.arange(12), np.arange(12)])
+    model = MixedRidge().fit(Grouped(X, groups), y, np.ones(12))
+    assert np.isfinite(model.variances_).all() and (model.variances_ > 0).all()
+
+
+@pytest.mark.parametrize(
+    "asks",
+    [
+        lambda a: CausalDNNRecommender().effect_interval([[0.0]], alpha=a),
+        lambda a: CausalDNNRecommender().att_interval(alpha=a),
+        lambda a: CausalDNNRecommender().ate_interval(alpha=a),
+        lambda a: anderson_rubin_set(np.zeros(5), np.zeros(5), np.ones((5, 1)), a),
+        lambda a: bernstein_interval("no numbers", lower=0, upper=1, alpha=a),
+        lambda a: ips_confidence_sequence("no numbers", 1, alpha=a),
+    ],
+)
+def test_alpha_is_refused_before_anything_else(asks):
+    with pytest.raises(ValueError, match="alpha must lie between 0 and 1"):
+        asks(2.0)
+
+
+def test_what_is_summed_may_modify_an_effect():
+    query = SimpleNamespace(
+        graph=SimpleNamespace(descendants=lambda names: {"M"}), treatments=("T",),
+        adjustment=None, program=object(), estimand=SimpleNamespace(summed=("C", "D")),
+    )  # fmt: skip
+    given = {"C": True, "CD": True, "CE": False, "CDE": False, "M": False, "": True}
+    for names, known in given.items():
+        assert Query._is_identified_given(query, names) is known, names
