@@ -15,7 +15,9 @@ import numpy as np
 NATIVE = "|b1 |u1 |i1 <u2 <i2 <f2 <u4 <i4 <f4 <u8 <i8 <f8".split()
 KINDS = "fiubcmMSUV"
 # As numpy spells them. Of anything else, such as "2f8", it reads parts as Python.
-_SPELT = re.compile(r"[<>|=]([fiubc]\d{1,2}|[SUV]\d{1,10}|[mM]8(\[\d*[a-zA-Zμ]{1,7}\])?)")
+_SPELT = re.compile(
+    r"[<>|=]([fiubc]\d{1,2}|[SUV]\d{1,10}|[mM]8(\[\d*[a-zA-Zμ]{1,7}\])?)"
+)
 
 
 def dtype_spec(dtype):
