@@ -70,7 +70,7 @@ def test_items_of_an_index_that_are_lists(fitted):
 
 @pytest.mark.parametrize("timezone", [2**70, 1.5, "Mars", b"UTC"])
 def test_zones_that_are_none(timezone):
-    with pytest.raises(ValueError, match="timezone=.* is no time zone"):
+    with pytest.raises(ValueError, match="is no time zone"):
         clean_log(LOG, user="user", item="item", time="t", timezone=timezone)
 
 
