@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sklearn_causalrec import CausalDNNRecommender, decide, evaluate_lists
+from sklearn_causalrec import CausalDNNRecommender, decide, evaluate_lists, report
 from sklearn_causalrec.baselines import Popularity
 from sklearn_causalrec.causal import influential_rows
 from sklearn_causalrec.interactions import TimeSplit, clean_log
@@ -61,6 +61,11 @@ def test_estimators_that_are_no_list(estimators):
 def test_positions_that_no_column_has(time, form):
     with pytest.raises(ValueError, match=f"time={time} is no position of 3 columns"):
         list(TimeSplit(time).split(form(LOG)))
+
+
+def test_seeds_of_a_report(fitted):
+    with pytest.raises(ValueError, match="nan cannot be used to seed"):
+        report(*fitted, random_state=np.nan)
 
 
 def test_items_of_an_index_that_are_lists(fitted):
