@@ -7,11 +7,13 @@ import pytest
 from sklearn_causalrec import CausalDNNRecommender, decide, evaluate_lists, report
 from sklearn_causalrec.baselines import Popularity
 from sklearn_causalrec.causal import influential_rows
-from sklearn_causalrec.interactions import TimeSplit, clean_log
+from sklearn_causalrec.datasets import make_exposure_log
+from sklearn_causalrec.interactions import TimeSplit, build_examples, clean_log
 from sklearn_causalrec.metrics import policy_value
 from sklearn_causalrec.privacy import exposure_by_group
 from sklearn_causalrec.serving import EffectIndex
 
+NAMES = dict(user="user", item="item", time="t")
 LOG = pd.DataFrame({"user": [0, 0, 1, 1], "item": [0, 1, 0, 2], "t": range(4)})
 
 
@@ -61,6 +63,21 @@ def test_estimators_that_are_no_list(estimators):
 def test_positions_that_no_column_has(time, form):
     with pytest.raises(ValueError, match=f"time={time} is no position of 3 columns"):
         list(TimeSplit(time).split(form(LOG)))
+
+
+def test_complex_costs(fitted):
+    with pytest.raises(ValueError, match="cost is .*numbers are needed"):
+        decide(*fitted, cost=np.full(60, 1 + 1j))
+
+
+def test_switches_of_simulators_are_true_or_false():
+    with pytest.raises(TypeError, match="ids is <NA>: True or False"):
+        make_exposure_log(ids=pd.NA)
+
+
+def test_more_draws_than_can_be_made():
+    with pytest.raises(ValueError, match="n_unexposed"):
+        build_examples(LOG, LOG, **NAMES, window=1, n_unexposed=2**70)
 
 
 def test_seeds_of_a_report(fitted):

@@ -333,6 +333,8 @@ def _floats(value, name):
     if not isinstance(value, Real):
         refuse_unclear(value, name)
     try:
+        if np.iscomplexobj(value):  # numpy drops what is imaginary
+            raise TypeError
         return np.asarray(value, float)
     except (TypeError, ValueError, OverflowError):
         raise ValueError(f"{name} is {short(value)}: numbers are needed.") from None
