@@ -18,6 +18,7 @@ from sklearn_causalrec.networks.batches import (
 from sklearn_causalrec.networks.generators import OwnGenerators
 from sklearn_causalrec.networks.net import CausalNet, make_net, training_callbacks
 from sklearn_causalrec.networks.objectives.base import objective_class
+from sklearn_causalrec.networks.text_tower import lend
 
 
 class Prediction(NamedTuple):
@@ -81,18 +82,19 @@ class Ensemble:
 
     def _net(self, settings, rows, pairs, generators):
         encoder, objective = self.log_encoder, self.objective
-        one_arm = encoder.n_arms == 1
+        one_arm, texts = encoder.n_arms == 1, encoder.roles.texts
+        p = rows.features.shape[1] - (texts is not None)
         intercept, tilt = self._start(rows)
         module = dict(
             settings.layers,
             encoder=settings.encoder,
             input_noise=settings.input_noise,
-            n_features=rows.features.shape[1],
+            n_features=p,
             n_users=0 if rows.user is None else len(encoder.users),
             n_items=0 if rows.item is None else len(encoder.items),
             n_arms=encoder.n_arms,
-            mean=encoder.mean,
-            scale=encoder.scale,
+            mean=encoder.mean[:p],
+            scale=encoder.scale[:p],
             exposure=not one_arm or (pairs is not None and rows.exposure is None),
             imputation=objective.imputes and (not one_arm or pairs is not None),
             shared=objective.shapes_representation and not one_arm,
@@ -106,6 +108,8 @@ class Ensemble:
             module["history"] = dict(n_ids=n_ids, length=length, mean=mean, scale=scale)
         if encoder.roles.towers_ is not None:
             module["towers"] = list(encoder.roles.towers_.values())
+        if texts is not None:
+            module["text"] = texts.layer()
         options = dict(
             n_arms=encoder.n_arms,
             binary=encoder.binary,
@@ -169,6 +173,7 @@ class Ensemble:
                 net.resume(len(encoder.users), len(encoder.items), rows.total)
             else:
                 net = self._net(settings, rows, pairs, OwnGenerators(seed)).to(dtype)
+            lend(net, encoder.roles.texts)
             records = net.train(
                 X,
                 y,
@@ -291,6 +296,7 @@ class Ensemble:
         X = network_inputs(rows)
         outcome = exposure = 0.0
         for net in self.nets:
+            lend(net, self.log_encoder.roles.texts)
             link, logits = net.outputs(X, index)
             outcome = outcome + (expit(link) if self.binary else link)
             if logits is None:
