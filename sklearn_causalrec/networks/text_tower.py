@@ -99,6 +99,7 @@ class PretrainedText:
             value = getattr(self, name)
             if not isinstance(value, Integral) or value < least:
                 raise ValueError(f"{name} is {value!r}: at least {least}.")
+        object.__setattr__(self, "model", fspath(self.model))
         if self.license is not None and not isinstance(self.license, str):
             raise ValueError(f"license is {self.license!r}: pass its name as text.")
 
@@ -136,9 +137,8 @@ class TextStore:
     def __init__(self, settings, device="cpu"):
         self.settings, self.device = settings, device
         self.column, self.tuned = settings.column, settings.training == "lora"
-        model = fspath(settings.model)
         rank = settings.rank if self.tuned else 0
-        self.encoder = PretrainedEncoder(model, rank, settings.license)
+        self.encoder = PretrainedEncoder(settings.model, rank, settings.license)
         self.index = TextIndex()
         self._tokens: list = [np.zeros(0, np.int32)]
         self._vectors = np.zeros((1, self.encoder.width), np.float32)
@@ -260,6 +260,29 @@ class TextStore:
         shapes = self.encoder.adapter_shapes() if self.tuned else {}
         return dict(mean=self.mean, scale=self.scale, adapters=shapes)
 
+    def facts(self):
+        """What the pretrained network is, for cards and inventories.
+
+        Returns
+        -------
+        dict of str to str
+        """
+        weights = sum(w.numel() for w in self.encoder.weights.values())
+        tuned = f"tuned by adapters of rank {self.settings.rank}" if self.tuned else ""
+        return {
+            "text encoder": self.encoder.name,
+            "type": f"{self.encoder.kind}, {weights:,} weights, {tuned or 'frozen'}",
+            "license": self.encoder.license,
+            "sha256": self.encoder.digest,
+        }
+
+    @property
+    def nbytes(self):
+        """Bytes of the texts, their tokens and their vectors."""
+        texts = sum(len(text.encode()) for text in self.index.texts if text)
+        tokens = sum(ids.nbytes for ids in self._tokens)
+        return texts + tokens + self._vectors.nbytes
+
     def forget(self, keep):
         """Forget all texts but those of some codes, in place.
 
@@ -292,6 +315,10 @@ def lend(net, texts):
     """
     if texts is not None:
         net.module_.text.lend(texts)
+
+
+def _apart(table, codes):
+    return table.device != codes.device
 
 
 class TextLayer(nn.Module):
@@ -353,25 +380,37 @@ class TextLayer(nn.Module):
     def _tuned(self, codes):
         """Vectors of texts by the tuned network; gradients go to the adapters."""
         there = codes[codes != NO_TEXT]
-        tokens = self.store.tokens(there.tolist())
         found = self.store.encoder.vectors(
-            tokens, self._adapters(), device=str(codes.device)
+            self.store.tokens(there.tolist()),
+            self._adapters(),
+            device=str(codes.device),
         )
         if len(there) == len(codes):
             return found
         return torch.cat([self.mean.float().unsqueeze(0), found])  # 0 is the first
 
-    def _known(self, device):
-        """The table of all texts, where no gradient goes through it."""
-        table = self._table
-        if table is None or len(table) < len(self.store) or table.device != device:
-            if self.names:
-                with torch.no_grad():
-                    table = self._tuned(torch.arange(len(self.store), device=device))
-            else:
-                table = torch.from_numpy(self.store.frozen()).to(device)
-            self._table = table
-        return table
+    def _looked_up(self, codes):
+        """Vectors of texts where no gradient goes through them: each computed once."""
+        if not self.names:
+            table = self._table
+            if table is None or len(table) < len(self.store) or _apart(table, codes):
+                table = torch.from_numpy(self.store.frozen()).to(codes.device)
+                self._table = table
+            return table[codes]
+        # Tables of inference mode could not be added to outside of it.
+        with torch.inference_mode(False), torch.no_grad():
+            codes = codes.clone()
+            table, known = self._table or (None, None)
+            if table is None or len(table) < len(self.store) or _apart(table, codes):
+                shape = len(self.store), len(self.mean)
+                table = torch.zeros(shape, device=codes.device)
+                known = torch.zeros(len(table), dtype=torch.bool, device=codes.device)
+            new = codes[~known[codes]]
+            if len(new):
+                table[new] = self._tuned(new)
+                known[new] = True
+            self._table = table, known
+            return table[codes]
 
     def forward(self, codes):
         """What the layer makes of texts.
@@ -389,7 +428,7 @@ class TextLayer(nn.Module):
         if self.names and self.training:
             vectors = self._tuned(distinct)
         else:
-            vectors = self._known(codes.device)[distinct]
+            vectors = self._looked_up(distinct)
         vectors = ((vectors - self.mean) / self.scale).to(self.layer.weight.dtype)
         read = self.activation(self.layer(vectors))
         nothing = (distinct == NO_TEXT).unsqueeze(1)
