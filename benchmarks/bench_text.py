@@ -102,7 +102,9 @@ def make_model(name, seed):
             ngram_range=(1, longest), max_features=1000, sublinear_tf=True
         )
         steps.append((TextBag(words), ["text"]))
-    return make_pipeline(make_column_transformer(*steps), CausalDNNRecommender(**common))
+    return make_pipeline(
+        make_column_transformer(*steps), CausalDNNRecommender(**common)
+    )
 
 
 def one_fit(name, seed, threads):

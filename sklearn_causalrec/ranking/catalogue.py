@@ -267,7 +267,9 @@ class Catalogue:
             first = np.full(n, self._first[j])
             self._varies[j] = not _same(features[:, j], first)
         self.context = context.astype(np.float32)
-        ours, theirs = (None, None) if before is None else (before._users, before._items)
+        ours, theirs = (
+            (None, None) if before is None else (before._users, before._items)
+        )
         self._users = _Side(n_users, p, ours, texts)
         self._items = _Side(n_items, p, theirs, texts)
         self._users.add(features, user, order)

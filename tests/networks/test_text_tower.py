@@ -296,7 +296,9 @@ def test_every_objective_tunes_adapters(folder, log, objective, task):
     X, t, y = X[:120].assign(when=np.arange(120)), t[:120], y[:120]
     if task == "classification":
         y = (y > 0).astype(int)
-    several = OBJECTIVES[objective].requires.met(n_arms=2, roles=("user", "item", "time"))
+    several = OBJECTIVES[objective].requires.met(
+        n_arms=2, roles=("user", "item", "time")
+    )
     options = dict(task=task, objective=objective, max_epochs=2, ids={"time": "when"})
     model = make_model(folder, "lora", **options)
     model.fit(X, y * t if objective == "escm2" else y, treatment=t if several else None)
@@ -378,7 +380,9 @@ def test_folders_that_cannot_be_read_are_refused(folder, tmp_path):
     cases = {
         "no tokenizer": dict(tokenizer_json=None),
         "of the type 'gpt2'": dict(config_json=json.dumps({"model_type": "gpt2"})),
-        "lacks weights": dict(config_json=json.dumps(config | {"num_hidden_layers": 3})),
+        "lacks weights": dict(
+            config_json=json.dumps(config | {"num_hidden_layers": 3})
+        ),
         "by max": {"1_Pooling__config_json": '{"pooling_mode": "max"}'},
     }
     for j, (told, files) in enumerate(cases.items()):
@@ -547,7 +551,9 @@ def test_who_is_forgotten_takes_texts_along(folder, log):
     kept = store_of(without).index.texts
     assert gone not in kept and "fine " * 6 + "hat 6" in kept
     assert b"hat 5" not in pickle.dumps(without)
-    assert (store_of(without).frozen()[store_of(model).index.texts.index(gone)] == 0).all()
+    assert (
+        store_of(without).frozen()[store_of(model).index.texts.index(gone)] == 0
+    ).all()
     rest = own[own["user"] != 5]
     np.testing.assert_array_equal(without.predict(rest), model.predict(rest))
 
