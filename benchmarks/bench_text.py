@@ -38,7 +38,7 @@ from sklearn_causalrec import CausalDNNRecommender, effect
 from sklearn_causalrec.interactions import TextBag
 from sklearn_causalrec.networks import PretrainedText
 
-TUNED_EPOCHS = 12
+TUNED_EPOCHS = 6
 EASY = "easy simple quick pleasant effortless".split()
 HARD = "hard tricky slow tedious awkward".split()
 USE = "use", "handle", "operate"

@@ -18,7 +18,7 @@ from sklearn_causalrec.networks.batches import (
 from sklearn_causalrec.networks.generators import OwnGenerators
 from sklearn_causalrec.networks.net import CausalNet, make_net, training_callbacks
 from sklearn_causalrec.networks.objectives.base import objective_class
-from sklearn_causalrec.networks.text_tower import lend
+from sklearn_causalrec.networks.text_tower import layer_of, lend
 
 
 class Prediction(NamedTuple):
@@ -99,6 +99,7 @@ class Ensemble:
             imputation=objective.imputes and (not one_arm or pairs is not None),
             shared=objective.shapes_representation and not one_arm,
             intercept=intercept,
+            text=layer_of(texts),
         )
         if rows.catalogue is not None:
             module["owners"] = rows.catalogue.owner.tolist()
@@ -108,8 +109,6 @@ class Ensemble:
             module["history"] = dict(n_ids=n_ids, length=length, mean=mean, scale=scale)
         if encoder.roles.towers_ is not None:
             module["towers"] = list(encoder.roles.towers_.values())
-        if texts is not None:
-            module["text"] = texts.layer()
         options = dict(
             n_arms=encoder.n_arms,
             binary=encoder.binary,
@@ -173,7 +172,7 @@ class Ensemble:
                 net.resume(len(encoder.users), len(encoder.items), rows.total)
             else:
                 net = self._net(settings, rows, pairs, OwnGenerators(seed)).to(dtype)
-            lend(net, encoder.roles.texts)
+            lend([net], encoder)
             records = net.train(
                 X,
                 y,
@@ -295,8 +294,8 @@ class Ensemble:
         """
         X = network_inputs(rows)
         outcome = exposure = 0.0
+        lend(self.nets, self.log_encoder)
         for net in self.nets:
-            lend(net, self.log_encoder.roles.texts)
             link, logits = net.outputs(X, index)
             outcome = outcome + (expit(link) if self.binary else link)
             if logits is None:

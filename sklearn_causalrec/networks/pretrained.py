@@ -27,9 +27,9 @@ KINDS = (
 )  # fmt: skip
 # Of a configuration, what would name code, or a way of computing, does not count.
 LEFT_OUT = (
-    "architectures", "attn_implementation", "auto_map", "dtype", "experts_implementation",
-    "id2label", "label2id", "model_type", "quantization_config", "torch_dtype",
-    "transformers_version", "use_kernels",
+    "architectures", "attn_implementation", "auto_map", "dtype",
+    "experts_implementation", "id2label", "label2id", "model_type",
+    "quantization_config", "torch_dtype", "transformers_version", "use_kernels",
 )  # fmt: skip
 TEXTS_AT_ONCE = 64
 UNKNOWN = "unknown"

@@ -301,19 +301,24 @@ class TextStore:
             self._vectors = np.where(kept[:, None], self._vectors, np.float32(0))
 
 
-def lend(net, texts):
-    """Give a net the texts that the codes of its rows are of.
+def layer_of(texts):
+    """Arguments of the :class:`TextLayer` of a network that reads texts, or None."""
+    return None if texts is None else texts.layer()
+
+
+def lend(nets, log_encoder):
+    """Give nets the texts that the codes of their rows are of, where they read some.
 
     Networks do not hold texts and pretrained weights: these are in the fitted encoder
     of the log, once, and are copied and saved with it.
 
     Parameters
     ----------
-    net : CausalNet
-    texts : TextStore or None
-        None: the net reads none.
+    nets : list of CausalNet
+    log_encoder : LogEncoder
     """
-    if texts is not None:
+    texts = log_encoder.roles.texts
+    for net in nets if texts is not None else ():
         net.module_.text.lend(texts)
 
 

@@ -395,11 +395,12 @@ class Catalogue:
         return self
 
     def text_codes(self):
-        """Codes of the texts that rows of pairs may have; where the last feature is so.
+        """Return the texts that pairs may have, where the last feature is texts.
 
         Returns
         -------
         ndarray of float
+            Their codes.
         """
         table = self.item_table if self.of_item[-1] else self.user_table
         kept = self.of_item[-1] or self.of_user[-1]

@@ -219,8 +219,8 @@ class FlatNetworks:
         Returns
         -------
         FlatNetworks or None
-            None where a network has a history, towers, text, an encoder other than "dnn" and
-            "mf" or a loss over the catalogue, or is not on the CPU.
+            None where a network has a history, towers, text, an encoder other than
+            "dnn" and "mf" or a loss over the catalogue, or is not on the CPU.
         """
         for net in ensemble.nets:
             module = net.module_

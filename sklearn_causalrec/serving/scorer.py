@@ -48,8 +48,8 @@ def compile_scorer(fitted: Any) -> CompiledScorer:
     Raises
     ------
     TypeError
-        If the model is another estimator, has steps before it, reads texts, histories or
-        towers, has an encoder other than "dnn" and "mf", is on a GPU, or its second
+        If the model is another estimator, has steps before it, reads texts, histories
+        or towers, has an encoder other than "dnn" and "mf", is on a GPU, or its second
         stage has learners that are not the package's own. The message says what to
         call instead.
 

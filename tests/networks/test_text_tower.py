@@ -389,7 +389,7 @@ def test_folders_that_cannot_be_read_are_refused(folder, tmp_path):
         broken = changed(folder, tmp_path / str(j), **files)
         with pytest.raises(ValueError, match=told):
             PretrainedEncoder(broken)
-    with pytest.raises(ValueError, match="not on this machine.*downloads nothing"):
+    with pytest.raises(ValueError, match=r"not on this machine.*downloads nothing"):
         PretrainedEncoder("nobody/no-such-model")
 
 
@@ -414,7 +414,7 @@ def test_settings_are_checked():
 
 
 def test_what_does_not_go_together_is_refused(fitted, folder, log):
-    X, y, t = log
+    X, y, _ = log
     for model, _ in fitted.values():
         for refuses in (compile_scorer, to_onnx):
             with pytest.raises(TypeError, match="read texts, the column 'said'"):
