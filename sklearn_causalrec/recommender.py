@@ -711,10 +711,7 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
             )
         self.blend_ = None
         roles = {name: getattr(self, name) for name in ROLES}
-        texts = None
-        if self.text is not None and not again:
-            texts = TextStore(self.text, resolve_device(self.device))
-        roles = ColumnRoles(self.towers, cluster_names(self.cluster), texts, **roles)
+        roles = ColumnRoles(self.towers, cluster_names(self.cluster), **roles)
         objective = objective_class(self.objective)
         check_encoder(self.encoder, roles.given, objective.retrieves or lists)
         if objective.retrieves:
@@ -731,6 +728,8 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
             length = self.history_length
             public = None if self.private is None else self.private.public
             options = dict(history_length=length, cluster=self.cluster, public=public)
+            if self.text is not None:
+                roles.texts = TextStore(self.text, self.device_)
             encoder = LogEncoder(roles, binary, *known, **options)
         given = (X, y, treatment, propensity, sample_weight)
         options = dict(first=not again, control=self.control, cluster=cluster)

@@ -348,8 +348,6 @@ class ColumnRoles:
         group a prefix or a list of columns. With None, there are no groups.
     clusters : sequence of str or int, default=()
         The columns by which rows belong together. They may have another role as well.
-    texts : TextStore, default=None
-        What gives the texts of its column codes. With None, no column holds texts.
     **roles
         The columns of X that play a role, by name or position: `user`, `item`, `time`,
         `treatment`, `propensity` and `history`. `history` can be a sequence of columns.
@@ -358,7 +356,8 @@ class ColumnRoles:
     Attributes
     ----------
     texts : TextStore or None
-        What gives texts codes. The column of texts is the last feature, as codes.
+        What gives texts codes, where a column holds texts: it is set before the first
+        log is read. The codes are the last feature.
     public : PublicRanges or None
         The ranges of features, where they are known without the log and nothing of
         them is to be learned from it.
@@ -395,8 +394,7 @@ class ColumnRoles:
 
     public = texts = None
 
-    def __init__(self, towers=None, clusters=(), texts=None, **roles):
-        self.texts = texts
+    def __init__(self, towers=None, clusters=(), **roles):
         self.towers, self.towers_ = towers, None
         self.clusters = list(clusters)
         self.columns_, self.has_names_ = {}, False

@@ -13,7 +13,7 @@ MOST_TEXTS = 2**24  # codes travel among features, float32, which skips numbers 
 
 
 def _is_missing(value):
-    return value is None or value is pd.NA or value is pd.NaT or value != value
+    return pd.api.types.is_scalar(value) and pd.isna(value)
 
 
 class TextIndex:

@@ -9,7 +9,6 @@ alone: no code that came with a model is ever run, and nothing is downloaded.
 import hashlib
 import json
 import re
-import warnings
 from contextlib import contextmanager
 from pathlib import Path
 from threading import RLock
@@ -18,6 +17,7 @@ import numpy as np
 import torch
 from torch.func import functional_call
 
+from sklearn_causalrec._utils.warn import warn_user
 from sklearn_causalrec.networks.generators import OwnGenerators
 
 # Encoders that turn ids and a mask into a state for each token, by themselves.
@@ -219,12 +219,10 @@ class PretrainedEncoder:
         self.license = license or read_license(folder)
         if self.license is None:
             self.license = UNKNOWN
-            warnings.warn(
+            warn_user(
                 f"The text model in {str(folder)!r} names no licence, and its weights "
                 "become part of this model and its files: pass license=… to "
-                "PretrainedText, as its owner states it.",
-                UserWarning,
-                stacklevel=2,
+                "PretrainedText, as its owner states it."
             )
         with torch.random.fork_rng(devices=[]), _no_bars():
             network, report = transformers.AutoModel.from_pretrained(
@@ -251,13 +249,12 @@ class PretrainedEncoder:
         return found.hexdigest()
 
     def __getstate__(self):
-        made = ("_network", "_lock", "_reader", "_injected")
+        made = ("_network", "_lock", "_reader")
         return {k: v for k, v in vars(self).items() if k not in made}
 
     def __setstate__(self, state):
         vars(self).update(state)
         self._network = self._reader = None
-        self._injected = False
         self._lock = RLock()
 
     def __deepcopy__(self, memo):
@@ -296,8 +293,9 @@ class PretrainedEncoder:
 
     def _built(self, device):
         """The network on a device, with places for adapters where there are some."""
-        device = device if torch.cuda.is_available() else "cpu"
         if self._network is None:
+            if self.kind not in KINDS:
+                raise ValueError(f"{self.kind!r} is no encoder of text")
             transformers = _import("transformers", "a pretrained model")
             config = transformers.AutoConfig.for_model(self.kind, **_plain(self.config))
             with OwnGenerators(0):
@@ -350,8 +348,10 @@ class PretrainedEncoder:
         Returns
         -------
         tensor of shape (n, width), float32
-            On the device.
+            On the device; on the CPU where there is no such device any more.
         """
+        if device.startswith("cuda") and not torch.cuda.is_available():
+            device = "cpu"
         order = np.argsort([len(ids) for ids in tokens], kind="stable")
         found = [torch.zeros(0, self.width, device=device)]
         for start in range(0, len(order), TEXTS_AT_ONCE):

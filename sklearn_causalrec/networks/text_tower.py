@@ -187,10 +187,12 @@ class TextStore:
         centred = vectors - self.mean
         scale = np.sqrt(np.mean(centred**2))
         self.scale = float(scale) if scale > 1e-6 else 1.0
-        _, size, rows = np.linalg.svd(centred.astype(float), full_matrices=False)
-        kept = rows[:COMPONENTS][size[:COMPONENTS] > 1e-4 * max(size[0], 1e-4)]
-        signs = np.sign(kept[np.arange(len(kept)), np.abs(kept).argmax(1)])
-        self.basis = (kept * signs[:, None]).T / self.scale
+        centred = centred.astype(float)
+        size, columns = np.linalg.eigh(centred.T @ centred)
+        size, columns = size[: -COMPONENTS - 1 : -1], columns[:, : -COMPONENTS - 1 : -1]
+        kept = columns[:, size > 1e-8 * max(size[0], 1e-8)]
+        signs = np.sign(kept[np.abs(kept).argmax(0), np.arange(kept.shape[1])])
+        self.basis = kept * signs / self.scale
         self.gaps = bool((codes == NO_TEXT).any())
 
     def _tokenise(self, n):
@@ -367,7 +369,8 @@ class TextLayer(nn.Module):
 
     def train(self, mode=True):
         """As in torch; vectors that were computed with other weights do not count."""
-        self._drop_tuned()
+        if mode != self.training:
+            self._drop_tuned()
         return super().train(mode)
 
     def _load_from_state_dict(self, *args, **kwargs):

@@ -171,7 +171,7 @@ def _kept(fitted, estimator):
     n_rows = set(_n_rows(estimator)) - {0}
     places: dict[str, list[tuple[str, int]]] = {}
     for path, value in walk(estimator):
-        if isinstance(value, type | LeftOut | pd.Index):
+        if isinstance(value, type | LeftOut | pd.Index) or ".texts." in path:
             continue
         shape = getattr(value, "shape", None)
         if shape and shape[0]:

@@ -103,6 +103,7 @@ def fitted(folder, log):
             found[training] = model.fit(X, y, treatment=t), asked
             asked["fit"] = len(asked["calls"])
             model.predict(X, treatment=1)
+            model.predict(X.tail(50), treatment=1)
     return found
 
 
@@ -215,7 +216,6 @@ def test_a_frozen_encoder_has_no_gradients_and_runs_once_a_text(fitted, log):
 
 
 def test_adapters_alone_are_trained_and_the_encoder_is_shared(fitted, folder, log):
-    X = log[0]
     model, asked = fitted["lora"]
     encoder = store_of(model).encoder
     assert encoder.digest == encoder._digest() == PretrainedEncoder(folder).digest
@@ -236,9 +236,11 @@ def test_adapters_alone_are_trained_and_the_encoder_is_shared(fitted, folder, lo
     assert trained and all(call[1] and call[2] for call in trained)
     # 378 rows in batches of 128 or less, of 60 texts: each text once a batch
     assert max(n for n, *_ in trained) < 60
-    # The 42 rows of the validation, and a prediction: those texts, and each once
+    # The rows of a validation; then those of fit, by both networks; and none anew after
     others = [n for n, _, _, training in asked["calls"] if not training]
-    assert others[1] < 42 and others[-1] + others[-3] == 2 * X["said"].nunique()
+    n = log[0]["said"].nunique()
+    assert others[1] < 42 and others[-2:] == [n, n]
+    assert len(asked["calls"]) == asked["fit"]
 
 
 def test_vectors_are_not_those_of_an_earlier_epoch(fitted, log):
@@ -573,7 +575,7 @@ def test_text_alone_and_by_position(folder, log):
 def test_towers_stand_beside_texts(folder, log):
     X, y, t = log
     X = X.assign(a=X["age"].where(X["age"] > -1))
-    options = dict(towers={"who": ["a"]}, effect_learner="stacked", n_folds=2)
+    options = dict(towers={"who": ["a"]}, encoder="mf")
     model = make_model(folder, **options).fit(X, y, treatment=t)
     rows = model.log_encoder_.rows(model, X)
     assert model.log_encoder_.roles.towers_ == {"who": [1], "other": [0]}
