@@ -64,6 +64,7 @@ from sklearn_causalrec.networks.private import (
 )
 from sklearn_causalrec.networks.retrieval_net import RetrievalEnsemble
 from sklearn_causalrec.networks.settings import SHARED_CONSTRAINTS, RecommenderSettings
+from sklearn_causalrec.networks.text_tower import PretrainedText, TextStore
 from sklearn_causalrec.ranking.catalogue import (
     Catalogue,
     PairScores,
@@ -159,6 +160,10 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         whose outputs are joined. "prefix" groups by what stands before "__" in a
         column's name, as ColumnTransformer writes it. A row may lack a whole group
         (all NaN): a learned vector then stands for it.
+    text : PretrainedText, default=None
+        The column of X with texts, and the pretrained encoder that reads them, frozen
+        or tuned: see :class:`~sklearn_causalrec.networks.PretrainedText`. With None, no
+        column holds texts.
     encoder : {"dnn", "mf", "lstm", "gru", "transformer"}, default="dnn"
         What the networks make of a row. "dnn" is a perceptron over features and
         embeddings. "mf" is matrix factorisation, where features of the user and of the
@@ -403,6 +408,7 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         "user_features": ["array-like", None],
         "item_features": ["array-like", None],
         "towers": [StrOptions({"prefix"}), dict, None],
+        "text": [PretrainedText, None],
         "encoder": [ENCODERS.constraint],
         "input_noise": [Interval(Real, 0, None, closed="left")],
         "objective": [OBJECTIVES.constraint, StrOptions({"auto"}), Implicit],
@@ -446,6 +452,7 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         user_features=None,
         item_features=None,
         towers=None,
+        text=None,
         encoder="dnn",
         hidden_layer_sizes=(128, 64),
         embedding_dim="auto",
@@ -491,6 +498,7 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         self.user_features = user_features
         self.item_features = item_features
         self.towers = towers
+        self.text = text
         self.encoder = encoder
         self.hidden_layer_sizes = hidden_layer_sizes
         self.embedding_dim = embedding_dim
@@ -720,6 +728,8 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
             length = self.history_length
             public = None if self.private is None else self.private.public
             options = dict(history_length=length, cluster=self.cluster, public=public)
+            if self.text is not None:
+                roles.texts = TextStore(self.text, self.device_)
             encoder = LogEncoder(roles, binary, *known, **options)
         given = (X, y, treatment, propensity, sample_weight)
         options = dict(first=not again, control=self.control, cluster=cluster)
@@ -772,6 +782,7 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         """Whether there is nothing but users, items, times, features and y."""
         auto = isinstance(self.objective, str) and self.objective == "auto"
         more = (self.treatment, self.propensity, self.history, self.towers, self.graph)
+        more += (self.text,)
         more += (self.private, treatment, propensity, cluster)
         if not auto or _is_classifier(self) or any(one is not None for one in more):
             return False
@@ -862,6 +873,7 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
                 names=names,
                 told=told_owners(names, roles.towers_, *owners),
                 control=self._not_shown(),
+                texts=roles.texts is not None,
             )
             if self.private is not None:
                 self.catalogue_.set_unknown(encoder.mean)
@@ -913,6 +925,11 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
                 f"exposure_model={self.exposure_model!r} says which pairs were logged, "
                 f"where every row was shown. Here are the arms {self.arms_.tolist()}: "
                 'leave it "auto", or pass propensity= to fit.'
+            )
+        if self.text is not None and not isinstance(self.exposure_model, str):
+            raise ValueError(
+                "A classifier as exposure_model reads numbers, and texts are none: "
+                'leave it "auto", whose networks read them.'
             )
         return make_exposure(self.exposure_model, objective)
 
@@ -1128,6 +1145,9 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
                 self.exposure_model_.without_users(keep, self.catalogue_)
             self.catalogue_.without_users(keep)
         without_ids(self.nets_, "user", keep)
+        if encoder.roles.texts is not None:
+            log = self.catalogue_  # what else was said is of rows, and may be theirs
+            encoder.roles.texts.forget([] if log is None else log.text_codes())
         if self.effects_ is not None:
             remove(self.effects_, rows, 0, keep)  # the first kind of groups
         if rows is not None:

@@ -206,19 +206,21 @@ class EffectMixin:
         self._ensemble.move_intercept(step)
 
     def _features(self, rows):
-        """The features, a missing tower by its mean and by an indicator."""
+        """The features, a missing tower by its mean and by an indicator; of texts the
+        components of their vectors."""
         features, encoder = rows.features, self.log_encoder_
         if encoder.roles.towers_ is None:
-            return features
+            return encoder.as_numbers(features)
         gaps = np.isnan(features)
         features = np.where(gaps, encoder.mean.astype(np.float32), features)
-        return np.column_stack([features, gaps[:, encoder.gaps]])
+        return np.column_stack([encoder.as_numbers(features), gaps[:, encoder.gaps]])
 
     def _effect_features(self, rows, outcome):
-        """Features of the second stage: ids and histories enter by the outcomes
-        predicted of them."""
+        """Features of the second stage: ids, histories and what the networks learned
+        of texts enter by the outcomes predicted of them."""
         features = self._features(rows)
-        if rows.user is None and rows.item is None and rows.history is None:
+        unread = (rows.user, rows.item, rows.history, self.log_encoder_.roles.texts)
+        if all(part is None for part in unread):
             return features
         outcome = read_outcomes(self.log_encoder_, outcome)
         return np.column_stack([features, outcome])

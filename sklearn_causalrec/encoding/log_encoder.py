@@ -259,6 +259,8 @@ class LogEncoder:
             self._item_codes(past, ask=text and len(self.items) > 0)
             self.items.extend(past.ids, self._history_role)
             rows.history = self._known(past._replace(codes=rows.history))
+        if self.roles.texts is not None:
+            self.roles.texts.settle(rows.features[:, -1])
         if self.public is not None:
             self.public.check_items(self.items)
             self.kept = None  # as long as the log
@@ -389,6 +391,41 @@ class LogEncoder:
     @property
     def n_arms(self):
         return len(self.arms)
+
+    def as_numbers(self, features):
+        """Features with components of their vectors in the place of texts.
+
+        Parameters
+        ----------
+        features : ndarray of shape (n, p)
+            As the networks read them, codes of texts among them.
+
+        Returns
+        -------
+        ndarray of shape (n, q), float32
+            The same where there are no texts.
+        """
+        texts = self.roles.texts
+        if texts is None:
+            return features
+        return np.column_stack([features[:, :-1], texts.components(features[:, -1])])
+
+    def owned_numbers(self, owned):
+        """Which of the columns of :meth:`as_numbers` are of some features.
+
+        Parameters
+        ----------
+        owned : ndarray of bool of shape (p,)
+            Which of the features.
+
+        Returns
+        -------
+        ndarray of bool of shape (q,)
+        """
+        if self.roles.texts is None:
+            return owned
+        n = self.roles.texts.components(np.zeros(1)).shape[1]
+        return np.append(owned[:-1], np.repeat(owned[-1:], n))
 
     def standardized(self, y):
         return (y - self.y_mean) / self.y_scale

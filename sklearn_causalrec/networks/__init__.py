@@ -23,6 +23,7 @@ if TYPE_CHECKING:  # what type checkers see: the names below
         PolicyObjective as PolicyObjective,
     )
     from sklearn_causalrec.networks.requires import Requires as Requires
+    from sklearn_causalrec.networks.text_tower import PretrainedText as PretrainedText
 
 __getattr__, __dir__, __all__ = lazily(
     __name__,
@@ -35,6 +36,7 @@ __getattr__, __dir__, __all__ = lazily(
         "Objective": "objectives",
         "POLICY_OBJECTIVES": "policy_objectives",
         "PolicyObjective": "policy_objectives",
+        "PretrainedText": "text_tower",
         "Requires": "requires",
     },
 )

@@ -18,6 +18,7 @@ from sklearn_causalrec.networks.batches import (
 from sklearn_causalrec.networks.generators import OwnGenerators
 from sklearn_causalrec.networks.net import CausalNet, make_net, training_callbacks
 from sklearn_causalrec.networks.objectives.base import objective_class
+from sklearn_causalrec.networks.text_tower import layer_of, lend
 
 
 class Prediction(NamedTuple):
@@ -81,22 +82,24 @@ class Ensemble:
 
     def _net(self, settings, rows, pairs, generators):
         encoder, objective = self.log_encoder, self.objective
-        one_arm = encoder.n_arms == 1
+        one_arm, texts = encoder.n_arms == 1, encoder.roles.texts
+        p = rows.features.shape[1] - (texts is not None)
         intercept, tilt = self._start(rows)
         module = dict(
             settings.layers,
             encoder=settings.encoder,
             input_noise=settings.input_noise,
-            n_features=rows.features.shape[1],
+            n_features=p,
             n_users=0 if rows.user is None else len(encoder.users),
             n_items=0 if rows.item is None else len(encoder.items),
             n_arms=encoder.n_arms,
-            mean=encoder.mean,
-            scale=encoder.scale,
+            mean=encoder.mean[:p],
+            scale=encoder.scale[:p],
             exposure=not one_arm or (pairs is not None and rows.exposure is None),
             imputation=objective.imputes and (not one_arm or pairs is not None),
             shared=objective.shapes_representation and not one_arm,
             intercept=intercept,
+            text=layer_of(texts),
         )
         if rows.catalogue is not None:
             module["owners"] = rows.catalogue.owner.tolist()
@@ -169,6 +172,7 @@ class Ensemble:
                 net.resume(len(encoder.users), len(encoder.items), rows.total)
             else:
                 net = self._net(settings, rows, pairs, OwnGenerators(seed)).to(dtype)
+            lend([net], encoder)
             records = net.train(
                 X,
                 y,
@@ -290,6 +294,7 @@ class Ensemble:
         """
         X = network_inputs(rows)
         outcome = exposure = 0.0
+        lend(self.nets, self.log_encoder)
         for net in self.nets:
             link, logits = net.outputs(X, index)
             outcome = outcome + (expit(link) if self.binary else link)

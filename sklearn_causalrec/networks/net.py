@@ -16,6 +16,7 @@ from torch.utils.data import Subset
 
 from sklearn_causalrec.networks.batches import SliceLoader, rows_a_batch
 from sklearn_causalrec.networks.network import CausalNetwork
+from sklearn_causalrec.networks.text_tower import ADAPTER_RATE
 
 INFERENCE_ROWS = 8192
 # An id's vector has a gradient in its own rows alone, so id tables learn faster.
@@ -109,6 +110,7 @@ class CausalNet(NeuralNet):
             ("*.user.weight", {**decay, **fast}),
             ("*.item.weight", {**decay, **fast}),
             ("tilt", fast),
+            ("text.lora_*", {"lr": ADAPTER_RATE * self.lr}),
         ]
         if self.l2:
             groups += [("*weight*", decay), ("*arm_scale", decay)]

@@ -97,6 +97,11 @@ def _outside(estimator, roles, sample_weight):
         yield "learning_rate_schedule", "'plateau'", (
             'it reads the loss of the log. Choose "constant" or "cosine"'
         )  # fmt: skip
+    if e.text is not None:
+        yield "text", "…", (
+            "the vectors of its texts are centred by those of the log. Make features "
+            "of the texts before"
+        )  # fmt: skip
     for name in ("l1", "dropout", "input_noise"):
         if getattr(e, name):
             yield name, repr(getattr(e, name)), (

@@ -20,6 +20,7 @@ from sklearn_causalrec.networks.net import CausalNet, make_net, training_callbac
 from sklearn_causalrec.networks.objectives.implicit import Implicit
 from sklearn_causalrec.networks.positives import CELLS, QueryLoader, WindowLoader
 from sklearn_causalrec.networks.retrieval import RetrievalNetwork
+from sklearn_causalrec.networks.text_tower import layer_of, lend
 
 JUDGED = 1000  # items that held-out positives are compared with
 QUERIES_AT_ONCE = 8192
@@ -207,6 +208,7 @@ class RetrievalEnsemble(Ensemble):
             mean=encoder.mean,
             scale=encoder.scale,
             of_item=np.flatnonzero(catalogue.of_item).tolist(),
+            text=layer_of(encoder.roles.texts),
         )
         if self.in_order or rows.history is not None:
             module["length"] = encoder.history_length
@@ -321,6 +323,7 @@ class RetrievalEnsemble(Ensemble):
         else:
             net = self._net(settings, rows, None, OwnGenerators(seed)).to(dtype)
         self._prepare(net, len(self.catalogue.items))
+        lend([net], self.log_encoder)
         return net
 
     def _resume(self, net, rows):
@@ -368,6 +371,7 @@ class RetrievalEnsemble(Ensemble):
         """
         rows = self._with_pasts(rows)
         X = network_inputs(rows)
+        lend(self.nets, self.log_encoder)
         scores = sum(net.outputs(X, index)[0] for net in self.nets) / len(self.nets)
         new = self._unknown(rows)
         user, item = (
@@ -392,6 +396,7 @@ class RetrievalEnsemble(Ensemble):
             The scores.
         """
         queries = self._with_pasts(queries)
+        lend(self.nets, self.log_encoder)
         scores = sum(net.products(queries, items) for net in self.nets) / len(self.nets)
         scores[self._unknown(queries)] = self._popularity(items.item)
         return scores
