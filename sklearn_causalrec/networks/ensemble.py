@@ -128,6 +128,10 @@ class Ensemble:
             X["propensity"] = X["propensity"] / X["propensity"].nanmean()
         return X
 
+    def _targets(self, rows, dtype):
+        """The outcomes as the networks learn them."""
+        return torch.as_tensor(self.log_encoder.standardized(rows.y), dtype=dtype)
+
     def train(self, rows, seeds, *, epochs=None, kept=None, progress=None):
         """Train one network a seed, or go on with those there are.
 
@@ -152,7 +156,7 @@ class Ensemble:
         encoder = self.log_encoder
         dtype = self.nets[0].dtype if self.nets else training_dtype(len(rows))
         X = self._inputs(rows, dtype)
-        y = torch.as_tensor(encoder.standardized(rows.y), dtype=dtype)
+        y = self._targets(rows, dtype)
         kept = np.arange(len(rows)) if kept is None else kept
         settings = self.settings.of_log(len(rows), len(kept))
         epochs = settings.max_epochs if epochs is None else epochs
