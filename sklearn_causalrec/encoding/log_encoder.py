@@ -206,6 +206,7 @@ class LogEncoder:
         Rows
             The rows of positive weight.
         """
+        refuse_stream(X, f"{type(estimator).__name__}.fit")
         log = self.roles.split(estimator, X, reset=first)
         given = (y, treatment, propensity, sample_weight)
         return self.fit_log(

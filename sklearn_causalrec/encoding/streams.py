@@ -110,7 +110,7 @@ class LogStream:
     def __init__(self, source, names=None, folder=None, batch_rows=BATCH_ROWS):
         self.folder, self.batch_rows, self.n_rows = folder, batch_rows, None
         self._arrow = _arrow()
-        self._source, self._last = self._opened(source), None
+        self._source = self._opened(source)
         names = {k: v for k, v in (names or {}).items() if v is not None}
         self.names = names
         for role in names:
@@ -238,7 +238,7 @@ def _check_files(arrow, source):
     for part in source.get_fragments():
         if keys is None:
             told = getattr(part, "partition_expression", None)
-            keys = set(arrow.dataset.get_partition_keys(told) if told else ())
+            keys = () if told is None else arrow.dataset.get_partition_keys(told)
         expected = arrow.schema([f for f in source.schema if f.name not in keys])
         _same_schema(getattr(part, "path", "a part"), expected, part.physical_schema)
     if keys is None:
