@@ -1,5 +1,6 @@
 """Logs that do not fit into memory: a path, a Dataset, or batches of records."""
 
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
@@ -11,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 BATCH_ROWS = 65536
+_INDEX = re.compile(r"__index_level_\d+__")  # pandas' index, which is no column
 NAMED = ("y", "treatment", "propensity", "sample_weight", "cluster")
 
 
@@ -122,6 +124,7 @@ class LogStream:
                         f"columns are {self.schema.names}."
                     )
         taken = {name for role in names for name in self.named(role)}
+        taken |= {name for name in self.schema.names if _INDEX.fullmatch(name)}
         self.columns = [name for name in self.schema.names if name not in taken]
         twice = [n for n in self.schema.names if self.schema.names.count(n) > 1]
         if twice:
@@ -211,7 +214,7 @@ class LogStream:
         frame : DataFrame
             The rows; there is at least one.
         """
-        start = 0
+        start, place = 0, "the first part"
         try:
             for place, part in self._source():
                 table = self._as_table(part)
@@ -223,11 +226,13 @@ class LogStream:
                     piece = table.slice(first, 4 * self.batch_rows)
                     yield (
                         f"{place}, from row {start + first} of the log on",
-                        (piece.to_pandas()),
+                        (piece.to_pandas(ignore_metadata=True)),
                     )
                 start += table.num_rows
         except (OSError, self._arrow.ArrowException) as error:
-            raise ValueError(f"the log breaks off after row {start}: {error}") from None
+            raise ValueError(
+                f"the log breaks off after row {start}, in {place} or after: {error}"
+            ) from None
         if start == 0:
             raise ValueError("The log holds no row.")
 

@@ -128,6 +128,8 @@ class Ensemble:
             X["propensity"] = X["propensity"] / X["propensity"].nanmean()
         return X
 
+    _held_out = staticmethod(held_out_rows)
+
     def _targets(self, rows, dtype):
         """The outcomes as the networks learn them."""
         return torch.as_tensor(self.log_encoder.standardized(rows.y), dtype=dtype)
@@ -167,7 +169,7 @@ class Ensemble:
             held_out = None
             if early:
                 fraction = settings.validation_fraction
-                held_out = held_out_rows(rows, kept, fraction, seed)
+                held_out = self._held_out(rows, kept, fraction, seed)
             if member < len(self.nets):
                 net = copy.deepcopy(self.nets[member])
                 net.resume(len(encoder.users), len(encoder.items), rows.total)

@@ -8,10 +8,12 @@ from torch.utils.data import Subset
 
 from sklearn_causalrec.encoding.disk_arrays import DiskWriter
 from sklearn_causalrec.encoding.streamed_log import in_memory
+from sklearn_causalrec.networks.batches import held_out_rows, validation_rows
 from sklearn_causalrec.networks.ensemble import Ensemble, Prediction
 
 BLOCK_ROWS = 2**14  # rows that stay together until they are mixed
 BUFFER_BYTES = 2**27  # what is mixed at once: some blocks from all over the log
+SORTED_ROWS = 2**22  # rows that are sorted by user and time at once
 PREDICTED_ROWS = 2**17  # rows that are predicted at once
 
 
@@ -172,6 +174,31 @@ class StreamedEnsemble(Ensemble):
             mean = torch.as_tensor(rows.propensity, dtype=dtype).nanmean()
             X["propensity"].units = lambda p: torch.as_tensor(p, dtype=dtype) / mean
         return X
+
+    def _held_out(self, rows, kept, fraction, seed):
+        """As `held_out_rows`, some users at a time where rows are many."""
+        if rows.user is None or len(kept) <= SORTED_ROWS:
+            return held_out_rows(rows, kept, fraction, seed)
+        n_users = len(self.log_encoder.users)
+        share = -(-n_users * SORTED_ROWS // len(kept))
+        found, total = [], 0
+        for k, first in enumerate(range(0, n_users, share)):
+            user = rows.user[kept]
+            mine = kept[(user >= first) & (user < first + share)]
+            del user
+            if not len(mine):
+                continue
+            rng = np.random.RandomState([seed % 2**32, k])
+            time = None if rows.time is None else rows.time[mine]
+            held = validation_rows(len(mine), fraction, rng, rows.user[mine], time)
+            found.append(mine[held])
+            total += len(held)
+        if total < 0.2 * fraction * len(kept):
+            # Most users have a row or two: one of theirs has to do.
+            time = None if rows.time is None else rows.time[kept]
+            rng = np.random.RandomState(seed % 2**32)
+            return kept[validation_rows(len(kept), fraction, rng, None, time)]
+        return np.sort(np.concatenate(found))
 
     def _targets(self, rows, dtype):
         encoder = self.log_encoder

@@ -120,8 +120,9 @@ def write_predictions(
     ...     rows = Path(folder, "rows.parquet")
     ...     log.X.assign(y=log.y, shown=log.treatment).to_parquet(rows)
     ...     model = model.fit(rows, "y", "shown")
-    ...     n = write_predictions(model, rows, Path(folder, "new.parquet"), keep=["user"])
-    ...     n, list(pd.read_parquet(Path(folder, "new.parquet")))
+    ...     new = Path(folder, "new.parquet")
+    ...     n = write_predictions(model, rows, new, keep=["user"])
+    ...     n, list(pd.read_parquet(new))
     (500, ['user', 'outcome', 'effect'])
     """
     check_scalar(batch_rows, "batch_rows", Integral, min_val=1)
