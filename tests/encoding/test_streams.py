@@ -198,3 +198,12 @@ def test_arrays_on_disk_are_arrays(rng, tmp_path):
     codes.write(np.array([[0, -1], [1, 0]], np.int32))
     table = np.array([10, 20, -1], np.int32)
     assert codes.done().coded(table)[:].tolist() == [[10, -1], [20, 10]]
+
+
+def test_a_gap_among_truth_values_is_a_gap(log, tmp_path):
+    table = arrow.Table.from_pandas(log.assign(shown=log.shown > 0))
+    late = table.slice(500).to_pylist()
+    late[7]["shown"] = None
+    late = arrow.Table.from_pylist(late, table.schema)
+    with pytest.raises(ValueError, match="treatment is missing"):
+        encoded([table.slice(0, 500), late], tmp_path)
