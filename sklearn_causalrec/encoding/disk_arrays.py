@@ -151,3 +151,28 @@ class DiskWriter:
         """Close the file, and return what is in it. (DiskArray)"""
         self.close()
         return DiskArray(self.path, (self.rows, *self.shape), self.dtype)
+
+
+def moments_beside(history, values):
+    """Mean and scale of log(1 + v) of numbers beside items, block by block.
+
+    Parameters
+    ----------
+    history : DiskArray of shape (n, length)
+        Codes of the items, -1 where there is none.
+    values : DiskArray of shape (n, length, q)
+        The numbers.
+
+    Returns
+    -------
+    mean, scale : ndarray of shape (q,)
+    """
+    count, first, second = 0, np.zeros(values.shape[2]), np.zeros(values.shape[2])
+    for block in values.blocks():
+        part = values[block][history[block] >= 0].astype(np.float64)
+        part = np.sign(part) * np.log1p(np.abs(part))
+        count, first = count + len(part), first + part.sum(0)
+        second += np.square(part).sum(0)
+    mean = first / max(count, 1)
+    scale = np.sqrt(np.maximum(second / max(count, 1) - mean**2, 0.0))
+    return mean, np.where(scale > 1e-6 * np.abs(mean), scale, 1.0)

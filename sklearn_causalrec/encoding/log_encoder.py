@@ -17,7 +17,7 @@ from sklearn_causalrec.encoding.cluster_columns import (
     is_auto,
 )
 from sklearn_causalrec.encoding.contrasts import find_control
-from sklearn_causalrec.encoding.disk_arrays import BLOCK_ROWS, DiskArray
+from sklearn_causalrec.encoding.disk_arrays import BLOCK_ROWS, DiskArray, moments_beside
 from sklearn_causalrec.encoding.feature_columns import FAR
 from sklearn_causalrec.encoding.history_columns import Histories, read_histories
 from sklearn_causalrec.encoding.roles import IdIndex, as_ids
@@ -91,19 +91,6 @@ def weighted_moments(X, weight):
     tiny = 10 * np.finfo(X.dtype).eps * np.abs(shift + mean)
     scale = np.sqrt(variance)
     return shift + mean, np.where(scale > tiny, scale, 1.0)
-
-
-def _moments_on_disk(history, values):
-    """Mean and scale of log(1 + v) beside the items there are, block by block."""
-    count, first, second = 0, np.zeros(values.shape[2]), np.zeros(values.shape[2])
-    for block in values.blocks():
-        part = values[block][history[block] >= 0].astype(np.float64)
-        part = np.sign(part) * np.log1p(np.abs(part))
-        count, first = count + len(part), first + part.sum(0)
-        second += np.square(part).sum(0)
-    mean = first / max(count, 1)
-    scale = np.sqrt(np.maximum(second / max(count, 1) - mean**2, 0.0))
-    return mean, np.where(scale > 1e-6 * np.abs(mean), scale, 1.0)
 
 
 class LogEncoder:
@@ -402,7 +389,7 @@ class LogEncoder:
             return np.zeros(0), np.ones(0)
         there, values = rows.history, rows.history_values
         if isinstance(values, DiskArray) and values.nbytes > MOST_BYTES:
-            return _moments_on_disk(there, values)
+            return moments_beside(there, values)
         values = np.asarray(values)[np.asarray(there) >= 0].astype(np.float64)
         if len(values) == 0:
             return np.zeros(values.shape[1]), np.ones(values.shape[1])

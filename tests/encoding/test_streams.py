@@ -5,7 +5,11 @@ import pandas as pd
 import pytest
 from sklearn.base import BaseEstimator
 
-from sklearn_causalrec.encoding.disk_arrays import DiskArray, DiskWriter
+from sklearn_causalrec.encoding.disk_arrays import (
+    DiskArray,
+    DiskWriter,
+    moments_beside,
+)
 from sklearn_causalrec.encoding.log_encoder import LogEncoder
 from sklearn_causalrec.encoding.roles import ColumnRoles
 from sklearn_causalrec.encoding.streamed_log import read_stream
@@ -207,3 +211,16 @@ def test_a_gap_among_truth_values_is_a_gap(log, tmp_path):
     late = arrow.Table.from_pylist(late, table.schema)
     with pytest.raises(ValueError, match="treatment is missing"):
         encoded([table.slice(0, 500), late], tmp_path)
+
+
+def test_numbers_beside_items_have_the_same_moments_on_disk(rng, tmp_path):
+    there = rng.integers(-1, 5, (900, 4)).astype(np.int32)
+    values = rng.normal(3, 2, (900, 4, 2)).astype(np.float32)
+    writers = DiskWriter(tmp_path / "there"), DiskWriter(tmp_path / "values")
+    for writer, whole in zip(writers, (there, values)):
+        writer.write(whole)
+    mean, scale = moments_beside(*(writer.done() for writer in writers))
+    told = values[there >= 0].astype(float)
+    told = np.sign(told) * np.log1p(np.abs(told))
+    assert np.allclose(mean, told.mean(0))
+    assert np.allclose(scale, told.std(0))
