@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike
 from sklearn.utils import check_random_state, check_scalar
 
 from sklearn_causalrec._utils.typing import Arm
@@ -158,7 +157,7 @@ def write_predictions(
 def write_lists(
     fitted: Any,
     path: str | PathLike,
-    users: ArrayLike | None = None,
+    users: Any = None,
     k: int = 10,
     *,
     block_users: int = 10_000,
