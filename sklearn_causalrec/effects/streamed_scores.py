@@ -144,7 +144,9 @@ def streamed_effects(model, rows, objective, progress):
                 f"stage learns of, too few for cross-fitting over {n_folds} folds: "
                 "effects are differences of the outcome heads, without intervals."
             )
-        p = model._ensemble.predict(rows).exposure.astype(np.float32)
+        p = np.empty((len(rows), len(model.arms_)), np.float32)
+        for block, found in model._ensemble.blocks(rows):
+            p[block] = found.exposure
         model._tell_overlap(part, p[sample])
         return {"propensity_": p}
     ids = rows.user is not None or rows.item is not None

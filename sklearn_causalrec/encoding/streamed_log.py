@@ -73,7 +73,7 @@ class _Column:
                     f"than those before, {list(self.order.categories)}."
                 )
             self.order = dtype
-            self.parts.append(values.cat.codes.to_numpy())
+            self.parts.append(values.cat.codes.to_numpy(copy=True))
             return
         values = np.asarray(values)
         plain = not self.ids and values.dtype.kind in "fiubmM"
@@ -82,7 +82,8 @@ class _Column:
             self.coded = True
         if plain and self.coded:
             values = values.astype(object)
-        self.parts.append(self.codes(values) if self.coded else values)
+        # A copy: a view would keep the whole batch in memory.
+        self.parts.append(self.codes(values) if self.coded else values.copy())
 
     def codes(self, values):
         """Codes in the order in which values appeared; one that is new gets the next.

@@ -12,7 +12,7 @@ from sklearn_causalrec.encoding.disk_arrays import (
 )
 from sklearn_causalrec.encoding.log_encoder import LogEncoder
 from sklearn_causalrec.encoding.roles import ColumnRoles
-from sklearn_causalrec.encoding.streamed_log import read_stream
+from sklearn_causalrec.encoding.streamed_log import _Column, read_stream
 from sklearn_causalrec.encoding.streams import LogStream, is_stream
 
 arrow = pytest.importorskip("pyarrow")
@@ -224,3 +224,11 @@ def test_numbers_beside_items_have_the_same_moments_on_disk(rng, tmp_path):
     told = np.sign(told) * np.log1p(np.abs(told))
     assert np.allclose(mean, told.mean(0))
     assert np.allclose(scale, told.std(0))
+
+
+def test_a_column_does_not_keep_its_batches_in_memory():
+    frame = pd.DataFrame(np.zeros((10, 3)), columns=["a", "b", "c"])
+    for values in (frame["a"], frame["a"].to_numpy()[2:5]):
+        column = _Column()
+        column.add(values)
+        assert column.parts[0].base is None
