@@ -37,6 +37,7 @@ from sklearn_causalrec.encoding.checks import (
 )
 from sklearn_causalrec.encoding.contrasts import contrast, find_control
 from sklearn_causalrec.encoding.roles import ROW_ARGUMENTS
+from sklearn_causalrec.encoding.streams import refuse_stream
 
 MAX_SEED = 2**30
 
@@ -333,6 +334,7 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
             never occurs in some stratum, or the strategy does not read what was given;
             an earlier fit stays as it was.
         """
+        refuse_stream(X, "DoCalculusEffect.fit")
         with unchanged_on_failure(self):
             self._check_parameters()
             gaps = self._takes_gaps()

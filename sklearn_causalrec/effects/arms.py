@@ -33,6 +33,8 @@ class ArmEffects(ArmAnswers):
     """
 
     elsewhere: Any = None  # of files of before, which lack it
+    stage_class = StackedEffect
+    sample = None  # positions of the rows that the stages were fitted to; None: all
 
     def __init__(self, n_arms, clip, seed):
         self.n_arms = n_arms
@@ -105,7 +107,7 @@ class ArmEffects(ArmAnswers):
             by_fold = None
             if outcome_by_fold is not None:
                 by_fold = partial(_two_arms, outcome_by_fold, pair, t)
-            stage = StackedEffect(clip=self.clip, random_state=self.seed + t).fit(
+            stage = self.stage_class(clip=self.clip, random_state=self.seed + t).fit(
                 X[pair] if len(pair) < len(X) else X,
                 y[pair],
                 treatment,

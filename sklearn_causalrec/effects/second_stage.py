@@ -22,6 +22,7 @@ from sklearn_causalrec.effects.overlap import (
 from sklearn_causalrec.effects.targeted import targeted_step
 from sklearn_causalrec.encoding.contrasts import contrast
 from sklearn_causalrec.encoding.exposure import factual_exposure
+from sklearn_causalrec.encoding.streams import by_batches, is_stream
 
 MAX_SEED = np.iinfo(np.int32).max
 
@@ -269,6 +270,8 @@ class EffectMixin:
             which one is the control can't be told, or there are more than two.
         """
         t0, t1 = self._contrast(T0, T1)
+        if is_stream(X):
+            return by_batches(X, self, partial(self.effect, T0=T0, T1=T1))
         return self._effect_rows(self.log_encoder_.rows(self, X), t0, t1)
 
     def _effect_rows(self, rows, t0, t1):
@@ -323,6 +326,9 @@ class EffectMixin:
         check_alpha(alpha)
         t0, t1 = self._contrast(T0, T1)
         self._need_effects("effect_interval")
+        if is_stream(X):
+            one = partial(self.effect_interval, alpha=alpha, T0=T0, T1=T1)
+            return by_batches(X, self, one)
         rows = self.log_encoder_.rows(self, X)
         return self._effect_interval_rows(rows, t0, t1, alpha)
 

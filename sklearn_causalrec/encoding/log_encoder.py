@@ -17,13 +17,15 @@ from sklearn_causalrec.encoding.cluster_columns import (
     is_auto,
 )
 from sklearn_causalrec.encoding.contrasts import find_control
+from sklearn_causalrec.encoding.disk_arrays import BLOCK_ROWS, DiskArray, moments_beside
 from sklearn_causalrec.encoding.feature_columns import FAR
-from sklearn_causalrec.encoding.history_columns import read_histories
+from sklearn_causalrec.encoding.history_columns import Histories, read_histories
 from sklearn_causalrec.encoding.roles import IdIndex, as_ids
+from sklearn_causalrec.encoding.streams import refuse_stream
 from sklearn_causalrec.encoding.time_formats import shown
 from sklearn_causalrec.encoding.times import in_order
 
-BLOCK_ROWS = 65536
+MOST_BYTES = 2**28  # of an array on disk that is read as a whole
 
 
 @dataclass
@@ -191,7 +193,42 @@ class LogEncoder:
         Rows
             The rows of positive weight.
         """
+        refuse_stream(X, f"{type(estimator).__name__}.fit")
         log = self.roles.split(estimator, X, reset=first)
+        given = (y, treatment, propensity, sample_weight)
+        return self.fit_log(
+            estimator, log, *given, first=first, control=control, cluster=cluster
+        )
+
+    def fit_log(
+        self,
+        estimator,
+        log,
+        y,
+        treatment,
+        propensity,
+        sample_weight,
+        *,
+        first=True,
+        control=None,
+        cluster=None,
+    ):
+        """Learn from a log that was split by roles, and encode it.
+
+        Parameters
+        ----------
+        estimator : estimator
+            Named in messages.
+        log : Log
+            The log. Features and histories may be on disk, ids may be coded.
+        y, treatment, propensity, sample_weight, first, control, cluster
+            As in :meth:`fit_rows`.
+
+        Returns
+        -------
+        Rows
+            The rows of positive weight.
+        """
         name = getattr(y, "name", None)
         y, self.classes = check_outcome(
             estimator, y, len(log), self.binary, self.classes
@@ -219,9 +256,9 @@ class LogEncoder:
         )
         past = None
         if log.history is not None:
-            past = read_histories(
-                log.history, self.roles.histories, self.history_length
-            )
+            past = log.history
+            if not isinstance(past, Histories):
+                past = read_histories(past, self.roles.histories, self.history_length)
             rows.history, rows.history_values = past.codes, past.values
         self.kept = weight > 0
         if not self.kept.all():
@@ -248,11 +285,11 @@ class LogEncoder:
         rows.total = float(rows.weight.sum())
         rows.weight = rows.weight / rows.weight.mean()
         if rows.user is not None:
-            rows.user = self.users.extend(rows.user).codes(rows.user)
+            rows.user = self.users.learn(rows.user)
             if rows.clusters is not None:
                 rows.clusters.tell_users(rows.user)
         if rows.item is not None:
-            rows.item = self.items.extend(rows.item).codes(rows.item)
+            rows.item = self.items.learn(rows.item)
         if past is not None:
             # Text may be spelt otherwise than the items; numbers are other items.
             text = len(past.ids) > 0 and isinstance(past.ids[0], str)
@@ -288,7 +325,7 @@ class LogEncoder:
                     f"{list(columns)} of X. Drop one."
                 )
             return given_clusters(given, len(log))
-        if is_auto(self.cluster):
+        if columns is None and is_auto(self.cluster):
             ids = {"user": log.user, "item": log.item}
             columns = {role: v for role, v in ids.items() if v is not None}
         return clusters_of(columns, len(log)) if columns else None
@@ -323,7 +360,7 @@ class LogEncoder:
     def _known(self, past):
         codes = self._item_codes(past, ask=True)
         table = np.append(codes, -1).astype(np.int32)
-        return table[past.codes]
+        return past.coded(table)
 
     def _item_codes(self, past, ask):
         """Codes of the items of histories; if none is known, it can be asked why."""
@@ -343,14 +380,19 @@ class LogEncoder:
 
     def _first_of_gaps(self, features):
         groups = (self.roles.towers_ or {}).values()
-        return [g[0] for g in groups if np.isnan(features[:, g[0]]).any()]
+        blocks = range(0, len(features), BLOCK_ROWS)
+        parts = (features[start : start + BLOCK_ROWS] for start in blocks)
+        gaps = np.any([np.isnan(part).any(0) for part in parts], axis=0)
+        return [g[0] for g in groups if gaps[g[0]]]
 
     @staticmethod
     def _value_moments(rows):
         if rows.history_values is None:
             return np.zeros(0), np.ones(0)
-        there = rows.history >= 0
-        values = rows.history_values[there].astype(np.float64)
+        there, values = rows.history, rows.history_values
+        if isinstance(values, DiskArray) and values.nbytes > MOST_BYTES:
+            return moments_beside(there, values)
+        values = np.asarray(values)[np.asarray(there) >= 0].astype(np.float64)
         if len(values) == 0:
             return np.zeros(values.shape[1]), np.ones(values.shape[1])
         values = np.sign(values) * np.log1p(np.abs(values))
@@ -358,6 +400,7 @@ class LogEncoder:
 
     def rows(self, estimator, X):
         """Encode X; the arm where treatment is a column of it. (Rows)"""
+        refuse_stream(X, "This method")
         log = self.roles.split(estimator, X, reset=False)
         rows = Rows(log.features, time=log.time)
         words = log.features.shape[1] > 0
@@ -373,10 +416,20 @@ class LogEncoder:
 
     def _refuse_copies(self, features, y, arm, name):
         """Features in the units of the log, against y and the values of the arms."""
-        columns = self.roles.in_units(features)
         values = self.arms[arm] if self.arms.dtype.kind in "fiub" else None
         with np.errstate(over="ignore"):
             y = y.astype(np.float32)
+        columns = self.roles.in_units(features[:BLOCK_ROWS])
+        if isinstance(features, np.ndarray):
+            columns = self.roles.in_units(features)
+        else:  # from disk, only those that are a copy as far as the first rows say
+            n, offset = BLOCK_ROWS, self.roles._columns.offset_.astype(np.float32)
+            others = [y[:n]] if values is None else [y[:n], values[:n]]
+            columns = {
+                name: features[:, [j]][:, 0] + offset[j]
+                for j, (name, column) in enumerate(columns.items())
+                if any((column == other).all() for other in others)
+            }
         refuse_copies(columns, y, values, name)
 
     def one_source(self, name, given, in_column):

@@ -136,6 +136,28 @@ def _ids_of_objects(values, role):
     return values
 
 
+class CodedIds:
+    """Ids of many rows, of which each stands in memory once.
+
+    Parameters
+    ----------
+    ids : Index
+        The different ids, in the order in which they appeared.
+    codes : ndarray of int32 of shape (n,)
+        The position of each row's id.
+    """
+
+    def __init__(self, ids, codes):
+        self.ids, self.codes = ids, codes
+        self.shape = codes.shape
+
+    def __len__(self):
+        return len(self.codes)
+
+    def __array__(self, dtype=None, copy=None):
+        return np.asarray(self.ids)[self.codes]
+
+
 def _kind_of_id(value):
     if isinstance(value, str):
         return "text"
@@ -255,6 +277,24 @@ class IdIndex:
                 new = [v for v in new if not isinstance(v, str) or _has_digit(v)]
             self._refuse_other_kinds(new, role)
         return np.where(unknown, len(self.ids), codes)
+
+    def learn(self, ids):
+        """Append the ids that are not known so far, and look up the codes of all.
+
+        Parameters
+        ----------
+        ids : array-like or CodedIds of shape (n,)
+            The ids. They may repeat.
+
+        Returns
+        -------
+        ndarray of shape (n,)
+            The codes; int32 where the ids came coded.
+        """
+        if isinstance(ids, CodedIds):
+            codes = self.extend(ids.ids).codes(ids.ids)
+            return codes.astype(np.int32)[ids.codes]
+        return self.extend(ids).codes(ids)
 
     def without(self, keep):
         """Forget some ids; the codes of the others close up.

@@ -131,6 +131,12 @@ class Ensemble:
             X["propensity"] = X["propensity"] / X["propensity"].nanmean()
         return X
 
+    _held_out = staticmethod(held_out_rows)
+
+    def _targets(self, rows, dtype):
+        """The outcomes as the networks learn them."""
+        return torch.as_tensor(self.log_encoder.standardized(rows.y), dtype=dtype)
+
     def train(self, rows, seeds, *, epochs=None, kept=None, progress=None):
         """Train one network a seed, or go on with those there are.
 
@@ -155,7 +161,7 @@ class Ensemble:
         encoder = self.log_encoder
         dtype = self.nets[0].dtype if self.nets else training_dtype(len(rows))
         X = self._inputs(rows, dtype)
-        y = torch.as_tensor(encoder.standardized(rows.y), dtype=dtype)
+        y = self._targets(rows, dtype)
         kept = np.arange(len(rows)) if kept is None else kept
         settings = self.settings.of_log(len(rows), len(kept))
         epochs = settings.max_epochs if epochs is None else epochs
@@ -166,7 +172,7 @@ class Ensemble:
             held_out = None
             if early:
                 fraction = settings.validation_fraction
-                held_out = held_out_rows(rows, kept, fraction, seed)
+                held_out = self._held_out(rows, kept, fraction, seed)
             if member < len(self.nets):
                 net = copy.deepcopy(self.nets[member])
                 net.resume(len(encoder.users), len(encoder.items), rows.total)

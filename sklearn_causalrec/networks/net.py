@@ -134,6 +134,19 @@ class CausalNet(NeuralNet):
         if self.module_.training != training:
             super()._set_training(training)
 
+    def get_iterator(self, dataset, training=False):
+        """As in skorch; rows that are not in memory bring a loader of their own."""
+        loader = getattr(getattr(dataset, "dataset", dataset).X, "loader", None)
+        if loader is None:
+            return super().get_iterator(dataset, training)
+        before = dict(iterator_train=self.iterator_train)
+        before["iterator_valid"] = self.iterator_valid
+        vars(self).update(dict.fromkeys(before, loader))
+        try:
+            return super().get_iterator(dataset, training)
+        finally:
+            vars(self).update(before)
+
     def infer(self, x, **fit_params):
         if self.device == "cpu":  # the loader gives tensors: nothing to move
             return self.module_(**x)
