@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from sklearn_causalrec._utils.lazy import lazily
 
 if TYPE_CHECKING:  # what type checkers see: the names below
+    from sklearn_causalrec.networks.resumption import checkpoints as checkpoints
     from sklearn_causalrec.networks.encoders import ENCODERS as ENCODERS
     from sklearn_causalrec.networks.encoders import Encoder as Encoder
     from sklearn_causalrec.networks.net import DivergenceError as DivergenceError
@@ -22,6 +23,8 @@ if TYPE_CHECKING:  # what type checkers see: the names below
     from sklearn_causalrec.networks.policy_objectives import (
         PolicyObjective as PolicyObjective,
     )
+    from sklearn_causalrec.networks.ranks import WorkerError as WorkerError
+    from sklearn_causalrec.networks.ranks import distributed as distributed
     from sklearn_causalrec.networks.requires import Requires as Requires
 
 __getattr__, __dir__, __all__ = lazily(
@@ -36,5 +39,8 @@ __getattr__, __dir__, __all__ = lazily(
         "POLICY_OBJECTIVES": "policy_objectives",
         "PolicyObjective": "policy_objectives",
         "Requires": "requires",
+        "WorkerError": "ranks",
+        "checkpoints": "resumption",
+        "distributed": "ranks",
     },
 )

@@ -1,0 +1,86 @@
+"""Processes that stand for machines, started in a moment, for tests."""
+
+import multiprocessing
+import os
+import socket
+import sys
+import time
+import traceback
+from runpy import run_path
+
+PRELOADED = ["sklearn_causalrec.recommender", "sklearn_causalrec.policy"]
+
+
+def run_ranks(script, function, size=2, seconds=60, environment=None):
+    """Call a function of a script in some processes, which find each other.
+
+    They are forked from a server that has imported the package and done nothing else.
+
+    Parameters
+    ----------
+    script : str
+        File of the function.
+    function : str
+        Its name; called without arguments.
+    size : int, default=2
+        Number of processes. RANK and WORLD_SIZE say it, as ``torchrun`` would.
+    seconds : float, default=60
+        After which a process that is not done is killed.
+    environment : dict of str to str, default=None
+        Further variables.
+
+    Returns
+    -------
+    list of (str, object, float)
+        Of each process: "returned", "raised" or "died"; the value, the text of the
+        error or the exit code; and the seconds that it took.
+    """
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(PRELOADED)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    variables = {
+        **dict(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port), WORLD_SIZE=str(size)),
+        **(environment or {}),
+    }
+    started = []
+    for rank in range(size):
+        ours, theirs = context.Pipe()
+        own = {**variables, "RANK": str(rank), "LOCAL_RANK": str(rank)}
+        process = context.Process(
+            target=_call, args=(theirs, str(script), function, own), daemon=False
+        )
+        process.start()
+        theirs.close()
+        started.append((process, ours))
+    end, found = time.monotonic() + seconds, []
+    for process, ours in started:
+        told = None
+        try:
+            if ours.poll(max(end - time.monotonic(), 0)):
+                told = ours.recv()
+        except EOFError:
+            pass
+        process.join(max(end - time.monotonic(), 1))
+        if process.is_alive():
+            process.kill()
+            process.join()
+        found.append(told or ("died", process.exitcode, seconds))
+    return found
+
+
+def _call(pipe, script, function, variables):
+    os.environ.update(variables)
+    import torch
+
+    torch.set_num_threads(1)
+    start = time.monotonic()
+    try:
+        value = run_path(script)[function]()
+        kind = "returned"
+    except BaseException as error:
+        traceback.print_exc(file=sys.stderr)
+        kind, value = "raised", f"{type(error).__name__}: {error}"
+    pipe.send((kind, value, time.monotonic() - start))
+    pipe.close()
