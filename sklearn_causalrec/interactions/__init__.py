@@ -19,6 +19,11 @@ from sklearn_causalrec.interactions.features import (
 )
 from sklearn_causalrec.interactions.histories import HistorySequence, PastAggregates
 from sklearn_causalrec.interactions.on_disk import clean_dataset, partition_log
+from sklearn_causalrec.interactions.databases import (
+    DatabaseError,
+    SQLQuery,
+    write_lists,
+)
 from sklearn_causalrec.interactions.preprocessing import Preprocessor, make_preprocessor
 from sklearn_causalrec.interactions.splitters import (
     ColdItemSplit,
@@ -34,6 +39,7 @@ __all__ = [
     "ColdItemSplit",
     "ColdUserSplit",
     "ColumnRoles",
+    "DatabaseError",
     "DenseVectors",
     "HistorySequence",
     "IdIndex",
@@ -42,6 +48,7 @@ __all__ = [
     "NumberColumns",
     "PastAggregates",
     "Preprocessor",
+    "SQLQuery",
     "TextBag",
     "TextEmbedding",
     "TimeSplit",
@@ -50,4 +57,5 @@ __all__ = [
     "clean_log",
     "make_preprocessor",
     "partition_log",
+    "write_lists",
 ]

@@ -295,8 +295,12 @@ class Ranks:
             while not self._store.check(end) and time.monotonic() < limit:
                 self._raise_what_failed()
                 time.sleep(POLL)
+        try:
             self._store.set(f"left/{self.rank}", "")
-            self._linger("left")
+            if self.first:
+                self._linger()
+        except RuntimeError:
+            pass  # all were here: what comes now is no failure
 
     def fail(self, error, joined):
         """Tell the others of an error, and wake those who wait for a message."""
@@ -307,13 +311,14 @@ class Ranks:
             self._store.set(f"{kind}/{self.rank}", what)
             self._store.set(f"left/{self.rank}", "")
             dist.destroy_process_group(self._group if joined else None)
-            self._linger("left")
+            self._linger()
         except RuntimeError:
             pass  # nobody is left to be told
 
-    def _linger(self, key):
+    def _linger(self):
         """The store may be this process's: let the others read it."""
-        keys, end = [f"{key}/{r}" for r in range(self.size)], time.monotonic() + GRACE
+        keys = [f"left/{r}" for r in range(self.size)]
+        end = time.monotonic() + GRACE
         while not self._store.check(keys) and time.monotonic() < end:
             time.sleep(POLL)
 
