@@ -290,6 +290,8 @@ class Checkpoint:
         self.path = keeper.folder / f"{key}{SUFFIX}"
         self.before = 0  # epochs in the history when the training began
         self.middle, self.is_over = None, False
+        self.drawing = {}  # generators of the batches, by name
+        self.stood = {}  # where they stood between two epochs
         self.written = time.monotonic()
 
     @property
@@ -339,7 +341,7 @@ class Checkpoint:
                 callback.lr_scheduler_.load_state_dict(known)
             else:
                 vars(callback).update(known)
-        self.middle = state["middle"]
+        self.middle, self.stood = state["middle"], state["stood"]
         for record in net.history[self.before :]:
             if net.progress is not None:
                 net.progress(record)
@@ -375,35 +377,29 @@ class Checkpoint:
         if getattr(net, "draws", None) is not None:
             drawing["draws"] = net.draws
         middle, self.middle = self.middle, None
-        if middle is not None:
-            for name, state in middle["began"].items():
-                drawing[name].set_state(state)
-        began = {name: value.get_state() for name, value in drawing.items()}
+        self.drawing, stood, self.stood = drawing, self.stood, {}
+        _set(drawing, stood if middle is None else middle["began"])
+        began = _states(drawing)
         done = 0 if middle is None else middle["done"]
         for k, batch in enumerate(iterator):
             if k < done:
+                if k == done - 1:  # before the loader draws for the next batch
+                    self._go_on(net, middle, drawing, losses, sizes)
                 continue
-            if middle is not None:
-                self._go_on(net, middle, drawing, losses, sizes)
-                middle = None
             yield batch
             if self._due():
-                now = {name: value.get_state() for name, value in drawing.items()}
                 facts = dict(
                     done=k + 1,
                     began=began,
-                    now=now,
+                    now=_states(drawing),
                     losses=[float(loss) for loss in losses],
                     sizes=list(sizes),
                     criterion=_plain(net.criterion_),
                 )
                 self._write(net, net.start, net.history[:-1], middle=facts)
-        if middle is not None:  # the checkpoint was at the last step
-            self._go_on(net, middle, drawing, losses, sizes)
 
     def _go_on(self, net, middle, drawing, losses, sizes):
-        for name, state in middle["now"].items():
-            drawing[name].set_state(state)
+        _set(drawing, middle["now"])
         vars(net.criterion_).update(middle["criterion"])
         like = net.criterion_.outcome_loss
         losses[:] = [like.new_tensor(loss) for loss in middle["losses"]]
@@ -445,6 +441,7 @@ class Checkpoint:
             generators=None if over else _state_of_generators(net.generators),
             callbacks=callbacks,
             middle=middle,
+            stood=_states(self.drawing),
             over=over,
         )
         self.keeper.write(self.path, state)
@@ -459,6 +456,15 @@ def _plain(criterion):
         for k, v in vars(criterion).items()
         if k != "training" and isinstance(v, kinds)
     }
+
+
+def _states(generators):
+    return {name: one.get_state() for name, one in generators.items()}
+
+
+def _set(generators, states):
+    for name, state in states.items():
+        generators[name].set_state(state)
 
 
 def _state_of_generators(own):

@@ -63,7 +63,12 @@ def fits():
         "a mean over the batch": outcomes(
             recommender(objective="snips"), treatment=shown, sample_weight=weight
         ),
-        "pairs of one arm": outcomes(recommender(encoder="mf")),
+        "pairs of one arm": outcomes(
+            recommender(encoder="mf", objective="ips", exposure_model="head")
+        ),
+        "pairs inside of a batch": outcomes(
+            recommender(objective="uplift_rank", item_features=None), treatment=shown
+        ),
         "stopped early": outcomes(
             recommender(early_stopping=True, max_epochs=4, n_iter_no_change=1),
             treatment=shown,
@@ -109,7 +114,7 @@ def curve(history, name="train_loss"):
 
 
 def test_two_processes_have_the_loss_curve_of_one(by_one, by_two):
-    assert len(by_one) == 9
+    assert len(by_one) == 10
     for name, (history, predicted) in by_one.items():
         theirs, others = by_two[0][2][name]
         assert len(theirs) == len(history), name
@@ -228,7 +233,9 @@ def killed():
         try:
             recommender().fit(data.X, data.y, treatment=data.treatment)
         except WorkerError as error:
-            raise WorkerError(f"{error} after {time.monotonic() - last[0]:.2f} s") from error
+            raise WorkerError(
+                f"{error} after {time.monotonic() - last[0]:.2f} s"
+            ) from error
 
 
 @pytest.fixture(scope="module")

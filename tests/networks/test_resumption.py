@@ -38,7 +38,12 @@ def stopping():
 
 
 def pairs():
-    schedule = dict(learning_rate_schedule="cosine", encoder="mf")
+    schedule = dict(
+        learning_rate_schedule="cosine",
+        encoder="mf",
+        objective="ips",
+        exposure_model="head",
+    )
     return recommender(**schedule).fit(LOG.X, LOG.y)
 
 
@@ -88,9 +93,7 @@ def same(one, other):
 
 
 @pytest.mark.parametrize("fit", [noisy, stopping, pairs, positives, policy])
-def test_a_fit_that_goes_on_is_the_one_that_was_never_interrupted(
-    fit, steps, tmp_path
-):
+def test_a_fit_that_goes_on_is_the_one_that_was_never_interrupted(fit, steps, tmp_path):
     whole = fit()
     total, steps["done"] = steps["done"], 0
     # in the first epoch, at the end of an epoch, and far on, one after the other
@@ -137,14 +140,14 @@ def test_seconds_between_checkpoints(tmp_path, monkeypatch):
 
     monkeypatch.setattr(Keeper, "write", write)
     with checkpoints(tmp_path, every=1e6):
-        recommender().fit(LOG.X, LOG.y)
+        recommender().fit(LOG.X, LOG.y, LOG.treatment)
     assert written == [True]
 
 
 def test_another_fit_is_not_gone_on_with(steps, tmp_path):
     steps["last"] = 4
     with pytest.raises(Killed), checkpoints(tmp_path, every=0):
-        recommender().fit(LOG.X, LOG.y)
+        recommender().fit(LOG.X, LOG.y, LOG.treatment)
     left = os.listdir(tmp_path)
     steps["last"] = np.inf
     y = LOG.y.copy()
@@ -158,31 +161,31 @@ def test_another_fit_is_not_gone_on_with(steps, tmp_path):
         steps["done"] = 0
         with pytest.warns(UserWarning, match="none is of this fit"):
             with checkpoints(tmp_path, every=1e6):
-                model.fit(LOG.X, outcome)
+                model.fit(LOG.X, outcome, LOG.treatment)
         assert steps["done"] == 5 * model.max_epochs
     assert os.listdir(tmp_path) == left
     with warnings.catch_warnings(), checkpoints(tmp_path):
         warnings.simplefilter("error")
-        recommender().fit(LOG.X, LOG.y)
+        recommender().fit(LOG.X, LOG.y, LOG.treatment)
     assert os.listdir(tmp_path) == []
 
 
 def test_a_file_that_is_damaged_is_named(steps, tmp_path):
     steps["last"] = 4
     with pytest.raises(Killed), checkpoints(tmp_path, every=0):
-        recommender().fit(LOG.X, LOG.y)
+        recommender().fit(LOG.X, LOG.y, LOG.treatment)
     (file,) = tmp_path.iterdir()
     file.write_bytes(file.read_bytes()[:1000])
     steps["last"] = np.inf
     with pytest.raises(ValueError, match=f"{file.name}.*remove it"):
         with checkpoints(tmp_path):
-            recommender().fit(LOG.X, LOG.y)
+            recommender().fit(LOG.X, LOG.y, LOG.treatment)
 
 
 def test_a_checkpoint_runs_no_code(steps, tmp_path):
     steps["last"] = 4
     with pytest.raises(Killed), checkpoints(tmp_path, every=0):
-        recommender().fit(LOG.X, LOG.y)
+        recommender().fit(LOG.X, LOG.y, LOG.treatment)
     (file,) = tmp_path.iterdir()
 
     class Evil:
@@ -191,16 +194,14 @@ def test_a_checkpoint_runs_no_code(steps, tmp_path):
 
     torch.save({"format": 1, "module": Evil()}, file)
     with pytest.raises(ValueError, match="cannot be read"), checkpoints(tmp_path):
-        recommender().fit(LOG.X, LOG.y)
+        recommender().fit(LOG.X, LOG.y, LOG.treatment)
     assert not (tmp_path / "ran").exists()
 
 
-def test_a_disk_that_is_full_leaves_the_checkpoint_before(
-    steps, tmp_path, monkeypatch
-):
+def test_a_disk_that_is_full_leaves_the_checkpoint_before(steps, tmp_path, monkeypatch):
     steps["last"] = 4
     with pytest.raises(Killed), checkpoints(tmp_path, every=0):
-        recommender().fit(LOG.X, LOG.y)
+        recommender().fit(LOG.X, LOG.y, LOG.treatment)
     (file,) = tmp_path.iterdir()
     before = file.read_bytes()
 
@@ -211,7 +212,7 @@ def test_a_disk_that_is_full_leaves_the_checkpoint_before(
     with monkeypatch.context() as patched:
         patched.setattr(os, "fsync", full)
         with pytest.raises(OSError, match="No space"), checkpoints(tmp_path, every=0):
-            recommender().fit(LOG.X, LOG.y)
+            recommender().fit(LOG.X, LOG.y, LOG.treatment)
     assert [f.name for f in tmp_path.iterdir()] == [file.name]
     assert file.read_bytes() == before
 
