@@ -2,8 +2,8 @@
 
     python benchmarks/bench_scaling.py [rows]
 
-Rates of a plan for more rows (docs/scaling_out.md) come from here. Processes are on this
-machine and speak over the loopback, with as many threads as OMP_NUM_THREADS says.
+The plan in docs/scaling_out.md has its rates from here. Processes are on this machine
+and speak over the loopback, with as many threads as OMP_NUM_THREADS says.
 """
 
 import os

@@ -14,15 +14,16 @@ from sklearn.base import clone
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.model_selection import GridSearchCV, cross_val_score
 
-distributed = pytest.importorskip("distributed", reason="the extra dask is missing")
+pytest.importorskip("distributed", reason="the extra dask is not installed")
 
 import dask
+import distributed
 
 from sklearn_causalrec import CausalDNNRecommender, CausalGraph, DoCalculusEffect
 from sklearn_causalrec._testing.ranks import PRELOADED
 from sklearn_causalrec.causal.checks.refutation import refute
 
-SHOP = "z -> shown; z -> buys; shown -> buys"
+SHOP = CausalGraph("z -> shown; z -> buys; shown -> buys")
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,11 @@ from sklearn_causalrec.encoding.roles import ColumnRoles, IdIndex, Log
 from sklearn_causalrec.interactions.cleaner import CleaningReport
 from sklearn_causalrec.interactions.cleaning import clean_log
 from sklearn_causalrec.interactions.columns import CategoryColumns, NumberColumns
+from sklearn_causalrec.interactions.databases import (
+    DatabaseError,
+    SQLQuery,
+    write_lists,
+)
 from sklearn_causalrec.interactions.examples import build_examples
 from sklearn_causalrec.interactions.features import (
     CalendarFeatures,
@@ -19,11 +24,6 @@ from sklearn_causalrec.interactions.features import (
 )
 from sklearn_causalrec.interactions.histories import HistorySequence, PastAggregates
 from sklearn_causalrec.interactions.on_disk import clean_dataset, partition_log
-from sklearn_causalrec.interactions.databases import (
-    DatabaseError,
-    SQLQuery,
-    write_lists,
-)
 from sklearn_causalrec.interactions.preprocessing import Preprocessor, make_preprocessor
 from sklearn_causalrec.interactions.splitters import (
     ColdItemSplit,

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from sklearn_causalrec._utils.lazy import lazily
 
 if TYPE_CHECKING:  # what type checkers see: the names below
-    from sklearn_causalrec.networks.resumption import checkpoints as checkpoints
     from sklearn_causalrec.networks.encoders import ENCODERS as ENCODERS
     from sklearn_causalrec.networks.encoders import Encoder as Encoder
     from sklearn_causalrec.networks.net import DivergenceError as DivergenceError
@@ -26,6 +25,7 @@ if TYPE_CHECKING:  # what type checkers see: the names below
     from sklearn_causalrec.networks.ranks import WorkerError as WorkerError
     from sklearn_causalrec.networks.ranks import distributed as distributed
     from sklearn_causalrec.networks.requires import Requires as Requires
+    from sklearn_causalrec.networks.resumption import checkpoints as checkpoints
 
 __getattr__, __dir__, __all__ = lazily(
     __name__,

@@ -15,8 +15,8 @@ from skorch.utils import noop
 from torch.utils.data import Subset
 
 from sklearn_causalrec.networks.batches import SliceLoader, rows_a_batch
-from sklearn_causalrec.networks.resumption import shared_and_kept
 from sklearn_causalrec.networks.network import CausalNetwork
+from sklearn_causalrec.networks.resumption import shared_and_kept
 
 INFERENCE_ROWS = 8192
 # An id's vector has a gradient in its own rows alone, so id tables learn faster.

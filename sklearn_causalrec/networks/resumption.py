@@ -22,7 +22,7 @@ _keeper = None  # of the process: that of the block checkpoints()
 
 @contextmanager
 def checkpoints(folder, *, every=60.0):
-    """Keep the state of every training inside in a folder, and go on from what is there.
+    """Keep the state of every training in a folder, and go on from what is there.
 
     A fit that is interrupted (a machine fails, a process is killed, Ctrl-C) is started
     again by the same script. Networks that were ready are read from the folder. The

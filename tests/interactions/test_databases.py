@@ -13,8 +13,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-pa = pytest.importorskip("pyarrow")
+pytest.importorskip("pyarrow")
 pytest.importorskip("adbc_driver_manager", reason="the extra databases is missing")
+
+import pyarrow as pa
 
 from sklearn_causalrec import CausalDNNRecommender, recommend
 from sklearn_causalrec.datasets import make_exposure_log
@@ -31,7 +33,7 @@ def log():
 
 @pytest.fixture(scope="module")
 def postgres():
-    """Address of a server of its own, in a folder that goes, as a user without rights."""
+    """Address of a server, of a user without rights, in a folder that goes."""
     where = shutil.which("pg_ctl")
     if where is None:
         pytest.skip("PostgreSQL's server is not installed")
@@ -140,7 +142,7 @@ def test_a_table_that_changes_between_two_passes_is_refused(address):
     query = SQLQuery("SELECT * FROM log", "WAREHOUSE")
     list(query)
     write_lists(log()[:10], "log", "WAREHOUSE", mode="append")
-    with pytest.raises(DatabaseError, match="300 rows .* 310 now"):
+    with pytest.raises(DatabaseError, match=r"300 rows .* 310 now"):
         list(query)
     _execute("DROP TABLE log")
 

@@ -108,13 +108,13 @@ def test_check_fits_nothing(folder, capsys, monkeypatch):
 @pytest.mark.parametrize(
     "old, new, said",
     [
-        ("output =", "outptu =", "unknown key 'outptu' (did you mean 'output'?)"),
+        ("output =", "outputs =", "unknown key 'outputs' (did you mean 'output'?)"),
         ("y = ", "target = ", "[data] has an unknown key 'target'"),
         ("max_epochs", "max_epoch", "unknown key 'max_epoch' (did you mean 'max_epo"),
-        ("every", "evry", "[checkpoints] has an unknown key 'evry' (did you mean 'e"),
+        ("every", "everyy", "[checkpoints] has an unknown key 'everyy' (did you mean 'e"),
         ('"y"', '"Y"', "data.y: {folder}/log has no column 'Y'"),
         ('"user"', '"usr"', "parameters.user: {folder}/log has no column 'usr' (did"),
-        ('"weight"', '"wieght"', "data.sample_weight: {folder}/log has no column 'wi"),
+        ('"weight"', '"weights"', "data.sample_weight: {folder}/log has no column 'we"),
         ('"log"', '"lgo"', "data.path: there is no {folder}/lgo"),
         ('"log"', '"s33://bucket/log"', "data.path: s33://bucket/log cannot be read"),
         ("CausalDNNRecommender", "CausalDNNRecomender", "did you mean 'CausalDNNRecom"),
