@@ -40,16 +40,28 @@ def model(ids):
 
 
 def seconds_an_epoch():
-    """Of both logs: the fastest epoch, and the losses; in a rank or alone."""
+    """Of both logs: the fastest epoch, wall and processor, and the losses."""
     from sklearn_causalrec.networks import distributed
+    from sklearn_causalrec.networks.net import CausalNet
 
+    used, plain = [], CausalNet.run_single_epoch
+
+    def epoch(self, *args, **kwargs):
+        start = time.process_time()
+        plain(self, *args, **kwargs)
+        used.append(time.process_time() - start)
+
+    CausalNet.run_single_epoch = epoch
     found = {}
     with distributed():
         for ids in (False, True):
             X, y, shown = log(ids)
+            used.clear()
             history = model(ids).fit(X, y, treatment=shown).history_
-            fastest = min(record["seconds"] for record in history)
-            found[ids] = fastest, [record["train_loss"] for record in history]
+            wall = min(record["seconds"] for record in history)
+            losses = [record["train_loss"] for record in history]
+            found[ids] = wall, min(t for t in used if t > 1e-3), losses
+    CausalNet.run_single_epoch = plain
     return found
 
 
@@ -75,22 +87,23 @@ def of_checkpoints():
 
 
 def of_reading():
-    """Rows a second: Parquet, and the same table from DuckDB."""
+    """Rows a processor second: Parquet, and the same table from DuckDB, sorted."""
     from sklearn_causalrec.interactions import SQLQuery, write_lists
 
     X, y, _ = log(True)
     frame, found = X.assign(y=y), {}
     with tempfile.TemporaryDirectory() as folder:
         frame.to_parquet(f"{folder}/log.parquet")
-        start = time.perf_counter()
+        pd.read_parquet(f"{folder}/log.parquet")  # what loads at first, loads here
+        start = time.process_time()
         pd.read_parquet(f"{folder}/log.parquet")
-        found["Parquet"] = ROWS / (time.perf_counter() - start)
+        found["Parquet"] = ROWS / (time.process_time() - start)
         found["bytes a row"] = os.path.getsize(f"{folder}/log.parquet") / ROWS
         os.environ["BENCH_DB"] = f"duckdb://{folder}/log.db"
         write_lists(frame, "log", "BENCH_DB")
-        start = time.perf_counter()
+        start = time.process_time()
         sum(len(b) for b in SQLQuery("SELECT * FROM log ORDER BY user, x0", "BENCH_DB"))
-        found["DuckDB, sorted"] = ROWS / (time.perf_counter() - start)
+        found["DuckDB, sorted"] = ROWS / (time.process_time() - start)
     return found
 
 
@@ -102,11 +115,12 @@ def main():
     print(f"{ROWS:,} rows x 30, batch {BATCH}, {os.cpu_count()} processors, load "
           f"{os.getloadavg()[0]:.1f}")  # fmt: skip
     for ids, name in ((False, "no ids"), (True, "100,000 users, 1,000 items")):
-        seconds, losses = alone[ids]
-        theirs, curve = two[0][1][ids]
+        wall, used, losses = alone[ids]
+        their_wall, theirs, curve = two[0][1][ids]
         apart = np.abs(np.subtract(losses, curve)).max()
-        print(f"{name}: an epoch {seconds:.2f} s alone, {theirs:.2f} s by two "
-              f"({theirs / seconds:.2f}x), losses differ by {apart:.1e}")  # fmt: skip
+        print(f"{name}: an epoch takes {used:.3f} processor seconds alone, and "
+              f"{theirs:.3f} in each of two ({theirs / used:.2f}x); wall {wall:.2f} and "
+              f"{their_wall:.2f}; losses differ by {apart:.1e}")  # fmt: skip
     seconds, size = of_checkpoints()
     print(f"a checkpoint: {seconds * 1e3:.0f} ms, {size / 1e6:.1f} MB")
     for name, value in of_reading().items():

@@ -256,10 +256,11 @@ class Ranks:
         return json.loads(self._store.get(key))
 
     def _raise_what_failed(self):
-        for rank in range(self.size):
-            if self._store.check([f"failed/{rank}"]):
-                what = self._store.get(f"failed/{rank}").decode()
-                raise WorkerError(f"Rank {rank} failed: {what}")
+        for kind, word in (("failed", "failed"), ("followed", "gave up")):
+            for rank in range(self.size):
+                if self._store.check([f"{kind}/{rank}"]):
+                    what = self._store.get(f"{kind}/{rank}").decode()
+                    raise WorkerError(f"Rank {rank} {word}: {what}")
 
     @contextmanager
     def _hearing(self):
@@ -286,14 +287,17 @@ class Ranks:
 
     def end(self):
         """Wait until every rank is here: none ends well where another fails."""
-        self._meetings = -1
         with self._hearing():
-            self._store.set(f"-1/{self.rank}", "{}")
             self._store.set(f"ended/{self.rank}", "")
-            end = [f"-1/{r}" for r in range(self.size)]
+            ended = [f"ended/{r}" for r in range(self.size)]
             limit = time.monotonic() + self._timeout
-            while not self._store.check(end) and time.monotonic() < limit:
+            while not self._store.check(ended):
                 self._raise_what_failed()
+                if time.monotonic() > limit:
+                    raise WorkerError(
+                        f"Rank {self.rank} is at the end of distributed(), and another "
+                        f"did not come within {self._timeout:g} seconds."
+                    )
                 time.sleep(POLL)
         try:
             self._store.set(f"left/{self.rank}", "")
@@ -305,8 +309,9 @@ class Ranks:
     def fail(self, error, joined):
         """Tell the others of an error, and wake those who wait for a message."""
         text = (str(error).splitlines() or [""])[0]
-        what = f"{type(error).__name__}: {text}"
-        kind = "left" if isinstance(error, WorkerError) else "failed"
+        kind, what = "failed", f"{type(error).__name__}: {text}"
+        if isinstance(error, WorkerError):  # what another did is told by that one
+            kind, what = "followed", text
         try:
             self._store.set(f"{kind}/{self.rank}", what)
             self._store.set(f"left/{self.rank}", "")
