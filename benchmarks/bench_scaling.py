@@ -119,7 +119,7 @@ def main():
         their_wall, theirs, curve = two[0][1][ids]
         apart = np.abs(np.subtract(losses, curve)).max()
         print(f"{name}: an epoch takes {used:.3f} processor seconds alone, and "
-              f"{theirs:.3f} in each of two ({theirs / used:.2f}x); wall {wall:.2f} and "
+              f"{theirs:.3f} in each of two ({theirs / used:.2f}x); wall {wall:.2f}, "
               f"{their_wall:.2f}; losses differ by {apart:.1e}")  # fmt: skip
     seconds, size = of_checkpoints()
     print(f"a checkpoint: {seconds * 1e3:.0f} ms, {size / 1e6:.1f} MB")

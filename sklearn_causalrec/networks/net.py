@@ -142,9 +142,13 @@ class CausalNet(NeuralNet):
             super()._set_training(training)
 
     def infer(self, x, **fit_params):
-        if self.ranks is not None:
-            return self.ranks.forward(self._infer, x)
-        return self._infer(x)
+        return self.shared(self._infer, x)
+
+    def shared(self, call, x, whole=()):
+        """What ``call`` makes of a batch, of which each rank computes its part."""
+        if self.ranks is None:
+            return call(x)
+        return self.ranks.forward(call, x, whole)
 
     def _infer(self, x):
         if self.device == "cpu":  # the loader gives tensors: nothing to move

@@ -11,8 +11,6 @@ import numpy as np
 import torch
 import torch.distributed as dist
 
-from sklearn_causalrec.networks.generators import OwnGenerators
-
 POLL = 0.02  # seconds between two looks for what another rank says
 GRACE = 3.0  # seconds in which a rank that fails is heard by the others
 # Tables from so many numbers on send the rows that have a gradient, and no others.
@@ -485,40 +483,3 @@ def _rows_with_gradient(gradient):
         return gradient.indices()[0], gradient.values()
     index = (gradient != 0).any(1).nonzero()[:, 0]
     return index, gradient[index]
-
-
-class RankGenerators(OwnGenerators):
-    """Generators that draw, in every batch, what no other rank draws.
-
-    They start anew with every batch, from seed, rank and number of the batch: so their
-    states need not be kept, and ranks of which some draw more stay together.
-
-    Parameters
-    ----------
-    seed : int
-        The same in every rank.
-    rank : int
-        Number of the rank.
-    batches : int, default=0
-        Number of batches that were done before.
-    """
-
-    def __init__(self, seed, rank, batches=0):
-        super().__init__(seed)
-        self.rank, self._batches, self.seed_of_batch = rank, batches, self.seed
-
-    def each_batch(self):
-        """As in the base class, after the generators have started anew."""
-        drawing = super().each_batch()
-        mixed = np.random.SeedSequence([self.seed % 2**63, self.rank, self._batches])
-        seed = int(mixed.generate_state(1, np.uint64)[0] >> 1)
-        self.seed_of_batch = seed
-        for generator in self._generators.values():
-            generator.manual_seed(seed)
-        return drawing
-
-    def on(self, device):
-        """The generator of a device, as it stands in this batch."""
-        new = torch.device(device) not in self._generators
-        generator = super().on(device)
-        return generator.manual_seed(self.seed_of_batch) if new else generator

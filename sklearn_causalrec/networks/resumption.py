@@ -12,7 +12,8 @@ import torch
 from skorch.callbacks import EarlyStopping, LRScheduler
 
 from sklearn_causalrec._utils.warn import warn_user
-from sklearn_causalrec.networks.ranks import RankGenerators, current_ranks
+from sklearn_causalrec.networks.generators import RankGenerators
+from sklearn_causalrec.networks.ranks import current_ranks
 
 FORMAT = 1
 SUFFIX = ".checkpoint"

@@ -56,9 +56,7 @@ class RetrievalNet(CausalNet):
 
     def _asked(self, asked):
         asked = {name: part.to(self.device) for name, part in asked.items()}
-        if self.ranks is not None:
-            return self.ranks.forward(self._part_asked, asked, ["windows"])
-        return self._part_asked(asked)
+        return self.shared(self._part_asked, asked, ["windows"])
 
     def _part_asked(self, asked):
         if "windows" not in asked:

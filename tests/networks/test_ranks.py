@@ -137,7 +137,7 @@ def test_all_ranks_end_with_the_same_model(by_two):
 
 
 def test_ranks_draw_different_dropout():
-    from sklearn_causalrec.networks.ranks import RankGenerators
+    from sklearn_causalrec.networks.generators import RankGenerators
 
     drawn = []
     for rank, batches in ((0, 0), (1, 0), (0, 1), (0, 0)):

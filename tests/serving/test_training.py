@@ -111,7 +111,11 @@ def test_check_fits_nothing(folder, capsys, monkeypatch):
         ("output =", "outputs =", "unknown key 'outputs' (did you mean 'output'?)"),
         ("y = ", "target = ", "[data] has an unknown key 'target'"),
         ("max_epochs", "max_epoch", "unknown key 'max_epoch' (did you mean 'max_epo"),
-        ("every", "everyy", "[checkpoints] has an unknown key 'everyy' (did you mean 'e"),
+        (
+            "every",
+            "everyy",
+            "[checkpoints] has an unknown key 'everyy' (did you mean",
+        ),
         ('"y"', '"Y"', "data.y: {folder}/log has no column 'Y'"),
         ('"user"', '"usr"', "parameters.user: {folder}/log has no column 'usr' (did"),
         ('"weight"', '"weights"', "data.sample_weight: {folder}/log has no column 'we"),
