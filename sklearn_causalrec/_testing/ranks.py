@@ -6,6 +6,7 @@ import socket
 import sys
 import time
 import traceback
+from contextlib import ExitStack
 from runpy import run_path
 
 PRELOADED = ["sklearn_causalrec.recommender", "sklearn_causalrec.policy"]
@@ -23,7 +24,8 @@ def run_ranks(script, function, size=2, seconds=60, environment=None):
     function : str
         Its name; called without arguments.
     size : int, default=2
-        Number of processes. RANK and WORLD_SIZE say it, as ``torchrun`` would.
+        Number of processes. RANK and WORLD_SIZE say it, as ``torchrun`` would; PORTS
+        has free ports for those that meet more than once.
     seconds : float, default=60
         After which a process that is not done is killed.
     environment : dict of str to str, default=None
@@ -37,11 +39,10 @@ def run_ranks(script, function, size=2, seconds=60, environment=None):
     """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOADED)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    ports = _free_ports(10)
     variables = {
-        **dict(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port), WORLD_SIZE=str(size)),
+        **dict(MASTER_ADDR="127.0.0.1", MASTER_PORT=ports[0], WORLD_SIZE=str(size)),
+        "PORTS": " ".join(ports[1:]),
         **(environment or {}),
     }
     started = []
@@ -68,6 +69,14 @@ def run_ranks(script, function, size=2, seconds=60, environment=None):
             process.join()
         found.append(told or ("died", process.exitcode, seconds))
     return found
+
+
+def _free_ports(n):
+    with ExitStack() as stack:
+        bound = [stack.enter_context(socket.socket()) for _ in range(n)]
+        for one in bound:
+            one.bind(("127.0.0.1", 0))
+        return [str(one.getsockname()[1]) for one in bound]
 
 
 def _call(pipe, script, function, variables):

@@ -315,8 +315,8 @@ class Ranks:
             self._store.set(f"left/{self.rank}", "")
             dist.destroy_process_group(self._group if joined else None)
             self._linger()
-        except RuntimeError:
-            pass  # nobody is left to be told
+        except Exception:
+            pass  # nobody is left to be told; the error itself goes on
 
     def _linger(self):
         """The store may be this process's: let the others read it."""
