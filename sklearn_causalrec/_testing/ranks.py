@@ -12,7 +12,7 @@ from runpy import run_path
 PRELOADED = ["sklearn_causalrec.recommender", "sklearn_causalrec.policy"]
 
 
-def run_ranks(script, function, size=2, seconds=60, environment=None):
+def run_ranks(script, function, size=2, seconds=240, environment=None):
     """Call a function of a script in some processes, which find each other.
 
     They are forked from a server that has imported the package and done nothing else.
@@ -26,7 +26,7 @@ def run_ranks(script, function, size=2, seconds=60, environment=None):
     size : int, default=2
         Number of processes. RANK and WORLD_SIZE say it, as ``torchrun`` would; PORTS
         has free ports for those that meet more than once.
-    seconds : float, default=60
+    seconds : float, default=240
         After which a process that is not done is killed.
     environment : dict of str to str, default=None
         Further variables.

@@ -185,6 +185,6 @@ def test_a_worker_without_the_data_ends_all_and_nothing_is_written(folder):
     assert (first, second) == (1, 2)
     assert "Rank 1 failed: PlanError: data.path: there is no" in said
     assert "data.path: there is no" in its
-    assert seconds < 20
+    assert seconds < 60  # "timeout" of the file is 600
     assert not (folder / "model.crec").exists()
     assert not list(folder.glob("**/*.part"))
