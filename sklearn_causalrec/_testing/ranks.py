@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import signal
 import socket
 import sys
 import time
@@ -65,7 +66,7 @@ def run_ranks(script, function, size=2, seconds=240, environment=None):
             pass
         process.join(max(end - time.monotonic(), 1))
         if process.is_alive():
-            process.kill()
+            os.killpg(process.pid, signal.SIGKILL)  # and those that it has started
             process.join()
         found.append(told or ("died", process.exitcode, seconds))
     return found
@@ -80,6 +81,7 @@ def _free_ports(n):
 
 
 def _call(pipe, script, function, variables):
+    os.setpgid(0, 0)
     os.environ.update(variables)
     import torch
 
