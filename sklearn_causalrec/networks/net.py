@@ -291,9 +291,9 @@ class CausalNet(NeuralNet):
         self.initialize_callbacks()
         stopper = dict(callbacks).get("early_stopping")
         self.notify("on_train_begin", X=X, y=y)
-        if self.checkpoint is not None:
-            epochs = self.checkpoint.restore(self)
         try:
+            if self.checkpoint is not None:
+                epochs = self.checkpoint.restore(self)
             with config_context(enable_metadata_routing=False):
                 self.fit_loop(dataset, y, epochs=epochs)
         except KeyboardInterrupt:  # which is how skorch's EarlyStopping stops
