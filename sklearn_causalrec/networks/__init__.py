@@ -22,7 +22,10 @@ if TYPE_CHECKING:  # what type checkers see: the names below
     from sklearn_causalrec.networks.policy_objectives import (
         PolicyObjective as PolicyObjective,
     )
+    from sklearn_causalrec.networks.ranks import WorkerError as WorkerError
+    from sklearn_causalrec.networks.ranks import distributed as distributed
     from sklearn_causalrec.networks.requires import Requires as Requires
+    from sklearn_causalrec.networks.resumption import checkpoints as checkpoints
     from sklearn_causalrec.networks.text_tower import PretrainedText as PretrainedText
 
 __getattr__, __dir__, __all__ = lazily(
@@ -38,5 +41,8 @@ __getattr__, __dir__, __all__ = lazily(
         "PolicyObjective": "policy_objectives",
         "PretrainedText": "text_tower",
         "Requires": "requires",
+        "WorkerError": "ranks",
+        "checkpoints": "resumption",
+        "distributed": "ranks",
     },
 )

@@ -72,7 +72,7 @@ class PolicyNet(CausalNet):
             self.history.record("valid_score", snips(reward, rows * weight))
             return
         losses, sizes = [], []
-        for batch in iterator:
+        for batch in self.steps_of(iterator, training, losses, sizes):
             step_fn(batch, **fit_params)
             losses.append(self.criterion_.outcome_loss)
             sizes.append(len(batch[1]))

@@ -57,9 +57,15 @@ class RetrievalNet(CausalNet):
 
     def _asked(self, asked):
         asked = {name: part.to(self.device) for name, part in asked.items()}
-        if "windows" in asked:
-            return self.module_.windows(**asked)
-        return self.module_.queries(**asked)
+        return self.shared(self._part_asked, asked, ["windows"])
+
+    def _part_asked(self, asked):
+        if "windows" not in asked:
+            return self.module_.queries(**asked)
+        if self.ranks is not None:  # of the windows, those of the queries here
+            windows, window = asked["window"].unique(return_inverse=True)
+            asked = {**asked, "windows": asked["windows"][windows], "window": window}
+        return self.module_.windows(**asked)
 
     def _loss(self, batch, generator):
         """The queries of a batch, and its loss."""
@@ -80,8 +86,7 @@ class RetrievalNet(CausalNet):
                 loss = loss + self.l1 / self.n_rows * sum(
                     p.abs().sum() for p in weights
                 )
-        loss.backward()
-        self.optimizer_.step()
+        self.descend(loss)
         return {"loss": loss}
 
     @torch.no_grad()
@@ -106,7 +111,7 @@ class RetrievalNet(CausalNet):
         if iterator is None:
             return
         losses, sizes, above = [], [], []
-        for batch in iterator:
+        for batch in self.steps_of(iterator, training, losses, sizes):
             step = step_fn(batch, **fit_params)
             losses.append(self.criterion_.outcome_loss)
             sizes.append(len(batch[1]))
