@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 
 from sklearn_causalrec._utils.warn import warn_user
-from sklearn_causalrec.encoding.roles import CodedIds, as_ids
+from sklearn_causalrec.encoding.coded_ids import CodedIds
+from sklearn_causalrec.encoding.roles import as_ids
 
 _ID_NAME = re.compile(
     r"(^|_)(id|uuid|user|customer|client|visitor|member|patient|session|household)$",

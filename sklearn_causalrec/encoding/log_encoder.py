@@ -20,6 +20,7 @@ from sklearn_causalrec.encoding.contrasts import find_control
 from sklearn_causalrec.encoding.disk_arrays import BLOCK_ROWS, DiskArray, moments_beside
 from sklearn_causalrec.encoding.feature_columns import FAR
 from sklearn_causalrec.encoding.history_columns import Histories, read_histories
+from sklearn_causalrec.encoding.moments import weighted_moments
 from sklearn_causalrec.encoding.roles import IdIndex, as_ids
 from sklearn_causalrec.encoding.streams import refuse_stream
 from sklearn_causalrec.encoding.time_formats import shown
@@ -63,34 +64,6 @@ class Rows:
         whole = {name: parts.pop(name) for name in ("total", "catalogue")}
         parts = {k: v if v is None else v[rows] for k, v in parts.items()}
         return Rows(**parts, **whole)
-
-
-def weighted_moments(X, weight):
-    """Mean and standard deviation of the columns, in float64, block by block.
-
-    Missing values are left out.
-    """
-    total = weight.sum()
-    first = np.zeros(X.shape[1])
-    second = np.zeros(X.shape[1])
-    absent = np.zeros(X.shape[1])
-    shift = np.nan_to_num(X[0].astype(np.float64))
-    for start in range(0, len(X), BLOCK_ROWS):
-        block = X[start : start + BLOCK_ROWS].astype(np.float64) - shift
-        w = weight[start : start + BLOCK_ROWS]
-        gaps = np.isnan(block)
-        if gaps.any():
-            absent += w @ gaps
-            block[gaps] = 0.0
-        first += w @ block
-        second += w @ np.square(block, out=block)
-    total = np.maximum(total - absent, np.finfo(float).tiny)
-    mean = first / total
-    variance = np.maximum(second / total - mean**2, 0.0)
-    # A spread below rounding error is no spread: leave such a column unscaled.
-    tiny = 10 * np.finfo(X.dtype).eps * np.abs(shift + mean)
-    scale = np.sqrt(variance)
-    return shift + mean, np.where(scale > tiny, scale, 1.0)
 
 
 class LogEncoder:

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from sklearn.utils.validation import validate_data
 
+from sklearn_causalrec.encoding.coded_ids import CodedIds
 from sklearn_causalrec.encoding.feature_columns import FeatureColumns
 from sklearn_causalrec.encoding.feature_groups import check_missing, tower_columns
 from sklearn_causalrec.encoding.frames import as_array, refuse_unclear
@@ -134,28 +135,6 @@ def _ids_of_objects(values, role):
                 "is needed."
             )
     return values
-
-
-class CodedIds:
-    """Ids of many rows, of which each stands in memory once.
-
-    Parameters
-    ----------
-    ids : Index
-        The different ids, in the order in which they appeared.
-    codes : ndarray of int32 of shape (n,)
-        The position of each row's id.
-    """
-
-    def __init__(self, ids, codes):
-        self.ids, self.codes = ids, codes
-        self.shape = codes.shape
-
-    def __len__(self):
-        return len(self.codes)
-
-    def __array__(self, dtype=None, copy=None):
-        return np.asarray(self.ids)[self.codes]
 
 
 def _kind_of_id(value):

@@ -12,11 +12,12 @@ import numpy as np
 import pandas as pd
 
 from sklearn_causalrec._utils.progress import Progress
+from sklearn_causalrec.encoding.coded_ids import CodedIds
 from sklearn_causalrec.encoding.disk_arrays import DiskArray, DiskWriter
 from sklearn_causalrec.encoding.feature_columns import FeatureColumns, offsets_between
 from sklearn_causalrec.encoding.history_columns import Histories, read_histories
 from sklearn_causalrec.encoding.log_encoder import Rows
-from sklearn_causalrec.encoding.roles import CodedIds, Log, as_ids
+from sklearn_causalrec.encoding.roles import Log, as_ids
 
 # Logs whose features take no more than this are held in memory, as if they had come as
 # a table.

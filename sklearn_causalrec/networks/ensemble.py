@@ -15,8 +15,9 @@ from sklearn_causalrec.networks.batches import (
     training_dtype,
     training_inputs,
 )
+from sklearn_causalrec.networks.callbacks import training_callbacks
 from sklearn_causalrec.networks.generators import OwnGenerators
-from sklearn_causalrec.networks.net import CausalNet, make_net, training_callbacks
+from sklearn_causalrec.networks.net import CausalNet, make_net
 from sklearn_causalrec.networks.objectives.base import objective_class
 from sklearn_causalrec.networks.text_tower import layer_of, lend
 

@@ -13,12 +13,12 @@ from sklearn_causalrec.networks.batches import (
     training_dtype,
     training_inputs,
 )
+from sklearn_causalrec.networks.callbacks import training_callbacks
 from sklearn_causalrec.networks.generators import OwnGenerators
 from sklearn_causalrec.networks.net import (
     INFERENCE_ROWS,
     CausalNet,
     make_net,
-    training_callbacks,
 )
 from sklearn_causalrec.networks.policy_objectives import POLICY_OBJECTIVES, importance
 from sklearn_causalrec.networks.settings import Settings

@@ -146,6 +146,10 @@ def _join(joined, timeout):
     if cuda:
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
     limit, group = timedelta(seconds=timeout), None
+    # What failed may be followed by another group in the same store, where addresses
+    # of processes that are gone would still be found.
+    attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+    prefix = f"sklearn-causalrec/{attempt}/{_entered()}"
     if joined:
         store = dist.distributed_c10d._get_default_store()
         group = dist.new_group(backend=backend, timeout=limit)
@@ -157,12 +161,11 @@ def _join(joined, timeout):
                 f"WORLD_SIZE is {os.environ['WORLD_SIZE']}, but {error} Start the "
                 "script by torchrun, which says where the processes meet."
             ) from error
+        own = dist.PrefixStore(f"{prefix}/group", store)
         dist.init_process_group(
-            backend, store=store, rank=rank, world_size=size, timeout=limit
+            backend, store=own, rank=rank, world_size=size, timeout=limit
         )
-    # A group that failed may be followed by another one in the same store.
-    attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
-    store = dist.PrefixStore(f"sklearn-causalrec/{attempt}/{_entered()}", store)
+    store = dist.PrefixStore(prefix, store)
     return Ranks(store, dist.get_rank(), dist.get_world_size(), timeout, group)
 
 

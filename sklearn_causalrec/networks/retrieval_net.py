@@ -13,12 +13,19 @@ from sklearn_causalrec.networks.batches import (
     network_inputs,
     training_dtype,
 )
+from sklearn_causalrec.networks.callbacks import training_callbacks
 from sklearn_causalrec.networks.encoders import ENCODERS
 from sklearn_causalrec.networks.ensemble import Ensemble, Prediction
 from sklearn_causalrec.networks.generators import OwnGenerators
-from sklearn_causalrec.networks.net import CausalNet, make_net, training_callbacks
+from sklearn_causalrec.networks.net import CausalNet, make_net
 from sklearn_causalrec.networks.objectives.implicit import Implicit
-from sklearn_causalrec.networks.positives import CELLS, QueryLoader, WindowLoader
+from sklearn_causalrec.networks.positives import (
+    CELLS,
+    QueryLoader,
+    WindowLoader,
+    log_popularity,
+    nothing_known,
+)
 from sklearn_causalrec.networks.retrieval import RetrievalNetwork
 from sklearn_causalrec.networks.text_tower import layer_of, lend
 
@@ -414,24 +421,16 @@ class RetrievalEnsemble(Ensemble):
         """
         if self.nets[0].module_.of_query or self.options.popularity:
             return np.zeros(len(rows), bool)
-        new = np.ones(len(rows), bool)
-        if rows.history is not None:
-            new = (rows.history < 0).all(1)
-        if self.kind.query.reads_users:
-            chosen = np.diff(self.catalogue.rated.indptr)  # the last: an unknown user
-            new &= np.append(chosen == 0, False)[np.minimum(rows.user, len(chosen))]
-        return new
+        by_user = self.kind.query.reads_users
+        return nothing_known(rows, self.catalogue.rated if by_user else None)
 
     def _popularity(self, item):
         """The logarithm of 1 + the number of users who chose each item, of late more.
 
         Networks that went on with further rows count all users alike.
         """
-        count = np.asarray(self.catalogue.rated.sum(0), float).ravel()
         lately = getattr(self, "lately", None)  # absent in files of earlier versions
-        if lately is not None:
-            count[: len(lately)] *= lately
-        return np.log1p(np.append(count, 0))[np.minimum(item, len(count))]
+        return log_popularity(self.catalogue.rated, lately, item)
 
     @property
     def of_item(self):
