@@ -8,6 +8,7 @@ import pandas as pd
 import torch
 
 from sklearn_causalrec.encoding.positives import NO_POSITIVES, first_of_pairs, lateness
+from sklearn_causalrec.networks import positives
 from sklearn_causalrec.networks.batches import (
     held_out_rows,
     network_inputs,
@@ -19,13 +20,6 @@ from sklearn_causalrec.networks.ensemble import Ensemble, Prediction
 from sklearn_causalrec.networks.generators import OwnGenerators
 from sklearn_causalrec.networks.net import CausalNet, make_net
 from sklearn_causalrec.networks.objectives.implicit import Implicit
-from sklearn_causalrec.networks.positives import (
-    CELLS,
-    QueryLoader,
-    WindowLoader,
-    log_popularity,
-    nothing_known,
-)
 from sklearn_causalrec.networks.retrieval import RetrievalNetwork
 from sklearn_causalrec.networks.text_tower import layer_of, lend
 
@@ -154,13 +148,14 @@ class RetrievalEnsemble(Ensemble):
     The parameters and attributes are those of :class:`Ensemble`.
     """
 
+    catalogue = lately = None
+
     def __init__(self, settings, log_encoder):
         super().__init__(settings, log_encoder)
         given = settings.objective
         self.options = Implicit() if isinstance(given, str) else given
         self.kind = ENCODERS[settings.encoder]
         self.in_order = self.kind.causal is not None and not log_encoder.roles.histories
-        self.catalogue = self.lately = None
 
     def _batch_size(self, n):
         if self.settings.batch_size != "auto":
@@ -172,8 +167,7 @@ class RetrievalEnsemble(Ensemble):
         return self._settings(n_rows).max_epochs
 
     def _settings(self, n):
-        settings = replace(self.settings, batch_size=self._batch_size(n))
-        return settings.of_log(n, n)
+        return replace(self.settings, batch_size=self._batch_size(n)).of_log(n, n)
 
     def _positives(self, rows):
         """Positives, one row a pair and query, with their weights and their queries."""
@@ -227,7 +221,7 @@ class RetrievalEnsemble(Ensemble):
         counts = np.bincount(rows.item, minlength=len(encoder.items))
         options = dict(n_arms=1, binary=False, clip=settings.clip, options=self.options)
         options["counts"] = torch.as_tensor(counts[catalogue.items])
-        loader = WindowLoader if self.in_order else QueryLoader
+        loader = positives.WindowLoader if self.in_order else positives.QueryLoader
         given = (module, self.objective, options, settings, rows, generators)
         net = make_net(*given, RetrievalNet, RetrievalNetwork)
         net.iterator_train = net.iterator_valid = loader
@@ -347,7 +341,11 @@ class RetrievalEnsemble(Ensemble):
 
     def _prepare(self, net, n_items):
         """Tell the loaders how large a batch may be."""
-        most = CELLS // n_items if net.criterion_.loss == "softmax" else CELLS
+        most = (
+            positives.CELLS // n_items
+            if net.criterion_.loss == "softmax"
+            else positives.CELLS
+        )
         options = dict(most_queries=max(most, 1))
         if self.in_order:
             options["length"] = self.log_encoder.history_length
@@ -421,16 +419,15 @@ class RetrievalEnsemble(Ensemble):
         """
         if self.nets[0].module_.of_query or self.options.popularity:
             return np.zeros(len(rows), bool)
-        by_user = self.kind.query.reads_users
-        return nothing_known(rows, self.catalogue.rated if by_user else None)
+        chosen = self.catalogue.rated if self.kind.query.reads_users else None
+        return positives.nothing_known(rows, chosen)
 
     def _popularity(self, item):
         """The logarithm of 1 + the number of users who chose each item, of late more.
 
         Networks that went on with further rows count all users alike.
         """
-        lately = getattr(self, "lately", None)  # absent in files of earlier versions
-        return log_popularity(self.catalogue.rated, lately, item)
+        return positives.log_popularity(self.catalogue.rated, self.lately, item)
 
     @property
     def of_item(self):
