@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sklearn_causalrec import CausalDNNRecommender, decide, evaluate_lists, report
+from sklearn_causalrec import CausalDNNRecommender, decide, evaluate_lists, report, save
 from sklearn_causalrec.baselines import Popularity
 from sklearn_causalrec.causal import influential_rows
 from sklearn_causalrec.datasets import make_exposure_log
@@ -101,6 +101,14 @@ def test_what_is_neither_true_nor_false():
     catalogue.fit(LOG, [1.0, 2.0, 3.0, 4.0])
     with pytest.raises(ValueError, match="exclude_seen is <NA>"):
         catalogue.recommend(exclude_seen=pd.NA, by="outcome")
+
+
+@pytest.mark.parametrize("given", [None, np.nan, 3, "model"])
+def test_what_is_no_model_does_not_replace_a_file(given, tmp_path):
+    (tmp_path / "m").write_text("before")
+    with pytest.raises(TypeError, match="no model: nothing was written"):
+        save(given, tmp_path / "m")
+    assert (tmp_path / "m").read_text() == "before"
 
 
 def test_half_precision_is_read_as_it_is():
