@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.sparse import csr_array
 
 from sklearn_causalrec import CausalDNNRecommender, decide, evaluate_lists, report, save
 from sklearn_causalrec.baselines import Popularity
@@ -73,6 +74,18 @@ def test_complex_costs(fitted):
 def test_switches_of_simulators_are_true_or_false():
     with pytest.raises(TypeError, match="ids is <NA>: True or False"):
         make_exposure_log(ids=pd.NA)
+
+
+def test_numbers_of_simulators():
+    with pytest.raises(TypeError, match="n_features"):
+        make_exposure_log(n_features=pd.NA)
+
+
+def test_pairs_to_leave_out_that_are_a_matrix():
+    model = CausalDNNRecommender(user="user", item="item", max_epochs=1)
+    model.fit(LOG, [1.0, 2.0, 3.0, 4.0])
+    with pytest.raises(ValueError, match="exclude holds"):
+        model.recommend(exclude=csr_array(np.eye(3)), by="outcome")
 
 
 def test_more_draws_than_can_be_made():
