@@ -63,8 +63,10 @@ def postgres():
             **{k: v for k, v in options.items() if k in ("user", "group", "cwd")},
         )  # fmt: skip
     except (OSError, PermissionError) as error:
+        shutil.rmtree(folder, ignore_errors=True)
         pytest.skip(f"PostgreSQL cannot be started here: {error}")
     if not started or started.returncode:
+        shutil.rmtree(folder, ignore_errors=True)
         pytest.skip(f"PostgreSQL cannot be started here: {made.stderr}")
     yield f"postgresql://reader:{QUOTED}@127.0.0.1:{port}/postgres"
     subprocess.run([bin / "pg_ctl", "-D", data, "-m", "immediate", "stop"], **options)
