@@ -16,10 +16,13 @@ from torch.utils.data import Subset
 
 from sklearn_causalrec.networks.batches import SliceLoader, rows_a_batch
 from sklearn_causalrec.networks.network import CausalNetwork
+from sklearn_causalrec.networks.optimizers import Adam
 
 INFERENCE_ROWS = 8192
 # An id's vector has a gradient in its own rows alone, so id tables learn faster.
 ID_RATE = 10.0
+# Tables of so many ids or more move by the rows in a batch, see `Adam`.
+LAZY_IDS = 50_000
 # So many times the loss of a constant, or of the start, is no fit but an accident.
 BLOWN_UP = 100
 USUAL_RATE = 2e-3  # the estimators' default
@@ -74,6 +77,7 @@ class CausalNet(NeuralNet):
     start = None  # the loss of the first batch, before any step
     learns_outcomes = True
     id_rate = ID_RATE
+    lazy_ids = True  # no term of the loss reads a whole table
     free: tuple = ()  # tables of ids that are not penalised
 
     def __init__(self, *args, l1=0.0, l2=0.0, n_rows=1.0, **kwargs):
@@ -96,6 +100,13 @@ class CausalNet(NeuralNet):
     def _weights(self):
         named = self.module_.named_parameters()
         return [(name, p) for name, p in named if "bias" not in name.split(".")[-1]]
+
+    def initialize_module(self):
+        """As in skorch; the gradients of large tables of ids are sparse."""
+        super().initialize_module()
+        if self.lazy_ids and self.optimizer is Adam and not self.l1:
+            self.module_.move_ids_by_rows(LAZY_IDS)
+        return self
 
     def initialize_optimizer(self, *args, **kwargs):
         """l2 is the optimizer's decay, which has the penalty's gradient at no cost.
@@ -270,7 +281,9 @@ class CausalNet(NeuralNet):
             start = self.start
             vars(self).update(dict.fromkeys(lent))
         self.notify("on_train_end", X=X, y=y)
-        self.module_.settle_unseen_ids()
+        # Where it goes on, ids not met before stand where unseen ones did.
+        lazy = getattr(self.optimizer_, "never_moved", None) if not before else None
+        self.module_.settle_unseen_ids(lazy)
         loss, limit = self.history[-1]["train_loss"], BLOWN_UP * max(1.0, start)
         if stopper is not None:  # whose best epoch is the one that stays
             loss = min(self.history[before:], key=itemgetter("valid_loss"))[
@@ -411,7 +424,7 @@ def make_net(
     CausalNet
         Of the class ``net_class``.
     """
-    optimizer = dict(optimizer=torch.optim.Adam)
+    optimizer = dict(optimizer=Adam)
     if settings.optimizer == "sgd":
         momentum = settings.momentum
         optimizer = dict(optimizer=torch.optim.SGD, optimizer__momentum=momentum)
