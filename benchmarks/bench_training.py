@@ -274,7 +274,12 @@ def raw_targeted(raw, tensors, arm, y, batch_size, clip):
     return time.process_time() - start
 
 
-def bench_default(n=50_000, rounds=7, batches=(128, 1024, 8192)):
+def bench_default(
+    n=50_000,
+    rounds=7,
+    batches=(128, 1024, 8192),
+    encoders=("dnn", "mf", "lstm", "transformer"),
+):
     """Epochs of the default objective and of the bare loop take turns."""
     import numpy as np
     import pandas as pd
@@ -294,7 +299,7 @@ def bench_default(n=50_000, rounds=7, batches=(128, 1024, 8192)):
     named = dict(user="user", item="item")
     print(f"epoch of the default objective, {n:,} rows, CPU seconds, median of {rounds}")
     print("encoder      batch   ours    bare   ratio (spread of paired ratios)")
-    for encoder in ("dnn", "mf", "lstm", "transformer"):
+    for encoder in encoders:
         own = encoder in ("lstm", "transformer")
         for batch_size in (1024,) if own else batches:
             few = 10_000 if own else n  # they take long, and are bound by arithmetic

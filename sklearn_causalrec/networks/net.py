@@ -14,9 +14,15 @@ from skorch.dataset import Dataset
 from skorch.utils import noop
 from torch.utils.data import Subset
 
-from sklearn_causalrec.networks.batches import SliceLoader, rows_a_batch
+from sklearn_causalrec.networks.batches import (
+    SliceLoader,
+    rate_of_batch,
+    rows_a_batch,
+)
+from sklearn_causalrec.networks.devices import capabilities, in_blocks
 from sklearn_causalrec.networks.network import CausalNetwork
 from sklearn_causalrec.networks.optimizers import Adam
+from sklearn_causalrec.networks.resident import on_device
 
 INFERENCE_ROWS = 8192
 # An id's vector has a gradient in its own rows alone, so id tables learn faster.
@@ -50,13 +56,6 @@ class DivergenceError(ValueError):
     """
 
 
-def resolve_device(device):
-    """ "auto" is a GPU where there is one."""
-    if device != "auto":
-        return str(torch.device(device))
-    return "cuda" if torch.cuda.is_available() else "cpu"
-
-
 class CausalNet(NeuralNet):
     """skorch net of a :class:`CausalNetwork` under an objective.
 
@@ -78,6 +77,8 @@ class CausalNet(NeuralNet):
     learns_outcomes = True
     id_rate = ID_RATE
     lazy_ids = True  # no term of the loss reads a whole table
+    resident = True  # its loader takes columns that stand on the device
+    rows_at_once = INFERENCE_ROWS
     free: tuple = ()  # tables of ids that are not penalised
 
     def __init__(self, *args, l1=0.0, l2=0.0, n_rows=1.0, **kwargs):
@@ -88,10 +89,7 @@ class CausalNet(NeuralNet):
 
     def get_loss(self, y_pred, y_true, X=None, training=False):
         pairs = self.infer(X["pairs"]) if "pairs" in X else None
-        if self.device != "cpu":
-            X = {k: v.to(self.device) for k, v in X.items() if k != "pairs"}
-            y_true = y_true.to(self.device)
-        loss = self.criterion_(y_pred, y_true, X, pairs)
+        loss = self.criterion_(y_pred, y_true.to(self.device), self._there(X), pairs)
         if training and self.l1:
             weights = (p for n, p in self._weights() if p.requires_grad)
             loss = loss + self.l1 / self.n_rows * sum(p.abs().sum() for p in weights)
@@ -143,10 +141,16 @@ class CausalNet(NeuralNet):
         if self.module_.training != training:
             super()._set_training(training)
 
+    def _there(self, X):
+        """The tensors on the device, where those of most loaders are already."""
+        return {k: v.to(self.device) for k, v in X.items() if k != "pairs"}
+
     def infer(self, x, **fit_params):
-        if self.device == "cpu":  # the loader gives tensors: nothing to move
-            return self.module_(**x)
-        return super().infer(x, **fit_params)
+        out = self.module_(**self._there(x))
+        if out.outcome.dtype == self.dtype:
+            return out
+        # Under torch.autocast, what follows is computed in the type of the weights.
+        return type(out)(*(p if p is None else p.to(self.dtype) for p in out))
 
     def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
         """As in skorch, without a history record and a notification a batch."""
@@ -158,13 +162,14 @@ class CausalNet(NeuralNet):
             losses.append(self.criterion_.outcome_loss)
             sizes.append(len(batch[1]))
             if not training:
-                outcome, arm = step["y_pred"].outcome, batch[0]["arm"]
-                factual = outcome.cpu().gather(1, arm.unsqueeze(1))[:, 0]
+                outcome = step["y_pred"].outcome
+                arm = batch[0]["arm"].to(outcome.device)
+                factual = outcome.gather(1, arm.unsqueeze(1))[:, 0]
                 weight = batch[0].get("weight", torch.ones_like(factual))
                 seen.append((batch[1], factual, weight))
         self.record_loss(prefix, losses, sizes)
         if seen:
-            y, factual, weight = (torch.cat(part).numpy() for part in zip(*seen))
+            y, factual, weight = (torch.cat(part).cpu().numpy() for part in zip(*seen))
             self.history.record("valid_score", self.score_of(y, factual, weight))
 
     def record_loss(self, prefix, losses, sizes):
@@ -249,7 +254,9 @@ class CausalNet(NeuralNet):
             A record an epoch.
         """
         before = len(self.history)
-        dataset = Dataset(X, y)
+        if self.resident and capabilities(self.device).apart and isinstance(X, dict):
+            X = on_device(X, y, self.device)
+        dataset = Dataset(X, y, length=len(y))
         if held_out is not None:
             kept = np.setdiff1d(kept, held_out, assume_unique=True)
             parts = Subset(dataset, kept), Subset(dataset, held_out)
@@ -327,18 +334,23 @@ class CausalNet(NeuralNet):
         n = n if rows is None else len(rows)
         self.module_.train(False)
         outcome = exposure = None
+
+        def block(start, stop):
+            nonlocal outcome, exposure
+            part = slice(start, stop) if rows is None else rows[start:stop]
+            out = self.infer({key: value[part] for key, value in X.items()})
+            found = out.outcome.cpu().numpy()
+            if outcome is None:
+                outcome = np.empty((n, found.shape[1]), found.dtype)
+                exposure = None if out.exposure is None else np.empty_like(outcome)
+            outcome[start:stop] = found
+            if exposure is not None:
+                exposure[start:stop] = out.exposure.cpu().numpy()
+
         with torch.inference_mode():
-            for start in range(0, n, INFERENCE_ROWS):
-                stop = min(start + INFERENCE_ROWS, n)
-                part = slice(start, stop) if rows is None else rows[start:stop]
-                out = self.infer({key: value[part] for key, value in X.items()})
-                if outcome is None:
-                    dtype = out.outcome.cpu().numpy().dtype
-                    outcome = np.empty((n, out.outcome.shape[1]), dtype)
-                    exposure = None if out.exposure is None else np.empty_like(outcome)
-                outcome[start:stop] = out.outcome.cpu().numpy()
-                if exposure is not None:
-                    exposure[start:stop] = out.exposure.cpu().numpy()
+            at_once = in_blocks(n, self.rows_at_once, block)
+        if at_once < self.rows_at_once:
+            self.rows_at_once = at_once
         return outcome, exposure
 
 
@@ -428,6 +440,7 @@ def make_net(
     if settings.optimizer == "sgd":
         momentum = settings.momentum
         optimizer = dict(optimizer=torch.optim.SGD, optimizer__momentum=momentum)
+    batches = settings.batch_size, len(rows), settings.device
     net = net_class(
         module=module_class,
         criterion=criterion,
@@ -435,8 +448,8 @@ def make_net(
         **{f"criterion__{key}": value for key, value in criterion_options.items()},
         **optimizer,
         optimizer__fused=True,
-        lr=settings.learning_rate,
-        batch_size=rows_a_batch(settings.batch_size, len(rows)),
+        lr=settings.learning_rate * rate_of_batch(*batches),
+        batch_size=rows_a_batch(*batches),
         iterator_train=SliceLoader,
         iterator_train__shuffle=True,
         iterator_valid=SliceLoader,

@@ -63,6 +63,11 @@ class Adam(torch.optim.Adam):
 
     def __init__(self, params, lr=1e-3, **options):
         super().__init__(params, lr=lr, **{**options, "fused": True})
+        self._counts = {}
+
+    def __setstate__(self, state):
+        super().__setstate__(state)
+        self._counts = {}
 
     def zero_grad(self, set_to_none=True):
         """Forget the gradients; see ``torch.optim.Optimizer.zero_grad``."""
@@ -82,7 +87,7 @@ class Adam(torch.optim.Adam):
         closure : None
             Not used: the loss is evaluated once.
         """
-        for group in self.param_groups:
+        for place, group in enumerate(self.param_groups):
             dense = []
             for p in group["params"]:
                 if p.grad is None:
@@ -92,17 +97,15 @@ class Adam(torch.optim.Adam):
                 else:
                     dense.append(p)
             if dense:
-                self._move(dense, group)
+                self._move(dense, group, place)
 
     # Torch would wrap the step with a profile and hooks, which cost as much as it.
     step.hooked = True  # type: ignore[attr-defined]
 
-    def _move(self, dense, group):
+    def _move(self, dense, group, place):
         """The fused step of a group."""
         states = [self.state[p] or self._begin(p) for p in dense]
-        steps = [state["step"] for state in states]
-        # All have made as many steps, but for a weight that had no gradient before.
-        torch._foreach_add_(steps, 1)
+        steps = self._count(dense, states, place)
         beta1, beta2 = group["betas"]
         torch._fused_adam_(
             dense,
@@ -119,6 +122,22 @@ class Adam(torch.optim.Adam):
             eps=group["eps"],
             maximize=False,
         )
+
+    def _count(self, dense, states, place):
+        """The numbers of steps, one more for each: those of a group in one tensor."""
+        weights = [id(p) for p in dense]
+        known = self._counts.get(place)
+        if (
+            known is None
+            or known[0] != weights
+            or known[1].data_ptr() != states[0]["step"].data_ptr()  # others were loaded
+        ):
+            together = torch.stack([state["step"] for state in states])
+            for state, own in zip(states, together.unbind()):
+                state["step"] = own
+            known = self._counts[place] = weights, together
+        known[1].add_(1)
+        return [state["step"] for state in states]
 
     def _begin(self, p):
         state = self.state[p]
