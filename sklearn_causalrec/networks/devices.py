@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 import torch
 
-# With "auto", logs of fewer rows stay on the CPU: a step there takes no longer than
-# the launches of the same step on a GPU.
+# With "auto", logs of fewer rows stay on the CPU: a step of their batches, a
+# millisecond there, is about a hundred launches of kernels on a GPU.
 GPU_ROWS = 20_000
 # The part of a device's free memory that the columns of a log may take.
 SHARE = 0.6
@@ -51,7 +51,7 @@ def resolve_device(device, n_rows, nets=()):
     ----------
     device : str
         A name that torch knows, or "auto": a GPU where torch finds one, for logs of
-        20,000 rows or more. Smaller ones stay on the CPU, where they take no longer.
+        20,000 rows or more. Smaller ones stay on the CPU.
     n_rows : int
         Number of rows of the log.
     nets : sequence of CausalNet, default=()
