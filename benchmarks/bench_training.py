@@ -297,7 +297,9 @@ def bench_default(
     t, mean, scale = torch.from_numpy(arm), X.mean(0), X.std(0)
     codes = [torch.from_numpy(user), torch.from_numpy(item)]
     named = dict(user="user", item="item")
-    print(f"epoch of the default objective, {n:,} rows, CPU seconds, median of {rounds}")
+    print(
+        f"epoch of the default objective, {n:,} rows, CPU seconds, median of {rounds}"
+    )
     print("encoder      batch   ours    bare   ratio (spread of paired ratios)")
     for encoder in encoders:
         own = encoder in ("lstm", "transformer")
@@ -349,7 +351,9 @@ def bench_ids(n=30_000, rounds=3):
     X, arm, y = make_log(n, 2)
     frame = pd.DataFrame(X[:, :10], columns=[f"x{j}" for j in range(10)])
     found = {}
-    print(f"training of {n:,} rows with ids, CPU seconds and epochs, median of {rounds}")
+    print(
+        f"training of {n:,} rows with ids, CPU seconds and epochs, median of {rounds}"
+    )
     for encoder in ("dnn", "mf"):
         for seed in range(rounds):
             for n_users in (1000, 100_000):
@@ -366,7 +370,7 @@ def bench_ids(n=30_000, rounds=3):
     for (encoder, n_users), cell in found.items():
         seconds, epochs = np.median(cell, axis=0)
         print(
-            f"{encoder:4s} {n_users:7,d} users: {seconds:.2f} s in {epochs:.0f} epochs, "
+            f"{encoder:4s} {n_users:7,d} users: {seconds:.2f} s, {epochs:.0f} epochs, "
             f"{seconds / epochs:.3f} s an epoch",
             flush=True,
         )

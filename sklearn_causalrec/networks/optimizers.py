@@ -1,4 +1,4 @@
-"""Adam with few operations a step, which touches only the rows of the ids in a batch."""
+"""Adam with few operations a step, and by rows in large tables of ids."""
 
 import torch
 

@@ -1,4 +1,4 @@
-"""The columns of a log where they are trained on: on the device, or copied by chunks."""
+"""The columns of a log where they are trained on: on a device, or copied by chunks."""
 
 import warnings
 from concurrent.futures import ThreadPoolExecutor

@@ -18,7 +18,9 @@ from sklearn_causalrec.networks.settings import RecommenderSettings
 
 def small_model(seed=0):
     torch.manual_seed(seed)
-    return torch.nn.Sequential(torch.nn.Linear(3, 5), torch.nn.Tanh(), torch.nn.Linear(5, 1))
+    return torch.nn.Sequential(
+        torch.nn.Linear(3, 5), torch.nn.Tanh(), torch.nn.Linear(5, 1)
+    )
 
 
 def groups(model):
@@ -63,7 +65,9 @@ def test_dense_steps_are_those_of_torch_to_the_last_bit():
 
 
 def table_of(start, sparse):
-    return torch.nn.Embedding.from_pretrained(start.clone(), freeze=False, sparse=sparse)
+    return torch.nn.Embedding.from_pretrained(
+        start.clone(), freeze=False, sparse=sparse
+    )
 
 
 def test_rows_in_every_batch_move_as_adam_without_momentum():
