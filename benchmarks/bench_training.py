@@ -2,6 +2,12 @@
 
 - epoch: seconds of an epoch on 200,000 x 50 against a hand-written loop over the same
   network and data, with batches of 128, 1024 and 8192 (bar: 1.10 times);
+- default: the same for the default objective, "targeted", in CPU seconds of one thread,
+  for "dnn" and "mf" against networks written by hand, and for "lstm" and "transformer"
+  against a bare loop over the network itself (bars: 1.10, 1.05 and 1.05 at the three
+  batches; 1.03 for the last two);
+- ids: CPU seconds of training "dnn" on 30,000 rows with 100,000 users and with 1,000
+  (bar: 2 times);
 - predict: ``predict`` of 1,000,000 rows against the bare forward pass of the fitted
   network, whole and in blocks (bar: 1.2 times the faster of the two);
 - memory: peak of ``fit`` on 2,000,000 x 50 float32, 400 MB (bar: 3 times the data).
@@ -9,7 +15,7 @@
 Both sides take turns, and the best of their times counts. Run from the repository
 root, all of it or some::
 
-    python benchmarks/bench_training.py [epoch] [predict] [memory]
+    python benchmarks/bench_training.py [epoch] [default] [ids] [predict] [memory]
 
 Two threads, or as many as THREADS in the environment says. On a machine that is busy
 otherwise, two threads wait for each other and only THREADS=1 compares the two sides.
@@ -62,10 +68,11 @@ def recommender(**settings):
     return CausalDNNRecommender(random_state=0, **settings)
 
 
-def raw_network(mean=None, scale=None):
+def raw_network(mean=None, scale=None, shared=False):
     """Two arms, one shared layer of 128, 64 units an arm, wide part, exposure head.
 
-    Without mean and scale, for features that were standardised beforehand.
+    Without mean and scale, for features that were standardised beforehand. With
+    shared, the exposure head shapes the layers below it.
     """
     import torch
     from torch import nn
@@ -90,7 +97,8 @@ def raw_network(mean=None, scale=None):
             r = self.shared(x)
             h = torch.relu(self.heads(r)).view(-1, 2, 64)
             outcome = (h * self.weight).sum(2) + self.bias + self.wide(x)
-            return outcome, self.exposure(r.detach()) + self.exposure_wide(x)
+            seen = r if shared else r.detach()
+            return outcome, self.exposure(seen) + self.exposure_wide(x)
 
     return Raw()
 
@@ -179,6 +187,193 @@ def bench_epoch(n=200_000, n_epochs=3, rounds=4, batches=(128, 1024, 8192), l2=0
         )
     difference = same_network(model, X[:10_000])
     print(f"largest difference of the two networks' outputs: {difference:.1e}")
+
+
+class Timed:
+    """CPU seconds of every training epoch of the package, one after another."""
+
+    def __enter__(self):
+        from sklearn_causalrec.networks.net import CausalNet
+
+        self.seconds, self.of, whole = [], CausalNet, CausalNet.run_single_epoch
+
+        def run(net, iterator, training, *args, **kwargs):
+            start = time.process_time()
+            whole(net, iterator, training, *args, **kwargs)
+            if training:
+                self.seconds.append(time.process_time() - start)
+
+        self.whole, CausalNet.run_single_epoch = whole, run
+        return self
+
+    def __exit__(self, *_):
+        self.of.run_single_epoch = self.whole
+
+
+def raw_factors(n_users, n_items, mean, scale):
+    """The network of "mf" with two arms: products, a perceptron, biases of ids."""
+    import torch
+    from torch import nn
+
+    class Raw(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.mean = torch.as_tensor(mean, dtype=torch.float32)
+            self.rate = 1 / torch.as_tensor(scale, dtype=torch.float32)
+            self.user = nn.Embedding(n_users + 1, 16)
+            self.item = nn.Embedding(n_items + 1, 16)
+            self.arms = nn.Parameter(torch.ones(2, 16))
+            self.shared = nn.Sequential(nn.Linear(N_FEATURES, 128), nn.ReLU())
+            self.heads = nn.Linear(128, 2 * 64)
+            self.weight = nn.Parameter(torch.randn(2, 64) * 0.06)
+            self.bias = nn.Parameter(torch.zeros(2))
+            self.wide = nn.Linear(N_FEATURES, 2)
+            self.user_bias = nn.Embedding(n_users + 1, 2)
+            self.item_bias = nn.Embedding(n_items + 1, 2)
+            self.exposure = nn.Linear(128 + 16, 2, bias=False)
+            self.exposure_wide = nn.Linear(N_FEATURES, 2)
+            self.user_exposure = nn.Embedding(n_users + 1, 2)
+            self.item_exposure = nn.Embedding(n_items + 1, 2)
+
+        def forward(self, x, user, item):
+            x = (x - self.mean) * self.rate
+            product = self.user(user) * self.item(item)
+            r = self.shared(x)
+            h = torch.relu(self.heads(r)).view(-1, 2, 64)
+            outcome = product @ self.arms.T + (h * self.weight).sum(2) + self.bias
+            wide = self.wide(x) + self.user_bias(user) + self.item_bias(item)
+            seen = torch.cat([product, r], dim=1)
+            exposure = self.exposure(seen) + self.exposure_wide(x)
+            exposure = exposure + self.user_exposure(user) + self.item_exposure(item)
+            return outcome + wide, exposure
+
+    return Raw()
+
+
+def raw_targeted(raw, tensors, arm, y, batch_size, clip):
+    """CPU seconds of an epoch on the loss of DragonNet with targeted regularisation."""
+    import torch
+    from torch.nn.functional import cross_entropy, mse_loss
+
+    epsilon = torch.nn.Parameter(torch.zeros(2))
+    optimizer = torch.optim.Adam([*raw.parameters(), epsilon], lr=2e-3, fused=True)
+    start = time.process_time()
+    order = torch.randperm(len(y))
+    for first in range(0, len(y), batch_size):
+        rows = order[first : first + batch_size]
+        t, target = arm[rows], y[rows]
+        optimizer.zero_grad()
+        outcome, exposure = raw(*(part[rows] for part in tensors))[:2]
+        taken = outcome.gather(1, t[:, None])[:, 0]
+        g = exposure.softmax(1).gather(1, t[:, None])[:, 0].clamp(min=clip)
+        moved = taken + epsilon[t] / g
+        loss = mse_loss(taken, target) + cross_entropy(exposure, t)
+        loss = loss + mse_loss(moved, target)
+        loss.backward()
+        optimizer.step()
+    return time.process_time() - start
+
+
+def bench_default(
+    n=50_000,
+    rounds=7,
+    batches=(128, 1024, 8192),
+    encoders=("dnn", "mf", "lstm", "transformer"),
+):
+    """Epochs of the default objective and of the bare loop take turns."""
+    import numpy as np
+    import pandas as pd
+    import torch
+
+    torch.set_num_threads(1)
+    n_users, n_items = 1000, 200
+    X, arm, y = make_log(n, 2)
+    rng = np.random.default_rng(1)
+    frame = pd.DataFrame(X, columns=[f"x{j}" for j in range(N_FEATURES)])
+    user, item = rng.integers(0, n_users, n), rng.integers(0, n_items, n)
+    past = list(rng.integers(0, n_items, (n, 10)))
+    ids = frame.assign(user=user, item=item)
+    z = torch.from_numpy((y - y.mean()) / y.std())
+    t, mean, scale = torch.from_numpy(arm), X.mean(0), X.std(0)
+    codes = [torch.from_numpy(user), torch.from_numpy(item)]
+    named = dict(user="user", item="item")
+    print(
+        f"epoch of the default objective, {n:,} rows, CPU seconds, median of {rounds}"
+    )
+    print("encoder      batch   ours    bare   ratio (spread of paired ratios)")
+    for encoder in encoders:
+        own = encoder in ("lstm", "transformer")
+        for batch_size in (1024,) if own else batches:
+            few = 10_000 if own else n  # they take long, and are bound by arithmetic
+            ours, bare = [], []
+            for _ in range(rounds):
+                log, columns = (frame, {}) if encoder == "dnn" else (ids, named)
+                if own:
+                    log = ids[:few].assign(past=past[:few])
+                    columns = dict(named, history="past")
+                options = dict(batch_size=batch_size, max_epochs=1, encoder=encoder)
+                model = recommender(early_stopping=False, **options, **columns)
+                with Timed() as timed:
+                    model.fit(log, y[:few], treatment=arm[:few])
+                ours += timed.seconds
+                net = model.nets_[0]
+                tensors = [torch.from_numpy(X)]
+                if encoder == "dnn":
+                    raw = raw_network(mean, scale, shared=True)
+                elif encoder == "mf":
+                    raw = raw_factors(n_users, n_items, mean, scale)
+                    tensors += codes
+                else:
+                    raw = net.module_.train()
+                    rows = model.log_encoder_.rows(model, log)
+                    tensors = [torch.from_numpy(X[:few]), *(c[:few] for c in codes)]
+                    tensors += [torch.from_numpy(rows.history)]
+                    if rows.history_values is not None:
+                        tensors += [torch.from_numpy(rows.history_values)]
+                given = (raw, tensors, t[:few], z[:few], batch_size, 0.02)
+                bare.append(raw_targeted(*given))
+            ratios = np.divide(ours, bare)
+            print(
+                f"{encoder:12s} {batch_size:5d}  {np.median(ours):.3f}  "
+                f"{np.median(bare):.3f}  {np.median(ratios):.2f} "
+                f"({ratios.min():.2f} to {ratios.max():.2f})",
+                flush=True,
+            )
+
+
+def bench_ids(n=30_000, rounds=3):
+    """Training "dnn" on as many rows with many users and with few, taking turns."""
+    import numpy as np
+    import pandas as pd
+    import torch
+
+    torch.set_num_threads(1)
+    X, arm, y = make_log(n, 2)
+    frame = pd.DataFrame(X[:, :10], columns=[f"x{j}" for j in range(10)])
+    found = {}
+    print(
+        f"training of {n:,} rows with ids, CPU seconds and epochs, median of {rounds}"
+    )
+    for encoder in ("dnn", "mf"):
+        for seed in range(rounds):
+            for n_users in (1000, 100_000):
+                rng = np.random.default_rng(seed)
+                user, item = rng.integers(0, n_users, n), rng.integers(0, 200, n)
+                # Users and items have a taste of their own, which ids can learn.
+                taste = rng.normal(size=n_users)[user] + rng.normal(size=200)[item]
+                log = frame.assign(user=user, item=item)
+                model = recommender(encoder=encoder, user="user", item="item")
+                with Timed() as timed:
+                    model.fit(log, y + taste, treatment=arm)
+                cell = found.setdefault((encoder, n_users), [])
+                cell.append((sum(timed.seconds), len(timed.seconds)))
+    for (encoder, n_users), cell in found.items():
+        seconds, epochs = np.median(cell, axis=0)
+        print(
+            f"{encoder:4s} {n_users:7,d} users: {seconds:.2f} s, {epochs:.0f} epochs, "
+            f"{seconds / epochs:.3f} s an epoch",
+            flush=True,
+        )
 
 
 def bench_predict(n=1_000_000, rounds=7, block=8192):
@@ -285,6 +480,8 @@ def main():
         return
     benchmarks = {
         "epoch": bench_epoch,
+        "default": bench_default,
+        "ids": bench_ids,
         "predict": bench_predict,
         "memory": bench_memory,
     }

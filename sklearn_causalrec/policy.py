@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import _num_samples, check_is_fitted
 
 from sklearn_causalrec._utils.judging import NotScorableError, never_nan
 from sklearn_causalrec._utils.progress import Progress
@@ -21,8 +21,8 @@ from sklearn_causalrec.encoding.checks import (
 from sklearn_causalrec.encoding.log_encoder import LogEncoder
 from sklearn_causalrec.encoding.roles import ROLES, ROW_ARGUMENTS, ColumnRoles
 from sklearn_causalrec.metrics.off_policy.estimators import round_values
+from sklearn_causalrec.networks.devices import resolve_device
 from sklearn_causalrec.networks.id_tables import without_ids
-from sklearn_causalrec.networks.net import resolve_device
 from sklearn_causalrec.networks.policy_net import PolicySettings, PolicyTraining
 from sklearn_causalrec.networks.policy_objectives import POLICY_OBJECTIVES
 from sklearn_causalrec.networks.settings import SHARED_CONSTRAINTS
@@ -120,7 +120,8 @@ class CounterfactualPolicy(BaseEstimator):
         the standard deviation of the reward, or the range of the reward with "poem".
     device : str, default="auto"
         The device that the network is trained on, such as "cpu" or "cuda". "auto" is a
-        GPU if there is one, else the CPU. ``device_`` states which.
+        GPU if there is one and the log has 20,000 rows or more, else the CPU.
+        ``device_`` states which.
     verbose : int, default=0
         The verbosity. With 0, nothing is shown. With 1, there is a progress bar.
     random_state : int, RandomState instance or None, default=None
@@ -318,7 +319,7 @@ class CounterfactualPolicy(BaseEstimator):
             raise ValueError(
                 f"multipliers is {self.multipliers!r}: one finite number or more."
             )
-        self.device_ = resolve_device(self.device)
+        self.device_ = resolve_device(self.device, _num_samples(X))
         roles = {name: getattr(self, name, None) for name in ROLES}
         self.log_encoder_ = LogEncoder(
             ColumnRoles(**roles), binary=False, many_arms=True

@@ -56,11 +56,11 @@ from sklearn_causalrec.encoding.streams import (
 )
 from sklearn_causalrec.metrics.lists import held_out_ndcg
 from sklearn_causalrec.networks.budget import PrivacyBudget
+from sklearn_causalrec.networks.devices import resolve_device
 from sklearn_causalrec.networks.encoders import ENCODERS
 from sklearn_causalrec.networks.encoders.base import ACTIVATIONS, check_encoder
 from sklearn_causalrec.networks.ensemble import Ensemble, IdProducts
 from sklearn_causalrec.networks.id_tables import without_ids
-from sklearn_causalrec.networks.net import resolve_device
 from sklearn_causalrec.networks.objectives import OBJECTIVES, Implicit
 from sklearn_causalrec.networks.objectives.base import (
     check_objective,
@@ -275,7 +275,8 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         The number of networks, from different seeds. Their mean predicts.
     device : str, default="auto"
         The device that the networks are trained on, such as "cpu" or "cuda". "auto" is
-        a GPU if there is one, else the CPU. ``device_`` states which.
+        a GPU if there is one and the log has 20,000 rows or more, else the CPU;
+        networks that go on stay where they are. ``device_`` states which.
     warm_start : bool, default=False
         Whether ``fit`` continues from the networks that were fitted before.
     graph : CausalGraph, default=None
@@ -755,7 +756,9 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
             self._check_graph(X, X.header("y"), X.header("treatment"))
         else:
             self._check_graph(X, y, treatment)
-        self.device_ = resolve_device(self.device)
+        nets = self.nets_ if again else ()
+        n_rows = 0 if streams else _num_samples(X)
+        self.device_ = resolve_device(self.device, n_rows, nets)
         binary = _is_classifier(self)
         if again:
             encoder = copy.deepcopy(self.log_encoder_)
@@ -770,6 +773,7 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         if streams:
             rows = read_stream(encoder, self, X, silent=objective.retrieves, **options)
             rows = in_memory(rows) if objective.retrieves else rows
+            self.device_ = resolve_device(self.device, len(rows), nets)
         else:
             given = (X, y, treatment, propensity, sample_weight)
             rows = encoder.fit_rows(self, *given, cluster=cluster, **options)

@@ -4,9 +4,16 @@ import numpy as np
 import torch
 from torch.utils.data import Subset
 
+from sklearn_causalrec.networks.devices import capabilities
+from sklearn_causalrec.networks.resident import block_order
+
 # Logs of up to this many rows train in double precision: it costs nothing there, and
 # a weight of 2 then equals a row given twice to the last digits shown.
 DOUBLE_ROWS = 1000
+# Rows are fetched so many at once, and cut into batches: small enough for a cache.
+CHUNK_ROWS = 4096
+# On a device, longer orders than this are drawn there: not those of the CPU.
+CPU_ORDER = 2**20
 
 
 def training_dtype(n_rows):
@@ -91,11 +98,12 @@ class PairSampler:
         user = batch["user"]
         if not self.same_user:
             user = torch.randint(self.catalogue.n_users, (n,), generator=generator)
+        user = user.cpu()
         n_items = len(self.catalogue.items)
         item = torch.randint(n_items, (n,), generator=generator).numpy()
         item = self.catalogue.items[item]
         features = self.catalogue.rows(
-            user.numpy(), item, context=batch["features"].numpy()
+            user.numpy(), item, context=batch["features"].cpu().numpy()
         )
         pairs = {"features": torch.from_numpy(features), "user": user}
         pairs["item"] = torch.from_numpy(item)
@@ -138,6 +146,8 @@ class SliceLoader:
             self.rows = torch.as_tensor(dataset.indices)
             dataset = dataset.dataset
         self.X, self.y = dataset.X, dataset.y
+        # Columns that stand elsewhere, see `on_device`; or a dict of tensors.
+        self.table = None if isinstance(self.X, dict) else self.X
         self.n = len(self.y) if self.rows is None else len(self.rows)
         self.batch_size = batch_size
         self.shuffle = shuffle
@@ -145,8 +155,12 @@ class SliceLoader:
         self.draw_pairs = draw_pairs
         # A stream of its own: drawing pairs leaves the order of the batches alone.
         self.pairs = torch.Generator()
+        self.there = None  # the generator on the device
         if shuffle:
-            self.pairs.manual_seed(generator.initial_seed())
+            seed = generator.initial_seed()
+            self.pairs.manual_seed(seed)
+            if self.table is not None and self.n > CPU_ORDER:
+                self.there = torch.Generator(self.table.device).manual_seed(seed)
 
     def __len__(self):
         return -(-self.n // self.batch_size)
@@ -154,17 +168,47 @@ class SliceLoader:
     def __iter__(self):
         rows = self.rows
         if self.shuffle and self.n > self.batch_size:
-            order = torch.randperm(self.n, generator=self.generator)
-            rows = order if rows is None else rows[order]
+            order = self._order()
+            rows = order if rows is None else rows.to(order.device)[order]
         if not self.shuffle:  # the same pairs at every validation
             self.pairs.manual_seed(0)
-        for start in range(0, self.n, self.batch_size):
-            stop = min(start + self.batch_size, self.n)
-            part = slice(start, stop) if rows is None else rows[start:stop]
-            batch = {key: value[part] for key, value in self.X.items()}
-            if self.draw_pairs is not None:
-                batch["pairs"] = self.draw_pairs(batch, self.pairs)
-            yield batch, self.y[part]
+        for X, y in self._chunks(rows):
+            for start in range(0, len(y), self.batch_size):
+                part = slice(start, start + self.batch_size)
+                batch = {key: value[part] for key, value in X.items()}
+                if self.draw_pairs is not None:
+                    batch["pairs"] = self.draw_pairs(batch, self.pairs)
+                yield batch, y[part]
+
+    def _order(self):
+        """A random order: in blocks if they are fetched in chunks, else of all rows."""
+        table, n = self.table, self.n
+        if table is not None and table.shuffles_blocks:
+            return block_order(n, self._at_once(table.ahead), self.generator)
+        if self.there is None:
+            return torch.randperm(n, generator=self.generator)
+        return torch.randperm(n, generator=self.there, device=table.device)
+
+    def _at_once(self, rows):
+        """So many rows at most, and a number of whole batches."""
+        return self.batch_size * max(rows // self.batch_size, 1)
+
+    def _chunks(self, rows):
+        """The rows in their order, fetched for several small batches at once."""
+        table, size = self.table, self._at_once(CHUNK_ROWS)
+        if table is not None:
+            rows = torch.arange(self.n) if rows is None else rows
+            if table.ahead is not None:
+                yield from table.chunks(rows, self._at_once(table.ahead))
+                return
+            yield from map(table.take, rows.split(size))
+            return
+        if rows is None:
+            yield self.X, self.y
+            return
+        for some in rows.split(size):
+            chunk = {key: value.index_select(0, some) for key, value in self.X.items()}
+            yield chunk, self.y.index_select(0, some)
 
 
 def validation_rows(n, fraction, rng, groups=None, order=None):
@@ -230,8 +274,55 @@ def held_out_rows(rows, kept, fraction, seed):
     return kept[held_out]
 
 
-def rows_a_batch(batch_size, n):
-    """ "auto" is a 64th of the n rows, as a power of 2 between 128 and 1024."""
+def rows_a_batch(batch_size, n, device="cpu"):
+    """Rows in a batch; "auto" follows the rows of the log, and the device.
+
+    Parameters
+    ----------
+    batch_size : int or "auto"
+        "auto" is a 64th of the rows, as a power of 2 from 128 on. The CPU takes 1,024
+        at most; a GPU would wait for its next step then, and takes 8,192.
+    n : int
+        Number of rows of the log.
+    device : str, default="cpu"
+        The device that they are trained on.
+
+    Returns
+    -------
+    int
+        Number of rows.
+    """
     if batch_size != "auto":
         return batch_size
-    return int(np.clip(2 ** int(np.log2(max(n / 64, 1))), 128, 1024))
+    most = capabilities(device).most_rows
+    return int(np.clip(2 ** int(np.log2(max(n / 64, 1))), 128, most))
+
+
+def rate_of_batch(batch_size, n, device="cpu"):
+    """How much faster batches of "auto" learn that are larger than those of the CPU.
+
+    The rate of Adam grows with the root of the batch: its steps are as long as the
+    noise of the gradient allows [1]_.
+
+    Parameters
+    ----------
+    batch_size : int or "auto"
+        As in :func:`rows_a_batch`.
+    n : int
+        Number of rows of the log.
+    device : str, default="cpu"
+        The device that they are trained on.
+
+    Returns
+    -------
+    float
+        What the learning rate is multiplied by: 1 on the CPU, and where the user names
+        the size of a batch.
+
+    References
+    ----------
+    .. [1] Malladi, S., Lyu, K., Panigrahi, A. and Arora, S. (2022). "On the SDEs and
+       scaling rules for adaptive gradient algorithms." NeurIPS.
+    """
+    usual = rows_a_batch(batch_size, n)
+    return (rows_a_batch(batch_size, n, device) / usual) ** 0.5

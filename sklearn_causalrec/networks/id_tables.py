@@ -98,7 +98,7 @@ def without_ids(nets, kind, keep):
             known = table.weight.data[:-1].mean(0)
             is_mean = torch.allclose(table.weight.data[-1], known, rtol=1e-4, atol=1e-6)
             for name, value in moments.get(table.weight, {}).items():
-                if value.shape == table.weight.shape:
+                if value.shape[:1] == table.weight.shape[:1]:
                     moments[table.weight][name] = value[at]
             table.weight.data = table.weight.data[at]
             if is_mean:

@@ -12,14 +12,23 @@ from skorch import NeuralNet
 from skorch.dataset import Dataset
 from torch.utils.data import Subset
 
-from sklearn_causalrec.networks.batches import SliceLoader, rows_a_batch
+from sklearn_causalrec.networks.batches import (
+    SliceLoader,
+    rate_of_batch,
+    rows_a_batch,
+)
+from sklearn_causalrec.networks.devices import capabilities, in_blocks
 from sklearn_causalrec.networks.network import CausalNetwork
+from sklearn_causalrec.networks.optimizers import Adam
+from sklearn_causalrec.networks.resident import on_device
 from sklearn_causalrec.networks.resumption import shared_and_kept
 from sklearn_causalrec.networks.text_tower import ADAPTER_RATE
 
 INFERENCE_ROWS = 8192
 # An id's vector has a gradient in its own rows alone, so id tables learn faster.
 ID_RATE = 10.0
+# Tables of so many ids or more move by the rows in a batch, see `Adam`.
+LAZY_IDS = 50_000
 # So many times the loss of a constant, or of the start, is no fit but an accident.
 BLOWN_UP = 100
 USUAL_RATE = 2e-3  # the estimators' default
@@ -47,13 +56,6 @@ class DivergenceError(ValueError):
     """
 
 
-def resolve_device(device):
-    """ "auto" is a GPU where there is one."""
-    if device != "auto":
-        return str(torch.device(device))
-    return "cuda" if torch.cuda.is_available() else "cpu"
-
-
 class CausalNet(NeuralNet):
     """skorch net of a :class:`CausalNetwork` under an objective.
 
@@ -76,6 +78,9 @@ class CausalNet(NeuralNet):
     start = None  # the loss of the first batch, before any step
     learns_outcomes = True
     id_rate = ID_RATE
+    lazy_ids = True  # no term of the loss reads a whole table
+    resident = True  # its loader takes columns that stand on the device
+    rows_at_once = INFERENCE_ROWS
     free: tuple = ()  # tables of ids that are not penalised
 
     def __init__(self, *args, l1=0.0, l2=0.0, n_rows=1.0, **kwargs):
@@ -86,10 +91,7 @@ class CausalNet(NeuralNet):
 
     def get_loss(self, y_pred, y_true, X=None, training=False):
         pairs = self.infer(X["pairs"]) if "pairs" in X else None
-        if self.device != "cpu":
-            X = {k: v.to(self.device) for k, v in X.items() if k != "pairs"}
-            y_true = y_true.to(self.device)
-        loss = self.criterion_(y_pred, y_true, X, pairs)
+        loss = self.criterion_(y_pred, y_true.to(self.device), self._there(X), pairs)
         if training and self.l1:
             weights = (p for n, p in self._weights() if p.requires_grad)
             loss = loss + self.l1 / self.n_rows * sum(p.abs().sum() for p in weights)
@@ -98,6 +100,13 @@ class CausalNet(NeuralNet):
     def _weights(self):
         named = self.module_.named_parameters()
         return [(name, p) for name, p in named if "bias" not in name.split(".")[-1]]
+
+    def initialize_module(self):
+        """As in skorch; the gradients of large tables of ids are sparse."""
+        super().initialize_module()
+        if self.lazy_ids and self.optimizer is Adam and not self.l1:
+            self.module_.move_ids_by_rows(LAZY_IDS)
+        return self
 
     def initialize_optimizer(self, *args, **kwargs):
         """l2 is the optimizer's decay, which has the penalty's gradient at no cost.
@@ -163,10 +172,17 @@ class CausalNet(NeuralNet):
             return call(x)
         return self.ranks.forward(call, x, whole)
 
+    def _there(self, X):
+        """The tensors on the device, where those of most loaders are already."""
+        return {k: v.to(self.device) for k, v in X.items() if k != "pairs"}
+
     def _infer(self, x):
-        if self.device == "cpu":  # the loader gives tensors: nothing to move
-            return self.module_(**x)
-        return super().infer(x)
+        torch.clear_autocast_cache()  # or it would keep the weights of the first step
+        out, dtype = self.module_(**self._there(x)), self.dtype
+        if all(p is None or p.dtype == dtype for p in out):
+            return out
+        # Under torch.autocast, what follows is computed in the type of the weights.
+        return type(out)(*(p if p is None else p.to(dtype) for p in out))
 
     def steps_of(self, iterator, training, losses, sizes):
         """Batches of an epoch; where it goes on from a checkpoint, those left."""
@@ -184,13 +200,14 @@ class CausalNet(NeuralNet):
             losses.append(self.criterion_.outcome_loss)
             sizes.append(len(batch[1]))
             if not training:
-                outcome, arm = step["y_pred"].outcome, batch[0]["arm"]
-                factual = outcome.cpu().gather(1, arm.unsqueeze(1))[:, 0]
+                outcome = step["y_pred"].outcome
+                arm = batch[0]["arm"].to(outcome.device)
+                factual = outcome.gather(1, arm.unsqueeze(1))[:, 0]
                 weight = batch[0].get("weight", torch.ones_like(factual))
                 seen.append((batch[1], factual, weight))
         self.record_loss(prefix, losses, sizes)
         if seen:
-            y, factual, weight = (torch.cat(part).numpy() for part in zip(*seen))
+            y, factual, weight = (torch.cat(part).cpu().numpy() for part in zip(*seen))
             self.history.record("valid_score", self.score_of(y, factual, weight))
 
     def record_loss(self, prefix, losses, sizes):
@@ -279,7 +296,7 @@ class CausalNet(NeuralNet):
             A record an epoch.
         """
         before = len(self.history)
-        dataset = Dataset(X, y)
+        dataset = Dataset(self._placed(X, y), y, length=len(y))
         if held_out is not None:
             kept = np.setdiff1d(kept, held_out, assume_unique=True)
             parts = Subset(dataset, kept), Subset(dataset, held_out)
@@ -318,7 +335,9 @@ class CausalNet(NeuralNet):
         if checkpoint is not None:
             checkpoint.over(self, start)
         self.notify("on_train_end", X=X, y=y)
-        self.module_.settle_unseen_ids()
+        # Where it goes on, ids not met before stand where unseen ones did.
+        lazy = getattr(self.optimizer_, "never_moved", None) if not before else None
+        self.module_.settle_unseen_ids(lazy)
         loss, limit = self.history[-1]["train_loss"], BLOWN_UP * max(1.0, start)
         if stopper is not None:  # whose best epoch is the one that stays
             loss = min(self.history[before:], key=itemgetter("valid_loss"))[
@@ -329,6 +348,13 @@ class CausalNet(NeuralNet):
         names = ("epoch", "train_loss", "valid_loss", "valid_score", "seconds")
         nan = float("nan")
         return [{k: r.get(k, nan) for k in names} for r in self.history[before:]]
+
+    def _placed(self, X, y):
+        """The columns on a device with memory of its own, unless they are on disk."""
+        on_disk = hasattr(X, "loader")
+        if on_disk or not (self.resident and capabilities(self.device).apart):
+            return X
+        return on_device(X, y, self.device)
 
     def to(self, dtype):
         """Module and criterion in that precision; the optimizer keeps its hold."""
@@ -362,18 +388,23 @@ class CausalNet(NeuralNet):
         n = n if rows is None else len(rows)
         self.module_.train(False)
         outcome = exposure = None
+
+        def block(start, stop):
+            nonlocal outcome, exposure
+            part = slice(start, stop) if rows is None else rows[start:stop]
+            out = self.infer({key: value[part] for key, value in X.items()})
+            found = out.outcome.cpu().numpy()
+            if outcome is None:
+                outcome = np.empty((n, found.shape[1]), found.dtype)
+                exposure = None if out.exposure is None else np.empty_like(outcome)
+            outcome[start:stop] = found
+            if exposure is not None:
+                exposure[start:stop] = out.exposure.cpu().numpy()
+
         with torch.inference_mode():
-            for start in range(0, n, INFERENCE_ROWS):
-                stop = min(start + INFERENCE_ROWS, n)
-                part = slice(start, stop) if rows is None else rows[start:stop]
-                out = self.infer({key: value[part] for key, value in X.items()})
-                if outcome is None:
-                    dtype = out.outcome.cpu().numpy().dtype
-                    outcome = np.empty((n, out.outcome.shape[1]), dtype)
-                    exposure = None if out.exposure is None else np.empty_like(outcome)
-                outcome[start:stop] = out.outcome.cpu().numpy()
-                if exposure is not None:
-                    exposure[start:stop] = out.exposure.cpu().numpy()
+            at_once = in_blocks(n, self.rows_at_once, block)
+        if at_once < self.rows_at_once:
+            self.rows_at_once = at_once
         return outcome, exposure
 
 
@@ -413,10 +444,11 @@ def make_net(
     CausalNet
         Of the class ``net_class``.
     """
-    optimizer = dict(optimizer=torch.optim.Adam)
+    optimizer = dict(optimizer=Adam)
     if settings.optimizer == "sgd":
         momentum = settings.momentum
         optimizer = dict(optimizer=torch.optim.SGD, optimizer__momentum=momentum)
+    batches = settings.batch_size, len(rows), settings.device
     net = net_class(
         module=module_class,
         criterion=criterion,
@@ -424,8 +456,8 @@ def make_net(
         **{f"criterion__{key}": value for key, value in criterion_options.items()},
         **optimizer,
         optimizer__fused=True,
-        lr=settings.learning_rate,
-        batch_size=rows_a_batch(settings.batch_size, len(rows)),
+        lr=settings.learning_rate * rate_of_batch(*batches),
+        batch_size=rows_a_batch(*batches),
         iterator_train=SliceLoader,
         iterator_train__shuffle=True,
         iterator_valid=SliceLoader,

@@ -142,11 +142,41 @@ class WithIdTables(nn.Module):
         return [m for name, m in self.named_modules() if name.split(".")[-1] == kind]
 
     @torch.no_grad()
-    def settle_unseen_ids(self):
-        """Ids not seen share the mean of the trained vectors."""
+    def move_ids_by_rows(self, least):
+        """Sparse gradients for tables of so many ids; most of these start at zero.
+
+        In such a table the rows of ids that no batch has stay where they start, and
+        zero is the average. Where users and items have such tables, the vectors of the
+        items start as they are: the product of two zeros has no gradient.
+        """
+        users = False
+        for kind in ("user", "item"):
+            large = [t for t in self._id_tables(kind) if t.num_embeddings > least]
+            for table in large:
+                table.sparse = True
+                if not users:
+                    table.weight.zero_()
+            users = bool(large)
+
+    @torch.no_grad()
+    def settle_unseen_ids(self, never_moved=None):
+        """Ids not seen share the mean of the trained vectors.
+
+        Parameters
+        ----------
+        never_moved : callable or None, default=None
+            Says which rows of a weight no step has moved, or None, if all were. Ids
+            whose row none has moved were not seen.
+        """
         for kind in ("user", "item"):
             for table in self._id_tables(kind):
-                table.weight[-1] = table.weight[:-1].mean(0)
+                still = never_moved and never_moved(table.weight)
+                if still is None:
+                    table.weight[-1] = table.weight[:-1].mean(0)
+                    continue
+                still[-1] = True
+                if not still.all():
+                    table.weight[still] = table.weight[~still].mean(0)
 
     @torch.no_grad()
     def grow_ids(self, n_users, n_items):

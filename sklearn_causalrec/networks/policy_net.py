@@ -50,10 +50,11 @@ class PolicyNet(CausalNet):
         self._set_training(False)
         parts = []
         for batch, reward in iterator:
-            weight = importance(self.infer(batch).outcome.cpu(), batch)
+            outcome = self.infer(batch).outcome
+            weight = importance(outcome, self._there(batch))
             rows = batch.get("weight", torch.ones_like(weight))
             parts.append((reward, weight, rows))
-        return [torch.cat(part) for part in zip(*parts)]
+        return [torch.cat(part).cpu() for part in zip(*parts)]
 
     def on_epoch_begin(self, net, dataset_train=None, **kwargs):
         super().on_epoch_begin(net, **kwargs)

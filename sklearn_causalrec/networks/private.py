@@ -170,6 +170,7 @@ class PrivateNet(CausalNet):
     """
 
     id_rate = 1.0
+    lazy_ids = False  # the noise moves every row
 
 
 class PrivateEnsemble(Ensemble):

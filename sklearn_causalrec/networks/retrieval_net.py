@@ -36,6 +36,8 @@ class RetrievalNet(CausalNet):
     """
 
     learns_outcomes = False  # its loss has no unit to compare it by
+    resident = False  # its loaders read the log on the CPU
+    lazy_ids = False  # its loss reads most items in every batch
     id_rate = 5.0
     free = ("wide.item.weight",)  # or popular items could not be popular
     catalogue = draws = None  # lent while training

@@ -178,7 +178,7 @@ class RecommenderSettings(Settings):
         if self.activation == "auto":
             auto["activation"] = "elu" if n_rows < ELU_ROWS else "relu"
         early = self.stops_early(n_kept, 2)
-        batch = rows_a_batch(self.batch_size, n_rows)
+        batch = rows_a_batch(self.batch_size, n_rows, self.device)
         share = 1 - self.validation_fraction if early else 1
         steps = math.ceil(max(share * n_kept, 1) / batch)
         if self.max_epochs == "auto":

@@ -209,6 +209,54 @@ def test_uplift_ranking_loss(binary, drawn):
     assert got == pytest.approx(expected, rel=1e-10)
 
 
+@pytest.mark.parametrize("binary", [False, True])
+@pytest.mark.parametrize("known", [False, True])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_targeted_loss_and_gradients_are_those_of_the_plain_formula(
+    binary, known, weighted
+):
+    """Terms that share what they read, against each written on its own."""
+    F = torch.nn.functional
+    y = torch.tensor(CLICKED if binary else np.array([-1.0, 0.5, 2.0, 1.0, -0.3]))
+    batch = {"arm": torch.tensor(ARM)}
+    weight = torch.tensor(WEIGHT) if weighted else torch.ones(5).double()
+    if weighted:
+        batch["weight"] = weight
+    propensity = torch.tensor([0.3, np.nan, 0.9, np.nan, 0.5]).double()
+    if known:
+        batch["propensity"] = propensity
+
+    def leaves():
+        parts = torch.tensor(OUTCOME), torch.tensor(3 * LOGITS)
+        return [part.requires_grad_() for part in parts]
+
+    criterion = OBJECTIVES["targeted"](2, binary, clip=0.1).double()
+    criterion.epsilon.data[:] = torch.tensor([0.2, -0.4])
+    outcome, logits = leaves()
+    loss = criterion(Output(outcome, logits, None), y, batch)
+    loss.backward()
+
+    plain_outcome, plain_logits = leaves()
+    epsilon = torch.tensor([0.2, -0.4]).double().requires_grad_()
+    taken = plain_outcome[torch.arange(5), batch["arm"]]
+    g = plain_logits.softmax(1)[torch.arange(5), batch["arm"]]
+    g = torch.where(propensity.isnan(), g, propensity) if known else g
+    mean = taken.sigmoid() if binary else taken
+    moved = mean + epsilon[batch["arm"]] / g.clamp(min=0.1)
+    error = F.binary_cross_entropy_with_logits if binary else F.mse_loss
+    losses = error(taken, y, reduction="none") + (moved - y).square()
+    losses = losses + F.cross_entropy(plain_logits, batch["arm"], reduction="none")
+    expected = (weight * losses).mean()
+    expected.backward()
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-12)
+    for got, want in (
+        (outcome.grad, plain_outcome.grad),
+        (logits.grad, plain_logits.grad),
+        (criterion.epsilon.grad, epsilon.grad),
+    ):
+        torch.testing.assert_close(got, want, rtol=1e-10, atol=1e-12)
+
+
 def test_relevance_loss_is_unbiased_for_full_exposure():
     """The loss by hand; and its mean over exposures is the loss of the relevance."""
     theta = np.array([0.9, 0.5, 0.2, 0.7, 0.4])

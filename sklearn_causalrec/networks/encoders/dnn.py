@@ -64,5 +64,5 @@ class DNN(Encoder):
             states = self.history(vectors.item, *past)
             match = [] if item is None else states * parts[-1]
             parts += [*states, *match]
-        representation = self.dense(torch.cat([x, *parts], dim=1))
+        representation = self.dense(torch.cat([x, *parts], dim=1) if parts else x)
         return self.heads(representation), representation

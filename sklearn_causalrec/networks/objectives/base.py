@@ -6,7 +6,6 @@ import torch
 from torch import nn
 from torch.nn.functional import (
     binary_cross_entropy_with_logits,
-    cross_entropy,
     mse_loss,
     softplus,
 )
@@ -55,19 +54,34 @@ def check_objective(name, n_arms, binary, roles, control_first=True):
         raise ValueError(f"objective={name!r} needs {requires.words}.")
 
 
-def squared_error(prediction, target):
-    """Squared error of each prediction."""
-    return mse_loss(prediction, target, reduction="none")
+def squared_error(prediction, target, reduction="none"):
+    """Squared error of each prediction, or their mean."""
+    return mse_loss(prediction, target, reduction=reduction)
 
 
-def log_loss(link, target):
-    """Cross-entropy of each outcome under the sigmoid of its link."""
-    return binary_cross_entropy_with_logits(link, target, reduction="none")
+def log_loss(link, target, reduction="none"):
+    """Cross-entropy of each outcome under the sigmoid of its link, or their mean."""
+    return binary_cross_entropy_with_logits(link, target, reduction=reduction)
 
 
 def weighted_mean(values, weight):
     """Mean of the values times the weights; all are 1 where there are none."""
     return values.mean() if weight is None else (weight * values).mean()
+
+
+def mean_error(error, prediction, target, weight):
+    """Weighted mean of an error, in one operation where all weights are 1.
+
+    A step of a small batch is bound by the number of its operations.
+    """
+    if weight is None:
+        return error(prediction, target, reduction="mean")
+    return (weight * error(prediction, target)).mean()
+
+
+def factual(values, batch):
+    """Of values (n, n_arms) those of the arm that each row had, (n,)."""
+    return values.gather(1, batch["arm"].unsqueeze(1)).squeeze(1)
 
 
 class Factual(NamedTuple):
@@ -208,6 +222,7 @@ class Objective(nn.Module):
     not_private: str | None = (
         "does not say that it is a mean of functions of a row each (not_private = None)"
     )
+    _log_exposures: dict | None = None  # while the loss of a batch is computed
 
     def __init__(self, n_arms, binary, clip, tilt=None, share=0.0):
         super().__init__()
@@ -273,17 +288,21 @@ class Objective(nn.Module):
         tensor
             A scalar.
         """
-        predicted = output.outcome.gather(1, batch["arm"].unsqueeze(1))[:, 0]
+        predicted = factual(output.outcome, batch)
         shift = None
         if self.tilt is not None:
             shift = self.tilt * batch["shift"]
             predicted = predicted + shift
-        y = self.target(output, y, batch)
-        rows = Factual(predicted, y, shift, self.row_weight(output, batch))
-        loss = self.outcome_term(rows, output, batch, pairs)
-        self.outcome_loss = loss.detach()
-        for term in self.further_terms(rows, output, batch, pairs):
-            loss = loss + term
+        self._log_exposures = {}
+        try:
+            y = self.target(output, y, batch)
+            rows = Factual(predicted, y, shift, self.row_weight(output, batch))
+            loss = self.outcome_term(rows, output, batch, pairs)
+            self.outcome_loss = loss.detach()
+            for term in self.further_terms(rows, output, batch, pairs):
+                loss = loss + term
+        finally:
+            self._log_exposures = None
         return loss
 
     def target(self, output, y, batch):
@@ -341,7 +360,7 @@ class Objective(nn.Module):
         tensor
             A scalar.
         """
-        return weighted_mean(self.error(rows.predicted, rows.y), rows.weight)
+        return mean_error(self.error, rows.predicted, rows.y, rows.weight)
 
     def further_terms(self, rows, output, batch, pairs):
         """The terms beside that of the outcome: here the loss of the exposure head.
@@ -387,12 +406,24 @@ class Objective(nn.Module):
         elif output.exposure.shape[1] == 1:
             ratio = output.exposure[:, 0].exp()
         else:
-            arm = batch["arm"].unsqueeze(1)
-            ratio = output.exposure.softmax(1).gather(1, arm)[:, 0]
+            ratio = self._log_exposure(output, batch).exp()
         known = batch.get("propensity")
         if known is not None:
             ratio = torch.where(known.isnan(), ratio, known)
         return ratio.clamp(min=self.clip)
+
+    def _log_exposure(self, output, batch):
+        """Log of the probability of the arm that each row had, by the head.
+
+        Several terms of a loss read it: within a batch it is computed once.
+        """
+        known = self._log_exposures
+        if known is not None and id(output) in known:
+            return known[id(output)]
+        found = factual(output.exposure.log_softmax(1), batch)
+        if known is not None:
+            known[id(output)] = found
+        return found
 
     def exposure_term(self, output, batch, pairs):
         """Cross-entropy of the exposure head, or 0 where there is none.
@@ -418,8 +449,7 @@ class Objective(nn.Module):
             return 0.0
         weight = batch.get("weight")
         if output.exposure.shape[1] > 1:
-            losses = cross_entropy(output.exposure, batch["arm"], reduction="none")
-            return weighted_mean(losses, weight)
+            return -weighted_mean(self._log_exposure(output, batch), weight)
         if pairs is None:
             return 0.0
         logged = weighted_mean(softplus(-output.exposure[:, 0]), weight)

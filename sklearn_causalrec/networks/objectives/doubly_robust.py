@@ -2,7 +2,12 @@
 
 import torch
 
-from sklearn_causalrec.networks.objectives.base import OBJECTIVES, weighted_mean
+from sklearn_causalrec.networks.objectives.base import (
+    OBJECTIVES,
+    factual,
+    mean_error,
+    weighted_mean,
+)
 from sklearn_causalrec.networks.objectives.weighted import IPS, SNIPS
 
 
@@ -37,7 +42,7 @@ class DoublyRobust(IPS):
         """The mean over rows and arms of e + w (l - e)."""
         if output.imputation is None:  # one arm, and no pairs to impute for
             return super().outcome_term(rows, output, batch, pairs)
-        loss = weighted_mean(self.error(rows.predicted, rows.y), rows.weight)
+        loss = mean_error(self.error, rows.predicted, rows.y, rows.weight)
         everywhere, logged = self.imputed_losses(rows, output, batch, pairs)
         weight = batch.get("weight") if self._drawn(pairs) is None else None
         loss = loss + weighted_mean(everywhere.sum(1), weight)
@@ -49,8 +54,7 @@ class DoublyRobust(IPS):
         if output.imputation is not None:
             imputation = self._factual_imputation(rows, output, batch)
             weight = self.imputation_weight(rows, output, batch)
-            losses = self.error(imputation, rows.y)
-            yield weighted_mean(losses, weight) / self.n_arms
+            yield mean_error(self.error, imputation, rows.y, weight) / self.n_arms
         yield from super().further_terms(rows, output, batch, pairs)
 
     def imputation_weight(self, rows, output, batch):
@@ -105,7 +109,7 @@ class DoublyRobust(IPS):
 
     def _factual_imputation(self, rows, output, batch):
         """What is imputed for the arm of each row, shifted as its prediction is."""
-        imputation = output.imputation.gather(1, batch["arm"].unsqueeze(1))[:, 0]
+        imputation = factual(output.imputation, batch)
         return imputation if rows.shift is None else imputation + rows.shift.detach()
 
     def _label(self, link):

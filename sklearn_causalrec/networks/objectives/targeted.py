@@ -6,8 +6,9 @@ from torch import nn
 from sklearn_causalrec.networks.objectives.base import (
     OBJECTIVES,
     Objective,
+    factual,
+    mean_error,
     squared_error,
-    weighted_mean,
 )
 
 
@@ -51,7 +52,8 @@ class Targeted(Objective):
         yield from super().further_terms(rows, output, batch, pairs)
         if self.n_arms > 1:
             mean = rows.predicted.sigmoid() if self.binary else rows.predicted
-            epsilon = self.epsilon[batch["arm"]]
-            fluctuated = mean + epsilon / self.exposure_ratio(output, batch)
-            losses = squared_error(fluctuated, rows.y)
-            yield weighted_mean(losses, batch.get("weight"))
+            # A gather has a gradient that is summed in a fixed order on every device.
+            epsilon = factual(self.epsilon.expand_as(output.outcome), batch)
+            ratio = self.exposure_ratio(output, batch)
+            fluctuated = torch.addcdiv(mean, epsilon, ratio)
+            yield mean_error(squared_error, fluctuated, rows.y, batch.get("weight"))
