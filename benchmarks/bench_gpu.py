@@ -3,14 +3,19 @@
 - epoch: seconds of an epoch on 10,000,000 x 50 float32, a perceptron of 128 and 64
   units, default objective (bar: .1 s on an H200, .15 s on an H100);
 - effects: the effect of 100,000,000 pairs of users and items, scored and reduced to
-  the ten best items of each user (bar: 1 s).
+  the ten best items of each user (bar: 1 s);
+- batches: the error of batches as large as a GPU's, and their learning rate, beside
+  those of a CPU, on a log of 524,288 rows (or --rows) with known effects. What they are
+  trained on makes no difference to that.
 
 Floors are computed from what has to be done: bytes moved over the bandwidth of the
 device's memory, and multiplications over what it does of them in a second; both rates
 are measured first, on the same device. Run from the repository root, with fewer rows
 on a small machine::
 
-    python benchmarks/bench_gpu.py [epoch] [effects] [--device cuda] [--rows 100000]
+    python benchmarks/bench_gpu.py [epoch] [effects] [batches] [--rows 100000]
+
+``--device`` names the device.
 """
 
 import argparse
@@ -21,6 +26,8 @@ import pandas as pd
 import torch
 
 from sklearn_causalrec import CausalDNNRecommender, recommend
+from sklearn_causalrec.datasets import make_exposure_log
+from sklearn_causalrec.networks.batches import rate_of_batch, rows_a_batch
 from sklearn_causalrec.networks.devices import resolve_device
 
 N_FEATURES, HIDDEN, N_ARMS = 50, (128, 64), 2
@@ -119,6 +126,45 @@ def bench_effects(device, rate, n_pairs, width=64):
     told(name, took, *floor(moved, done, rate))
 
 
+def bench_batches(device, n, seeds=8, fresh=20_000):
+    usual, large = (rows_a_batch("auto", n, kind) for kind in ("cpu", "cuda"))
+    faster = rate_of_batch("auto", n, "cuda")
+    print(f"{n:,} rows: batches of {large:,}, rate times {faster:.2f}, less {usual:,}")
+    found = []
+    for seed in range(seeds):
+        log = make_exposure_log(
+            n + fresh,
+            n_users=None,
+            n_items=None,
+            ids=False,
+            effect="nonlinear",
+            random_state=seed,
+        )
+        y, arm, X = (part[n:] for part in (log.y, log.treatment, log.X))
+        for batch, rate in ((usual, 1.0), (large, faster), (large, 1.0)):
+            model = CausalDNNRecommender(
+                effect_learner="t",
+                batch_size=batch,
+                learning_rate=2e-3 * rate,
+                device=device,
+                random_state=seed,
+            )
+            model.fit(log.X[:n], log.y[:n], treatment=log.treatment[:n])
+            loss = np.mean((y - model.predict(X, treatment=arm)) ** 2)
+            pehe = np.sqrt(np.mean((model.effect(X) - log.effect[n:]) ** 2))
+            found.append((loss, pehe, len(model.history_)))
+        print(seed, *(f"{v:.4f}" for one in found[-3:] for v in one), flush=True)
+    each = np.array(found).reshape(seeds, 3, 3)
+    print("squared error, root PEHE, epochs:", each.mean(0).round(4).tolist())
+    for name, gap in (("", 1), (" with the usual rate", 2)):
+        gap = each[:, gap] - each[:, 0]
+        error = gap.std(0, ddof=1) / seeds**0.5
+        print(
+            f"large less usual{name}: squared error {gap.mean(0)[0]:+.4f} "
+            f"({error[0]:.4f}), root PEHE {gap.mean(0)[1]:+.4f} ({error[1]:.4f})"
+        )
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("what", nargs="*", default=["epoch", "effects"])
@@ -135,6 +181,7 @@ def main():
     benchmarks = {
         "epoch": lambda: bench_epoch(device, rate, n),
         "effects": lambda: bench_effects(device, rate, 10 * n),
+        "batches": lambda: bench_batches(device, given.rows or 2**19),
     }
     unknown = set(given.what) - set(benchmarks)
     if unknown:

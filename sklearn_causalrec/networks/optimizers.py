@@ -4,6 +4,9 @@ from functools import cache
 
 import torch
 
+# Not public: None where a version of torch lacks it, and see `runs_bare`.
+FUSED = getattr(torch, "_fused_adam_", None)
+
 
 @cache
 def runs_bare(device):
@@ -168,7 +171,7 @@ class Adam(torch.optim.Adam):
         states = [self.state[p] or self._begin(p) for p in dense]
         steps = self._count(dense, states, place)
         beta1, beta2 = group["betas"]
-        torch._fused_adam_(
+        FUSED(
             dense,
             [p.grad for p in dense],
             [state["exp_avg"] for state in states],

@@ -142,7 +142,7 @@ class Resident:
 class Chunked:
     """Rows of columns too large for a device: chunks of them are copied in turn.
 
-    While one is trained on, the next is put together in page-locked memory and copied.
+    While one is trained on, the next is put together in page-locked memory, and sent.
 
     Parameters
     ----------

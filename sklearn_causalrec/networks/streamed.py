@@ -43,6 +43,11 @@ class TensorColumn:
             found = self.units(found)
         return torch.as_tensor(np.require(found, requirements="W"), dtype=self.dtype)
 
+    def parts(self):
+        """The column, some rows at a time."""
+        for start in range(0, len(self), PREDICTED_ROWS):
+            yield self[start : min(start + PREDICTED_ROWS, len(self))]
+
 
 class StreamedLoader:
     """Batches of a log on disk, with the contract of ``SliceLoader``.

@@ -9,7 +9,9 @@ from skorch.dataset import Dataset
 from torch.utils.data import Subset
 
 from sklearn_causalrec import CausalDNNRecommender, CounterfactualPolicy
-from sklearn_causalrec.networks import devices, net, resident
+from sklearn_causalrec import recommender as recommender_module
+from sklearn_causalrec.encoding import streamed_log
+from sklearn_causalrec.networks import batches, devices, net, optimizers, resident
 from sklearn_causalrec.networks.batches import (
     SliceLoader,
     rate_of_batch,
@@ -170,6 +172,55 @@ def test_a_policy_trains_on_a_device(log, monkeypatch):
     expected = made.fit(X, y, **given).predict_proba(X)
     monkeypatch.setitem(CAPABILITIES, "cpu", APART)
     np.testing.assert_array_equal(made.fit(X, y, **given).predict_proba(X), expected)
+
+
+def test_auto_on_a_cpu_is_the_cpu_and_nothing_else(log, plain, monkeypatch):
+    """Whatever `auto` might do on a GPU: with none, not a bit of a model moves."""
+    monkeypatch.setattr(devices, "GPU_ROWS", 0)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+
+    def never(*args, **kwargs):
+        raise AssertionError("columns of a CPU stay where they are")
+
+    monkeypatch.setattr(net, "on_device", never)
+    for name in ("auto", "cpu"):
+        model = fitted(log, device=name)
+        assert model.device_ == "cpu"
+        np.testing.assert_array_equal(model.effect(log[0]), plain.effect(log[0]))
+    # Nor do the leaner fetching and the leaner step: the plain ways give the same.
+    monkeypatch.setattr(batches, "CHUNK_ROWS", 1)
+    monkeypatch.setattr(optimizers, "runs_bare", lambda device: False)
+    np.testing.assert_array_equal(fitted(log).effect(log[0]), plain.effect(log[0]))
+
+
+def test_a_log_on_disk_trains_on_a_device(log, plain, monkeypatch):
+    arrow = pytest.importorskip("pyarrow")
+    X, y, arm = log
+    names = list("abcde")
+    columns = dict(zip(names, X.T)) | {"y": y, "arm": arm}
+    table = arrow.table({name: arrow.array(c) for name, c in columns.items()})
+    monkeypatch.setitem(CAPABILITIES, "cpu", APART)
+    monkeypatch.setattr(streamed_log, "IN_MEMORY_BYTES", 0)
+    made = dict(max_epochs=4, effect_learner="t", random_state=0)
+    model = CausalDNNRecommender(**made).fit(table.to_batches(), "y", treatment="arm")
+    assert model.device_ == "cpu"
+    frame = table.select(names).to_pandas()
+    np.testing.assert_allclose(model.effect(frame), plain.effect(X), atol=1e-4)
+
+
+def test_a_log_on_disk_chooses_its_device_by_its_rows(log, monkeypatch):
+    arrow = pytest.importorskip("pyarrow")
+    X, y, _ = log
+    asked = []
+
+    def choose(device, n_rows, nets=()):
+        asked.append(n_rows)
+        return "cpu"
+
+    monkeypatch.setattr(recommender_module, "resolve_device", choose)
+    table = arrow.table({"a": X[:, 0], "y": y})
+    CausalDNNRecommender(max_epochs=1).fit(table.to_batches(), "y")
+    assert asked[-1] == 1500
 
 
 def test_a_log_that_the_device_refuses_is_copied_in_chunks(log, plain, monkeypatch):

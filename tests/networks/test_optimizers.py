@@ -10,6 +10,7 @@ import torch
 
 from sklearn_causalrec import CausalDNNRecommender, load, save
 from sklearn_causalrec.networks import net as net_module
+from sklearn_causalrec.networks import optimizers
 from sklearn_causalrec.networks.ensemble import Ensemble
 from sklearn_causalrec.networks.id_tables import without_ids
 from sklearn_causalrec.networks.optimizers import Adam
@@ -40,7 +41,17 @@ def run(model, optimizer, steps, frozen=()):
         optimizer.step()
 
 
-def test_dense_steps_are_those_of_torch_to_the_last_bit():
+@pytest.fixture(params=["bare", "as torch"])
+def way(request, monkeypatch):
+    """Steps by the operation below torch's optimizer, and by that optimizer."""
+    if request.param == "as torch":
+        monkeypatch.setattr(optimizers, "runs_bare", lambda device: False)
+    else:
+        assert optimizers.runs_bare(torch.device("cpu"))  # or nothing is gained
+    return request.param
+
+
+def test_dense_steps_are_those_of_torch_to_the_last_bit(way):
     ours, theirs = small_model(), small_model()
     mine = Adam(groups(ours), lr=0.01)
     reference = torch.optim.Adam(groups(theirs), lr=0.01, fused=True)
@@ -62,6 +73,41 @@ def test_dense_steps_are_those_of_torch_to_the_last_bit():
     run(theirs, reference, range(6))
     for p, q in zip(ours.parameters(), theirs.parameters()):
         torch.testing.assert_close(p, q, rtol=0, atol=0)
+
+
+def other_arguments(params, grads, lr):
+    raise AssertionError("never called with these")
+
+
+def other_meaning(params, grads, *rest, **options):
+    torch._fused_adam_(params, grads, *rest, **{**options, "maximize": True})
+
+
+@pytest.mark.parametrize("operation", [None, other_arguments, other_meaning])
+def test_an_operation_that_torch_changes_is_not_called(operation, monkeypatch):
+    ours, theirs = small_model(), small_model()
+    run(theirs, torch.optim.Adam(groups(theirs), lr=0.01, fused=True), range(5))
+    optimizers.runs_bare.cache_clear()
+    monkeypatch.setattr(optimizers, "FUSED", operation)
+    try:
+        run(ours, Adam(groups(ours), lr=0.01), range(5))
+        assert not optimizers.runs_bare(torch.device("cpu"))
+    finally:
+        optimizers.runs_bare.cache_clear()
+    for p, q in zip(ours.parameters(), theirs.parameters()):
+        torch.testing.assert_close(p, q, rtol=0, atol=0)
+
+
+def test_tables_and_dense_weights_move_alike_in_both_ways(log, monkeypatch):
+    X, y = log
+    bare = by_rows(monkeypatch, l2=1.0).fit(X, y)
+    monkeypatch.setattr(optimizers, "runs_bare", lambda device: False)
+    as_torch = by_rows(monkeypatch, l2=1.0).fit(X, y)
+    np.testing.assert_array_equal(bare.predict(X), as_torch.predict(X))
+    more = bare.partial_fit(X, y)  # begun with the other way's state
+    np.testing.assert_array_equal(
+        more.predict(X), as_torch.partial_fit(X, y).predict(X)
+    )
 
 
 def table_of(start, sparse):

@@ -37,6 +37,30 @@ def few_ids_a_batch():
     return model.history_, model.predict(log().X)
 
 
+def large_tables():
+    """Tables of ids that move by rows."""
+    from sklearn_causalrec.networks import net
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(net, "LAZY_IDS", 10)
+        model = recommender(batch_size=12, max_epochs=1, l2=1.0)
+        model.fit(log().X, log().y, treatment=log().treatment)
+    assert model.nets_[0].module_.vectors.user.sparse
+    return model.history_, model.predict(log().X)
+
+
+def on_disk():
+    import pyarrow as arrow
+
+    from sklearn_causalrec.encoding import streamed_log
+
+    table = arrow.Table.from_pandas(log().X.assign(y=log().y, arm=log().treatment))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(streamed_log, "IN_MEMORY_BYTES", 0)
+        model = recommender().fit(table.to_batches(), "y", treatment="arm")
+    return model.history_, model.predict(log().X)
+
+
 def fits():
     """Of each kind of training: records of its epochs, and what it predicts."""
     data = log()
@@ -68,6 +92,8 @@ def fits():
             sample_weight=weight,
         ),
         "rows of tables": few_ids_a_batch(),
+        "large tables": large_tables(),
+        "on disk": on_disk(),
         "a mean over the batch": outcomes(
             recommender(objective="snips"), treatment=shown, sample_weight=weight
         ),
@@ -128,7 +154,7 @@ def curve(history, name="train_loss"):
 
 
 def test_two_processes_have_the_loss_curve_of_one(by_one, by_two):
-    assert len(by_one) == 10
+    assert len(by_one) == 12
     for name, (history, predicted) in by_one.items():
         theirs, others = by_two[0][2][name]
         assert len(theirs) == len(history), name

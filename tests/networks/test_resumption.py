@@ -9,7 +9,10 @@ import torch
 
 from sklearn_causalrec import CausalDNNRecommender, CounterfactualPolicy
 from sklearn_causalrec.datasets import make_exposure_log
-from sklearn_causalrec.networks import Implicit, checkpoints
+from sklearn_causalrec.encoding import streamed_log
+from sklearn_causalrec.networks import Implicit, batches, checkpoints
+from sklearn_causalrec.networks import net as net_module
+from sklearn_causalrec.networks.devices import CAPABILITIES, Capabilities
 from sklearn_causalrec.networks.net import CausalNet
 from sklearn_causalrec.networks.retrieval_net import RetrievalNet
 from sklearn_causalrec.privacy import PrivacyBudget
@@ -60,6 +63,33 @@ def policy():
     return model.fit(numbers, LOG.y, LOG.treatment, np.full(400, 0.5))
 
 
+def large_tables():
+    """Tables of ids that move by rows."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(net_module, "LAZY_IDS", 10)
+        model = recommender(learning_rate_schedule="cosine", l2=1.0)
+        model.fit(LOG.X, LOG.y, LOG.treatment)
+    assert model.nets_[0].module_.vectors.user.sparse
+    return model
+
+
+def on_a_device():
+    """Columns on a device, in an order that is drawn there."""
+    with pytest.MonkeyPatch.context() as patch:
+        apart = Capabilities(apart=True, pinned=False, most_rows=1024)
+        patch.setitem(CAPABILITIES, "cpu", apart)
+        patch.setattr(batches, "CPU_ORDER", 100)
+        return recommender(dropout=0.1).fit(LOG.X, LOG.y, LOG.treatment)
+
+
+def on_disk():
+    arrow = pytest.importorskip("pyarrow")
+    table = arrow.Table.from_pandas(LOG.X.assign(y=LOG.y, arm=LOG.treatment))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(streamed_log, "IN_MEMORY_BYTES", 0)
+        return recommender().fit(table.to_batches(), "y", treatment="arm")
+
+
 class Killed(BaseException):
     """What stands for the end of a process."""
 
@@ -92,7 +122,19 @@ def same(one, other):
     assert np.array_equal(getattr(one, ask)(a), getattr(other, ask)(a))
 
 
-@pytest.mark.parametrize("fit", [noisy, stopping, pairs, positives, policy])
+@pytest.mark.parametrize(
+    "fit",
+    [
+        noisy,
+        stopping,
+        pairs,
+        positives,
+        policy,
+        large_tables,
+        on_a_device,
+        on_disk,
+    ],
+)
 def test_a_fit_that_goes_on_is_the_one_that_was_never_interrupted(fit, steps, tmp_path):
     whole = fit()
     total, steps["done"] = steps["done"], 0

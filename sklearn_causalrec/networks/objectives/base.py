@@ -6,6 +6,7 @@ import torch
 from torch import nn
 from torch.nn.functional import (
     binary_cross_entropy_with_logits,
+    cross_entropy,
     mse_loss,
     softplus,
 )
@@ -76,7 +77,7 @@ def mean_error(error, prediction, target, weight):
     """
     if weight is None:
         return error(prediction, target, reduction="mean")
-    return (weight * error(prediction, target)).mean()
+    return (weight * error(prediction, target, reduction="none")).mean()
 
 
 def factual(values, batch):
@@ -222,7 +223,7 @@ class Objective(nn.Module):
     not_private: str | None = (
         "does not say that it is a mean of functions of a row each (not_private = None)"
     )
-    _log_exposures: dict | None = None  # while the loss of a batch is computed
+    _exposures: dict | None = None  # while the loss of a batch is computed
 
     def __init__(self, n_arms, binary, clip, tilt=None, share=0.0):
         super().__init__()
@@ -293,7 +294,7 @@ class Objective(nn.Module):
         if self.tilt is not None:
             shift = self.tilt * batch["shift"]
             predicted = predicted + shift
-        self._log_exposures = {}
+        self._exposures = {}
         try:
             y = self.target(output, y, batch)
             rows = Factual(predicted, y, shift, self.row_weight(output, batch))
@@ -302,7 +303,7 @@ class Objective(nn.Module):
             for term in self.further_terms(rows, output, batch, pairs):
                 loss = loss + term
         finally:
-            self._log_exposures = None
+            self._exposures = None
         return loss
 
     def target(self, output, y, batch):
@@ -406,21 +407,21 @@ class Objective(nn.Module):
         elif output.exposure.shape[1] == 1:
             ratio = output.exposure[:, 0].exp()
         else:
-            ratio = self._log_exposure(output, batch).exp()
+            ratio = self._factual_exposure(output, batch)
         known = batch.get("propensity")
         if known is not None:
             ratio = torch.where(known.isnan(), ratio, known)
         return ratio.clamp(min=self.clip)
 
-    def _log_exposure(self, output, batch):
-        """Log of the probability of the arm that each row had, by the head.
+    def _factual_exposure(self, output, batch):
+        """Probability of the arm that each row had, by the exposure head.
 
         Several terms of a loss read it: within a batch it is computed once.
         """
-        known = self._log_exposures
+        known = self._exposures
         if known is not None and id(output) in known:
             return known[id(output)]
-        found = factual(output.exposure.log_softmax(1), batch)
+        found = factual(output.exposure.softmax(1), batch)
         if known is not None:
             known[id(output)] = found
         return found
@@ -449,7 +450,7 @@ class Objective(nn.Module):
             return 0.0
         weight = batch.get("weight")
         if output.exposure.shape[1] > 1:
-            return -weighted_mean(self._log_exposure(output, batch), weight)
+            return mean_error(cross_entropy, output.exposure, batch["arm"], weight)
         if pairs is None:
             return 0.0
         logged = weighted_mean(softplus(-output.exposure[:, 0]), weight)

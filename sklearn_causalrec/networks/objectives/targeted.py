@@ -6,7 +6,6 @@ from torch import nn
 from sklearn_causalrec.networks.objectives.base import (
     OBJECTIVES,
     Objective,
-    factual,
     mean_error,
     squared_error,
 )
@@ -52,8 +51,7 @@ class Targeted(Objective):
         yield from super().further_terms(rows, output, batch, pairs)
         if self.n_arms > 1:
             mean = rows.predicted.sigmoid() if self.binary else rows.predicted
-            # A gather has a gradient that is summed in a fixed order on every device.
-            epsilon = factual(self.epsilon.expand_as(output.outcome), batch)
+            epsilon = self.epsilon[batch["arm"]]
             ratio = self.exposure_ratio(output, batch)
-            fluctuated = torch.addcdiv(mean, epsilon, ratio)
+            fluctuated = mean + epsilon / ratio
             yield mean_error(squared_error, fluctuated, rows.y, batch.get("weight"))
