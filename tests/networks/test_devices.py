@@ -106,6 +106,24 @@ def test_chunks_give_every_row_once_in_a_new_order(subset):
     np.testing.assert_array_equal(torch.cat([t for _, t in still]).numpy(), rows)
 
 
+def test_an_order_that_is_drawn_on_the_device_follows_the_seed(monkeypatch):
+    X, y = columns(500)
+    table = on_device(X, y, "cpu")
+    dataset = Dataset(table, y, length=len(y))
+
+    def orders(seed):
+        generator = torch.Generator().manual_seed(seed)
+        loader = SliceLoader(dataset, 50, True, generator)
+        return [torch.cat([t for _, t in loader]).tolist() for _ in range(2)]
+
+    for most in (500, 499):
+        monkeypatch.setattr(batches, "CPU_ORDER", most)
+        first, second = orders(1)
+        assert [first, second] == orders(1)
+        assert first != second and sorted(first) == sorted(second) == list(range(500))
+        assert first != orders(2)[0]
+
+
 def test_a_chunk_holds_rows_from_all_over_the_log():
     n, size = 64 * resident.BLOCK + 17, 16 * resident.BLOCK
     order = block_order(n, size, torch.Generator().manual_seed(0)).numpy()

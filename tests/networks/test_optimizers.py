@@ -104,10 +104,18 @@ def test_tables_and_dense_weights_move_alike_in_both_ways(log, monkeypatch):
     monkeypatch.setattr(optimizers, "runs_bare", lambda device: False)
     as_torch = by_rows(monkeypatch, l2=1.0).fit(X, y)
     np.testing.assert_array_equal(bare.predict(X), as_torch.predict(X))
-    more = bare.partial_fit(X, y)  # begun with the other way's state
-    np.testing.assert_array_equal(
-        more.predict(X), as_torch.partial_fit(X, y).predict(X)
-    )
+    more, other = (model.partial_fit(X, y) for model in (bare, as_torch))
+    np.testing.assert_array_equal(more.predict(X), other.predict(X))
+
+
+def test_a_step_leaves_the_gradients_of_tables_where_they_are(way):
+    table, dense = torch.nn.Embedding(4, 2, sparse=True), torch.nn.Linear(2, 1)
+    optimizer = Adam([*table.parameters(), *dense.parameters()], lr=0.1)
+    dense(table(torch.tensor([1, 3]))).sum().backward()
+    optimizer.step()
+    assert table.weight.grad.coalesce().indices().tolist() == [[1, 3]]
+    optimizer.zero_grad()
+    assert table.weight.grad is None and dense.weight.grad is None
 
 
 def table_of(start, sparse):
