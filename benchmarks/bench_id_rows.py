@@ -15,7 +15,9 @@ import time
 from collections import defaultdict
 
 import numpy as np
+import pandas as pd
 import torch
+from sklearn.utils import Bunch
 
 # rows, fresh rows, users, items, outcome
 CASES = {
@@ -23,22 +25,40 @@ CASES = {
     "clicks_often": (40_000, 20_000, 4_000, 500, "binary"),
     "ratings_rare": (30_000, 20_000, 20_000, 500, "continuous"),
     "ratings_often": (40_000, 20_000, 4_000, 500, "continuous"),
+    "tastes_rare": (30_000, 20_000, 20_000, 500, "tastes"),
+    "tastes_often": (40_000, 20_000, 4_000, 500, "tastes"),
     "clicks_large": (150_000, 20_000, 150_000, 2_000, "binary"),
 }
-USUAL = ("clicks_rare", "clicks_often", "ratings_rare", "ratings_often")
+
+
+def log_of(case, seed):
+    """Rows of the log and fresh ones, with the known effect of the arm."""
+    from sklearn_causalrec.datasets import make_exposure_log
+
+    n, fresh, n_users, n_items, outcome = CASES[case]
+    if outcome != "tastes":
+        options = dict(n_users=n_users, n_items=n_items, outcome=outcome)
+        return make_exposure_log(n + fresh, **options, random_state=seed)
+    rng = np.random.default_rng(seed)  # ids say most of the outcome and of its effect
+    n = n + fresh
+    user, item = rng.integers(0, n_users, n), rng.integers(0, n_items, n)
+    X = pd.DataFrame(rng.normal(size=(n, 10)).astype(np.float32)).add_prefix("x")
+    arm = rng.integers(0, 2, n)
+    effect = 1 + 0.5 * rng.normal(size=n_users)[user]
+    taste = rng.normal(size=n_users)[user] + rng.normal(size=n_items)[item]
+    y = X["x0"] + taste + arm * effect + rng.normal(size=n)
+    X = X.assign(user=user, item=item)
+    return Bunch(X=X, y=y.to_numpy(), treatment=arm, effect=effect)
 
 
 def errors(case, encoder, by_rows, seed):
     """Loss of outcomes and root PEHE on fresh rows; seconds and epochs of training."""
     from sklearn_causalrec import CausalDNNRecommender
-    from sklearn_causalrec.datasets import make_exposure_log
     from sklearn_causalrec.networks import net
 
-    n, fresh, n_users, n_items, outcome = CASES[case]
+    n, _, _, n_items, outcome = CASES[case]
     net.LAZY_IDS = 2 * n_items if by_rows else 10**12
-    log = make_exposure_log(
-        n + fresh, n_users=n_users, n_items=n_items, outcome=outcome, random_state=seed
-    )
+    log = log_of(case, seed)
     kept, new = slice(0, n), slice(n, None)
     model = CausalDNNRecommender(
         task="classification" if outcome == "binary" else "regression",
@@ -93,4 +113,4 @@ def main(seeds, cases):
 
 if __name__ == "__main__":
     given = sys.argv[1:]
-    main(int(given[0]) if given else 8, given[1:] or USUAL)
+    main(int(given[0]) if given else 8, given[1:] or CASES)
