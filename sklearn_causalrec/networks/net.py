@@ -1,7 +1,6 @@
 """The skorch net that trains a network: steps, penalties, seeding, device."""
 
 import time
-from fnmatch import filter as matching
 from operator import itemgetter
 
 import numpy as np
@@ -17,10 +16,10 @@ from sklearn_causalrec.networks.batches import (
     rate_of_batch,
     rows_a_batch,
 )
-from sklearn_causalrec.networks.devices import capabilities, in_blocks
+from sklearn_causalrec.networks.devices import in_blocks
 from sklearn_causalrec.networks.network import CausalNetwork
-from sklearn_causalrec.networks.optimizers import Adam
-from sklearn_causalrec.networks.resident import on_device
+from sklearn_causalrec.networks.optimizers import Adam, groups_of_weights
+from sklearn_causalrec.networks.resident import placed
 from sklearn_causalrec.networks.resumption import shared_and_kept
 from sklearn_causalrec.networks.text_tower import ADAPTER_RATE
 
@@ -28,7 +27,7 @@ INFERENCE_ROWS = 8192
 # An id's vector has a gradient in its own rows alone, so id tables learn faster.
 ID_RATE = 10.0
 # Tables of so many ids or more move by the rows in a batch, see `Adam`.
-LAZY_IDS = 50_000
+LAZY_IDS = 100_000
 # So many times the loss of a constant, or of the start, is no fit but an accident.
 BLOWN_UP = 100
 USUAL_RATE = 2e-3  # the estimators' default
@@ -109,23 +108,15 @@ class CausalNet(NeuralNet):
         return self
 
     def initialize_optimizer(self, *args, **kwargs):
-        """l2 is the optimizer's decay, which has the penalty's gradient at no cost.
-
-        Few groups: a fused optimizer runs once a group.
-        """
-        decay = {"weight_decay": self.l2 / self.n_rows} if self.l2 else {}
-        fast = {"lr": self.id_rate * self.lr}
-        groups = [
-            *((name, fast) for name in self.free),
-            ("*.user.weight", {**decay, **fast}),
-            ("*.item.weight", {**decay, **fast}),
-            ("tilt", fast),
-            ("text.lora_*", {"lr": ADAPTER_RATE * self.lr}),
-        ]
-        if self.l2:
-            groups += [("*weight*", decay), ("*arm_scale", decay)]
+        """l2 is the optimizer's decay, which has the penalty's gradient at no cost."""
         names = [name for name, _ in self.get_all_learnable_params()]
-        self.optimizer__param_groups = [g for g in groups if matching(names, g[0])]
+        self.optimizer__param_groups = groups_of_weights(
+            names,
+            free=self.free,
+            of_ids=self.id_rate * self.lr,
+            of_adapters=ADAPTER_RATE * self.lr,
+            decay=self.l2 / self.n_rows if self.l2 else 0.0,
+        )
         return super().initialize_optimizer(*args, **kwargs)
 
     def train_step(self, batch, **fit_params):
@@ -179,8 +170,6 @@ class CausalNet(NeuralNet):
     def _infer(self, x):
         torch.clear_autocast_cache()  # or it would keep the weights of the first step
         out, dtype = self.module_(**self._there(x)), self.dtype
-        if all(p is None or p.dtype == dtype for p in out):
-            return out
         # Under torch.autocast, what follows is computed in the type of the weights.
         return type(out)(*(p if p is None else p.to(dtype) for p in out))
 
@@ -296,7 +285,8 @@ class CausalNet(NeuralNet):
             A record an epoch.
         """
         before = len(self.history)
-        dataset = Dataset(self._placed(X, y), y, length=len(y))
+        table = placed(X, y, self.device) if self.resident else X
+        dataset = Dataset(table, y, length=len(y))
         if held_out is not None:
             kept = np.setdiff1d(kept, held_out, assume_unique=True)
             parts = Subset(dataset, kept), Subset(dataset, held_out)
@@ -348,13 +338,6 @@ class CausalNet(NeuralNet):
         names = ("epoch", "train_loss", "valid_loss", "valid_score", "seconds")
         nan = float("nan")
         return [{k: r.get(k, nan) for k in names} for r in self.history[before:]]
-
-    def _placed(self, X, y):
-        """The columns on a device with memory of its own, unless they are on disk."""
-        on_disk = hasattr(X, "loader")
-        if on_disk or not (self.resident and capabilities(self.device).apart):
-            return X
-        return on_device(X, y, self.device)
 
     def to(self, dtype):
         """Module and criterion in that precision; the optimizer keeps its hold."""

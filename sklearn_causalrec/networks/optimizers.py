@@ -1,11 +1,49 @@
 """Adam with few operations a step, and by rows in large tables of ids."""
 
+from fnmatch import filter as matching
 from functools import cache
 
 import torch
 
 # Not public: None where a version of torch lacks it, and see `runs_bare`.
 FUSED = getattr(torch, "_fused_adam_", None)
+
+
+def groups_of_weights(names, *, free, of_ids, of_adapters, decay):
+    """Rates and decay of the weights, as skorch passes them to an optimizer.
+
+    There are few groups: a fused optimizer runs once a group.
+
+    Parameters
+    ----------
+    names : list of str
+        Names of all weights.
+    free : sequence of str
+        Names of tables of ids that do not decay.
+    of_ids : float
+        Learning rate of tables of ids.
+    of_adapters : float
+        Learning rate of the adapters of a pretrained encoder.
+    decay : float
+        Weight decay of all weights but intercepts; 0: none.
+
+    Returns
+    -------
+    list of (str, dict)
+        A pattern of names and its settings. The first pattern that fits a name counts.
+    """
+    shrunk = {"weight_decay": decay} if decay else {}
+    fast = {"lr": of_ids}
+    groups = [
+        *((name, fast) for name in free),
+        ("*.user.weight", {**shrunk, **fast}),
+        ("*.item.weight", {**shrunk, **fast}),
+        ("tilt", fast),
+        ("text.lora_*", {"lr": of_adapters}),
+    ]
+    if decay:
+        groups += [("*weight*", shrunk), ("*arm_scale", shrunk)]
+    return [group for group in groups if matching(names, group[0])]
 
 
 @cache

@@ -228,6 +228,29 @@ def block_order(n, size, generator):
     return torch.cat(mixed) if mixed else rows
 
 
+def placed(X, y, device):
+    """The columns where they are trained on, as a loader takes them.
+
+    Parameters
+    ----------
+    X : dict of tensors
+        What network and objective read.
+    y : tensor of shape (n,)
+        The outcome.
+    device : str
+        The device.
+
+    Returns
+    -------
+    dict, Resident or Chunked
+        X itself on a CPU, and where the columns are on disk: a loader of their own
+        reads them.
+    """
+    if hasattr(X, "loader") or not capabilities(device).apart:
+        return X
+    return on_device(X, y, device)
+
+
 def on_device(X, y, device, room=None):
     """The log on a device with memory of its own, or in chunks if it does not fit.
 

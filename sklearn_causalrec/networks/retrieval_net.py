@@ -35,9 +35,7 @@ class RetrievalNet(CausalNet):
     The validation score is the share of the catalogue that a positive stands above.
     """
 
-    learns_outcomes = False  # its loss has no unit to compare it by
-    resident = False  # its loaders read the log on the CPU
-    lazy_ids = False  # its loss reads most items in every batch
+    learns_outcomes = resident = lazy_ids = False  # its loss is of most items, in ranks
     id_rate = 5.0
     free = ("wide.item.weight",)  # or popular items could not be popular
     catalogue = draws = None  # lent while training

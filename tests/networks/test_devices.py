@@ -200,7 +200,7 @@ def test_auto_on_a_cpu_is_the_cpu_and_nothing_else(log, plain, monkeypatch):
     def never(*args, **kwargs):
         raise AssertionError("columns of a CPU stay where they are")
 
-    monkeypatch.setattr(net, "on_device", never)
+    monkeypatch.setattr(resident, "on_device", never)
     for name in ("auto", "cpu"):
         model = fitted(log, device=name)
         assert model.device_ == "cpu"
