@@ -22,9 +22,10 @@ from sklearn.preprocessing import (
 )
 from sklearn.utils.fixes import parse_version
 
+from sklearn_causalrec.effects.additive import AdditiveLogit
 from sklearn_causalrec.effects.cross_fitting import MANY_ROWS
 from sklearn_causalrec.effects.kernel_ridge import KernelRidge
-from sklearn_causalrec.effects.learners import AdditiveLogit, Boost
+from sklearn_causalrec.effects.learners import Boost
 
 # How TargetEncoder is told its seed, before and since scikit-learn 1.9.
 _SEEDED = {"random_state": 0}
@@ -152,7 +153,7 @@ def stacked_exposure_learners():
     """Boosting, and an additive logistic regression."""
     return (
         lambda bins, seed: Boost(bins, seed, classify=True, max_iter=60),
-        lambda bins, seed: AdditiveLogit(),
+        lambda bins, seed: AdditiveLogit(bins.basis),
     )
 
 

@@ -11,7 +11,8 @@ from sklearn.linear_model import LinearRegression
 from sklearn_causalrec.effects.compiled import Segments, Tables, first_beyond
 from sklearn_causalrec.effects.compiled_pairs import PairTables
 from sklearn_causalrec.effects.formula import Formula, NotAFormulaError, merged
-from sklearn_causalrec.effects.learners import AdditiveLasso, Bins, Boost
+from sklearn_causalrec.effects.additive import AdditiveLasso
+from sklearn_causalrec.effects.learners import Bins, Boost
 from sklearn_causalrec.effects.stacked import StackedEffect
 
 EXACT = dict(rtol=0, atol=1e-12)

@@ -8,7 +8,8 @@ import pytest
 from scipy.optimize import minimize
 from sklearn.linear_model import LassoCV, LinearRegression
 
-from sklearn_causalrec.effects.learners import AdditiveLasso, Bins, Grouped, MixedRidge
+from sklearn_causalrec.effects.additive import AdditiveLasso
+from sklearn_causalrec.effects.learners import Bins, Grouped, MixedRidge
 from sklearn_causalrec.effects.stacked import StackedEffect, convex_weights
 
 pytestmark = pytest.mark.filterwarnings("ignore")
