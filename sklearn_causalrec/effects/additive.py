@@ -157,6 +157,14 @@ class AdditiveLasso(RegressorMixin, BaseEstimator):
         self.max_features = max_features
         self.basis = basis
 
+    def __setstate__(self, state):
+        super().__setstate__(state)
+        if "knots_" in state:  # of a file of before terms were shared
+            vars(self).setdefault("basis", None)
+            names = ("mean", "scale", "knots", "knot_of")
+            self.basis_ = AdditiveBasis.__new__(AdditiveBasis)
+            vars(self.basis_).update({n: vars(self).pop(n + "_") for n in names})
+
     def fit(self, X, y, sample_weight=None):
         n = len(X)
         w = np.ones(n) if sample_weight is None else np.asarray(sample_weight, float)

@@ -123,8 +123,8 @@ class Formula:
 
     def _boost(self, model, factor, output):
         trees = model.trees
-        self.constant[output] += factor * float(np.ravel(trees._baseline_prediction)[0])
-        for (tree,) in trees._predictors:
+        self.constant[output] += factor * trees.baseline_
+        for tree in trees.predictors_:
             if tree.nodes["is_leaf"][0]:
                 self.constant[output] += factor * float(tree.nodes["value"][0])
             else:
@@ -158,7 +158,7 @@ def is_sum(model):
     bool
     """
     if isinstance(model, Boost):  # probabilities are no sum of trees
-        return not hasattr(model.trees, "predict_proba")
+        return not model.trees.classify
     return isinstance(model, AdditiveLasso | MixedRidge | KernelRidge)
 
 

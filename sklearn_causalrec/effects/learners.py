@@ -2,12 +2,9 @@
 
 import numpy as np
 from scipy.optimize import nnls
-from sklearn.ensemble import (
-    HistGradientBoostingClassifier,
-    HistGradientBoostingRegressor,
-)
 
 from sklearn_causalrec.effects.additive import AdditiveBasis, AdditiveLasso
+from sklearn_causalrec.effects.boosting import BinnedTrees
 
 CHUNK = 65_536
 TINY = 1e-100
@@ -46,11 +43,9 @@ def convex_weights(P, target, weight):
 
 
 class Bins:
-    """Quantile bins of every feature, found once for all the trees of a fit.
+    """Quantile bins of every feature, and terms at its quantiles.
 
-    With ``sample_weight``, histogram boosting looks for weighted percentiles of
-    every feature, which takes ten times as long as the boosting; it skips the
-    search where a feature has few distinct values.
+    Found once for all the trees and additive learners of a fit.
 
     Attributes
     ----------
@@ -72,7 +67,7 @@ class Bins:
                 self.edges.append((values[1:] + values[:-1]) / 2)
 
     def __call__(self, X):
-        out = np.empty(X.shape, np.uint8)
+        out = np.empty(X.shape, np.uint8, order="F")
         for j, edges in enumerate(self.edges):
             out[:, j] = np.searchsorted(edges, X[:, j], side="right")
         return out
@@ -98,16 +93,15 @@ class Boost:
     Rows are features, or :class:`Binned`.
     """
 
-    def __init__(self, bins, seed, additive=False, classify=False, **options):
+    def __init__(self, bins, seed, additive=False, **options):
         self.bins = bins
         self.additive = AdditiveLasso(basis=bins.basis) if additive else None
-        kind = (
-            HistGradientBoostingClassifier
-            if classify
-            else HistGradientBoostingRegressor
-        )
-        options = {"early_stopping": False, **options}
-        self.trees = kind(max_leaf_nodes=8, random_state=seed, **options)
+        self.trees = BinnedTrees(random_state=seed, **options)
+
+    def __setstate__(self, state):
+        vars(self).update(state)
+        if not isinstance(self.trees, BinnedTrees):  # of a file of before
+            self.trees = BinnedTrees.of_histogram_boosting(self.trees)
 
     def _parts(self, X):
         return (X.X, X.codes) if isinstance(X, Binned) else (X, self.bins(X))
@@ -122,7 +116,7 @@ class Boost:
 
     def predict(self, X):
         X, codes = self._parts(X)
-        rest = chunked_predict(self.trees, codes)
+        rest = self.trees.predict(codes)
         return rest if self.additive is None else rest + self.additive.predict(X)
 
 
