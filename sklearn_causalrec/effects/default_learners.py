@@ -132,6 +132,15 @@ def pair_classifiers():
 # -- the stack of effects: made from the bins of the features and a seed ---------------
 
 
+def patience(n):
+    """Trees without a gain after which boosting ends; None: few rows train them all.
+
+    Of many rows a tenth can be spared to tell, and what is left of an effect or an
+    outcome after additive terms is often learned by few trees.
+    """
+    return 3 if n >= MANY_ROWS else None
+
+
 def stacked_outcome_learners(n):
     """Two kinds of boosting, and below 2,000 rows kernels; many rows need one alone."""
 
@@ -139,7 +148,8 @@ def stacked_outcome_learners(n):
         return lambda bins, seed: Boost(bins, seed, additive, **options)
 
     if n >= MANY_ROWS:
-        return (boost(True, max_iter=60, learning_rate=0.15, max_features=0.5),)
+        options = dict(max_iter=60, learning_rate=0.15, max_features=0.5)
+        return (boost(True, patience=patience(n), **options),)
     learners = (
         boost(False, max_iter=100, learning_rate=0.15),
         boost(True, max_iter=100, learning_rate=0.1, max_features=0.5),
@@ -149,10 +159,11 @@ def stacked_outcome_learners(n):
     return learners
 
 
-def stacked_exposure_learners():
+def stacked_exposure_learners(n):
     """Boosting, and an additive logistic regression."""
+    options = dict(classify=True, max_iter=60, patience=patience(n))
     return (
-        lambda bins, seed: Boost(bins, seed, classify=True, max_iter=60),
+        lambda bins, seed: Boost(bins, seed, **options),
         lambda bins, seed: AdditiveLogit(bins.basis),
     )
 

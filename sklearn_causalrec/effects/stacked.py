@@ -17,6 +17,7 @@ from sklearn_causalrec.effects.cross_fitting import (
     stratified_folds,
 )
 from sklearn_causalrec.effects.default_learners import (
+    patience,
     stacked_exposure_learners,
     stacked_outcome_learners,
 )
@@ -37,6 +38,8 @@ from sklearn_causalrec.effects.row_intervals import (
     disagreement,
 )
 
+# Bytes up to which the bins of all rows are kept; those of more are found by chunks.
+SHARED_CODES = 2**26
 _HALF = dict(learning_rate=0.1, max_features=0.5)
 
 
@@ -247,7 +250,7 @@ class StackedEffect(StageAnswers, BaseEstimator):
         self._scale = np.sqrt(np.average((y - self._shift) ** 2, weights=w)) or 1.0
         few = np.sort(rng.permutation(n)[: self.max_rows])
         self._bins = Bins(X[few])
-        self._codes = self._bins(X)
+        self._codes = self._bins(X) if X.size <= SHARED_CODES else None
         self._done = lambda: None
         return (y - self._shift) / self._scale
 
@@ -289,7 +292,7 @@ class StackedEffect(StageAnswers, BaseEstimator):
     def _fit_nuisances(self, X, y, treatment, net, net_exposure, known):
         w, fold = self._w, self._fold
         outcome = self.outcome_learners or stacked_outcome_learners(len(y))
-        exposure = self.exposure_learners or stacked_exposure_learners()
+        exposure = self.exposure_learners or stacked_exposure_learners(len(y))
 
         def job(part, k, rows, held, train):
             makers = exposure if part == "exposure" else outcome
@@ -347,11 +350,12 @@ class StackedEffect(StageAnswers, BaseEstimator):
         rt = treatment - e
         target = (y - mu[:, 0] * (1 - e) - mu[:, 1] * e) / rt
         weight, even = w * rt**2, w * np.abs(rt)
+        early = dict(patience=patience(len(y)))
 
         def job(part, k, rows, held, train):
             seed = self._seeds[k]
             if part == "R":
-                r = Boost(self._bins, seed, True, max_iter=30, **_HALF)
+                r = Boost(self._bins, seed, True, max_iter=30, **_HALF, **early)
                 train(r, rows, X, target, weight)
                 models = [r.additive, r]
                 if groups is not None:
@@ -365,7 +369,7 @@ class StackedEffect(StageAnswers, BaseEstimator):
                     mine = rows[treatment[rows] == arm]
                     other, _ = self._outcome(k, 1 - arm, X, rows=mine)
                     imputed[mine] = (y[mine] - other) * (2 * arm - 1)
-                x = Boost(self._bins, seed, max_iter=60, learning_rate=0.15)
+                x = Boost(self._bins, seed, max_iter=60, learning_rate=0.15, **early)
                 models = [AdditiveLasso(basis=self._bins.basis), x]
                 models = [train(m, rows, X, imputed, even) for m in models]
             return models, self._at(models, X, held, groups)
