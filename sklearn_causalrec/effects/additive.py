@@ -1,14 +1,13 @@
 """Additive learners: lasso and logistic regression over lines, hinges and steps."""
 
 import numpy as np
-from scipy.linalg import solve_triangular
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.linear_model import LogisticRegression, lasso_path
 
 LOGIT_ROWS = 30_000
 # A basis has ten times the columns of the features.
 BASIS_CHUNK = 2_048
-RIDGE = 1e-6
+RIDGE, TOLERANCE = 1e-6, 1e-3
 N_ALPHAS = 24
 # Penalties that are tried at once; where the best is in none of the last so many, those
 # that are left only fit noise, and take most of the time.
@@ -107,22 +106,30 @@ class _Penalised:
             return M[:-1, :-1] - np.outer(M[:-1, -1], M[-1, :-1]) / M[-1, -1]
 
         C = centered(gram) / gram[-1, -1]
+        self.variance = max(C[-1, -1], 1e-12)
         variance = np.diag(centered(whole))[:-1] / whole[-1, -1]
         self.sd = np.sqrt(np.maximum(variance, 1e-12))
         self.Xy = C[:-1, -1] / self.sd
         C = C[:-1, :-1] / np.outer(self.sd, self.sd)
-        # Any R with R'R = C will do; the ridge carries terms that repeat another.
-        C[np.diag_indices(len(C))] += RIDGE
+        C[np.diag_indices(len(C))] += RIDGE  # for terms that repeat another
         self.C = (C + C.T) / 2
-        self.R = np.asfortranarray(np.linalg.cholesky(self.C).T)
-        self.r = solve_triangular(self.R, self.Xy, trans="T")
         self.means, self.mean = gram[:-2, -1] / gram[-1, -1], gram[-2, -1] / gram[-1, -1]
 
-    def path(self, alphas, start):
+    def explained(self):
+        """How much of the target's variance a regression on all terms explains."""
+        return self.Xy @ np.linalg.solve(self.C, self.Xy)
+
+    def path(self, alphas, start, explained):
         """Coefficients under falling penalties, from those of one before; (p, k)."""
+        # Of rows and target the solver reads no more, given the products, than how
+        # many and how large they are. An effect explains little of its target: a gap
+        # is small in units of that.
+        rows = np.zeros((1, len(self.C)), order="F")
+        tol = TOLERANCE * min(max(explained, 1e-12) / self.variance, 1.0)
         return lasso_path(
-            self.R, self.r, alphas=alphas / len(self.r), precompute=self.C, Xy=self.Xy,
-            coef_init=start, check_input=False, max_iter=200, tol=1e-3, random_state=0,
+            rows, np.sqrt([self.variance]), alphas=alphas, precompute=self.C,
+            Xy=self.Xy, coef_init=start, check_input=False, max_iter=200, tol=tol,
+            random_state=0,
         )[1]  # fmt: skip
 
     def in_units(self, coefs):
@@ -173,6 +180,8 @@ class AdditiveLasso(RegressorMixin, BaseEstimator):
         center = np.average(y, weights=w)
         gram = self._grams(X, y - center, w / w.mean())
         total = gram.sum(0)
+        whole = _Penalised(total, total)
+        explained = whole.explained()
         problems = [_Penalised(total - held, total) for held in gram]
         most = max(np.abs(problems[0].Xy).max(), 1e-12)
         alphas = most * np.logspace(0, -2.7, N_ALPHAS)
@@ -182,11 +191,11 @@ class AdditiveLasso(RegressorMixin, BaseEstimator):
             block = alphas[first : first + BLOCK]
             error = np.zeros(len(block))
             for f, (held, problem) in enumerate(zip(gram, problems)):
-                path = problem.path(block, starts[f])
+                path = problem.path(block, starts[f], explained)
                 starts[f] = np.ascontiguousarray(path[:, -1])
                 coefs = problem.in_units(path)
                 D = np.vstack([-coefs[:-1], np.ones(coefs.shape[1]), -coefs[-1]])
-                error += np.einsum("ij,ij->j", D, held @ D)
+                error += (D * (held @ D)).sum(0)
                 kept.append(path)
             errors = np.append(errors, error)
             best = int(np.argmin(errors))
@@ -195,8 +204,8 @@ class AdditiveLasso(RegressorMixin, BaseEstimator):
         folds = len(gram)
         near = kept[best // BLOCK * folds : (best // BLOCK + 1) * folds]
         start = np.mean([path[:, best % BLOCK] for path in near], axis=0)
-        whole = _Penalised(total, total)
-        found = whole.in_units(whole.path(alphas[best : best + 1], start))[:, 0]
+        path = whole.path(alphas[best : best + 1], start, explained)
+        found = whole.in_units(path)[:, 0]
         self.coef_, self.intercept_ = found[:-1], found[-1] + center
         return self
 

@@ -370,13 +370,15 @@ class StackedEffect(StageAnswers, BaseEstimator):
                     other, _ = self._outcome(k, 1 - arm, X, rows=mine)
                     imputed[mine] = (y[mine] - other) * (2 * arm - 1)
                 x = Boost(self._bins, seed, max_iter=60, learning_rate=0.15, **early)
-                models = [AdditiveLasso(basis=self._bins.basis), x]
+                models = [AdditiveLasso(basis=self._bins.basis), x][len(y) >= MANY_ROWS :]
                 models = [train(m, rows, X, imputed, even) for m in models]
             return models, self._at(models, X, held, groups)
 
         done = self._each_fold(job, ("X", "R"))
         self._effect_models = [row[0][0] + row[1][0] for row in done]
         names = ["constant", "T", "X-additive", "X-boost", "R-additive", "R-boost"]
+        if len(y) >= MANY_ROWS:  # R-additive serves as well
+            names.remove("X-additive")
         names += ["R-mixed"] if groups is not None else []
         P = np.empty((len(y), len(names)), np.float32)
         P[:, 1] = mu[:, 1] - mu[:, 0]
