@@ -156,6 +156,16 @@ class AdditiveLasso(RegressorMixin, BaseEstimator):
         Features beyond this number enter as lines only.
     basis : AdditiveBasis, default=None
         The terms, where they were found before. None: found by ``fit``.
+
+    Attributes
+    ----------
+    basis_ : AdditiveBasis
+        The terms.
+    coef_ : ndarray of shape (n_terms,)
+        Of the terms.
+    intercept_ : float
+    alpha_ : float
+        The penalty chosen, of terms whose spread is 1; as in scikit-learn's lasso.
     """
 
     def __init__(self, n_knots=5, n_folds=3, max_features=100, basis=None):
@@ -206,6 +216,7 @@ class AdditiveLasso(RegressorMixin, BaseEstimator):
         start = np.mean([path[:, best % BLOCK] for path in near], axis=0)
         path = whole.path(alphas[best : best + 1], start, explained)
         found = whole.in_units(path)[:, 0]
+        self.alpha_ = alphas[best]
         self.coef_, self.intercept_ = found[:-1], found[-1] + center
         return self
 

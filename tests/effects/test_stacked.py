@@ -6,9 +6,8 @@ import warnings
 import numpy as np
 import pytest
 from scipy.optimize import minimize
-from sklearn.linear_model import LassoCV, LinearRegression
+from sklearn.linear_model import LinearRegression
 
-from sklearn_causalrec.effects.additive import AdditiveLasso
 from sklearn_causalrec.effects.learners import Bins, Grouped, MixedRidge
 from sklearn_causalrec.effects.stacked import StackedEffect, convex_weights
 
@@ -201,21 +200,6 @@ def test_convex_weights_solve_the_constrained_problem():
         constraints={"type": "eq", "fun": lambda c: c.sum() - 1},
     ).x
     np.testing.assert_allclose(convex_weights(P, y, w), found, atol=2e-3)
-
-
-def test_additive_lasso_is_near_scikit_learns_on_the_same_terms():
-    rng = np.random.default_rng(9)
-    X = rng.normal(size=(800, 5))
-    y = np.maximum(X[:, 0], 0) + (X[:, 1] > 0) + rng.normal(size=800) * 0.3
-    ours = AdditiveLasso().fit(X, y)
-    B = ours._basis(X)
-    B = (B - B.mean(0)) / B.std(0)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        theirs = LassoCV(cv=3).fit(B, y)
-    assert error(ours.predict(X), theirs.predict(B)) < 0.06
-    weighted = AdditiveLasso().fit(X, y, np.full(800, 7.0))
-    np.testing.assert_allclose(weighted.predict(X), ours.predict(X), atol=1e-6)
 
 
 def test_bins_keep_order_and_rare_values():

@@ -1,0 +1,99 @@
+"""Boosting on shared bins against scikit-learn's, which finds its own."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+from sklearn.ensemble import (
+    HistGradientBoostingClassifier,
+    HistGradientBoostingRegressor,
+)
+
+from sklearn_causalrec.effects.boosting import BinnedTrees
+from sklearn_causalrec.effects.learners import Binned, Bins, Boost
+from sklearn_causalrec.serving.memory import CHECKS
+
+SAME = dict(max_iter=15, max_leaf_nodes=8, learning_rate=0.2)
+
+
+@pytest.fixture(scope="module")
+def log():
+    rng = np.random.default_rng(0)
+    codes = rng.integers(0, 64, (1500, 5)).astype(np.uint8)
+    y = (codes[:, 0] > 30) * (codes[:, 1] > 20) + rng.normal(size=1500)
+    return codes, y, rng.uniform(0.1, 3, 1500)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_trees_are_scikit_learns(log, weighted):
+    codes, y, w = log
+    w = w / w.mean() if weighted else None
+    theirs = HistGradientBoostingRegressor(early_stopping=False, **SAME)
+    expected = theirs.fit(codes, y, w).predict(codes)
+    found = BinnedTrees(**SAME).fit(codes, y, w).predict(codes)
+    assert_allclose(found, expected, atol=1e-5)
+    theirs = HistGradientBoostingClassifier(early_stopping=False, **SAME)
+    expected = theirs.fit(codes, y > 0, w).predict_proba(codes)[:, 1]
+    found = BinnedTrees(classify=True, **SAME).fit(codes, y > 0, w).predict(codes)
+    assert_allclose(found, expected, atol=1e-5)
+
+
+def test_patience_ends_where_held_out_rows_gain_no_more(log):
+    codes, y, w = log
+    noise = np.random.default_rng(1).normal(size=1500)
+    short = BinnedTrees(patience=3, **SAME).fit(codes, noise, w)
+    assert len(short.predictors_) < 15
+    some = BinnedTrees(max_iter=200, learning_rate=0.3, patience=3).fit(codes, y, w)
+    assert 3 <= len(some.predictors_) < 100
+    truth = (codes[:, 0] > 30) * (codes[:, 1] > 20)
+    all_ = BinnedTrees(max_iter=200, learning_rate=0.3).fit(codes, y, w)
+    errors = [np.mean((m.predict(codes) - truth) ** 2) for m in (some, all_)]
+    assert errors[0] < 0.5 * errors[1]
+
+
+def test_trees_stay_up_to_the_best_one(log):
+    codes, y, w = log
+    stopped = BinnedTrees(max_iter=50, patience=3, random_state=4).fit(codes, y, w)
+    n = len(stopped.predictors_)
+    losses = []
+    for m in range(1, n + 4):
+        fit = BinnedTrees(max_iter=m, patience=100, random_state=4).fit(codes, y, w)
+        losses.append(len(fit.predictors_))
+    # one more does not help: the best of m trees is the best of n
+    assert losses[n - 1 :] == [n] * 4
+
+
+def test_trees_of_estimators_that_files_hold(log):
+    codes, y, w = log
+    gaps = (codes // 9 * 9).astype(np.uint8)  # scikit-learn's bins are not the codes
+    theirs = HistGradientBoostingRegressor(early_stopping=False, **SAME)
+    theirs.fit(gaps, y, w)
+    expected = theirs.predict(gaps)
+    assert_allclose(BinnedTrees.of_histogram_boosting(theirs).predict(gaps), expected)
+    bins = Bins(codes.astype(float))
+    old = Boost(bins, 0)
+    state = vars(old) | {"trees": theirs}
+    old.__setstate__(state)
+    assert isinstance(old.trees, BinnedTrees)
+
+
+def test_rows_with_their_bins_are_the_rows():
+    rng = np.random.default_rng(2)
+    X = rng.normal(size=(500, 3))
+    y = X[:, 0] * (X[:, 1] > 0)
+    bins = Bins(X)
+    model = Boost(bins, 0, True, max_iter=10).fit(X, y)
+    both = Binned(X, bins(X))
+    again = Boost(bins, 0, True, max_iter=10).fit(both, y)
+    assert_allclose(again.predict(both[100:200]), model.predict(X[100:200]), rtol=0)
+    assert len(both[[1, 2, 3]]) == 3
+
+
+@pytest.mark.parametrize("field, value", [("left", 200), ("feature_idx", 5)])
+def test_nodes_that_lead_elsewhere_are_refused(log, field, value):
+    codes, y, _ = log
+    model = BinnedTrees(max_iter=2).fit(codes, y)
+    check = CHECKS["sklearn_causalrec.effects.boosting.BinnedTrees"]
+    check(model)
+    model.predictors_[1].nodes[field][0] = value
+    with pytest.raises(ValueError, match="of a tree"):
+        check(model)
