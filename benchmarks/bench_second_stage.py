@@ -114,9 +114,9 @@ def compare(before, after):
     a, b = a.loc[both], b.loc[both]
     for name in a.index.unique("log"):
         x, z = a.loc[name], b.loc[name]
+        means = {c: (x[c].mean(), z[c].mean()) for c in ("fit", "effect", "both")}
         ratios = ", ".join(
-            f"{c} {x[c].mean():.2f} -> {z[c].mean():.2f} s ({z[c].sum() / x[c].sum():.2f}x)"
-            for c in ("fit", "effect", "both")
+            f"{c} {u:.2f} -> {v:.2f} s ({v / u:.2f}x)" for c, (u, v) in means.items()
         )
         print(f"{name}, {len(x)} seeds: {ratios}")
         for c in ("pehe", "ate_error", "ate_covered", "ate_width", "row_covered"):

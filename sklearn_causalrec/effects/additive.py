@@ -113,7 +113,8 @@ class _Penalised:
         C = C[:-1, :-1] / np.outer(self.sd, self.sd)
         C[np.diag_indices(len(C))] += RIDGE  # for terms that repeat another
         self.C = (C + C.T) / 2
-        self.means, self.mean = gram[:-2, -1] / gram[-1, -1], gram[-2, -1] / gram[-1, -1]
+        means = gram[:-1, -1] / gram[-1, -1]
+        self.means, self.mean = means[:-1], means[-1]
 
     def explained(self):
         """How much of the target's variance a regression on all terms explains."""

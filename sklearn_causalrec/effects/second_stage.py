@@ -114,9 +114,7 @@ class EffectMixin:
             with Progress(self.verbose) as progress:
                 return self._second_stage(rows, fold, seeds, progress)
         n_folds = fold.max() + 1
-        found = self._ensemble.cross_fit(
-            rows, fold, seeds[:n_folds], progress=progress
-        )
+        found = self._ensemble.cross_fit(rows, fold, seeds[:n_folds], progress=progress)
         propensity = rows.propensity
         if propensity is not None and np.isnan(propensity).any():
             propensity = None

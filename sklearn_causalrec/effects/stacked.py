@@ -350,7 +350,7 @@ class StackedEffect(StageAnswers, BaseEstimator):
         rt = treatment - e
         target = (y - mu[:, 0] * (1 - e) - mu[:, 1] * e) / rt
         weight, even = w * rt**2, w * np.abs(rt)
-        early = dict(patience=patience(len(y)))
+        early, many = dict(patience=patience(len(y))), len(y) >= MANY_ROWS
 
         def job(part, k, rows, held, train):
             seed = self._seeds[k]
@@ -370,14 +370,14 @@ class StackedEffect(StageAnswers, BaseEstimator):
                     other, _ = self._outcome(k, 1 - arm, X, rows=mine)
                     imputed[mine] = (y[mine] - other) * (2 * arm - 1)
                 x = Boost(self._bins, seed, max_iter=60, learning_rate=0.15, **early)
-                models = [AdditiveLasso(basis=self._bins.basis), x][len(y) >= MANY_ROWS :]
-                models = [train(m, rows, X, imputed, even) for m in models]
+                models = [] if many else [AdditiveLasso(basis=self._bins.basis)]
+                models = [train(m, rows, X, imputed, even) for m in [*models, x]]
             return models, self._at(models, X, held, groups)
 
         done = self._each_fold(job, ("X", "R"))
         self._effect_models = [row[0][0] + row[1][0] for row in done]
         names = ["constant", "T", "X-additive", "X-boost", "R-additive", "R-boost"]
-        if len(y) >= MANY_ROWS:  # R-additive serves as well
+        if many:  # R-additive serves as well
             names.remove("X-additive")
         names += ["R-mixed"] if groups is not None else []
         P = np.empty((len(y), len(names)), np.float32)

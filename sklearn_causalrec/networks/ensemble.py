@@ -20,9 +20,8 @@ from sklearn_causalrec.networks.generators import OwnGenerators
 from sklearn_causalrec.networks.net import CausalNet, make_net, training_callbacks
 from sklearn_causalrec.networks.objectives.base import objective_class
 
-
-# Networks of folds take larger batches from so many rows on, so much larger, and the rate
-# that Adam needs for as good a network: their steps are most of what they cost.
+# Networks of folds take larger batches from so many rows on, by this factor, and the
+# rate that Adam then needs: steps are most of what they cost.
 LARGE_BATCH_ROWS = 10_000
 LARGER, FASTER = 4, 2.0
 

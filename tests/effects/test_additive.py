@@ -69,7 +69,8 @@ def test_penalty_is_that_of_the_whole_path(log):
     ours = AdditiveLasso().fit(X, y)
     B = all_terms(ours.basis_, X)
     B = (B - B.mean(0)) / B.std(0)
-    alphas = np.abs(B.T @ (y - y.mean())).max() / len(y) * np.logspace(0, -2.7, N_ALPHAS)
+    most = np.abs(B.T @ (y - y.mean())).max() / len(y)
+    alphas = most * np.logspace(0, -2.7, N_ALPHAS)
     folds = [
         (np.flatnonzero(np.arange(900) % 3 != f), np.arange(f, 900, 3))
         for f in range(3)

@@ -7,10 +7,10 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.linear_model import LinearRegression
 
+from sklearn_causalrec.effects.additive import AdditiveLasso
 from sklearn_causalrec.effects.compiled import Segments, Tables, first_beyond
 from sklearn_causalrec.effects.compiled_pairs import PairTables
 from sklearn_causalrec.effects.formula import Formula, NotAFormulaError, merged
-from sklearn_causalrec.effects.additive import AdditiveLasso
 from sklearn_causalrec.effects.learners import Bins, Boost
 from sklearn_causalrec.effects.stacked import StackedEffect
 

@@ -1,7 +1,6 @@
 """Effects by R-stacking against simulated truths and closed forms."""
 
 import pickle
-import warnings
 
 import numpy as np
 import pytest

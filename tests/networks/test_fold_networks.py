@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from sklearn_causalrec import CausalDNNRecommender
+from sklearn_causalrec.effects.arms import ArmEffects
 from sklearn_causalrec.networks.ensemble import Ensemble
 
 
@@ -13,12 +14,16 @@ def epochs(monkeypatch):
     """The number of epochs of each network that predicts what it did not see."""
     seen, predict = [], Ensemble.predict
 
+    def stop(self, **given):
+        raise KeyboardInterrupt  # the networks are all that is asked about
+
     def spy(self, rows, index=None):
         if index is not None:
             seen.append([len(net.history) for net in self.nets])
         return predict(self, rows, index)
 
     monkeypatch.setattr(Ensemble, "predict", spy)
+    monkeypatch.setattr(ArmEffects, "fit", stop)
     return seen
 
 
@@ -42,13 +47,16 @@ def test_as_many_epochs_as_were_best_for_all_rows(epochs, n, early):
     history = fitted._ensemble.nets[0].history
     best = 1 + int(np.argmin([record["valid_loss"] for record in history]))
     assert best < 30
-    fitted.effect(X[:5])
+    with pytest.raises(KeyboardInterrupt):
+        fitted.effect(X[:5])
     assert epochs == [[best], [best]]
 
 
 def test_without_a_validation_part_all_epochs(epochs):
     X, y, t = make_log(300)
-    model(max_epochs=7).fit(X, y, treatment=t).effect(X[:5])
+    fitted = model(max_epochs=7).fit(X, y, treatment=t)
+    with pytest.raises(KeyboardInterrupt):
+        fitted.effect(X[:5])
     assert epochs == [[7], [7]]
 
 
@@ -64,7 +72,7 @@ def test_without_a_validation_part_all_epochs(epochs):
 def test_larger_batches_of_many_rows(monkeypatch, n, options, larger):
     X, y, t = make_log(n)
     fitted = model(max_epochs=1, lazy_effects=True, **options).fit(X, y, treatment=t)
-    seen, train = [], Ensemble.train
+    seen = []
 
     def stop(self, *args, **kwargs):
         seen.append(self.settings)
