@@ -91,7 +91,9 @@ class BinnedTrees:
             w = np.ones(1)
         codes = np.asfortranarray(codes)
         mean = np.average(y, weights=np.broadcast_to(w, y.shape))
-        self.baseline_ = float(logit(mean)) if self.classify else float(mean)
+        if self.classify:  # those held out may be all of a class
+            mean = logit(np.clip(mean, 1e-9, 1 - 1e-9))
+        self.baseline_ = float(mean)
         self.n_bins_ = codes.max(axis=0).astype(np.uint32) + 1
         self.predictors_ = []
         self._boost(codes, y, w, held, rng)
@@ -178,7 +180,17 @@ class BinnedTrees:
         Returns
         -------
         ndarray of float64 of shape (n,)
+
+        Raises
+        ------
+        ValueError
+            If there are other features than in ``fit``; compiled code reads on.
         """
+        if codes.shape[1] != len(self.n_bins_):
+            raise ValueError(
+                f"codes have {codes.shape[1]} columns, and the trees were grown on "
+                f"{len(self.n_bins_)}."
+            )
         raw = np.full(len(codes), self.baseline_)
         for tree in self.predictors_:
             raw += tree.predict_binned(codes, _MISSING, 1)

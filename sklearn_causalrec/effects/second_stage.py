@@ -180,12 +180,19 @@ class EffectMixin:
 
     def _tell_overlap(self, rows, propensity):
         """Warn where arms hardly overlap."""
-        columns = self.log_encoder_.roles.in_units(rows.features)
-        labels = [c if isinstance(c, str) else f"column {c}" for c in columns]
-        X = np.column_stack([*columns.values(), np.zeros((len(rows), 0))])
+
+        def columns(part):
+            return self.log_encoder_.roles.in_units(rows.features[part])
+
+        def matrix(part):
+            none = np.zeros((len(rows.features[part]), 0))
+            return np.column_stack([*columns(part).values(), none])
+
+        named = columns(slice(0))
+        labels = [c if isinstance(c, str) else f"column {c}" for c in named]
         # of many arms, each is rare
         limit = min(self.clip, 0.5 / len(self.arms_))
-        warn_of_poor_overlap(propensity, limit, X, labels)
+        warn_of_poor_overlap(propensity, limit, matrix, labels)
 
     def _target_average(self, rows, fold, seeds, objective, progress):
         """Move the intercept towards the average over all pairs."""

@@ -73,14 +73,14 @@ class StackedEffect(StageAnswers, BaseEstimator):
     clip : float, default=0.01
         Propensities are kept inside ``[clip, 1 - clip]``.
     max_rows : int, default=100_000
-        Rows that one learner is trained on at most, drawn at random: boosted
-        trees copy their input to float64. Predictions, scores and weights use
-        every row.
+        Rows that one learner is trained on at most, drawn at random. Predictions,
+        scores and weights use every row.
     outcome_learners, exposure_learners : sequence of callables, default=None
         Each called as ``make(bins, seed)`` returns a regressor with
         ``fit(X, target, sample_weight)`` and ``predict``. None: two kinds of
         boosting, from 10,000 rows on one; boosting and an additive logistic
-        regression.
+        regression. From 10,000 rows on boosting ends where rows held out gain no
+        more by it.
     n_jobs : int, default=2
         Folds fitted at once, in threads. The result does not depend on it.
     random_state : int, RandomState instance or None, default=None

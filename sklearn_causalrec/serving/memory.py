@@ -93,9 +93,8 @@ def _check_nodes(predictors, categorical):
 
 def _check_binned(model):
     """Every node of every tree that was boosted on bins."""
-    if not all(0 <= int(n) <= 256 for n in np.ravel(model.n_bins_)):
-        raise ValueError("boosted trees have more bins than a byte tells")
-    _check_nodes(model.predictors_, np.zeros(len(model.n_bins_), bool))
+    n_features = len(np.ravel(vars(model).get("n_bins_", ())))
+    _check_nodes(vars(model).get("predictors_", ()), np.zeros(n_features, bool))
 
 
 def _check_bins(mapper):

@@ -97,3 +97,20 @@ def test_nodes_that_lead_elsewhere_are_refused(log, field, value):
     model.predictors_[1].nodes[field][0] = value
     with pytest.raises(ValueError, match="of a tree"):
         check(model)
+
+
+def test_other_columns_are_refused(log):
+    codes, y, _ = log
+    model = BinnedTrees(max_iter=2).fit(codes, y)
+    with pytest.raises(ValueError, match="codes have 4 columns.* grown on 5"):
+        model.predict(codes[:, :4])
+
+
+def test_a_class_that_is_rare_stays_possible():
+    rng = np.random.default_rng(0)
+    codes = rng.integers(0, 9, (300, 2)).astype(np.uint8)
+    rare = np.arange(300) == 7
+    for seed in range(20):  # some of which hold it out
+        model = BinnedTrees(classify=True, patience=3, random_state=seed)
+        p = model.fit(codes, rare).predict(codes)
+        assert np.isfinite(p).all() and p.mean() < 0.1
