@@ -8,7 +8,7 @@ LOGIT_ROWS = 30_000
 # A basis has ten times the columns of the features.
 BASIS_CHUNK = 2_048
 RIDGE, TOLERANCE = 1e-6, 1e-3
-N_ALPHAS = 24
+N_ALPHAS = 16
 # Penalties that are tried at once; where the best is in none of the last so many, those
 # that are left only fit noise, and take most of the time.
 BLOCK = 4
