@@ -135,8 +135,8 @@ def pair_classifiers():
 def patience(n):
     """Trees without a gain after which boosting ends; None: few rows train them all.
 
-    Of many rows a tenth can be spared to tell, and what is left of an effect or an
-    outcome after additive terms is often learned by few trees.
+    Of many rows a tenth can be spared to tell, and what additive terms leave of an
+    outcome is often learned by few trees.
     """
     return 3 if n >= MANY_ROWS else None
 

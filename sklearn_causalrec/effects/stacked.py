@@ -17,7 +17,6 @@ from sklearn_causalrec.effects.cross_fitting import (
     stratified_folds,
 )
 from sklearn_causalrec.effects.default_learners import (
-    patience,
     stacked_exposure_learners,
     stacked_outcome_learners,
 )
@@ -79,8 +78,8 @@ class StackedEffect(StageAnswers, BaseEstimator):
         Each called as ``make(bins, seed)`` returns a regressor with
         ``fit(X, target, sample_weight)`` and ``predict``. None: two kinds of
         boosting, from 10,000 rows on one; boosting and an additive logistic
-        regression. From 10,000 rows on boosting ends where rows held out gain no
-        more by it.
+        regression. From 10,000 rows on their boosting ends where rows held out
+        gain no more by it.
     n_jobs : int, default=2
         Folds fitted at once, in threads. The result does not depend on it.
     random_state : int, RandomState instance or None, default=None
@@ -350,12 +349,14 @@ class StackedEffect(StageAnswers, BaseEstimator):
         rt = treatment - e
         target = (y - mu[:, 0] * (1 - e) - mu[:, 1] * e) / rt
         weight, even = w * rt**2, w * np.abs(rt)
-        early, many = dict(patience=patience(len(y))), len(y) >= MANY_ROWS
+        many = len(y) >= MANY_ROWS
 
         def job(part, k, rows, held, train):
             seed = self._seeds[k]
+            # All trees: by how much these models disagree is what intervals of rows
+            # rest on, and boosting that ends early is too near the additive models.
             if part == "R":
-                r = Boost(self._bins, seed, True, max_iter=30, **_HALF, **early)
+                r = Boost(self._bins, seed, True, max_iter=30, **_HALF)
                 train(r, rows, X, target, weight)
                 models = [r.additive, r]
                 if groups is not None:
@@ -369,7 +370,7 @@ class StackedEffect(StageAnswers, BaseEstimator):
                     mine = rows[treatment[rows] == arm]
                     other, _ = self._outcome(k, 1 - arm, X, rows=mine)
                     imputed[mine] = (y[mine] - other) * (2 * arm - 1)
-                x = Boost(self._bins, seed, max_iter=60, learning_rate=0.15, **early)
+                x = Boost(self._bins, seed, max_iter=60, learning_rate=0.15)
                 models = [] if many else [AdditiveLasso(basis=self._bins.basis)]
                 models = [train(m, rows, X, imputed, even) for m in [*models, x]]
             return models, self._at(models, X, held, groups)
