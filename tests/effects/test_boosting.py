@@ -102,7 +102,7 @@ def test_nodes_that_lead_elsewhere_are_refused(log, field, value):
 def test_other_columns_are_refused(log):
     codes, y, _ = log
     model = BinnedTrees(max_iter=2).fit(codes, y)
-    with pytest.raises(ValueError, match="codes have 4 columns.* grown on 5"):
+    with pytest.raises(ValueError, match=r"codes have 4 columns.* grown on 5"):
         model.predict(codes[:, :4])
 
 
