@@ -7,13 +7,26 @@ bins of the bins) is a third of the time of a boosting as short as the second st
 
 import numpy as np
 from scipy.special import expit, logit
-from sklearn.ensemble._hist_gradient_boosting.grower import TreeGrower
+from sklearn import __version__
+from sklearn.ensemble import (
+    HistGradientBoostingClassifier,
+    HistGradientBoostingRegressor,
+)
+from sklearn.utils.fixes import parse_version
+
+try:
+    from sklearn.ensemble._hist_gradient_boosting.grower import TreeGrower
+except ImportError:
+    TreeGrower = None
+# The grower is no public part of scikit-learn: versions that it was not tried with get
+# their trees from the estimators, as before, in half as much time again.
+if not parse_version("1.9") <= parse_version(__version__) < parse_version("1.10"):
+    TreeGrower = None
 
 # A bin begins between two codes: nodes tell it as scikit-learn's do of such features.
 _BETWEEN = np.arange(256) + 0.5
 # No code: rows have no missing values.
 _MISSING = np.uint8(255)
-VALIDATION = 0.1
 
 
 class BinnedTrees:
@@ -31,12 +44,8 @@ class BinnedTrees:
         Share of the features that a split chooses from.
     classify : bool, default=False
         Whether the target is 0 and 1, and its probability is asked for.
-    patience : int, default=None
-        A tenth of the rows are held out, and boosting ends when so many trees made
-        their loss no smaller than before; the trees up to the best one stay. None:
-        all rows train all trees.
     random_state : int, default=0
-        Draws features, and the rows held out.
+        Draws features.
 
     Attributes
     ----------
@@ -50,14 +59,13 @@ class BinnedTrees:
 
     def __init__(
         self, *, max_iter=100, learning_rate=0.1, max_leaf_nodes=8, max_features=1.0,
-        classify=False, patience=None, random_state=0,
+        classify=False, random_state=0,
     ):  # fmt: skip
         self.max_iter = max_iter
         self.learning_rate = learning_rate
         self.max_leaf_nodes = max_leaf_nodes
         self.max_features = max_features
         self.classify = classify
-        self.patience = patience
         self.random_state = random_state
 
     def fit(self, codes, y, sample_weight=None):
@@ -75,37 +83,22 @@ class BinnedTrees:
         BinnedTrees
             Itself.
         """
+        if TreeGrower is None:
+            return self._by_estimator(codes, y, sample_weight)
         n = len(y)
         y = np.asarray(y, float)
         w = np.ones(n) if sample_weight is None else np.asarray(sample_weight, float)
-        rng = np.random.default_rng(self.random_state)
-        held = None
-        if self.patience is not None:
-            order = rng.permutation(n)
-            last, kept = np.split(order, [max(int(VALIDATION * n), 1)])
-            held, kept = np.sort(last), np.sort(kept)
-            held = codes[held], y[held], w[held]
-            codes, y, w = codes[kept], y[kept], w[kept]
         w = w / w.mean()
         if not self.classify and (w == 1).all():
             w = np.ones(1)
         codes = np.asfortranarray(codes)
         mean = np.average(y, weights=np.broadcast_to(w, y.shape))
-        if self.classify:  # those held out may be all of a class
-            mean = logit(np.clip(mean, 1e-9, 1 - 1e-9))
-        self.baseline_ = float(mean)
+        self.baseline_ = float(logit(mean) if self.classify else mean)
         self.n_bins_ = codes.max(axis=0).astype(np.uint32) + 1
         self.predictors_ = []
-        self._boost(codes, y, w, held, rng)
-        return self
-
-    def _boost(self, codes, y, w, held, rng):
+        rng = np.random.default_rng(self.random_state)
         raw = np.full(len(y), self.baseline_)
-        loss, best, least = None, 0, np.inf
-        if held is not None:
-            loss = np.full(len(held[1]), self.baseline_)
-            least = self._loss(loss, *held[1:])
-        for step in range(1, self.max_iter + 1):
+        for _ in range(self.max_iter):
             hessians = w
             if self.classify:
                 p = expit(raw)
@@ -130,21 +123,21 @@ class BinnedTrees:
             self.predictors_.append(tree)
             for leaf in grower.finalized_leaves:
                 raw[leaf.sample_indices] += leaf.value
-            if held is None:
-                continue
-            loss += tree.predict_binned(held[0], _MISSING, 1)
-            now = self._loss(loss, *held[1:])
-            if now < least:
-                best, least = step, now
-            elif step - best >= self.patience:
-                break
-        if held is not None:
-            del self.predictors_[best:]
+        return self
 
-    def _loss(self, raw, y, w):
+    def _by_estimator(self, codes, y, sample_weight):
+        kind = HistGradientBoostingRegressor
         if self.classify:
-            return np.average(np.logaddexp(0, raw) - y * raw, weights=w)
-        return np.average((y - raw) ** 2, weights=w)
+            kind = HistGradientBoostingClassifier
+        model = kind(
+            max_iter=self.max_iter, learning_rate=self.learning_rate,
+            max_leaf_nodes=self.max_leaf_nodes, max_features=self.max_features,
+            early_stopping=False, random_state=self.random_state,
+        )  # fmt: skip
+        found = self.of_histogram_boosting(model.fit(codes, y, sample_weight))
+        for name in ("baseline_", "n_bins_", "predictors_"):
+            setattr(self, name, getattr(found, name))
+        return self
 
     @classmethod
     def of_histogram_boosting(cls, trees):

@@ -132,15 +132,6 @@ def pair_classifiers():
 # -- the stack of effects: made from the bins of the features and a seed ---------------
 
 
-def patience(n):
-    """Trees without a gain after which boosting ends; None: few rows train them all.
-
-    Of many rows a tenth can be spared to tell, and what additive terms leave of an
-    outcome is often learned by few trees.
-    """
-    return 3 if n >= MANY_ROWS else None
-
-
 def stacked_outcome_learners(n):
     """Two kinds of boosting, and below 2,000 rows kernels; many rows need one alone."""
 
@@ -149,7 +140,7 @@ def stacked_outcome_learners(n):
 
     if n >= MANY_ROWS:
         options = dict(max_iter=60, learning_rate=0.15, max_features=0.5)
-        return (boost(True, patience=patience(n), **options),)
+        return (boost(True, **options),)
     learners = (
         boost(False, max_iter=100, learning_rate=0.15),
         boost(True, max_iter=100, learning_rate=0.1, max_features=0.5),
@@ -159,9 +150,9 @@ def stacked_outcome_learners(n):
     return learners
 
 
-def stacked_exposure_learners(n):
+def stacked_exposure_learners():
     """Boosting, and an additive logistic regression."""
-    options = dict(classify=True, max_iter=60, patience=patience(n))
+    options = dict(classify=True, max_iter=60)
     return (
         lambda bins, seed: Boost(bins, seed, **options),
         lambda bins, seed: AdditiveLogit(bins.basis),

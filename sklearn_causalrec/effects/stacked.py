@@ -78,8 +78,7 @@ class StackedEffect(StageAnswers, BaseEstimator):
         Each called as ``make(bins, seed)`` returns a regressor with
         ``fit(X, target, sample_weight)`` and ``predict``. None: two kinds of
         boosting, from 10,000 rows on one; boosting and an additive logistic
-        regression. From 10,000 rows on their boosting ends where rows held out
-        gain no more by it.
+        regression.
     n_jobs : int, default=2
         Folds fitted at once, in threads. The result does not depend on it.
     random_state : int, RandomState instance or None, default=None
@@ -291,7 +290,7 @@ class StackedEffect(StageAnswers, BaseEstimator):
     def _fit_nuisances(self, X, y, treatment, net, net_exposure, known):
         w, fold = self._w, self._fold
         outcome = self.outcome_learners or stacked_outcome_learners(len(y))
-        exposure = self.exposure_learners or stacked_exposure_learners(len(y))
+        exposure = self.exposure_learners or stacked_exposure_learners()
 
         def job(part, k, rows, held, train):
             makers = exposure if part == "exposure" else outcome

@@ -8,6 +8,7 @@ from sklearn.ensemble import (
     HistGradientBoostingRegressor,
 )
 
+from sklearn_causalrec.effects import boosting
 from sklearn_causalrec.effects.boosting import BinnedTrees
 from sklearn_causalrec.effects.learners import Binned, Bins, Boost
 from sklearn_causalrec.serving.memory import CHECKS
@@ -37,29 +38,14 @@ def test_trees_are_scikit_learns(log, weighted):
     assert_allclose(found, expected, atol=1e-5)
 
 
-def test_patience_ends_where_held_out_rows_gain_no_more(log):
+@pytest.mark.parametrize("classify", [False, True])
+def test_versions_without_the_grower(log, classify, monkeypatch):
     codes, y, w = log
-    noise = np.random.default_rng(1).normal(size=1500)
-    short = BinnedTrees(patience=3, **SAME).fit(codes, noise, w)
-    assert len(short.predictors_) < 15
-    some = BinnedTrees(max_iter=200, learning_rate=0.3, patience=3).fit(codes, y, w)
-    assert 3 <= len(some.predictors_) < 100
-    truth = (codes[:, 0] > 30) * (codes[:, 1] > 20)
-    all_ = BinnedTrees(max_iter=200, learning_rate=0.3).fit(codes, y, w)
-    errors = [np.mean((m.predict(codes) - truth) ** 2) for m in (some, all_)]
-    assert errors[0] < 0.5 * errors[1]
-
-
-def test_trees_stay_up_to_the_best_one(log):
-    codes, y, w = log
-    stopped = BinnedTrees(max_iter=50, patience=3, random_state=4).fit(codes, y, w)
-    n = len(stopped.predictors_)
-    losses = []
-    for m in range(1, n + 4):
-        fit = BinnedTrees(max_iter=m, patience=100, random_state=4).fit(codes, y, w)
-        losses.append(len(fit.predictors_))
-    # one more does not help: the best of m trees is the best of n
-    assert losses[n - 1 :] == [n] * 4
+    y = (y > 0).astype(float) if classify else y
+    trees = [BinnedTrees(classify=classify, **SAME).fit(codes, y, w)]
+    monkeypatch.setattr(boosting, "TreeGrower", None)
+    trees.append(BinnedTrees(classify=classify, **SAME).fit(codes, y, w))
+    assert_allclose(*(t.predict(codes) for t in trees), atol=1e-5)
 
 
 def test_trees_of_estimators_that_files_hold(log):
@@ -110,7 +96,7 @@ def test_a_class_that_is_rare_stays_possible():
     rng = np.random.default_rng(0)
     codes = rng.integers(0, 9, (300, 2)).astype(np.uint8)
     rare = np.arange(300) == 7
-    for seed in range(20):  # some of which hold it out
-        model = BinnedTrees(classify=True, patience=3, random_state=seed)
+    for seed in range(3):
+        model = BinnedTrees(classify=True, random_state=seed)
         p = model.fit(codes, rare).predict(codes)
         assert np.isfinite(p).all() and p.mean() < 0.1
