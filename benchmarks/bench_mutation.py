@@ -52,7 +52,12 @@ LIMIT = 900  # seconds that the tests of a mutant may take; more counts as seen
 KINDS = ["sign", "weight", "clip", "mask", "alpha", "except"]
 SHARES = {"sign": 28, "weight": 24, "clip": 16, "mask": 22, "alpha": 8, "except": 2}
 # Places where the change is none: no test can see it. Line text: why.
-EQUIVALENT: dict[str, str] = {}
+EQUIVALENT = {
+    "mu, step = np.empty((len(at), m)), max(1, 200_000 // max(m, 1))": (
+        "rows that are predicted at once: memory and time alone"
+    ),
+    "if given & ~free:": "without it a law is divided by itself: time alone",
+}
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,7 @@ from sklearn_causalrec.encoding.checks import (
 )
 from sklearn_causalrec.encoding.contrasts import contrast, find_control
 from sklearn_causalrec.encoding.roles import ROW_ARGUMENTS
+from sklearn_causalrec.encoding.streams import refuse_stream
 
 MAX_SEED = 2**30
 
@@ -333,6 +334,7 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
             never occurs in some stratum, or the strategy does not read what was given;
             an earlier fit stays as it was.
         """
+        refuse_stream(X, "DoCalculusEffect.fit")
         with unchanged_on_failure(self):
             self._check_parameters()
             gaps = self._takes_gaps()
@@ -647,7 +649,10 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
         """Compute an interval for the average effect.
 
         The interval is the method's own, and as symmetric as that. For a weak
-        instrument it is that of the Anderson-Rubin test.
+        instrument it is that of the Anderson-Rubin test. Over rows that are unlike
+        those of ``fit`` it is wider, the more so the further away their features are;
+        what is far from all of them is known by extrapolation alone, which no interval
+        tells.
 
         Parameters
         ----------

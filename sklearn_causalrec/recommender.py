@@ -1,6 +1,7 @@
 """CausalDNNRecommender: the estimator."""
 
 import copy
+from contextlib import ExitStack
 from functools import partial
 from numbers import Integral, Real
 
@@ -26,6 +27,7 @@ from sklearn_causalrec.causal.identification.inputs import check_inputs, name_ro
 from sklearn_causalrec.effects.intervals import check_alpha, summarize_overlap
 from sklearn_causalrec.effects.removal import keeps_rows, remove
 from sklearn_causalrec.effects.second_stage import MAX_SEED, EffectMixin
+from sklearn_causalrec.effects.streamed_scores import sample_of, streamed_effects
 from sklearn_causalrec.encoding.arms import (
     arm_codes,
     arm_position,
@@ -45,6 +47,13 @@ from sklearn_causalrec.encoding.feature_groups import told_owners
 from sklearn_causalrec.encoding.log_encoder import LogEncoder
 from sklearn_causalrec.encoding.positives import last_items
 from sklearn_causalrec.encoding.roles import ROLES, ROW_ARGUMENTS, ColumnRoles
+from sklearn_causalrec.encoding.streamed_log import in_memory, is_on_disk, read_stream
+from sklearn_causalrec.encoding.streams import (
+    by_batches,
+    is_stream,
+    opened,
+    refuse_stream,
+)
 from sklearn_causalrec.metrics.lists import held_out_ndcg
 from sklearn_causalrec.networks.budget import PrivacyBudget
 from sklearn_causalrec.networks.encoders import ENCODERS
@@ -64,12 +73,14 @@ from sklearn_causalrec.networks.private import (
 )
 from sklearn_causalrec.networks.retrieval_net import RetrievalEnsemble
 from sklearn_causalrec.networks.settings import SHARED_CONSTRAINTS, RecommenderSettings
+from sklearn_causalrec.networks.streamed import StreamedEnsemble
+from sklearn_causalrec.networks.text_tower import PretrainedText, TextStore
 from sklearn_causalrec.ranking.catalogue import (
-    Catalogue,
     PairScores,
     catalogue_scores,
 )
 from sklearn_causalrec.ranking.recommend import recommend
+from sklearn_causalrec.ranking.streamed_catalogue import make_catalogue
 from sklearn_causalrec.serving.flat_networks import FlatNetworks
 from sklearn_causalrec.serving.pair_scorer import PairScorer
 
@@ -159,6 +170,10 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         whose outputs are joined. "prefix" groups by what stands before "__" in a
         column's name, as ColumnTransformer writes it. A row may lack a whole group
         (all NaN): a learned vector then stands for it.
+    text : PretrainedText, default=None
+        The column of X with texts, and the pretrained encoder that reads them, frozen
+        or tuned: see :class:`~sklearn_causalrec.networks.PretrainedText`. With None, no
+        column holds texts.
     encoder : {"dnn", "mf", "lstm", "gru", "transformer"}, default="dnn"
         What the networks make of a row. "dnn" is a perceptron over features and
         embeddings. "mf" is matrix factorisation, where features of the user and of the
@@ -403,6 +418,7 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         "user_features": ["array-like", None],
         "item_features": ["array-like", None],
         "towers": [StrOptions({"prefix"}), dict, None],
+        "text": [PretrainedText, None],
         "encoder": [ENCODERS.constraint],
         "input_noise": [Interval(Real, 0, None, closed="left")],
         "objective": [OBJECTIVES.constraint, StrOptions({"auto"}), Implicit],
@@ -446,6 +462,7 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         user_features=None,
         item_features=None,
         towers=None,
+        text=None,
         encoder="dnn",
         hidden_layer_sizes=(128, 64),
         embedding_dim="auto",
@@ -491,6 +508,7 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         self.user_features = user_features
         self.item_features = item_features
         self.towers = towers
+        self.text = text
         self.encoder = encoder
         self.hidden_layer_sizes = hidden_layer_sizes
         self.embedding_dim = embedding_dim
@@ -554,8 +572,12 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : array-like or pandas or polars frame of shape (n, p)
-            The log, with one logged decision per row.
+        X : array-like or pandas or polars frame of shape (n, p), or a log on disk
+            The log, with one logged decision per row. A log larger than memory is a
+            path of a parquet file or a folder of such, a ``pyarrow.dataset.Dataset``,
+            or an iterable of record batches that can be read again, such as a list or
+            a callable that returns one. It is read block by block, and the other
+            arguments are then names of its columns.
         y : array-like of shape (n,), default=None
             The outcome of each row. It is needed, but for a log of who chose what,
             where None stands for 1. With the objective "implicit", y is the weight of a
@@ -588,9 +610,14 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
             If the log has one arm, users and items, and one value of y: there is
             nothing to tell outcomes by. The message says what makes the lists.
         """
-        with unchanged_on_failure(self):
+        with unchanged_on_failure(self), ExitStack() as stack:
+            given = (X, y, treatment, propensity, sample_weight, cluster)
+            X, y, treatment, propensity, sample_weight, cluster = stack.enter_context(
+                opened(*given)
+            )
             again = self.warm_start and hasattr(self, "nets_")
             blends = not again and self._may_blend(treatment, propensity, cluster)
+            blends = blends and not is_stream(X)
             silent = blends and y is None
             y = np.ones(_num_samples(X)) if silent else y
             given = (X, y, treatment, propensity, sample_weight)
@@ -602,8 +629,13 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
                 self._train(rows, again, None, progress)
                 Postponed.drop(self)
                 self.effects_ = None
-                if self.private is None:
-                    self._fit_effects(rows, objective_class(self.objective), progress)
+                objective = objective_class(self.objective)
+                if is_on_disk(rows):
+                    found = streamed_effects(self, rows, objective, progress)
+                    vars(self).update(found)
+                    self._ensemble = self._ensemble.plain()
+                elif self.private is None:
+                    self._fit_effects(rows, objective, progress)
         return self
 
     def partial_fit(
@@ -651,7 +683,7 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
             If a value cannot be used; the message names it. An estimator that was
             fitted before stays as it was.
         """
-        with unchanged_on_failure(self):
+        with unchanged_on_failure(self), ExitStack() as stack:
             again = hasattr(self, "nets_")
             if self.private is not None:
                 raise ValueError(
@@ -659,10 +691,13 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
                     "spends on a user adds up. Fit once, with all rows."
                 )
             given = (X, y, treatment, propensity, sample_weight)
+            *given, _ = stack.enter_context(opened(*given))
             rows = self._read(*given, again, classes, arms)
             self._tell_positives_alone(rows, again)
             with Progress(self.verbose) as progress:
                 self._train(rows, again, 1, progress)
+            if is_on_disk(rows):
+                self._ensemble = self._ensemble.plain()
             Postponed.drop(self)
             self.effects_ = None
         return self
@@ -706,12 +741,20 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         roles = ColumnRoles(self.towers, cluster_names(self.cluster), **roles)
         objective = objective_class(self.objective)
         check_encoder(self.encoder, roles.given, objective.retrieves or lists)
+        streams = is_stream(X)
         if objective.retrieves:
             self._check_positives(roles)
-            y = np.ones(_num_samples(X)) if y is None else y
+            y = np.ones(_num_samples(X)) if y is None and not streams else y
+        if streams and self.text is not None:
+            refuse_stream(X, "text=")
         if self.private is not None:
+            if streams:
+                refuse_stream(X, "private=")
             check_private(self, roles, sample_weight)
-        self._check_graph(X, y, treatment)
+        if streams:
+            self._check_graph(X, X.header("y"), X.header("treatment"))
+        else:
+            self._check_graph(X, y, treatment)
         self.device_ = resolve_device(self.device)
         binary = _is_classifier(self)
         if again:
@@ -720,10 +763,16 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
             length = self.history_length
             public = None if self.private is None else self.private.public
             options = dict(history_length=length, cluster=self.cluster, public=public)
+            if self.text is not None:
+                roles.texts = TextStore(self.text, self.device_)
             encoder = LogEncoder(roles, binary, *known, **options)
-        given = (X, y, treatment, propensity, sample_weight)
-        options = dict(first=not again, control=self.control, cluster=cluster)
-        rows = encoder.fit_rows(self, *given, **options)
+        options = dict(first=not again, control=self.control)
+        if streams:
+            rows = read_stream(encoder, self, X, silent=objective.retrieves, **options)
+            rows = in_memory(rows) if objective.retrieves else rows
+        else:
+            given = (X, y, treatment, propensity, sample_weight)
+            rows = encoder.fit_rows(self, *given, cluster=cluster, **options)
         first = encoder.control == encoder.arms[0]
         of_log = (encoder.n_arms, binary, encoder.roles.given, first)
         check_objective(self.objective, *of_log)
@@ -772,6 +821,7 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         """Whether there is nothing but users, items, times, features and y."""
         auto = isinstance(self.objective, str) and self.objective == "auto"
         more = (self.treatment, self.propensity, self.history, self.towers, self.graph)
+        more += (self.text,)
         more += (self.private, treatment, propensity, cluster)
         if not auto or _is_classifier(self) or any(one is not None for one in more):
             return False
@@ -818,6 +868,7 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         self._find_facts(rows, again, whole=epochs is None)
         settings = RecommenderSettings.of(self, self.device_)
         kind = RetrievalEnsemble if self._retrieves() else Ensemble
+        kind = StreamedEnsemble if is_on_disk(rows) else kind
         if self.private is not None:
             secret = self.random_state is None
             kind = partial(PrivateEnsemble, budget=self.private, secret=secret)
@@ -835,6 +886,10 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         if self._retrieves() or self.private is not None:
             return
         is_ratio = ensemble.objective.is_ratio(len(self.arms_))
+        if is_on_disk(rows):  # the rows that tell of it are drawn evenly
+            rng = check_random_state(self.random_state)
+            rows = in_memory(rows, sample_of(rows, rng))
+            ensemble = ensemble.plain()
         heads = ensemble.predict(rows).exposure
         exposure = factual_exposure(rows, heads, is_ratio)
         clip, p = self.nets_[0].criterion_.clip, None
@@ -854,7 +909,7 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
             encoder, roles = self.log_encoder_, self.log_encoder_.roles
             names = roles.feature_columns_
             owners = self.user_features, self.item_features
-            self.catalogue_ = Catalogue(
+            self.catalogue_ = make_catalogue(
                 rows,
                 len(encoder.users),
                 len(encoder.items),
@@ -862,6 +917,7 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
                 names=names,
                 told=told_owners(names, roles.towers_, *owners),
                 control=self._not_shown(),
+                texts=roles.texts is not None,
             )
             if self.private is not None:
                 self.catalogue_.set_unknown(encoder.mean)
@@ -914,6 +970,11 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
                 f"where every row was shown. Here are the arms {self.arms_.tolist()}: "
                 'leave it "auto", or pass propensity= to fit.'
             )
+        if self.text is not None and not isinstance(self.exposure_model, str):
+            raise ValueError(
+                "A classifier as exposure_model reads numbers, and texts are none: "
+                'leave it "auto", whose networks read them.'
+            )
         return make_exposure(self.exposure_model, objective)
 
     # -- what happens if it is shown -------------------------------------------
@@ -960,6 +1021,10 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         return np.full(len(rows), shown)
 
     def _mean_outcome(self, X, treatment, factual=False):
+        if is_stream(X):
+            check_is_fitted(self, "nets_")
+            one = partial(self._mean_outcome, treatment=treatment, factual=factual)
+            return by_batches(X, self, one)
         if self.blend_ is not None:
             return self.blend_.predict(X)
         rows, outcomes = self._outcomes(X)
@@ -1128,6 +1193,9 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
                 self.exposure_model_.without_users(keep, self.catalogue_)
             self.catalogue_.without_users(keep)
         without_ids(self.nets_, "user", keep)
+        if encoder.roles.texts is not None:
+            log = self.catalogue_  # what else was said is of rows, and may be theirs
+            encoder.roles.texts.forget([] if log is None else log.text_codes())
         if self.effects_ is not None:
             remove(self.effects_, rows, 0, keep)  # the first kind of groups
         if rows is not None:

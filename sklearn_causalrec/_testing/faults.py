@@ -18,14 +18,18 @@ import torch
 
 from sklearn_causalrec.serving.state import Writer
 
+# What scipy notes of a sparse matrix when it first looks: it is no other matrix.
+_NOTED = re.compile(rb',"_has_(?:canonical_format|sorted_indices)":(?:true|false)')
 _DURATION = re.compile(rb'("(?:seconds|dur|_epoch_start)"[,:]) *[-+.\deE]+')
 
 
 def bits(fitted):
-    """All that a model holds but durations, as bytes; equal models have equal ones."""
+    """All that a model holds but durations and what scipy notes of matrices, as bytes;
+    equal models have equal ones."""
     try:
         parts = Writer().write(fitted, "model")
-        return _DURATION.sub(rb"\1 0", parts["state"]), parts["arrays"]
+        state = _NOTED.sub(b"", parts["state"])
+        return _DURATION.sub(rb"\1 0", state), parts["arrays"]
     except TypeError:  # a part that does not travel in files
         return joblib.hash(fitted)
 

@@ -164,6 +164,8 @@ def evaluate_lists(
     models = _named(models)
     user, item, time = _columns(models, frame, user, item, time)
     lengths = sorted({whole_number(n, "k") for n in np.atleast_1d(list(_many(k)))})
+    if not lengths:
+        raise ValueError(f"k={k!r} has no length of a list: pass one, such as 10.")
     metrics = _metrics(metrics)
     check_alpha(alpha)
     choice(by, "by", {"outcome", "effect"})
@@ -325,7 +327,7 @@ def _splits(split, frame, y, user, time):
             "time": TimeSplit(time, test_size=0.2),
             "last": LastOutSplit(user, time),
         }[split]
-    if not hasattr(split, "split"):
+    if isinstance(split, bytes) or not hasattr(split, "split"):
         raise TypeError(
             f"split is {split!r}: one of {SPLITS}, a splitter, or a pair of positions "
             "is needed."

@@ -3,10 +3,13 @@
 from contextlib import redirect_stdout
 from html import escape
 from io import StringIO
+from threading import Lock
 
 import numpy as np
 import pandas as pd
+from joblib import delayed
 
+from sklearn_causalrec._utils.process import parallel
 from sklearn_causalrec._utils.warn import warn_user
 from sklearn_causalrec.causal._causal_learn import (
     DISCRETE_TESTS,
@@ -18,6 +21,7 @@ from sklearn_causalrec.causal.partial import PartialGraph
 from sklearn_causalrec.effects.intervals import check_alpha
 
 METHODS = ("pc", "fci", "ges", "lingam")
+_PRINTING = Lock()
 
 
 class DiscoveredGraph(CausalGraph):
@@ -292,10 +296,8 @@ def discover(
 
     marks = learn(data)
     rng = check_random_state(random_state)
-    draws = []
-    for _ in range(n_bootstrap):
-        rows = rng.randint(len(data), size=len(data))
-        draws.append(learn(data[rows]))
+    samples = (rng.randint(len(data), size=len(data)) for _ in range(n_bootstrap))
+    draws = parallel()(delayed(learn)(data[rows]) for rows in samples)
     return _assemble(method, names, marks, draws)
 
 
@@ -320,7 +322,8 @@ def _learn(method, data, names, knowledge, test, alpha):
     else:
         from causallearn.search.ConstraintBased.FCI import fci
 
-        with redirect_stdout(StringIO()):  # it prints what it orients
+        # It prints what it orients; standard output is the process's, not a thread's.
+        with _PRINTING, redirect_stdout(StringIO()):
             learnt, _ = fci(
                 data, test, alpha, node_names=names, show_progress=False,
                 background_knowledge=_background(names, knowledge),

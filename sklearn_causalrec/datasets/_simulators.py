@@ -482,6 +482,8 @@ def make_exposure_log(
     >>> log.counterfactual(users=[7, 7], items=[3, 4]).effect.round(1)
     array([...])
     """
+    if not isinstance(ids, bool | np.bool_):
+        raise TypeError(f"ids is {ids!r}: True or False is needed.")
     if revealed is None:
         revealed = 0.0 if n_features == 0 else 0.5 if ids else 1.0
     check_number(n_samples, "n_samples", Integral, min_val=1)

@@ -1,6 +1,7 @@
 """Effects between any two arms, from a stacked effect of each arm against the first."""
 
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -8,6 +9,7 @@ import pandas as pd
 from sklearn_causalrec.effects.clusters import estimate
 from sklearn_causalrec.effects.compiled_stage import ArmAnswers
 from sklearn_causalrec.effects.cross_fitting import varies
+from sklearn_causalrec.effects.elsewhere import Elsewhere
 from sklearn_causalrec.effects.log_scores import LogScores
 from sklearn_causalrec.effects.overlap import average_on_treated
 from sklearn_causalrec.effects.stacked import StackedEffect
@@ -29,6 +31,10 @@ class ArmEffects(ArmAnswers):
         Probabilities are kept above it.
     seed : int
     """
+
+    elsewhere: Any = None  # of files of before, which lack it
+    stage_class = StackedEffect
+    sample = None  # positions of the rows that the stages were fitted to; None: all
 
     def __init__(self, n_arms, clip, seed):
         self.n_arms = n_arms
@@ -87,7 +93,7 @@ class ArmEffects(ArmAnswers):
         self.y, self.arm = y, arm
         self.outcomes, self.propensity = outcome, exposure
         self.stages, self.scores = [None], [zero]
-        self.influence, self.fitted = [zero], [zero]
+        self.influence, self.fitted, self.elsewhere = [zero], [zero], [None]
         self.varies, self.offset = [False], np.zeros(self.n_arms)
         self.doubt = np.zeros(self.n_arms)
         self.within = set() if groups is None else set(range(groups.shape[1]))
@@ -101,7 +107,7 @@ class ArmEffects(ArmAnswers):
             by_fold = None
             if outcome_by_fold is not None:
                 by_fold = partial(_two_arms, outcome_by_fold, pair, t)
-            stage = StackedEffect(clip=self.clip, random_state=self.seed + t).fit(
+            stage = self.stage_class(clip=self.clip, random_state=self.seed + t).fit(
                 X[pair] if len(pair) < len(X) else X,
                 y[pair],
                 treatment,
@@ -161,27 +167,44 @@ class ArmEffects(ArmAnswers):
             self.scores.append(score)
             self.influence.append(influence)
             self.fitted.append(fitted)
+            rest = self._residual(t)
+            relative = weight / weight.mean()
+            self.elsewhere.append(Elsewhere(X, fitted, rest, relative, clusters))
         return self
 
-    def ate(self, t0, t1, effect=None, *, clustered=True):
+    def _residual(self, t):
+        """Influence function of the mean residual of the scores of arm t."""
+        fitted, relative = self.fitted[t], self.weight / self.weight.mean()
+        mean = np.average(fitted, weights=self.weight)
+        return self.influence[t] - relative * (fitted - mean)
+
+    def ate(self, t0, t1, X=None, outcome=None, groups=None, *, clustered=True):
         """Average effect, an `Estimate`.
 
-        Over the rows of ``fit``; or, given the ``effect`` of other rows, over those,
-        corrected by the mean residual of the doubly robust scores. Its error counts,
-        if ``clustered``, that rows of a cluster go together.
+        Over the rows of ``fit``; or over other rows, whose ``X``, ``outcome`` and
+        ``groups`` are as in ``effect``: the mean of the effects predicted of them, with
+        what the residuals of the doubly robust scores add there, see `Elsewhere`. Its
+        error counts, if ``clustered``, that rows of a cluster go together.
         """
         clusters = self.clusters if clustered else None
         score = self.scores[t1] - self.scores[t0]
         influence = self.influence[t1] - self.influence[t0]
-        if effect is None:
+        if X is None:
             mean = np.average(score, weights=self.weight)
             found = estimate(mean, influence, clusters)
             return self._doubted(found, found.error**2, t0, t1)
+        effect = self.effect(X, outcome, t0, t1, groups)
         fitted = self.fitted[t1] - self.fitted[t0]
-        correction = np.average(score - fitted, weights=self.weight)
-        found = estimate(effect.mean() + correction, influence - fitted, clusters)
-        variance = found.error**2 + np.var(effect) / len(effect)
-        return self._doubted(found, variance, t0, t1)
+        mean = effect.mean() + np.average(score - fitted, weights=self.weight)
+        found = estimate(mean, self._residual(t1) - self._residual(t0), clusters)
+        times = 1.0
+        for sign, t in ((1.0, t1), (-1.0, t0)):
+            if t and self.elsewhere is not None:
+                own = self.effect(X, outcome, 0, t, groups)
+                more, further = self.elsewhere[t].at(X, own, clustered)
+                mean, times = mean + sign * more, max(times, further)
+        variance = (found.error * times) ** 2 + np.var(effect) / len(effect)
+        return self._doubted(found._replace(value=mean), variance, t0, t1)
 
     def _doubted(self, found, variance, t0, t1):
         """The estimate, with what pairs of ids may confound in its error."""

@@ -62,10 +62,16 @@ def remove(effects, rows, kind, groups):
     left = None if effects.clusters is None else effects.clusters[rows]
     if left is not None and left.users is not None:
         left.users = (np.cumsum(groups) - 1)[left.users]
+    sample = effects.sample
+    sampled = slice(None) if sample is None else sample
+    of_stages, stay = effects.clusters, rows[sampled]
+    of_stages = None if of_stages is None else of_stages[sampled]
     for t, stage in enumerate(effects.stages[1:], 1):
-        mine = np.isin(effects.arm, (0, t))
-        of_pair = None if left is None else left[mine[rows]]
-        _remove_from_stage(stage, rows[mine], of_pair)
+        mine = np.isin(effects.arm[sampled], (0, t))
+        of_pair = None if of_stages is None else of_stages[mine & stay]
+        _remove_from_stage(stage, stay[mine], of_pair)
+    if sample is not None:
+        effects.sample = (np.cumsum(rows) - 1)[sample[stay]]
     for name in _OF_ARMS:
         setattr(effects, name, getattr(effects, name)[rows])
     for name in ("scores", "influence", "fitted"):

@@ -22,6 +22,7 @@ from sklearn_causalrec.effects.overlap import (
 from sklearn_causalrec.effects.targeted import targeted_step
 from sklearn_causalrec.encoding.contrasts import contrast
 from sklearn_causalrec.encoding.exposure import factual_exposure
+from sklearn_causalrec.encoding.streams import by_batches, is_stream
 
 MAX_SEED = np.iinfo(np.int32).max
 
@@ -208,19 +209,21 @@ class EffectMixin:
         self._ensemble.move_intercept(step)
 
     def _features(self, rows):
-        """The features, a missing tower by its mean and by an indicator."""
+        """The features, a missing tower by its mean and by an indicator; of texts the
+        components of their vectors."""
         features, encoder = rows.features, self.log_encoder_
         if encoder.roles.towers_ is None:
-            return features
+            return encoder.as_numbers(features)
         gaps = np.isnan(features)
         features = np.where(gaps, encoder.mean.astype(np.float32), features)
-        return np.column_stack([features, gaps[:, encoder.gaps]])
+        return np.column_stack([encoder.as_numbers(features), gaps[:, encoder.gaps]])
 
     def _effect_features(self, rows, outcome):
-        """Features of the second stage: ids and histories enter by the outcomes
-        predicted of them."""
+        """Features of the second stage: ids, histories and what the networks learned
+        of texts enter by the outcomes predicted of them."""
         features = self._features(rows)
-        if rows.user is None and rows.item is None and rows.history is None:
+        unread = (rows.user, rows.item, rows.history, self.log_encoder_.roles.texts)
+        if all(part is None for part in unread):
             return features
         outcome = read_outcomes(self.log_encoder_, outcome)
         return np.column_stack([features, outcome])
@@ -269,6 +272,8 @@ class EffectMixin:
             which one is the control can't be told, or there are more than two.
         """
         t0, t1 = self._contrast(T0, T1)
+        if is_stream(X):
+            return by_batches(X, self, partial(self.effect, T0=T0, T1=T1))
         return self._effect_rows(self.log_encoder_.rows(self, X), t0, t1)
 
     def _effect_rows(self, rows, t0, t1):
@@ -323,6 +328,9 @@ class EffectMixin:
         check_alpha(alpha)
         t0, t1 = self._contrast(T0, T1)
         self._need_effects("effect_interval")
+        if is_stream(X):
+            one = partial(self.effect_interval, alpha=alpha, T0=T0, T1=T1)
+            return by_batches(X, self, one)
         rows = self.log_encoder_.rows(self, X)
         return self._effect_interval_rows(rows, t0, t1, alpha)
 
@@ -343,7 +351,8 @@ class EffectMixin:
         """Estimate the average effect over the rows of X, or of the log.
 
         Over the log it is the doubly robust estimate. Over other rows it is the mean
-        of ``effect`` plus the mean residual of the log's doubly robust scores.
+        of ``effect`` plus what the residuals of the log's doubly robust scores say of
+        such rows: their mean, and by a regression on the features what differs there.
 
         Parameters
         ----------
@@ -371,6 +380,10 @@ class EffectMixin:
 
     def ate_interval(self, X=None, alpha=0.05, T0=None, T1=None, *, cluster=True):
         """Return bounds of the average effect, by its influence function.
+
+        Over rows that are unlike those of the log they are wider, the more so the
+        further away the means and squares of their features are. Rows far from all of
+        the log are known by extrapolation alone, which no interval tells.
 
         Parameters
         ----------
@@ -517,5 +530,9 @@ class EffectMixin:
     def _average(self, X, T0, T1, what, clustered=True):
         t0, t1 = self._contrast(T0, T1)
         self._need_effects(what)
-        effect = None if X is None else self.effect(X, T0, T1)
-        return self.effects_.ate(t0, t1, effect, clustered=clustered)
+        if X is None:
+            return self.effects_.ate(t0, t1, clustered=clustered)
+        rows = self.log_encoder_.rows(self, X)
+        outcomes = self._predicted(rows)
+        given = self._effect_features(rows, outcomes), outcomes, self._groups(rows)
+        return self.effects_.ate(t0, t1, *given, clustered=clustered)

@@ -254,6 +254,7 @@ class StackedEffect(StageAnswers, BaseEstimator):
 
     def _forget(self):
         del self._fold, self._mu, self._done, self._clusters, self._codes
+        vars(self).pop("_exposure", None)
 
     def _each_fold(self, job, parts):
         """Results of ``job(part, k, rows, held, train)``, a list a fold."""
@@ -324,7 +325,8 @@ class StackedEffect(StageAnswers, BaseEstimator):
             self._mu[:, arm] = P @ c
         if not self._known:
             P = stack(2, exposure, net_exposure)
-            known = P @ convex_weights(P, treatment.astype(float), w)
+            c = convex_weights(P, treatment.astype(float), w)
+            self._exposure, known = ([row[2][0] for row in done], c), P @ c
         self.propensity_ = np.clip(known, self.clip, 1 - self.clip)
 
     def _outcome(self, k, arm, X, net=None, rows=None):

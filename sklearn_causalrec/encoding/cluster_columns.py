@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from sklearn_causalrec._utils.warn import warn_user
+from sklearn_causalrec.encoding.coded_ids import CodedIds
 from sklearn_causalrec.encoding.roles import as_ids
 
 _ID_NAME = re.compile(
@@ -136,14 +137,20 @@ def clusters_of(columns, n):
     """
     codes = []
     for name, values in columns.items():
-        values = np.asarray(values)
+        if not isinstance(values, CodedIds):
+            values = np.asarray(values)
         if values.shape != (n,):
             raise ValueError(
                 f"cluster {name!r} has shape {values.shape} and X has {n} rows: pass "
                 "one id a row."
             )
-        codes.append(pd.factorize(as_ids(values, f"cluster {name!r}"))[0])
-    return Clusters(np.column_stack(codes).astype(np.int64), columns)
+        if isinstance(values, CodedIds):  # by the same rule, and half as large
+            codes.append(values.codes)
+        else:
+            codes.append(pd.factorize(as_ids(values, f"cluster {name!r}"))[0])
+    codes = np.column_stack(codes)
+    kind = np.int32 if codes.dtype == np.int32 else np.int64
+    return Clusters(codes.astype(kind, copy=False), columns)
 
 
 def given_clusters(cluster, n):

@@ -155,6 +155,22 @@ def _offsets(X):
     if X.dtype == np.float32 or not len(X):  # what the cast would lose is lost already
         return np.zeros(X.shape[1])
     with np.errstate(all="ignore"):
-        low, high = X.min(axis=0), X.max(axis=0)
+        return offsets_between(X.min(axis=0), X.max(axis=0))
+
+
+def offsets_between(low, high):
+    """What is taken off columns before the cast, from their least and largest values.
+
+    Parameters
+    ----------
+    low, high : ndarray of shape (p,), float64
+        The ends of the range of each column.
+
+    Returns
+    -------
+    ndarray of shape (p,)
+        The middle of the range, where it is narrow beside its distance from 0, else 0.
+    """
+    with np.errstate(all="ignore"):
         far = is_far(low, high) & (low < high) & np.isfinite(high - low)
         return np.where(far, low / 2 + high / 2, 0.0)

@@ -100,10 +100,11 @@ def refuse_unclear(X, name="X"):
         If it is masked, as a mask is lost on the way, or a name is there twice.
     """
     if isinstance(X, np.ma.MaskedArray) and np.ma.is_masked(X):
-        row, column = np.argwhere(np.ma.getmaskarray(X))[0][:2].tolist()
+        place = np.argwhere(np.ma.getmaskarray(X))[0].tolist()
+        where = ", ".join(f"{a} {i}" for a, i in zip(("row", "column"), place))
         raise ValueError(
-            f"{name} is masked, for instance in row {row}, column {column}: fill it, "
-            f"{name}.filled(...), or leave these rows out."
+            f"{name} is masked, for instance in {where}: fill it, {name}.filled(...), "
+            "or leave these rows out."
         )
     if isinstance(X, pd.DataFrame) and not X.columns.is_unique:
         twice = X.columns[X.columns.duplicated()].tolist()[0]

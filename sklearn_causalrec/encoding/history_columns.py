@@ -18,6 +18,12 @@ class Histories(NamedTuple):
     values: np.ndarray | None  # (n, length, q) float32, 0 where filled up
     ids: pd.Index
 
+    def coded(self, table):
+        """The codes as entries of a table, where -1 is its last one."""
+        if isinstance(self.codes, np.ndarray):
+            return table[self.codes]
+        return self.codes.coded(table)
+
 
 def _is_missing(cell):
     return cell is None or cell is pd.NA or (isinstance(cell, float) and np.isnan(cell))

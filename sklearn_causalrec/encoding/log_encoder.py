@@ -17,13 +17,16 @@ from sklearn_causalrec.encoding.cluster_columns import (
     is_auto,
 )
 from sklearn_causalrec.encoding.contrasts import find_control
+from sklearn_causalrec.encoding.disk_arrays import BLOCK_ROWS, DiskArray, moments_beside
 from sklearn_causalrec.encoding.feature_columns import FAR
-from sklearn_causalrec.encoding.history_columns import read_histories
+from sklearn_causalrec.encoding.history_columns import Histories, read_histories
+from sklearn_causalrec.encoding.moments import weighted_moments
 from sklearn_causalrec.encoding.roles import IdIndex, as_ids
+from sklearn_causalrec.encoding.streams import refuse_stream
 from sklearn_causalrec.encoding.time_formats import shown
 from sklearn_causalrec.encoding.times import in_order
 
-BLOCK_ROWS = 65536
+MOST_BYTES = 2**28  # of an array on disk that is read as a whole
 
 
 @dataclass
@@ -61,34 +64,6 @@ class Rows:
         whole = {name: parts.pop(name) for name in ("total", "catalogue")}
         parts = {k: v if v is None else v[rows] for k, v in parts.items()}
         return Rows(**parts, **whole)
-
-
-def weighted_moments(X, weight):
-    """Mean and standard deviation of the columns, in float64, block by block.
-
-    Missing values are left out.
-    """
-    total = weight.sum()
-    first = np.zeros(X.shape[1])
-    second = np.zeros(X.shape[1])
-    absent = np.zeros(X.shape[1])
-    shift = np.nan_to_num(X[0].astype(np.float64))
-    for start in range(0, len(X), BLOCK_ROWS):
-        block = X[start : start + BLOCK_ROWS].astype(np.float64) - shift
-        w = weight[start : start + BLOCK_ROWS]
-        gaps = np.isnan(block)
-        if gaps.any():
-            absent += w @ gaps
-            block[gaps] = 0.0
-        first += w @ block
-        second += w @ np.square(block, out=block)
-    total = np.maximum(total - absent, np.finfo(float).tiny)
-    mean = first / total
-    variance = np.maximum(second / total - mean**2, 0.0)
-    # A spread below rounding error is no spread: leave such a column unscaled.
-    tiny = 10 * np.finfo(X.dtype).eps * np.abs(shift + mean)
-    scale = np.sqrt(variance)
-    return shift + mean, np.where(scale > tiny, scale, 1.0)
 
 
 class LogEncoder:
@@ -191,7 +166,42 @@ class LogEncoder:
         Rows
             The rows of positive weight.
         """
+        refuse_stream(X, f"{type(estimator).__name__}.fit")
         log = self.roles.split(estimator, X, reset=first)
+        given = (y, treatment, propensity, sample_weight)
+        return self.fit_log(
+            estimator, log, *given, first=first, control=control, cluster=cluster
+        )
+
+    def fit_log(
+        self,
+        estimator,
+        log,
+        y,
+        treatment,
+        propensity,
+        sample_weight,
+        *,
+        first=True,
+        control=None,
+        cluster=None,
+    ):
+        """Learn from a log that was split by roles, and encode it.
+
+        Parameters
+        ----------
+        estimator : estimator
+            Named in messages.
+        log : Log
+            The log. Features and histories may be on disk, ids may be coded.
+        y, treatment, propensity, sample_weight, first, control, cluster
+            As in :meth:`fit_rows`.
+
+        Returns
+        -------
+        Rows
+            The rows of positive weight.
+        """
         name = getattr(y, "name", None)
         y, self.classes = check_outcome(
             estimator, y, len(log), self.binary, self.classes
@@ -219,9 +229,9 @@ class LogEncoder:
         )
         past = None
         if log.history is not None:
-            past = read_histories(
-                log.history, self.roles.histories, self.history_length
-            )
+            past = log.history
+            if not isinstance(past, Histories):
+                past = read_histories(past, self.roles.histories, self.history_length)
             rows.history, rows.history_values = past.codes, past.values
         self.kept = weight > 0
         if not self.kept.all():
@@ -248,17 +258,19 @@ class LogEncoder:
         rows.total = float(rows.weight.sum())
         rows.weight = rows.weight / rows.weight.mean()
         if rows.user is not None:
-            rows.user = self.users.extend(rows.user).codes(rows.user)
+            rows.user = self.users.learn(rows.user)
             if rows.clusters is not None:
                 rows.clusters.tell_users(rows.user)
         if rows.item is not None:
-            rows.item = self.items.extend(rows.item).codes(rows.item)
+            rows.item = self.items.learn(rows.item)
         if past is not None:
             # Text may be spelt otherwise than the items; numbers are other items.
             text = len(past.ids) > 0 and isinstance(past.ids[0], str)
             self._item_codes(past, ask=text and len(self.items) > 0)
             self.items.extend(past.ids, self._history_role)
             rows.history = self._known(past._replace(codes=rows.history))
+        if self.roles.texts is not None:
+            self.roles.texts.settle(rows.features[:, -1])
         if self.public is not None:
             self.public.check_items(self.items)
             self.kept = None  # as long as the log
@@ -286,7 +298,7 @@ class LogEncoder:
                     f"{list(columns)} of X. Drop one."
                 )
             return given_clusters(given, len(log))
-        if is_auto(self.cluster):
+        if columns is None and is_auto(self.cluster):
             ids = {"user": log.user, "item": log.item}
             columns = {role: v for role, v in ids.items() if v is not None}
         return clusters_of(columns, len(log)) if columns else None
@@ -321,7 +333,7 @@ class LogEncoder:
     def _known(self, past):
         codes = self._item_codes(past, ask=True)
         table = np.append(codes, -1).astype(np.int32)
-        return table[past.codes]
+        return past.coded(table)
 
     def _item_codes(self, past, ask):
         """Codes of the items of histories; if none is known, it can be asked why."""
@@ -341,14 +353,19 @@ class LogEncoder:
 
     def _first_of_gaps(self, features):
         groups = (self.roles.towers_ or {}).values()
-        return [g[0] for g in groups if np.isnan(features[:, g[0]]).any()]
+        blocks = range(0, len(features), BLOCK_ROWS)
+        parts = (features[start : start + BLOCK_ROWS] for start in blocks)
+        gaps = np.any([np.isnan(part).any(0) for part in parts], axis=0)
+        return [g[0] for g in groups if gaps[g[0]]]
 
     @staticmethod
     def _value_moments(rows):
         if rows.history_values is None:
             return np.zeros(0), np.ones(0)
-        there = rows.history >= 0
-        values = rows.history_values[there].astype(np.float64)
+        there, values = rows.history, rows.history_values
+        if isinstance(values, DiskArray) and values.nbytes > MOST_BYTES:
+            return moments_beside(there, values)
+        values = np.asarray(values)[np.asarray(there) >= 0].astype(np.float64)
         if len(values) == 0:
             return np.zeros(values.shape[1]), np.ones(values.shape[1])
         values = np.sign(values) * np.log1p(np.abs(values))
@@ -356,6 +373,7 @@ class LogEncoder:
 
     def rows(self, estimator, X):
         """Encode X; the arm where treatment is a column of it. (Rows)"""
+        refuse_stream(X, "This method")
         log = self.roles.split(estimator, X, reset=False)
         rows = Rows(log.features, time=log.time)
         words = log.features.shape[1] > 0
@@ -371,10 +389,20 @@ class LogEncoder:
 
     def _refuse_copies(self, features, y, arm, name):
         """Features in the units of the log, against y and the values of the arms."""
-        columns = self.roles.in_units(features)
         values = self.arms[arm] if self.arms.dtype.kind in "fiub" else None
         with np.errstate(over="ignore"):
             y = y.astype(np.float32)
+        columns = self.roles.in_units(features[:BLOCK_ROWS])
+        if isinstance(features, np.ndarray):
+            columns = self.roles.in_units(features)
+        else:  # from disk, only those that are a copy as far as the first rows say
+            n, offset = BLOCK_ROWS, self.roles._columns.offset_.astype(np.float32)
+            others = [y[:n]] if values is None else [y[:n], values[:n]]
+            columns = {
+                name: features[:, [j]][:, 0] + offset[j]
+                for j, (name, column) in enumerate(columns.items())
+                if any((column == other).all() for other in others)
+            }
         refuse_copies(columns, y, values, name)
 
     def one_source(self, name, given, in_column):
@@ -389,6 +417,41 @@ class LogEncoder:
     @property
     def n_arms(self):
         return len(self.arms)
+
+    def as_numbers(self, features):
+        """Features with components of their vectors in the place of texts.
+
+        Parameters
+        ----------
+        features : ndarray of shape (n, p)
+            As the networks read them, codes of texts among them.
+
+        Returns
+        -------
+        ndarray of shape (n, q), float32
+            The same where there are no texts.
+        """
+        texts = self.roles.texts
+        if texts is None:
+            return features
+        return np.column_stack([features[:, :-1], texts.components(features[:, -1])])
+
+    def owned_numbers(self, owned):
+        """Which of the columns of :meth:`as_numbers` are of some features.
+
+        Parameters
+        ----------
+        owned : ndarray of bool of shape (p,)
+            Which of the features.
+
+        Returns
+        -------
+        ndarray of bool of shape (q,)
+        """
+        if self.roles.texts is None:
+            return owned
+        n = self.roles.texts.components(np.zeros(1)).shape[1]
+        return np.append(owned[:-1], np.repeat(owned[-1:], n))
 
     def standardized(self, y):
         return (y - self.y_mean) / self.y_scale

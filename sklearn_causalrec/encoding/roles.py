@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from sklearn.utils.validation import validate_data
 
+from sklearn_causalrec.encoding.coded_ids import CodedIds
 from sklearn_causalrec.encoding.feature_columns import FeatureColumns
 from sklearn_causalrec.encoding.feature_groups import check_missing, tower_columns
 from sklearn_causalrec.encoding.frames import as_array, refuse_unclear
@@ -256,6 +257,24 @@ class IdIndex:
             self._refuse_other_kinds(new, role)
         return np.where(unknown, len(self.ids), codes)
 
+    def learn(self, ids):
+        """Append the ids that are not known so far, and look up the codes of all.
+
+        Parameters
+        ----------
+        ids : array-like or CodedIds of shape (n,)
+            The ids. They may repeat.
+
+        Returns
+        -------
+        ndarray of shape (n,)
+            The codes; int32 where the ids came coded.
+        """
+        if isinstance(ids, CodedIds):
+            codes = self.extend(ids.ids).codes(ids.ids)
+            return codes.astype(np.int32)[ids.codes]
+        return self.extend(ids).codes(ids)
+
     def without(self, keep):
         """Forget some ids; the codes of the others close up.
 
@@ -355,6 +374,9 @@ class ColumnRoles:
 
     Attributes
     ----------
+    texts : TextStore or None
+        What gives texts codes, where a column holds texts: it is set before the first
+        log is read. The codes are the last feature.
     public : PublicRanges or None
         The ranges of features, where they are known without the log and nothing of
         them is to be learned from it.
@@ -389,7 +411,7 @@ class ColumnRoles:
     (['ann', 'bo'], [[30.0], [40.0]])
     """
 
-    public = None
+    public = texts = None
 
     def __init__(self, towers=None, clusters=(), **roles):
         self.towers, self.towers_ = towers, None
@@ -417,6 +439,8 @@ class ColumnRoles:
         keys = names or list(range(np.shape(X)[1]))
         resolved = {}
         single = [(k, v) for k, v in self.named.items() if k != "history"]
+        if self.texts is not None:
+            single.append(("text", self.texts.column))
         single += [(("history", i), key) for i, key in enumerate(self.histories)]
         single += [(("cluster", i), key) for i, key in enumerate(self.clusters)]
         for place, key in single:
@@ -483,7 +507,7 @@ class ColumnRoles:
         if reset:
             self._columns = FeatureColumns()
         plain = not self.named and not self.clusters and self.towers is None
-        if plain and not _needs_reading(X):
+        if plain and self.texts is None and not _needs_reading(X):
             checks = dict(dtype=[np.float32, np.float64], force_writeable=True)
             X = validate_data(estimator, X, reset=reset, **checks)
             names = range(X.shape[1])
@@ -498,8 +522,9 @@ class ColumnRoles:
         n_histories = len(self.histories)
         taken = set(roles.values())
         features = [key for key in keys if key not in taken]
+        text = [roles.pop("text")] if self.texts is not None else []
         if reset:
-            self.feature_columns_ = features
+            self.feature_columns_ = [*features, *text]
             self.has_names_ = hasattr(X, "columns")
             self.columns_ = {k: v for k, v in roles.items() if isinstance(k, str)}
             self.towers_ = tower_columns(self.towers, features)
@@ -519,6 +544,9 @@ class ColumnRoles:
                 check_missing(part, features, self.towers_)
         else:
             part = np.zeros((len(X), 0), np.float32)
+        if text:
+            codes = self.texts.codes(_as_it_came(X, text[0]), text[0])
+            part = np.column_stack([part, codes.astype(np.float32)])
         histories = [column(X, roles.pop(("history", i))) for i in range(n_histories)]
         places = [roles.pop(("cluster", i)) for i in range(len(self.clusters))]
         log = Log(part, **{role: column(X, key) for role, key in roles.items()})
@@ -547,13 +575,17 @@ class ColumnRoles:
         Returns
         -------
         dict of str or int to ndarray of shape (n,)
-            Each feature by its name or position, in the dtype of `features`.
+            Each feature by its name or position, in the dtype of `features`; but texts,
+            which are no numbers.
         """
+        if self.texts is not None:
+            features = features[:, :-1]
         if not features.shape[1]:
             return {}
         names = getattr(self, "feature_columns_", range(features.shape[1]))
         offset = self._columns.offset_.astype(features.dtype)
-        return {name: features[:, j] + offset[j] for j, name in enumerate(names)}
+        columns = zip(names, features.T)
+        return {name: x + offset[j] for j, (name, x) in enumerate(columns)}
 
     def read_feature(self, j, values):
         """Read one more column as the feature of that position, as float32.
@@ -570,7 +602,10 @@ class ColumnRoles:
         ndarray of shape (n,), float32
             The values as the networks read them.
         """
-        return self._columns.read_column(j, values, self.feature_columns_[j])
+        name = self.feature_columns_[j]
+        if self.texts is not None and j == len(self.feature_columns_) - 1:
+            return self.texts.codes(values, name).astype(np.float32)
+        return self._columns.read_column(j, values, name)
 
 
 def _needs_reading(X):

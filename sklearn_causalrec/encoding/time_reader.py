@@ -22,7 +22,9 @@ def check_timezone(timezone):
         return
     try:
         pd.Timestamp(0).tz_localize(timezone)
-    except (KeyError, TypeError, ValueError, OSError, AttributeError):
+    except (
+        KeyError, TypeError, ValueError, OSError, AttributeError, OverflowError
+    ):  # fmt: skip
         raise ValueError(
             f"timezone={shown(timezone)} is no time zone: pass a name such as "
             '"UTC" or "Europe/Berlin".'

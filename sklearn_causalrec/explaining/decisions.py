@@ -13,8 +13,10 @@ from sklearn_causalrec._utils.typing import Arm
 from sklearn_causalrec._utils.unwrap import unwrap
 from sklearn_causalrec.effects.clusters import estimate
 from sklearn_causalrec.effects.intervals import check_alpha
+from sklearn_causalrec.encoding.arms import arm_position
 from sklearn_causalrec.encoding.checks import number as checked_number
 from sklearn_causalrec.encoding.checks import refuse_large, several, whole_number
+from sklearn_causalrec.encoding.frames import refuse_unclear
 from sklearn_causalrec.encoding.kinds import short
 from sklearn_causalrec.explaining.allocation import allocate
 from sklearn_causalrec.explaining.model import Model
@@ -308,11 +310,13 @@ def decide(
 def _first_pair(fitted, control):
     """Arms to name, so that the model is asked without an ambiguity."""
     estimator = unwrap(fitted)[1]
-    arms = list(getattr(estimator, "arms_", ()))
+    arms = getattr(estimator, "arms_", ())
     known = getattr(estimator, "control_", None) if control is None else control
     if len(arms) < 2 or known is None:
         return None, control  # the estimator says what is lacking
-    return known, next(arm for arm in arms if arm != known)
+    arms = arms.tolist() if isinstance(arms, np.ndarray) else arms
+    place = arm_position(known, arms, "control")
+    return known, arms[int(place == 0)]
 
 
 def _effects(model, frame, first):
@@ -326,7 +330,11 @@ def _effects(model, frame, first):
 
 
 def _floats(value, name):
+    if not isinstance(value, Real):
+        refuse_unclear(value, name)
     try:
+        if np.iscomplexobj(value):  # numpy drops what is imaginary
+            raise TypeError
         return np.asarray(value, float)
     except (TypeError, ValueError, OverflowError):
         raise ValueError(f"{name} is {short(value)}: numbers are needed.") from None

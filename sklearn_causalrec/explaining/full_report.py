@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
+from sklearn.utils import check_random_state
 
 from sklearn_causalrec._utils.tables import number
 from sklearn_causalrec._utils.typing import Arm, Seed
@@ -124,6 +125,7 @@ def report(
             f"report is about a CausalDNNRecommender or a DoCalculusEffect, and this "
             f"is a {type(model.estimator).__name__}."
         )
+    check_random_state(random_state)  # or a section would tell it as its refusal
     outcome = getattr(y, "name", None)
     outcome = model.name if outcome is None else str(outcome)
     page = Page(

@@ -6,7 +6,7 @@ import pandas as pd
 from sklearn_causalrec._utils.unwrap import unwrap
 from sklearn_causalrec.encoding.contrasts import contrast, named_arms
 from sklearn_causalrec.encoding.frames import as_frame, refuse_unclear
-from sklearn_causalrec.encoding.log_encoder import weighted_moments
+from sklearn_causalrec.encoding.moments import weighted_moments
 
 # Who a column tells of. Towers keep their own names.
 OWNERS = ("user", "item", "history", "context")

@@ -10,6 +10,11 @@ from sklearn_causalrec.encoding.roles import ColumnRoles, IdIndex, Log
 from sklearn_causalrec.interactions.cleaner import CleaningReport
 from sklearn_causalrec.interactions.cleaning import clean_log
 from sklearn_causalrec.interactions.columns import CategoryColumns, NumberColumns
+from sklearn_causalrec.interactions.databases import (
+    DatabaseError,
+    SQLQuery,
+    write_lists,
+)
 from sklearn_causalrec.interactions.examples import build_examples
 from sklearn_causalrec.interactions.features import (
     CalendarFeatures,
@@ -34,6 +39,7 @@ __all__ = [
     "ColdItemSplit",
     "ColdUserSplit",
     "ColumnRoles",
+    "DatabaseError",
     "DenseVectors",
     "HistorySequence",
     "IdIndex",
@@ -42,6 +48,7 @@ __all__ = [
     "NumberColumns",
     "PastAggregates",
     "Preprocessor",
+    "SQLQuery",
     "TextBag",
     "TextEmbedding",
     "TimeSplit",
@@ -50,4 +57,5 @@ __all__ = [
     "clean_log",
     "make_preprocessor",
     "partition_log",
+    "write_lists",
 ]

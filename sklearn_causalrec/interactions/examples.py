@@ -395,7 +395,7 @@ def build_examples(
             "Without impressions, outcome= names the events that count: the showings "
             "themselves are events too."
         )
-    check_scalar(n_unexposed, "n_unexposed", Integral, min_val=0)
+    check_scalar(n_unexposed, "n_unexposed", Integral, min_val=0, max_val=2**31)
     if n_unexposed and sample_weight is not None:
         raise ValueError(
             f"n_unexposed={n_unexposed} and sample_weight={sample_weight!r}: decisions "

@@ -22,8 +22,13 @@ from sklearn_causalrec.encoding.times import in_order
 
 def _column(X, key, role):
     names = list(getattr(X, "columns", []))
-    if names and isinstance(key, Integral) and key not in names:
-        key = names[key]
+    if isinstance(key, Integral) and key not in names:
+        n_columns = len(names) or np.shape(X)[1]
+        if not -n_columns <= key < n_columns:
+            raise ValueError(
+                f"{role}={key} is no position of {n_columns} columns of X."
+            )
+        key = names[key] if names else key
     if not isinstance(key, str | Integral):
         raise TypeError(f"{role} is {key!r}: the name of a column, or its position.")
     if isinstance(key, str) and key not in names:

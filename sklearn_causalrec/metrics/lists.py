@@ -58,7 +58,7 @@ class ListHits:
         relevant = np.unique(user.astype(np.int64) * n_items + item)
         cells = np.arange(len(lists), dtype=np.int64)[:, None] * n_items + lists
         place = np.searchsorted(relevant, cells)
-        place = np.minimum(place, max(len(relevant) - 1, 0))
+        place = np.minimum(place, len(relevant) - 1)
         found = relevant[place] == cells if len(relevant) else cells < 0
         self.lists, self.hits = lists, found & (lists >= 0)
         self.n_relevant = np.bincount(relevant // n_items, minlength=len(lists))

@@ -22,7 +22,11 @@ if TYPE_CHECKING:  # what type checkers see: the names below
     from sklearn_causalrec.networks.policy_objectives import (
         PolicyObjective as PolicyObjective,
     )
+    from sklearn_causalrec.networks.ranks import WorkerError as WorkerError
+    from sklearn_causalrec.networks.ranks import distributed as distributed
     from sklearn_causalrec.networks.requires import Requires as Requires
+    from sklearn_causalrec.networks.resumption import checkpoints as checkpoints
+    from sklearn_causalrec.networks.text_tower import PretrainedText as PretrainedText
 
 __getattr__, __dir__, __all__ = lazily(
     __name__,
@@ -35,6 +39,10 @@ __getattr__, __dir__, __all__ = lazily(
         "Objective": "objectives",
         "POLICY_OBJECTIVES": "policy_objectives",
         "PolicyObjective": "policy_objectives",
+        "PretrainedText": "text_tower",
         "Requires": "requires",
+        "WorkerError": "ranks",
+        "checkpoints": "resumption",
+        "distributed": "ranks",
     },
 )

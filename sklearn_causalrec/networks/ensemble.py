@@ -16,9 +16,11 @@ from sklearn_causalrec.networks.batches import (
     training_dtype,
     training_inputs,
 )
+from sklearn_causalrec.networks.callbacks import training_callbacks
 from sklearn_causalrec.networks.generators import OwnGenerators
-from sklearn_causalrec.networks.net import CausalNet, make_net, training_callbacks
+from sklearn_causalrec.networks.net import CausalNet, make_net
 from sklearn_causalrec.networks.objectives.base import objective_class
+from sklearn_causalrec.networks.text_tower import layer_of, lend
 
 # Networks of folds take larger batches from so many rows on, by this factor, and the
 # rate that Adam then needs: steps are most of what they cost.
@@ -87,22 +89,24 @@ class Ensemble:
 
     def _net(self, settings, rows, pairs, generators):
         encoder, objective = self.log_encoder, self.objective
-        one_arm = encoder.n_arms == 1
+        one_arm, texts = encoder.n_arms == 1, encoder.roles.texts
+        p = rows.features.shape[1] - (texts is not None)
         intercept, tilt = self._start(rows)
         module = dict(
             settings.layers,
             encoder=settings.encoder,
             input_noise=settings.input_noise,
-            n_features=rows.features.shape[1],
+            n_features=p,
             n_users=0 if rows.user is None else len(encoder.users),
             n_items=0 if rows.item is None else len(encoder.items),
             n_arms=encoder.n_arms,
-            mean=encoder.mean,
-            scale=encoder.scale,
+            mean=encoder.mean[:p],
+            scale=encoder.scale[:p],
             exposure=not one_arm or (pairs is not None and rows.exposure is None),
             imputation=objective.imputes and (not one_arm or pairs is not None),
             shared=objective.shapes_representation and not one_arm,
             intercept=intercept,
+            text=layer_of(texts),
         )
         if rows.catalogue is not None:
             module["owners"] = rows.catalogue.owner.tolist()
@@ -134,6 +138,12 @@ class Ensemble:
             X["propensity"] = X["propensity"] / X["propensity"].nanmean()
         return X
 
+    _held_out = staticmethod(held_out_rows)
+
+    def _targets(self, rows, dtype):
+        """The outcomes as the networks learn them."""
+        return torch.as_tensor(self.log_encoder.standardized(rows.y), dtype=dtype)
+
     def train(self, rows, seeds, *, epochs=None, kept=None, progress=None):
         """Train one network a seed, or go on with those there are.
 
@@ -158,7 +168,7 @@ class Ensemble:
         encoder = self.log_encoder
         dtype = self.nets[0].dtype if self.nets else training_dtype(len(rows))
         X = self._inputs(rows, dtype)
-        y = torch.as_tensor(encoder.standardized(rows.y), dtype=dtype)
+        y = self._targets(rows, dtype)
         kept = np.arange(len(rows)) if kept is None else kept
         settings = self.settings.of_log(len(rows), len(kept))
         epochs = settings.max_epochs if epochs is None else epochs
@@ -169,12 +179,13 @@ class Ensemble:
             held_out = None
             if early:
                 fraction = settings.validation_fraction
-                held_out = held_out_rows(rows, kept, fraction, seed)
+                held_out = self._held_out(rows, kept, fraction, seed)
             if member < len(self.nets):
                 net = copy.deepcopy(self.nets[member])
                 net.resume(len(encoder.users), len(encoder.items), rows.total)
             else:
                 net = self._net(settings, rows, pairs, OwnGenerators(seed)).to(dtype)
+            lend([net], encoder)
             records = net.train(
                 X,
                 y,
@@ -308,6 +319,7 @@ class Ensemble:
         """
         X = network_inputs(rows)
         outcome = exposure = 0.0
+        lend(self.nets, self.log_encoder)
         for net in self.nets:
             link, logits = net.outputs(X, index)
             outcome = outcome + (expit(link) if self.binary else link)

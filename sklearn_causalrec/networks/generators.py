@@ -3,6 +3,7 @@
 from contextlib import nullcontext
 from threading import Lock
 
+import numpy as np
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -95,6 +96,43 @@ class OwnGenerators(TorchDispatchMode):
                 self.drew |= not torch.equal(left, ours)
                 own.set_state(left)
                 shared.set_state(theirs)
+
+
+class RankGenerators(OwnGenerators):
+    """Generators that draw, in every batch, what no other rank draws.
+
+    They start anew with every batch, from seed, rank and number of the batch: so their
+    states need not be kept, and ranks of which some draw more stay together.
+
+    Parameters
+    ----------
+    seed : int
+        The same in every rank.
+    rank : int
+        Number of the rank.
+    batches : int, default=0
+        Number of batches that were done before.
+    """
+
+    def __init__(self, seed, rank, batches=0):
+        super().__init__(seed)
+        self.rank, self._batches, self.seed_of_batch = rank, batches, self.seed
+
+    def each_batch(self):
+        """As in the base class, after the generators have started anew."""
+        drawing = super().each_batch()
+        mixed = np.random.SeedSequence([self.seed % 2**63, self.rank, self._batches])
+        seed = int(mixed.generate_state(1, np.uint64)[0] >> 1)
+        self.seed_of_batch = seed
+        for generator in self._generators.values():
+            generator.manual_seed(seed)
+        return drawing
+
+    def on(self, device):
+        """The generator of a device, as it stands in this batch."""
+        new = torch.device(device) not in self._generators
+        generator = super().on(device)
+        return generator.manual_seed(self.seed_of_batch) if new else generator
 
 
 def _taking_generator(func):

@@ -9,13 +9,13 @@ import torch
 from sklearn import config_context
 from sklearn.metrics import r2_score, roc_auc_score
 from skorch import NeuralNet
-from skorch.callbacks import EarlyStopping, LRScheduler
 from skorch.dataset import Dataset
-from skorch.utils import noop
 from torch.utils.data import Subset
 
 from sklearn_causalrec.networks.batches import SliceLoader, rows_a_batch
 from sklearn_causalrec.networks.network import CausalNetwork
+from sklearn_causalrec.networks.resumption import shared_and_kept
+from sklearn_causalrec.networks.text_tower import ADAPTER_RATE
 
 INFERENCE_ROWS = 8192
 # An id's vector has a gradient in its own rows alone, so id tables learn faster.
@@ -71,6 +71,8 @@ class CausalNet(NeuralNet):
 
     progress = None
     generators = None
+    ranks = None  # the processes that share the training, see ranks.py
+    checkpoint = None  # what keeps the training, see resumption.py
     start = None  # the loss of the first batch, before any step
     learns_outcomes = True
     id_rate = ID_RATE
@@ -109,6 +111,7 @@ class CausalNet(NeuralNet):
             ("*.user.weight", {**decay, **fast}),
             ("*.item.weight", {**decay, **fast}),
             ("tilt", fast),
+            ("text.lora_*", {"lr": ADAPTER_RATE * self.lr}),
         ]
         if self.l2:
             groups += [("*weight*", decay), ("*arm_scale", decay)]
@@ -124,25 +127,59 @@ class CausalNet(NeuralNet):
         with self.generators.each_batch():
             y_pred = self.infer(X)
             loss = self.get_loss(y_pred, y, X=X, training=True)
-        loss.backward()
-        self.optimizer_.step()
+        self.descend(loss)
         return {"loss": loss, "y_pred": y_pred}
+
+    def descend(self, loss):
+        """A step down the gradient of the loss, its mean over all ranks."""
+        loss.backward()
+        if self.ranks is not None:
+            self.ranks.average_gradients(self)
+        self.optimizer_.step()
 
     def _set_training(self, training=True):
         if self.module_.training != training:
             super()._set_training(training)
 
+    def get_iterator(self, dataset, training=False):
+        """As in skorch; rows that are not in memory bring a loader of their own."""
+        loader = getattr(getattr(dataset, "dataset", dataset).X, "loader", None)
+        if loader is None:
+            return super().get_iterator(dataset, training)
+        before = dict(iterator_train=self.iterator_train)
+        before["iterator_valid"] = self.iterator_valid
+        vars(self).update(dict.fromkeys(before, loader))
+        try:
+            return super().get_iterator(dataset, training)
+        finally:
+            vars(self).update(before)
+
     def infer(self, x, **fit_params):
+        return self.shared(self._infer, x)
+
+    def shared(self, call, x, whole=()):
+        """What ``call`` makes of a batch, of which each rank computes its part."""
+        if self.ranks is None:
+            return call(x)
+        return self.ranks.forward(call, x, whole)
+
+    def _infer(self, x):
         if self.device == "cpu":  # the loader gives tensors: nothing to move
             return self.module_(**x)
-        return super().infer(x, **fit_params)
+        return super().infer(x)
+
+    def steps_of(self, iterator, training, losses, sizes):
+        """Batches of an epoch; where it goes on from a checkpoint, those left."""
+        if self.checkpoint is None or not training:
+            return iterator
+        return self.checkpoint.steps(self, iterator, losses, sizes)
 
     def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
         """As in skorch, without a history record and a notification a batch."""
         if iterator is None:
             return
         losses, sizes, seen = [], [], []
-        for batch in iterator:
+        for batch in self.steps_of(iterator, training, losses, sizes):
             step = step_fn(batch, **fit_params)
             losses.append(self.criterion_.outcome_loss)
             sizes.append(len(batch[1]))
@@ -173,6 +210,8 @@ class CausalNet(NeuralNet):
             If the loss or a weight is no finite number.
         """
         losses = torch.stack(losses).double().cpu().numpy()
+        if self.ranks is not None:  # or training might stop in some of them
+            losses = self.ranks.of_first(losses)
         loss = float(np.average(losses, weights=sizes))
         weights = self.module_.parameters()
         with np.errstate(over="ignore"):
@@ -203,6 +242,8 @@ class CausalNet(NeuralNet):
         return float(roc_auc_score(y, predicted, sample_weight=weight))
 
     def on_epoch_begin(self, net, **kwargs):
+        if self.checkpoint is not None:
+            self.checkpoint.epoch_begins(self)
         super().on_epoch_begin(net, **kwargs)
         self._epoch_start = time.perf_counter()
 
@@ -246,9 +287,12 @@ class CausalNet(NeuralNet):
             parts = Subset(dataset, kept), None
         else:
             parts = dataset, None
+        shared = shared_and_kept(
+            self, X, y, kept, held_out, generators, epochs, callbacks
+        )
         lent = dict(
             train_split=lambda *_, **__: parts,
-            generators=generators,
+            **shared,
             iterator_train__generator=generators.on("cpu"),
             iterator_train__draw_pairs=draw_pairs,
             iterator_valid__draw_pairs=draw_pairs,
@@ -261,14 +305,18 @@ class CausalNet(NeuralNet):
         stopper = dict(callbacks).get("early_stopping")
         self.notify("on_train_begin", X=X, y=y)
         try:
+            if self.checkpoint is not None:
+                epochs = self.checkpoint.restore(self)
             with config_context(enable_metadata_routing=False):
                 self.fit_loop(dataset, y, epochs=epochs)
         except KeyboardInterrupt:  # which is how skorch's EarlyStopping stops
             if stopper is None or stopper.misses_ < stopper.patience:
                 raise
         finally:
-            start = self.start
+            start, checkpoint = self.start, self.checkpoint
             vars(self).update(dict.fromkeys(lent))
+        if checkpoint is not None:
+            checkpoint.over(self, start)
         self.notify("on_train_end", X=X, y=y)
         self.module_.settle_unseen_ids()
         loss, limit = self.history[-1]["train_loss"], BLOWN_UP * max(1.0, start)
@@ -327,52 +375,6 @@ class CausalNet(NeuralNet):
                 if exposure is not None:
                     exposure[start:stop] = out.exposure.cpu().numpy()
         return outcome, exposure
-
-
-def training_callbacks(settings, epochs, early, threshold_mode="rel"):
-    """Callbacks of skorch: early stopping at the best weights, learning-rate schedule.
-
-    Parameters
-    ----------
-    settings : Settings
-        Says schedule, patience and tolerance.
-    epochs : int
-        Largest number of epochs.
-    early : bool
-        Whether training may stop early.
-    threshold_mode : {"rel", "abs"}, default="rel"
-        Whether the tolerance is relative; "abs" is for losses that may be below 0.
-
-    Returns
-    -------
-    list of (str, Callback)
-        By name.
-    """
-    callbacks = []
-    patience = settings.n_iter_no_change
-    if early:
-        stopper = EarlyStopping(
-            patience=patience,
-            threshold=settings.tol,
-            threshold_mode=threshold_mode,
-            load_best=True,
-            sink=noop,
-        )
-        callbacks.append(("early_stopping", stopper))
-    schedule = settings.learning_rate_schedule
-    if schedule == "cosine":
-        scheduler = LRScheduler(policy="CosineAnnealingLR", T_max=epochs)
-        callbacks.append(("schedule", scheduler))
-    elif schedule == "plateau":
-        scheduler = LRScheduler(
-            policy="ReduceLROnPlateau",
-            monitor="valid_loss" if early else "train_loss",
-            factor=0.3,
-            patience=max((patience if early else 10) // 3, 1),
-            threshold_mode=threshold_mode,
-        )
-        callbacks.append(("schedule", scheduler))
-    return callbacks
 
 
 def make_net(

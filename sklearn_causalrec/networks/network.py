@@ -8,6 +8,7 @@ from torch import nn
 
 from sklearn_causalrec.networks.encoders import ENCODERS
 from sklearn_causalrec.networks.encoders.base import ACTIVATIONS, Inputs
+from sklearn_causalrec.networks.text_tower import TextLayer
 
 
 class Output(NamedTuple):
@@ -196,6 +197,10 @@ class CausalNetwork(WithIdTables):
     owners : sequence of {"user", "item", "context"} or None, default=None
         Whose each feature is. A group has an owner if all its features have the same.
         None: nobody's.
+    text : dict or None, default=None
+        ``mean``, ``scale`` and ``adapters`` of a tower of texts; see
+        :class:`~sklearn_causalrec.networks.text_tower.TextLayer`. The codes of the
+        texts are one column more, behind the features, and ``owners`` tells of it.
     intercept : float or array of shape (n_arms,), default=0.0
         Where the outcome and its imputation start, on the link scale.
     """
@@ -220,6 +225,7 @@ class CausalNetwork(WithIdTables):
         history=None,
         towers=None,
         owners=None,
+        text=None,
         intercept=0.0,
     ):
         super().__init__()
@@ -228,15 +234,22 @@ class CausalNetwork(WithIdTables):
         history = dict(history) if history else None
         n_ids = history.pop("n_ids") if history else n_items
         self.vectors = IdVectors(n_users, n_ids, embedding_dim)
-        self.towers = None
+        self.towers = self.text = None
         n_deep = n_features
+        n_towers = len(towers or ()) + (text is not None)
+        width = max(max(hidden_layer_sizes, default=0) // max(n_towers, 1), 8)
+        of_text = [] if owners is None or text is None else [owners[-1]] * width
+        owners = None if owners is None else owners[:n_features]
         if towers:
-            width = max(max(hidden_layer_sizes, default=0) // len(towers), 8)
             self.towers = Towers(towers, width, activation)
             n_deep = width * len(towers)
             n_features += len(towers)
             if owners is not None:
                 owners = np.repeat([_shared(owners, group) for group in towers], width)
+        if text is not None:
+            self.text = TextLayer(**text, width=width, activation=activation)
+            n_deep += width
+            owners = None if owners is None else [*owners, *of_text]
         self.encoder = ENCODERS[encoder](
             Inputs(
                 n_deep,
@@ -264,9 +277,14 @@ class CausalNetwork(WithIdTables):
     def forward(
         self, features, user=None, item=None, history=None, history_values=None, **_
     ):
+        text, read = getattr(self, "text", None), None  # absent in earlier files
+        if text is not None:
+            features, read = features[:, :-1], text(features[:, -1])
         x = deep = self.standardize(features)
         if self.towers is not None:
             deep, x = self.towers(x)
+        if read is not None:
+            deep = torch.cat([deep, read], dim=1)
         past = None if history is None else (history, history_values)
         outcome, representation = self.encoder(deep, self.vectors, user, item, past)
         fixed = representation.detach()

@@ -13,12 +13,12 @@ from sklearn_causalrec.networks.batches import (
     training_dtype,
     training_inputs,
 )
+from sklearn_causalrec.networks.callbacks import training_callbacks
 from sklearn_causalrec.networks.generators import OwnGenerators
 from sklearn_causalrec.networks.net import (
     INFERENCE_ROWS,
     CausalNet,
     make_net,
-    training_callbacks,
 )
 from sklearn_causalrec.networks.policy_objectives import POLICY_OBJECTIVES, importance
 from sklearn_causalrec.networks.settings import Settings
@@ -72,7 +72,7 @@ class PolicyNet(CausalNet):
             self.history.record("valid_score", snips(reward, rows * weight))
             return
         losses, sizes = [], []
-        for batch in iterator:
+        for batch in self.steps_of(iterator, training, losses, sizes):
             step_fn(batch, **fit_params)
             losses.append(self.criterion_.outcome_loss)
             sizes.append(len(batch[1]))

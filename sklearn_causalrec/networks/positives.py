@@ -154,3 +154,50 @@ class WindowLoader(_Loader):
                 "features": self.X["features"][targets],
             }
             yield {**batch, "asked": asked}, self.weight[targets]
+
+
+def log_popularity(chosen, lately, item):
+    """The logarithm of 1 + the number of users who chose each item, of late more.
+
+    Parameters
+    ----------
+    chosen : sparse array of shape (n_users + 1, n_items + 1)
+        Which pairs are positives.
+    lately : ndarray of shape (n_items,) or None
+        By what the numbers are multiplied; None: by 1.
+    item : ndarray of int
+        The items that are asked for.
+
+    Returns
+    -------
+    ndarray
+        Of items beyond the table, 0.
+    """
+    count = np.asarray(chosen.sum(0), float).ravel()
+    if lately is not None:
+        count[: len(lately)] *= lately
+    return np.log1p(np.append(count, 0))[np.minimum(item, len(count))]
+
+
+def nothing_known(rows, chosen):
+    """Which rows are of users without a history, and without positives.
+
+    Parameters
+    ----------
+    rows : Rows
+        Who asks.
+    chosen : sparse array of shape (n_users + 1, n_items + 1) or None
+        Which pairs are positives; the last user is an unknown one. None: positives of
+        users are not read.
+
+    Returns
+    -------
+    ndarray of bool of shape (n,)
+    """
+    new = np.ones(len(rows), bool)
+    if rows.history is not None:
+        new = (rows.history < 0).all(1)
+    if chosen is not None:
+        number = np.diff(chosen.indptr)
+        new &= np.append(number == 0, False)[np.minimum(rows.user, len(number))]
+    return new

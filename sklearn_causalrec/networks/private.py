@@ -21,6 +21,7 @@ from sklearn_causalrec.networks.private_steps import (
     steps_an_epoch,
     train_privately,
 )
+from sklearn_causalrec.networks.resumption import refuse_private
 
 # With "auto": a step draws that share of the units, at least and at most so many.
 SHARE, FEWEST, MOST = 0.25, 64, 1024
@@ -49,6 +50,7 @@ def check_private(estimator, roles, sample_weight):
     UserWarning
         If the fit is one of a search or a cross-validation, which all spend.
     """
+    refuse_private()
     budget, user = estimator.private, roles.roles["user"]
     if budget.unit == "user" and user is None:
         raise ValueError(
@@ -96,6 +98,11 @@ def _outside(estimator, roles, sample_weight):
     if e.learning_rate_schedule == "plateau":
         yield "learning_rate_schedule", "'plateau'", (
             'it reads the loss of the log. Choose "constant" or "cosine"'
+        )  # fmt: skip
+    if e.text is not None:
+        yield "text", "…", (
+            "the vectors of its texts are centred by those of the log. Make features "
+            "of the texts before"
         )  # fmt: skip
     for name in ("l1", "dropout", "input_noise"):
         if getattr(e, name):

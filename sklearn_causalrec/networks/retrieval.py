@@ -1,6 +1,7 @@
 """The network of lists: a vector for who asks, one for each item, and their product."""
 
 import numpy as np
+import torch
 
 from sklearn_causalrec.networks.encoders import ENCODERS
 from sklearn_causalrec.networks.encoders.queries import feature_map
@@ -11,6 +12,7 @@ from sklearn_causalrec.networks.network import (
     WidePart,
     WithIdTables,
 )
+from sklearn_causalrec.networks.text_tower import TextLayer
 
 
 class RetrievalNetwork(WithIdTables):
@@ -37,6 +39,9 @@ class RetrievalNetwork(WithIdTables):
         The number of items in the longest history; None where there are none.
     of_item : sequence of int, default=()
         Positions of the features of the items.
+    text : dict or None, default=None
+        As of a :class:`~sklearn_causalrec.networks.network.CausalNetwork`. The column
+        of codes is among the `n_features`, the last one.
     """
 
     def __init__(
@@ -54,20 +59,29 @@ class RetrievalNetwork(WithIdTables):
         input_noise=0.0,
         length=None,
         of_item=(),
+        text=None,
     ):
         super().__init__()
         kind = ENCODERS[encoder]
         self.of_item = [int(j) for j in of_item]
         self.of_query = [j for j in range(n_features) if j not in set(self.of_item)]
         mean, scale = np.asarray(mean), np.asarray(scale)
-        parts = (self.of_query, self.of_item)
+        numbers = [self._numbers(part, text) for part in (self.of_query, self.of_item)]
         self.standardize_query, self.standardize_item = (
-            Standardize(mean[part], scale[part], input_noise) for part in parts
+            Standardize(mean[part], scale[part], input_noise) for part in numbers
+        )
+        self.text = None
+        if text is not None:
+            width = max(max(hidden_layer_sizes, default=0), 8)
+            self.text = TextLayer(**text, width=width, activation=activation)
+        n_query, n_item = (
+            len(part) + (0 if len(part) == len(own) else width)
+            for part, own in zip(numbers, (self.of_query, self.of_item))
         )
         n_known = n_users if kind.query.reads_users else 0
         self.vectors = IdVectors(n_known, n_items, embedding_dim)
         self.encoder = kind.query(
-            len(self.of_query),
+            n_query,
             length,
             kind.causal,
             hidden_layer_sizes=hidden_layer_sizes,
@@ -75,12 +89,26 @@ class RetrievalNetwork(WithIdTables):
             activation=activation,
             dropout=dropout,
         )
-        self.item_map = feature_map(len(self.of_item), embedding_dim)
-        self.wide = WidePart(len(self.of_item), 0, n_items, 1)
+        self.item_map = feature_map(n_item, embedding_dim)
+        self.wide = WidePart(n_item, 0, n_items, 1)
+
+    def _numbers(self, part, text):
+        """The positions of a side without that of the codes of texts, the last one."""
+        last = len(self.of_item) + len(self.of_query) - 1
+        return part[:-1] if text is not None and last in part else part
+
+    def _read(self, part, standardize, features):
+        """What a side reads of features: standardised numbers, and of texts a layer."""
+        text = getattr(self, "text", None)  # absent in files of earlier versions
+        numbers = self._numbers(part, text)
+        x = standardize(features[:, numbers])
+        if len(numbers) == len(part):
+            return x
+        return torch.cat([x, text(features[:, -1])], dim=1)
 
     def queries(self, features, user=None, history=None):
         """The vectors of queries; (n, embedding_dim)."""
-        x = self.standardize_query(features[:, self.of_query])
+        x = self._read(self.of_query, self.standardize_query, features)
         known = self.vectors.user
         user = None if known is None else known(user)
         return self.encoder(x, user, self.vectors.item, history)
@@ -102,13 +130,13 @@ class RetrievalNetwork(WithIdTables):
         tensor of shape (n, embedding_dim)
             The vectors.
         """
-        x = self.standardize_query(features[:, self.of_query])
+        x = self._read(self.of_query, self.standardize_query, features)
         states = self.encoder.every(self.vectors.item, windows)[window, place]
         return self.encoder.plus_features(states, x)
 
     def items(self, item, features):
         """The vectors (n, embedding_dim) and biases (n,) of items."""
-        x = self.standardize_item(features[:, self.of_item])
+        x = self._read(self.of_item, self.standardize_item, features)
         vectors = self.vectors.item(item)
         if self.item_map is not None:
             vectors = vectors + self.item_map(x)

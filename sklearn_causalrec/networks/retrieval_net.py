@@ -8,18 +8,20 @@ import pandas as pd
 import torch
 
 from sklearn_causalrec.encoding.positives import NO_POSITIVES, first_of_pairs, lateness
+from sklearn_causalrec.networks import positives
 from sklearn_causalrec.networks.batches import (
     held_out_rows,
     network_inputs,
     training_dtype,
 )
+from sklearn_causalrec.networks.callbacks import training_callbacks
 from sklearn_causalrec.networks.encoders import ENCODERS
 from sklearn_causalrec.networks.ensemble import Ensemble, Prediction
 from sklearn_causalrec.networks.generators import OwnGenerators
-from sklearn_causalrec.networks.net import CausalNet, make_net, training_callbacks
+from sklearn_causalrec.networks.net import CausalNet, make_net
 from sklearn_causalrec.networks.objectives.implicit import Implicit
-from sklearn_causalrec.networks.positives import CELLS, QueryLoader, WindowLoader
 from sklearn_causalrec.networks.retrieval import RetrievalNetwork
+from sklearn_causalrec.networks.text_tower import layer_of, lend
 
 JUDGED = 1000  # items that held-out positives are compared with
 QUERIES_AT_ONCE = 8192
@@ -56,9 +58,15 @@ class RetrievalNet(CausalNet):
 
     def _asked(self, asked):
         asked = {name: part.to(self.device) for name, part in asked.items()}
-        if "windows" in asked:
-            return self.module_.windows(**asked)
-        return self.module_.queries(**asked)
+        return self.shared(self._part_asked, asked, ["windows"])
+
+    def _part_asked(self, asked):
+        if "windows" not in asked:
+            return self.module_.queries(**asked)
+        if self.ranks is not None:  # of the windows, those of the queries here
+            windows, window = asked["window"].unique(return_inverse=True)
+            asked = {**asked, "windows": asked["windows"][windows], "window": window}
+        return self.module_.windows(**asked)
 
     def _loss(self, batch, generator):
         """The queries of a batch, and its loss."""
@@ -79,8 +87,7 @@ class RetrievalNet(CausalNet):
                 loss = loss + self.l1 / self.n_rows * sum(
                     p.abs().sum() for p in weights
                 )
-        loss.backward()
-        self.optimizer_.step()
+        self.descend(loss)
         return {"loss": loss}
 
     @torch.no_grad()
@@ -105,7 +112,7 @@ class RetrievalNet(CausalNet):
         if iterator is None:
             return
         losses, sizes, above = [], [], []
-        for batch in iterator:
+        for batch in self.steps_of(iterator, training, losses, sizes):
             step = step_fn(batch, **fit_params)
             losses.append(self.criterion_.outcome_loss)
             sizes.append(len(batch[1]))
@@ -141,13 +148,14 @@ class RetrievalEnsemble(Ensemble):
     The parameters and attributes are those of :class:`Ensemble`.
     """
 
+    catalogue = lately = None
+
     def __init__(self, settings, log_encoder):
         super().__init__(settings, log_encoder)
         given = settings.objective
         self.options = Implicit() if isinstance(given, str) else given
         self.kind = ENCODERS[settings.encoder]
         self.in_order = self.kind.causal is not None and not log_encoder.roles.histories
-        self.catalogue = self.lately = None
 
     def _batch_size(self, n):
         if self.settings.batch_size != "auto":
@@ -159,8 +167,7 @@ class RetrievalEnsemble(Ensemble):
         return self._settings(n_rows).max_epochs
 
     def _settings(self, n):
-        settings = replace(self.settings, batch_size=self._batch_size(n))
-        return settings.of_log(n, n)
+        return replace(self.settings, batch_size=self._batch_size(n)).of_log(n, n)
 
     def _positives(self, rows):
         """Positives, one row a pair and query, with their weights and their queries."""
@@ -207,13 +214,14 @@ class RetrievalEnsemble(Ensemble):
             mean=encoder.mean,
             scale=encoder.scale,
             of_item=np.flatnonzero(catalogue.of_item).tolist(),
+            text=layer_of(encoder.roles.texts),
         )
         if self.in_order or rows.history is not None:
             module["length"] = encoder.history_length
         counts = np.bincount(rows.item, minlength=len(encoder.items))
         options = dict(n_arms=1, binary=False, clip=settings.clip, options=self.options)
         options["counts"] = torch.as_tensor(counts[catalogue.items])
-        loader = WindowLoader if self.in_order else QueryLoader
+        loader = positives.WindowLoader if self.in_order else positives.QueryLoader
         given = (module, self.objective, options, settings, rows, generators)
         net = make_net(*given, RetrievalNet, RetrievalNetwork)
         net.iterator_train = net.iterator_valid = loader
@@ -321,6 +329,7 @@ class RetrievalEnsemble(Ensemble):
         else:
             net = self._net(settings, rows, None, OwnGenerators(seed)).to(dtype)
         self._prepare(net, len(self.catalogue.items))
+        lend([net], self.log_encoder)
         return net
 
     def _resume(self, net, rows):
@@ -332,7 +341,11 @@ class RetrievalEnsemble(Ensemble):
 
     def _prepare(self, net, n_items):
         """Tell the loaders how large a batch may be."""
-        most = CELLS // n_items if net.criterion_.loss == "softmax" else CELLS
+        most = (
+            positives.CELLS // n_items
+            if net.criterion_.loss == "softmax"
+            else positives.CELLS
+        )
         options = dict(most_queries=max(most, 1))
         if self.in_order:
             options["length"] = self.log_encoder.history_length
@@ -368,6 +381,7 @@ class RetrievalEnsemble(Ensemble):
         """
         rows = self._with_pasts(rows)
         X = network_inputs(rows)
+        lend(self.nets, self.log_encoder)
         scores = sum(net.outputs(X, index)[0] for net in self.nets) / len(self.nets)
         new = self._unknown(rows)
         user, item = (
@@ -392,6 +406,7 @@ class RetrievalEnsemble(Ensemble):
             The scores.
         """
         queries = self._with_pasts(queries)
+        lend(self.nets, self.log_encoder)
         scores = sum(net.products(queries, items) for net in self.nets) / len(self.nets)
         scores[self._unknown(queries)] = self._popularity(items.item)
         return scores
@@ -404,24 +419,15 @@ class RetrievalEnsemble(Ensemble):
         """
         if self.nets[0].module_.of_query or self.options.popularity:
             return np.zeros(len(rows), bool)
-        new = np.ones(len(rows), bool)
-        if rows.history is not None:
-            new = (rows.history < 0).all(1)
-        if self.kind.query.reads_users:
-            chosen = np.diff(self.catalogue.rated.indptr)  # the last: an unknown user
-            new &= np.append(chosen == 0, False)[np.minimum(rows.user, len(chosen))]
-        return new
+        chosen = self.catalogue.rated if self.kind.query.reads_users else None
+        return positives.nothing_known(rows, chosen)
 
     def _popularity(self, item):
         """The logarithm of 1 + the number of users who chose each item, of late more.
 
         Networks that went on with further rows count all users alike.
         """
-        count = np.asarray(self.catalogue.rated.sum(0), float).ravel()
-        lately = getattr(self, "lately", None)  # absent in files of earlier versions
-        if lately is not None:
-            count[: len(lately)] *= lately
-        return np.log1p(np.append(count, 0))[np.minimum(item, len(count))]
+        return positives.log_popularity(self.catalogue.rated, self.lately, item)
 
     @property
     def of_item(self):

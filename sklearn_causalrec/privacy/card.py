@@ -17,7 +17,7 @@ from sklearn_causalrec._utils.tables import column_text, number
 from sklearn_causalrec._utils.unwrap import unwrap
 from sklearn_causalrec.encoding.checks import text
 from sklearn_causalrec.encoding.kinds import short
-from sklearn_causalrec.privacy.inventory import data_inventory
+from sklearn_causalrec.privacy.inventory import data_inventory, texts_of
 
 UNKNOWN = "[More Information Needed]"
 _PACKAGES = ("sklearn-causalrec", "scikit-learn", "numpy", "torch")
@@ -126,7 +126,7 @@ def model_card(
     title = name or type(estimator).__name__
     about = [
         ("Developed by", developers), ("Model type", _kind(estimator)),
-        ("License", license),
+        ("License", license), *_built_on(estimator),
     ]  # fmt: skip
     facts = "\n".join(f"- **{what}:** {_plain(told)}" for what, told in about)
     data = f"{_plain(training_data)}\n\n{_data(estimator, inventory)}"
@@ -199,6 +199,17 @@ def _table(frame):
     columns = [[_plain(cell) for cell in column_text(flat[c])] for c in flat.columns]
     lines = [[_plain(c) for c in flat.columns], ["---"] * flat.shape[1], *zip(*columns)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _built_on(estimator):
+    """The pretrained encoder inside, with its own licence."""
+    texts = texts_of(estimator)
+    if texts is None:
+        return []
+    told = texts.facts()
+    what = f"{told['text encoder']} ({told['type']}; sha256 {told['sha256'][:16]})"
+    return [("Finetuned from model" if texts.tuned else "Built on model", what),
+            ("License of that model", told["license"])]  # fmt: skip
 
 
 def _kind(estimator):

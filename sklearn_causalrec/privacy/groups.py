@@ -12,7 +12,7 @@ from sklearn_causalrec._utils.unwrap import unwrap
 from sklearn_causalrec.effects.clusters import estimate
 from sklearn_causalrec.effects.intervals import check_alpha
 from sklearn_causalrec.encoding.checks import column
-from sklearn_causalrec.encoding.frames import as_frame
+from sklearn_causalrec.encoding.frames import as_frame, refuse_unclear
 from sklearn_causalrec.encoding.kinds import as_series
 
 
@@ -188,6 +188,7 @@ def exposure_by_group(
     """
     check_alpha(alpha)
     lists = as_frame(lists, "lists")
+    refuse_unclear(lists, "lists")
     for name in (item, user):
         if not isinstance(name, Hashable) or name not in lists:
             raise ValueError(

@@ -22,6 +22,7 @@ _RETENTION = {
     "rows of the log": "save(model, path, slim=True); forget(model, users) for theirs",
     "rows inside learners": "forget(model, users)",
     "history of a step": "forget(model, users)",
+    "texts": "forget(model, users), but for those of items; fit again",
 }
 _OF_GRAPH = {
     "rows of the log": "fit again without them; they are what averages are made of",
@@ -44,7 +45,8 @@ def data_inventory(fitted: Any) -> Report:
     -------
     Report
         The section "Columns" has a table of the columns of X by role, and whether their
-        values are kept. The section "Kept" has a table of what the model holds: what,
+        values are kept. "Pretrained", where there is one, names the text encoder inside
+        and its licence. The section "Kept" has a table of what the model holds: what,
         of how many, in how many places and bytes, whether ids look like pseudonyms, and
         how it leaves.
 
@@ -75,8 +77,17 @@ def data_inventory(fitted: Any) -> Report:
     report = Report(f"Data held by {type(estimator).__name__}")
     report.add("Columns", columns_of(estimator))
     report.add("Kept", _kept(fitted, estimator))
+    texts = texts_of(estimator)
+    if texts is not None:
+        report.add("Pretrained", pd.DataFrame([texts.facts()]))
     report.add("What it was told", _told(estimator))
     return report
+
+
+def texts_of(estimator: Any) -> Any:
+    """The texts of a fitted estimator and their pretrained encoder, or None."""
+    encoder = getattr(estimator, "log_encoder_", None)
+    return None if encoder is None else encoder.roles.texts
 
 
 def columns_of(estimator: Any) -> pd.DataFrame:
@@ -119,6 +130,8 @@ def columns_of(estimator: Any) -> pd.DataFrame:
             owner = log.owner.get(name) if log is not None else None
             how = "the last value of each user and item" if owner else ""
             how = " and ".join(filter(None, [how, inside])) or "no"
+            if encoder.roles.texts is not None and name == roles.feature_columns_[-1]:
+                how = "all distinct texts"
             rows.append((name, f"feature of the {owner}" if owner else "feature", how))
     elif hasattr(estimator, "_reader"):
         known = set(getattr(estimator._answer.variables, "_blocks", {}))
@@ -158,7 +171,7 @@ def _kept(fitted, estimator):
     n_rows = set(_n_rows(estimator)) - {0}
     places: dict[str, list[tuple[str, int]]] = {}
     for path, value in walk(estimator):
-        if isinstance(value, type | LeftOut | pd.Index):
+        if isinstance(value, type | LeftOut | pd.Index) or ".texts." in path:
             continue
         shape = getattr(value, "shape", None)
         if shape and shape[0]:
@@ -177,6 +190,10 @@ def _kept(fitted, estimator):
         if n:
             hidden = looks_like_pseudonyms(index)
             rows[what] = (n, 1, _bytes(index), hidden, _RETENTION[what])
+    texts = texts_of(estimator)
+    if texts is not None:
+        size = texts.nbytes
+        rows["texts"] = (texts.n_fit - 1, 1, size, None, _RETENTION["texts"])
     how = _RETENTION if hasattr(estimator, "_without_users") else _OF_GRAPH
     for what in ("values by user", "rows of the log", "rows inside learners"):
         if what in places:

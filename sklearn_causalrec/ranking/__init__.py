@@ -4,6 +4,7 @@ from sklearn_causalrec.ranking.catalogue import Catalogue
 from sklearn_causalrec.ranking.cold_start import ColdStart
 from sklearn_causalrec.ranking.diversity import MMR
 from sklearn_causalrec.ranking.exploration import Exploration
+from sklearn_causalrec.ranking.on_disk import write_lists, write_predictions
 from sklearn_causalrec.ranking.reranking import (
     Budget,
     CategoryQuota,
@@ -22,4 +23,6 @@ __all__ = [
     "PopularityCap",
     "rerank",
     "top_k",
+    "write_lists",
+    "write_predictions",
 ]

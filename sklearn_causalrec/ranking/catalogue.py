@@ -89,9 +89,14 @@ class _Side:
         Whether each feature has never changed for any id.
     repeats : bool
         Whether an id has several rows. Without one, constancy says nothing.
+    texts : bool
+        Whether the last feature is codes of texts, which have no mean: 0 is none.
     """
 
-    def __init__(self, n_ids, n_features, before=None):
+    texts = False
+
+    def __init__(self, n_ids, n_features, before=None, texts=False):
+        self.texts = texts
         self.table = np.zeros((n_ids + 1, n_features), np.float32)
         self.known = np.zeros(n_ids, bool)
         self.constant = np.ones(n_features, bool)
@@ -116,18 +121,25 @@ class _Side:
             if self.constant[j]:
                 self.constant[j] = _same(column, values[codes])
         self.known[here] = True
-        mean = _mean(self.table[:-1][self.known])
+        mean = self.mean()
         self.table[:-1][~self.known] = mean
         self.table[-1] = mean
+
+    def mean(self):
+        """What stands for an id without rows; (p,)."""
+        return _mean(self.table[:-1][self.known], self.texts)
 
 
 def _same(a, b):
     return np.array_equal(a, b, equal_nan=True)
 
 
-def _mean(features):
-    """The mean of each column over the values there are; NaN where there are none."""
+def _mean(features, texts=False):
+    """The mean of each column over the values there are; NaN where there are none, and
+    0 of a last column of codes of texts."""
     mean = features.mean(axis=0, dtype=np.float64)
+    if texts:
+        mean[-1] = 0
     gaps = np.isnan(mean)
     if gaps.any():
         part = features[:, gaps].astype(np.float64)
@@ -168,6 +180,8 @@ class Catalogue:
     control : int, default=None
         The code of the arm that means "not shown". With None, every row counts as
         shown.
+    texts : bool, default=False
+        Whether the last feature is codes of texts.
 
     Attributes
     ----------
@@ -234,6 +248,7 @@ class Catalogue:
         names=None,
         told=None,
         control=None,
+        texts=False,
     ):
         features, user, item = rows.features, rows.user, rows.item
         n, p = features.shape
@@ -241,7 +256,7 @@ class Catalogue:
         order = np.arange(n)
         if rows.time is not None:
             order = np.argsort(rows.time, kind="stable")
-        context = _mean(features)
+        context = _mean(features, texts)
         if before is None:
             self._first, self._varies = features[0].copy(), np.zeros(p, bool)
         else:
@@ -252,8 +267,11 @@ class Catalogue:
             first = np.full(n, self._first[j])
             self._varies[j] = not _same(features[:, j], first)
         self.context = context.astype(np.float32)
-        self._users = _Side(n_users, p, None if before is None else before._users)
-        self._items = _Side(n_items, p, None if before is None else before._items)
+        ours, theirs = (
+            (None, None) if before is None else (before._users, before._items)
+        )
+        self._users = _Side(n_users, p, ours, texts)
+        self._items = _Side(n_items, p, theirs, texts)
         self._users.add(features, user, order)
         self._items.add(features, item, order)
         self.user_table, self.item_table = self._users.table, self._items.table
@@ -363,7 +381,7 @@ class Catalogue:
         rows = np.append(np.flatnonzero(keep), self.n_users)
         users, items = self._users, self._items
         users.table, users.known = users.table[rows], users.known[keep]
-        users.table[-1] = _mean(users.table[:-1][users.known])
+        users.table[-1] = users.mean()
         # Of an item, the last row is kept, with what it said of its user.
         of_rows = ~self.of_item & ~items.constant
         items.table[:, of_rows] = users.table[-1, of_rows]
@@ -375,6 +393,18 @@ class Catalogue:
         self.items = np.unique(self.logged.indices).astype(np.int64)
         self.share = self.logged.nnz / (self.n_users * max(len(self.items), 1))
         return self
+
+    def text_codes(self):
+        """Return the texts that pairs may have, where the last feature is texts.
+
+        Returns
+        -------
+        ndarray of float
+            Their codes.
+        """
+        table = self.item_table if self.of_item[-1] else self.user_table
+        kept = self.of_item[-1] or self.of_user[-1]
+        return np.unique(table[:, -1]) if kept else np.zeros(1)
 
     def rows(self, user, item, context=None):
         """Compute the features of pairs of user and item.

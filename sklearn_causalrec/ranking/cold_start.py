@@ -203,15 +203,17 @@ def sides(estimator, pairs):
     n_users, n_items = len(pairs.users), len(pairs.items)
     user_features = pairs.rows(np.arange(n_users), np.zeros(n_users, int)).features
     item_features = pairs.rows(np.zeros(n_items, int), np.arange(n_items)).features
-    logged = catalogue.logged
+    logged, numbers = catalogue.logged, encoder.as_numbers
     user = _Side(
-        encoder.users, logged.sum(1), catalogue.user_table, catalogue.of_user,
-        pairs.users, pairs.sides[0].codes, user_features, pairs.informed[0],
+        encoder.users, logged.sum(1), numbers(catalogue.user_table),
+        encoder.owned_numbers(catalogue.of_user), pairs.users, pairs.sides[0].codes,
+        numbers(user_features), pairs.informed[0],
         pairs.history,
     )  # fmt: skip
     item = _Side(
-        encoder.items, logged.sum(0), catalogue.item_table, catalogue.of_item,
-        pairs.items, pairs.sides[1].codes, item_features, pairs.informed[1],
+        encoder.items, logged.sum(0), numbers(catalogue.item_table),
+        encoder.owned_numbers(catalogue.of_item), pairs.items, pairs.sides[1].codes,
+        numbers(item_features), pairs.informed[1],
     )  # fmt: skip
     return user, item
 

@@ -400,14 +400,15 @@ def seen_pairs(estimator, exclude_seen):
         If it is another value, or which arm means "not shown" can't be told.
     """
     catalogue, arms = estimator.catalogue_, estimator.log_encoder_.arms
-    if not isinstance(exclude_seen, (bool, np.bool_)) and exclude_seen != "rated":
+    rated = isinstance(exclude_seen, str) and exclude_seen == "rated"
+    if not rated and not isinstance(exclude_seen, bool | np.bool_):
         raise ValueError(
             f"exclude_seen is {exclude_seen!r}: True leaves out pairs that were "
             'shown, "rated" those with an outcome above 0, and False none.'
         )
     if not exclude_seen:
         return None
-    if exclude_seen == "rated":
+    if rated:
         return catalogue.rated
     if len(arms) > 1 and catalogue.control is None:
         raise ValueError(

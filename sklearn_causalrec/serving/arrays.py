@@ -7,12 +7,17 @@ memory by naming the same bytes again and again.
 """
 
 import math
+import re
 
 import numpy as np
 
 # What safetensors knows; bytes of other dtypes are kept as U8.
 NATIVE = "|b1 |u1 |i1 <u2 <i2 <f2 <u4 <i4 <f4 <u8 <i8 <f8".split()
 KINDS = "fiubcmMSUV"
+# As numpy spells them. Of anything else, such as "2f8", it reads parts as Python.
+_SPELT = re.compile(
+    r"[<>|=]([fiubc]\d{1,2}|[SUV]\d{1,10}|[mM]8(\[\d*[a-zA-Zμ]{1,7}\])?)"
+)
 
 
 def dtype_spec(dtype):
@@ -45,7 +50,7 @@ def dtype_of(spec):
         align = spec.pop("aligned") is True
         formats = [dtype_of(part) for part in spec["formats"]]
         dtype = np.dtype({**spec, "formats": formats}, align=align)
-    elif isinstance(spec, str) and len(spec) < 40 and spec[:1] in "<>|=":
+    elif isinstance(spec, str) and _SPELT.fullmatch(spec):
         dtype = np.dtype(spec)
     else:
         raise ValueError(f"{spec!r:.80} is no dtype")

@@ -40,6 +40,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     if options.command == "keys":
         return _keys(options)
+    if options.command == "train":
+        from sklearn_causalrec.serving.training import run
+
+        return run(options)
     # Before numpy and torch are imported: cores are for workers, not for threads.
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[name] = "1"
@@ -122,6 +126,16 @@ def _parser():
         help="per worker; further ones get 503 (default: %(default)s)")  # fmt: skip
     add("--shutdown-timeout", type=_seconds, default=30.0, metavar="SECONDS",
         help="for the last requests, at the end (default: %(default)s)")  # fmt: skip
+    train = commands.add_parser(
+        "train",
+        help="fit and save a model that a TOML file describes",
+        description="Fit and save a model that a TOML file describes; with torchrun, "
+        "by several processes: torchrun --nproc-per-node 2 --no-python "
+        "sklearn-causalrec train config.toml",
+    )
+    train.add_argument("config", type=Path, help="the file, see docs/scaling_out.md")
+    train.add_argument("--check", action="store_true",
+        help="look at file, parameters and columns, and fit nothing")  # fmt: skip
     keys = commands.add_parser(
         "keys", help="make, list and revoke keys of callers", description=KEYS
     )

@@ -97,6 +97,13 @@ def _bare(fitted):
             'Lists by objective="implicit" have no graph of ONNX yet: save writes the '
             "model, and its vectors are those of nets_[0].module_."
         )
+    texts = model.log_encoder_.roles.texts
+    if texts is not None:
+        raise CannotExportError(
+            f"The networks read texts, the column {texts.column!r}, by a pretrained "
+            "encoder, which has no place in the graph: make features of the texts "
+            "before (TextEmbedding), and fit to them."
+        )
     steps = getattr(getattr(fitted, "best_estimator_", fitted), "steps", [None])
     if len(steps) > 1:
         names = [type(step).__name__ for _, step in steps[:-1]]

@@ -39,7 +39,7 @@ class FlatNetwork:
     Parameters
     ----------
     module : CausalNetwork
-        With an encoder "dnn" or "mf", no history and no towers, on the CPU.
+        With an encoder "dnn" or "mf", no history, towers or text, on the CPU.
     """
 
     def __init__(self, module):
@@ -219,8 +219,8 @@ class FlatNetworks:
         Returns
         -------
         FlatNetworks or None
-            None where a network has a history, towers, an encoder other than "dnn" and
-            "mf" or a loss over the catalogue, or is not on the CPU.
+            None where a network has a history, towers, text, an encoder other than
+            "dnn" and "mf" or a loss over the catalogue, or is not on the CPU.
         """
         for net in ensemble.nets:
             module = net.module_
@@ -229,6 +229,7 @@ class FlatNetworks:
                 net.device == "cpu"
                 and type(module).__name__ == "CausalNetwork"
                 and module.towers is None
+                and getattr(module, "text", None) is None
                 and encoder.__module__.startswith("sklearn_causalrec.")
                 and encoder.__name__ in ("DNN", "MF")
                 and getattr(module.encoder, "history", None) is None

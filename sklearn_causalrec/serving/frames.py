@@ -133,6 +133,10 @@ def _read_delta(value, unit):
     return pd.Timedelta(np.int64(value).view(dtype_of(f"<m8[{unit}]")))
 
 
+# A number in front is a count, which numpy reads as Python; periods have such.
+_NAMED = re.compile(r"[A-Za-z]\w*(\[[A-Za-z][^\[\]]*\])?|period\[\d*[A-Za-z-]+\]")
+
+
 def _write_dtype(dtype, refuse):
     if isinstance(dtype, pd.StringDtype):
         return ["text", dtype.storage, dtype.na_value is pd.NA]
@@ -147,7 +151,10 @@ def _read_dtype(kind, *parts):
         return pd.StringDtype(storage, na_value=pd.NA if is_na else np.nan)
     if kind == "category":
         return pd.CategoricalDtype(*parts)
-    return pd.api.types.pandas_dtype(str(parts[0]))
+    name = str(parts[0])
+    if not _NAMED.fullmatch(name):
+        raise ValueError(f"{name!r:.80} is no dtype")
+    return pd.api.types.pandas_dtype(name)
 
 
 def _read_none(name):

@@ -100,8 +100,11 @@ def read_items(items):
     """Items as they came: a frame, or an array of ids."""
     if hasattr(items, "columns") or hasattr(items, "collect"):
         return as_frame(items, "items")
-    if isinstance(items, str) or np.ndim(items) == 0:
-        return np.array([items])
+    try:
+        if isinstance(items, str) or np.ndim(items) == 0:
+            return np.array([items])
+    except ValueError:  # of lists of several lengths
+        raise TypeError("items are ids, or a frame of items: lists came.") from None
     try:
         return pd.unique(as_series(items, "items").to_numpy())
     except TypeError as error:

@@ -98,8 +98,9 @@ def way_out(kind):
     module = getattr(kind, "__module__", None) or ""
     if module.startswith("sentence_transformers"):
         return (
-            "A pretrained language model is larger than all the rest: encode the texts "
-            "before, and take DenseVectors, or use TextBag."
+            "A pretrained language model of a step does not travel: give it to the "
+            "recommender, text=PretrainedText(…), encode the texts before and take "
+            "DenseVectors, or use TextBag."
         )
     if isinstance(kind, FunctionType):
         return "Leave it out, or do before the fit what it does."

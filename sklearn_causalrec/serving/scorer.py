@@ -48,8 +48,8 @@ def compile_scorer(fitted: Any) -> CompiledScorer:
     Raises
     ------
     TypeError
-        If the model is another estimator, has steps before it, reads histories or
-        towers, has an encoder other than "dnn" and "mf", is on a GPU, or its second
+        If the model is another estimator, has steps before it, reads texts, histories
+        or towers, has an encoder other than "dnn" and "mf", is on a GPU, or its second
         stage has learners that are not the package's own. The message says what to
         call instead.
 
@@ -87,6 +87,13 @@ def compile_scorer(fitted: Any) -> CompiledScorer:
             f"The steps before the recommender, {', '.join(names)}, are not compiled: "
             "compile the last step, compile_scorer(pipeline[-1]), and pass it what "
             "pipeline[:-1].transform returns."
+        )
+    texts = model.log_encoder_.roles.texts
+    if texts is not None:
+        raise CannotCompileError(
+            f"The networks read texts, the column {texts.column!r}, by a pretrained "
+            "encoder, which is not arrays for numpy: call the estimator itself; or "
+            "make features of the texts before (TextEmbedding), and fit to them."
         )
     networks = FlatNetworks.of(model._ensemble)
     if networks is None:

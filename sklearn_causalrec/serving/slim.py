@@ -8,8 +8,8 @@ from collections import defaultdict
 # By type, what averages over the log read.
 OF_THE_LOG = {
     "effects.arms.ArmEffects": (
-        "arm", "clusters", "fitted", "influence", "outcomes", "propensity", "scores",
-        "weight", "y",
+        "arm", "clusters", "elsewhere", "fitted", "influence", "outcomes", "propensity",
+        "scores", "weight", "y",
     ),
     "effects.stacked.StackedEffect": (
         "_w", "calibrated_", "effect_oof_", "influence_", "outcome_oof_", "propensity_",

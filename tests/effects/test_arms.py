@@ -52,13 +52,25 @@ def test_rows_of_a_pair_speak_for_all_rows(scores_alone):
     assert abs(unweighted - x.mean()) > 20 * error
 
 
-def test_average_over_other_rows_is_corrected_by_the_scores(scores_alone):
-    X = np.ones((50, 1))
-    effects = fit(X, np.arange(50) % 2, np.full((50, 2), 0.5))
-    mean, error, _ = effects.ate(0, 1, effect=np.array([0.5, 1.5]))
-    assert mean == pytest.approx(1.0 + 1.0)  # their mean effect + the mean residual
-    assert error == pytest.approx(np.sqrt(np.var([0.5, 1.5]) / 2))
-    assert effects.ate(1, 0)[0] == pytest.approx(-1.0)
+@pytest.mark.parametrize("n_arms", [2, 3])
+def test_average_over_other_rows_is_corrected_by_the_scores(scores_alone, n_arms):
+    """The model of the effect is zero: all that is known is in the residuals."""
+    X = np.linspace(0, 2, 600)[:, None]
+    arm, exposure = np.arange(600) % n_arms, np.full((600, n_arms), 1 / n_arms)
+    effects = fit(X, arm, exposure)
+    new, outcome = np.array([[2.5], [3.5]]), np.zeros((2, n_arms))
+    at_home = effects.ate(0, 1)
+    if n_arms == 2:  # the scores are the line x, which holds elsewhere
+        assert effects.ate(0, 1, new, outcome).value == pytest.approx(3, abs=0.05)
+        assert at_home.value == pytest.approx(1)
+    same = effects.ate(0, 1, X, np.zeros((600, n_arms)))
+    assert same.value == pytest.approx(at_home.value)
+    assert same.error == pytest.approx(at_home.error, rel=0.02)
+    there = effects.ate(1, 0, new, outcome)
+    assert there.value == -effects.ate(0, 1, new, outcome).value
+    last = effects.ate(0, n_arms - 1, new, outcome)
+    back = effects.ate(n_arms - 1, 0, new, outcome)
+    assert last.value == -back.value and last.error == back.error
 
 
 def test_folds_spread_every_arm():

@@ -65,6 +65,8 @@ from sklearn_causalrec.interactions import (
 )
 from sklearn_causalrec.networks import ENCODERS, OBJECTIVES
 from sklearn_causalrec.serving import read_manifest
+from sklearn_causalrec.serving.arrays import dtype_of
+from sklearn_causalrec.serving.frames import _read_dtype
 from sklearn_causalrec.serving.slim import without_the_log
 from sklearn_causalrec.serving.state import Reader, Writer
 
@@ -721,3 +723,20 @@ def test_a_file_holds_no_pickle(log, tmp_path):
         with pytest.raises(ValueError):
             list(pickletools.genops(data))
     json.loads(parts["state"])
+
+
+@pytest.mark.parametrize("spelt", ["<1f4", "|2u1", "<(1)f4", "<f4,<f4", "<M8[ns],1f4"])
+def test_dtypes_that_numpy_reads_as_python_are_refused(spelt):
+    with pytest.raises(ValueError, match="is no dtype"):
+        dtype_of(spelt)
+
+
+def test_names_of_dtypes():
+    for name in (
+        "Int64", "float32", "int64[pyarrow]", "interval[int64, right]", "period[3D]",
+        "datetime64[ns, UTC+01:00]", "Sparse[float64, nan]",
+    ):  # fmt: skip
+        assert _read_dtype("name", name) == pd.api.types.pandas_dtype(name)
+    for name in ("1f4", "f4,1f4", "interval[1f4]", "(1)f4", "Sparse[2f8]", "f4 or 1"):
+        with pytest.raises(ValueError, match="is no dtype"):
+            _read_dtype("name", name)

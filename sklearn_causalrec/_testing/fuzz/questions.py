@@ -184,7 +184,9 @@ def _column(question, argument, plain, rng):
     kind = ["SAME", "NEVER", "MISSING", "ODD", "TIMES"][rng.integers(5)]
     form, make = forms.a_form(rng, getattr(forms, kind))
     same = kind == "SAME" and form not in forms.OTHER_LABELS | {"complex", "category"}
-    one_of_all = argument in question.columns and form in ("scalar", "no dimension")
+    # Of all rows, or of each of two arms.
+    one_of_all = ("scalar", "no dimension", "two columns")
+    one_of_all = argument in question.columns and form in one_of_all
     alone = len(question.vectors) == 1 and form in ("one short", "one long", "empty")
     never = kind == "NEVER" and not one_of_all and not alone
     if argument in question.vectors:

@@ -58,7 +58,7 @@ def _lee(**given):
 @cache
 def _asked():
     rng = np.random.default_rng(0)
-    people, x = _people(), rng.normal(size=(ROWS, 2)).round(2)
+    people, x = _people(), np.round(64 * rng.normal(size=(ROWS, 2))) / 64
     arm = np.append([0.0, 1.0], rng.integers(0, 2, ROWS - 2))
     share = np.full(ROWS, 0.5)
     frame = pd.DataFrame(x, columns=["a", "b"])

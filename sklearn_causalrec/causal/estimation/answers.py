@@ -13,6 +13,7 @@ from sklearn_causalrec.causal.checks.sensitivity import Sensitivity
 from sklearn_causalrec.causal.estimation.nuisances import regress
 from sklearn_causalrec.causal.estimation.ranges import EffectRange
 from sklearn_causalrec.effects.clusters import Estimate, estimate, ratio_of_means
+from sklearn_causalrec.effects.elsewhere import Elsewhere
 from sklearn_causalrec.effects.log_scores import LogScores
 from sklearn_causalrec.effects.overlap import average_on_treated
 
@@ -245,20 +246,26 @@ class ArmsAnswer(Answer):
     def average(self, t0, t1, variables=None, clustered=True):
         """Average effect with its standard error.
 
-        Over other rows it is the mean effect there plus the mean residual in fit.
+        Over other rows it is the mean effect there, with what the residuals of the
+        scores add, see `Elsewhere`.
         """
         if variables is None:
             return self._means.contrast(t0, t1, clustered=clustered)
         effect = self.effect(variables, t0, t1)
-        rest = self._means.pseudo[:, t1] - self._means.pseudo[:, t0]
-        rest = rest - self._conditional.fitted(t0, t1)
-        mean, relative = np.average(rest, weights=self._weight), 1.0
-        if self._weight is not None:
-            relative = self._weight
-        clusters = self._means.clusters if clustered else None
-        found = estimate(effect.mean() + mean, relative * (rest - mean), clusters)
-        variance = found.error**2 + effect.var() / len(effect)
-        return found._replace(error=np.sqrt(variance))
+        score = self._means.pseudo[:, t1] - self._means.pseudo[:, t0]
+        fitted = np.broadcast_to(self._conditional.fitted(t0, t1), len(score))
+        weight = self.pseudo_effects()[1]
+        mean = np.average(score - fitted, weights=weight)
+        rest = weight * (score - fitted - mean)
+        clusters = self._means.clusters
+        found = estimate(effect.mean() + mean, rest, clusters if clustered else None)
+        log, rows = self.variables, variables
+        X = log.matrix(self.modifiers) if self.modifiers else np.zeros((log.n, 0))
+        new = rows.matrix(self.modifiers) if self.modifiers else np.zeros((rows.n, 0))
+        there = Elsewhere(X, fitted, rest, weight, clusters)
+        more, times = there.at(new, effect, clustered)
+        error = np.sqrt((found.error * times) ** 2 + effect.var() / len(effect))
+        return found._replace(value=found.value + more, error=error)
 
     def average_on_treated(self, t0, t1, clustered=True):
         """Average effect among the rows that had arm t1, an `Estimate`.

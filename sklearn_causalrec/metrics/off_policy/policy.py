@@ -1,6 +1,6 @@
 """What a policy would earn, from the log of another."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
@@ -21,6 +21,7 @@ from sklearn_causalrec.encoding.checks import (
     matrix,
     number,
     probability,
+    several,
 )
 from sklearn_causalrec.encoding.cluster_columns import given_clusters
 from sklearn_causalrec.metrics.off_policy.estimators import (
@@ -324,9 +325,9 @@ def policy_value(
             "The policy never takes an action that was logged: all its weights are 0, "
             "and the log says nothing of it."
         )
-    if isinstance(estimators, str) or not isinstance(estimators, Iterable | None):
-        raise TypeError(f"estimators is {estimators!r}: a list of names is needed.")
-    names = list(ESTIMATORS) if estimators is None else list(estimators)
+    names = list(ESTIMATORS)
+    if estimators is not None:
+        names = several(estimators, "estimators", '["ips", "dr"]')
     names = [choice(name, "estimator", ESTIMATORS) for name in [*names, estimator]]
     if outcome is None or hasattr(outcome, "fit"):
         if outcome is not None and X is None:

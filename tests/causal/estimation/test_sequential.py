@@ -159,6 +159,31 @@ def test_scores_are_an_influence_function():
     assert 0.7 < errors.mean() / estimates.std() < 1.35
 
 
+def test_a_score_is_what_its_row_adds():
+    """More rows of a cell move the front-door formula as their scores say (Gateaux).
+
+    What M does to Y depends on U, and so on T: the step of T's own law shows.
+    """
+    graph, cells = CausalGraph("T -> M -> Y; T <-> Y"), []
+    for u, t, m, y in np.ndindex(2, 2, 2, 2):
+        chance = (0.8 if t == u else 0.2) * (0.8 if m == t else 0.2) / 2
+        chance *= 0.9 if y == m * u else 0.1
+        cells += [(t, m, y)] * round(20_000 * chance)
+    frame = pd.DataFrame(cells, columns=["T", "M", "Y"])
+
+    def front_door(log):
+        mean = log.groupby(["M", "T"]).Y.mean().unstack() @ log["T"].value_counts(True)
+        return log.groupby("T").M.mean().diff()[1] * mean.diff()[1]
+
+    fitted = sequential(make_problem(graph, frame, "Y", ["T"], **SATURATED))
+    scores = fitted.scores[:, 1] - fitted.scores[:, 0]
+    for cell, rows in frame.groupby(["T", "M", "Y"]).indices.items():
+        longer = pd.concat([frame, frame.iloc[rows[:100]]], ignore_index=True)
+        expected = front_door(longer) - front_door(frame)
+        found = 100 / len(longer) * (scores[rows].mean() - scores.mean())
+        assert found == pytest.approx(expected, rel=0.1), cell
+
+
 def test_treatments_never_seen_together():
     graph = CausalGraph("A -> L -> B -> Y; A -> Y; L -> Y; A -> B; L <-> Y")
     rng = np.random.default_rng(0)

@@ -1,0 +1,33 @@
+"""Means and standard deviations of columns, read block by block."""
+
+import numpy as np
+
+from sklearn_causalrec.encoding.disk_arrays import BLOCK_ROWS
+
+
+def weighted_moments(X, weight):
+    """Mean and standard deviation of the columns, in float64, block by block.
+
+    Missing values are left out.
+    """
+    total = weight.sum()
+    first = np.zeros(X.shape[1])
+    second = np.zeros(X.shape[1])
+    absent = np.zeros(X.shape[1])
+    shift = np.nan_to_num(X[0].astype(np.float64))
+    for start in range(0, len(X), BLOCK_ROWS):
+        block = X[start : start + BLOCK_ROWS].astype(np.float64) - shift
+        w = weight[start : start + BLOCK_ROWS]
+        gaps = np.isnan(block)
+        if gaps.any():
+            absent += w @ gaps
+            block[gaps] = 0.0
+        first += w @ block
+        second += w @ np.square(block, out=block)
+    total = np.maximum(total - absent, np.finfo(float).tiny)
+    mean = first / total
+    variance = np.maximum(second / total - mean**2, 0.0)
+    # A spread below rounding error is no spread: leave such a column unscaled.
+    tiny = 10 * np.finfo(X.dtype).eps * np.abs(shift + mean)
+    scale = np.sqrt(variance)
+    return shift + mean, np.where(scale > tiny, scale, 1.0)
