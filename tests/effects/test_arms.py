@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from sklearn_causalrec.effects import arms as arm_effects
 from sklearn_causalrec.effects.arms import ArmEffects
 from sklearn_causalrec.effects.cross_fitting import stratified_folds
 
@@ -28,7 +27,7 @@ class ScoresAlone:
 
 @pytest.fixture
 def scores_alone(monkeypatch):
-    monkeypatch.setattr(arm_effects, "StackedEffect", ScoresAlone)
+    monkeypatch.setattr(ArmEffects, "stage_class", ScoresAlone)
 
 
 def fit(X, arm, exposure):
