@@ -266,6 +266,24 @@ def test_servers_and_their_logs(tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
+def test_logs_on_disk(tmp_path):
+    pytest.importorskip("pyarrow")
+    log = make_exposure_log(300, n_users=20, n_items=20, random_state=0)
+    path = tmp_path / "log.parquet"
+    log.X.assign(y=log.y, shown=log.treatment).to_parquet(path)
+    model = package.CausalDNNRecommender(
+        user="user", item="item", max_epochs=2, effect_learner="t", random_state=0
+    )
+
+    def work():
+        model.fit(path, "y", treatment="shown")
+        ranking.write_predictions(model, path, tmp_path / "effects.parquet")
+        ranking.write_lists(model, tmp_path / "lists.parquet", k=2)
+
+    unchanged(work)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
 def test_private_training(data):
     pytest.importorskip("opacus", reason="the extra private")
     X, y, t = data

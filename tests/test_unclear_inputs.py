@@ -3,8 +3,9 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.sparse import csr_array
 
-from sklearn_causalrec import CausalDNNRecommender, decide, evaluate_lists, report
+from sklearn_causalrec import CausalDNNRecommender, decide, evaluate_lists, report, save
 from sklearn_causalrec.baselines import Popularity
 from sklearn_causalrec.causal import influential_rows
 from sklearn_causalrec.datasets import make_exposure_log
@@ -75,6 +76,18 @@ def test_switches_of_simulators_are_true_or_false():
         make_exposure_log(ids=pd.NA)
 
 
+def test_numbers_of_simulators():
+    with pytest.raises(TypeError, match="n_features"):
+        make_exposure_log(n_features=pd.NA)
+
+
+def test_pairs_to_leave_out_that_are_a_matrix():
+    model = CausalDNNRecommender(user="user", item="item", max_epochs=1)
+    model.fit(LOG, [1.0, 2.0, 3.0, 4.0])
+    with pytest.raises(ValueError, match="exclude holds"):
+        model.recommend(exclude=csr_array(np.eye(3)), by="outcome")
+
+
 def test_more_draws_than_can_be_made():
     with pytest.raises(ValueError, match="n_unexposed"):
         build_examples(LOG, LOG, **NAMES, window=1, n_unexposed=2**70)
@@ -101,6 +114,14 @@ def test_what_is_neither_true_nor_false():
     catalogue.fit(LOG, [1.0, 2.0, 3.0, 4.0])
     with pytest.raises(ValueError, match="exclude_seen is <NA>"):
         catalogue.recommend(exclude_seen=pd.NA, by="outcome")
+
+
+@pytest.mark.parametrize("given", [None, np.nan, 3, "model"])
+def test_what_is_no_model_does_not_replace_a_file(given, tmp_path):
+    (tmp_path / "m").write_text("before")
+    with pytest.raises(TypeError, match="no model: nothing was written"):
+        save(given, tmp_path / "m")
+    assert (tmp_path / "m").read_text() == "before"
 
 
 def test_half_precision_is_read_as_it_is():

@@ -484,6 +484,7 @@ def make_exposure_log(
     """
     if not isinstance(ids, bool | np.bool_):
         raise TypeError(f"ids is {ids!r}: True or False is needed.")
+    check_number(n_features, "n_features", Integral, min_val=0)
     if revealed is None:
         revealed = 0.0 if n_features == 0 else 0.5 if ids else 1.0
     check_number(n_samples, "n_samples", Integral, min_val=1)

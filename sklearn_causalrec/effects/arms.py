@@ -193,15 +193,16 @@ class ArmEffects(ArmAnswers):
             mean = np.average(score, weights=self.weight)
             found = estimate(mean, influence, clusters)
             return self._doubted(found, found.error**2, t0, t1)
-        effect = self.effect(X, outcome, t0, t1, groups)
+        own = {t: self.effect(X, outcome, 0, t, groups) for t in {t0, t1} if t}
+        none = np.zeros(len(X))
+        effect = own.get(t1, none) - own.get(t0, none)
         fitted = self.fitted[t1] - self.fitted[t0]
         mean = effect.mean() + np.average(score - fitted, weights=self.weight)
         found = estimate(mean, self._residual(t1) - self._residual(t0), clusters)
         times = 1.0
         for sign, t in ((1.0, t1), (-1.0, t0)):
             if t and self.elsewhere is not None:
-                own = self.effect(X, outcome, 0, t, groups)
-                more, further = self.elsewhere[t].at(X, own, clustered)
+                more, further = self.elsewhere[t].at(X, own[t], clustered)
                 mean, times = mean + sign * more, max(times, further)
         variance = (found.error * times) ** 2 + np.var(effect) / len(effect)
         return self._doubted(found._replace(value=mean), variance, t0, t1)

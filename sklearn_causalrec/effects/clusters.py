@@ -57,10 +57,15 @@ def error(influence, clusters):
     """
     psi = influence - influence.mean()
     parts = [_jackknife_variance(psi, codes) for codes in clusters.ways()]
-    if len(parts) == 1:
-        return float(np.sqrt(parts[0]))
-    first, second, both = parts
-    return float(np.sqrt(max(first + second - both, first, second)))
+    return float(np.sqrt(combined(parts)))
+
+
+def combined(variances):
+    """The variance by one way of grouping, or by two and that of both together."""
+    if len(variances) == 1:
+        return max(variances[0], 0.0)
+    first, second, both = variances
+    return max(first + second - both, first, second)
 
 
 def degrees(influence, clusters):

@@ -1,6 +1,9 @@
 """Average effects over rows that are unlike those of the log."""
 
 import numpy as np
+from scipy.sparse import csr_array
+
+from sklearn_causalrec.effects.clusters import combined
 
 # With the squares of features, there are so many rows for each term; without, half.
 ROWS_A_TERM = 20
@@ -71,17 +74,20 @@ class Elsewhere:
         size = len(gram)
         gram[np.diag_indices(size)] += np.r_[0.0, np.full(size - 1, size)]
         self._slopes = np.linalg.solve(gram, pulled)
-        ways = [None] if clusters is None else [None, *clusters.ways()]
-        meats = [np.zeros((size, size)) for _ in ways]
-        sums = [None if w is None else np.zeros((w.max() + 1, size)) for w in ways]
+        # Of two ways of grouping, rows stand for what both have together, which hardly
+        # ever is more: the share of the error that it takes is the same elsewhere.
+        ways = [] if clusters is None else list(clusters.codes.T)
+        sums = [np.zeros((codes.max() + 1, size)) for codes in ways]
+        alone = np.zeros((size, size))
         for b in blocks:
             Z = self._terms(X[b], fitted[b])
             Z *= (rest[b] - weight[b] * (Z @ self._slopes))[:, None]
-            meats[0] += Z.T @ Z
-            for codes, total in zip(ways[1:], sums[1:]):
-                np.add.at(total, codes[b], Z)
-        for j, total in enumerate(sums[1:], 1):
-            meats[j] = total.T @ total
+            alone += Z.T @ Z
+            for codes, total in zip(ways, sums):
+                places = (codes[b], np.arange(len(Z)))
+                shape = (len(total), len(Z))
+                total += csr_array((np.ones(len(Z)), places), shape) @ Z
+        meats = [alone, *(total.T @ total for total in sums)]
         inverse = np.linalg.inv(gram)
         # of rows alone, and by each way of grouping
         self._covariances = [inverse @ meat @ inverse for meat in meats]
@@ -144,22 +150,15 @@ class Elsewhere:
             The standard error of the mean residual there, over that of the log.
         """
         z = self._terms(X, effect).mean(0)
-        parts = self._covariances[:1]
-        if clustered and len(self._covariances) > 1:
-            parts = self._covariances[1:]
-        there = _combined([z @ part @ z for part in parts])
-        here = _combined([part[0, 0] for part in parts])
+        alone, *grouped = self._covariances
+        parts = grouped if clustered and grouped else [alone]
+        if len(parts) > 1:
+            parts = [*parts, alone]
+        there = combined([z @ part @ z for part in parts])
+        here = combined([part[0, 0] for part in parts])
         z[0] = 0.0  # the mean residual of the log is the caller's
         value = float(z @ self._slopes)
         if value:  # what noise alone would make is left out
-            noise = _combined([z @ part @ z for part in parts])
+            noise = combined([z @ part @ z for part in parts])
             value *= max(0.0, 1 - noise / value**2)
         return value, float(np.sqrt(there / here)) if here else 1.0
-
-
-def _combined(variances):
-    """Of two ways of grouping, the sum less that of both, see `clusters.error`."""
-    if len(variances) == 1:
-        return max(variances[0], 0.0)
-    first, second, both = variances
-    return max(first + second - both, first, second)

@@ -180,8 +180,12 @@ class LogStream:
         for part in source.get_fragments():
             where = getattr(part, "path", "the dataset")
             given = dict(schema=source.schema, batch_size=self.batch_rows)
-            for batch in part.to_batches(**given, **options):
-                yield where, batch
+            try:
+                for batch in part.to_batches(**given, **options):
+                    yield where, batch
+            except (OSError, self._arrow.ArrowException) as error:
+                # It may be read before a batch of the file is here to tell of it.
+                raise OSError(f"{where}: {error}") from error
 
     def _as_table(self, part):
         """A record batch, a table of pyarrow, or a frame as a table of pyarrow."""

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from scipy.sparse import csr_array
+from scipy.sparse import csr_array, issparse
 
 from sklearn_causalrec.encoding.checks import several
 from sklearn_causalrec.encoding.frames import as_frame
@@ -290,7 +290,8 @@ def excluded_pairs(exclude, users, items, indexes):
     else:
         rows = several(exclude, "exclude", "[(user, item)]")
         for number, row in enumerate(rows):
-            if isinstance(row, str) or np.ndim(row) != 1 or len(row) != 2:
+            listed = not isinstance(row, str) and not issparse(row)
+            if not listed or np.ndim(row) != 1 or len(row) != 2:
                 raise ValueError(
                     f"exclude holds {row!r} in row {number}: pairs (user, item) are "
                     f"needed, or a frame with the columns {users.key!r} and "

@@ -2,10 +2,12 @@
 
 import platform
 from importlib.metadata import PackageNotFoundError, version
+from numbers import Number
 
 import numpy as np
 
 from sklearn_causalrec._utils.unwrap import unwrap
+from sklearn_causalrec.encoding.kinds import short
 from sklearn_causalrec.encoding.roles import ROLES
 from sklearn_causalrec.serving import container
 from sklearn_causalrec.serving.container import ModelFileError
@@ -72,6 +74,10 @@ def save(fitted, path, key=None, *, slim=False):
     key = container.key_bytes(key)
     if not isinstance(slim, bool | np.bool_):
         raise TypeError(f"slim is {slim!r}: it is True or False.")
+    if fitted is None or isinstance(fitted, str | bytes | Number):
+        raise TypeError(
+            f"fitted is {short(fitted)}, which is no model: nothing was written."
+        )
     writer = Writer(without_the_log if slim else None)
     parts = writer.write(fitted, type(fitted).__name__)
     container.write(path, container.pack(_manifest(fitted, writer, slim), parts, key))

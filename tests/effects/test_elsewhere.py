@@ -132,3 +132,25 @@ def test_too_many_features_leave_the_effect():
     found = Elsewhere(X, fitted, fitted + rng.normal(size=100), np.ones(100))
     value, times = found.at(X + 100, fitted + 1)
     assert value == pytest.approx(1, abs=0.4) and 1.2 < times < 1.6
+
+
+def test_two_ways_of_grouping():
+    """By the sums of each way's clusters, less those of the rows, by hand."""
+    X, fitted, rest, weight, rng = rows(n=600, p=1)
+    codes = np.column_stack([rng.integers(0, 30, 600), rng.integers(0, 20, 600)])
+    rest = (
+        rest + rng.normal(size=30)[codes[:, 0]] + 0.5 * rng.normal(size=20)[codes[:, 1]]
+    )
+    made = Elsewhere(X, fitted, rest, weight, Clusters(codes, ["user", "item"]))
+    Z = made._terms(X, fitted)
+    residual = Z * (rest - rest.mean() - Z @ made._slopes)[:, None]
+    gram = Z.T @ Z + np.diag([0.0] + [Z.shape[1]] * (Z.shape[1] - 1))
+    z = made._terms(X + 1, fitted).mean(0)
+
+    def variance(at):
+        psi = residual @ np.linalg.solve(gram, at)
+        one, two = (np.sum(np.bincount(c, psi) ** 2) for c in codes.T)
+        return max(one + two - np.sum(psi**2), one, two)
+
+    _, times = made.at(X + 1, fitted)
+    assert times**2 == pytest.approx(variance(z) / variance(np.eye(len(z))[0]))

@@ -17,6 +17,7 @@ pytest.importorskip("pyarrow")
 pytest.importorskip("adbc_driver_manager", reason="the extra databases is missing")
 
 import pyarrow as pa
+from sklearn.base import clone
 
 from sklearn_causalrec import CausalDNNRecommender, recommend
 from sklearn_causalrec.datasets import make_exposure_log
@@ -62,8 +63,10 @@ def postgres():
             **{k: v for k, v in options.items() if k in ("user", "group", "cwd")},
         )  # fmt: skip
     except (OSError, PermissionError) as error:
+        shutil.rmtree(folder, ignore_errors=True)
         pytest.skip(f"PostgreSQL cannot be started here: {error}")
     if not started or started.returncode:
+        shutil.rmtree(folder, ignore_errors=True)
         pytest.skip(f"PostgreSQL cannot be started here: {made.stderr}")
     yield f"postgresql://reader:{QUOTED}@127.0.0.1:{port}/postgres"
     subprocess.run([bin / "pg_ctl", "-D", data, "-m", "immediate", "stop"], **options)
@@ -101,6 +104,12 @@ def test_a_fit_from_a_database_is_that_of_the_frame(address):
 
     fitted, predicted = model(read)
     assert np.array_equal(predicted, model(frame)[1])
+    names = [c for c in frame if c not in ("y", "shown", "row")]
+    named = ", ".join(f'"{c}"' for c in names)
+    rows = SQLQuery(f"SELECT {named}, y, shown FROM log ORDER BY row", "WAREHOUSE")
+    direct = clone(fitted).fit(rows, "y", treatment="shown")
+    plain = clone(fitted).fit(read[names], read["y"], treatment=read["shown"])
+    assert np.allclose(direct.predict(read[names]), plain.predict(read[names]))
 
     lists = recommend(fitted, users=read["user"].unique(), k=3)
     assert write_lists(lists, "lists", "WAREHOUSE") == len(lists) == 90

@@ -259,11 +259,9 @@ class ArmsAnswer(Answer):
         rest = weight * (score - fitted - mean)
         clusters = self._means.clusters
         found = estimate(effect.mean() + mean, rest, clusters if clustered else None)
-        log, rows = self.variables, variables
-        X = log.matrix(self.modifiers) if self.modifiers else np.zeros((log.n, 0))
-        new = rows.matrix(self.modifiers) if self.modifiers else np.zeros((rows.n, 0))
+        X = self.variables.matrix(self.modifiers)
         there = Elsewhere(X, fitted, rest, weight, clusters)
-        more, times = there.at(new, effect, clustered)
+        more, times = there.at(variables.matrix(self.modifiers), effect, clustered)
         error = np.sqrt((found.error * times) ** 2 + effect.var() / len(effect))
         return found._replace(value=found.value + more, error=error)
 
