@@ -7,11 +7,41 @@ from sklearn.linear_model import LogisticRegression, lasso_path
 LOGIT_ROWS = 30_000
 # A basis has ten times the columns of the features.
 BASIS_CHUNK = 2_048
-RIDGE, TOLERANCE = 1e-6, 1e-3
-N_ALPHAS = 16
+RIDGE = 1e-6
+# Of what the terms explain: the gap at which penalties are compared, and that of the
+# solution which is kept.
+TOLERANCE, FINAL_TOLERANCE = 1e-3, 1e-6
+# Between two of them the best is interpolated: the error is smooth in the penalty, and
+# the best of so few alone made effects worse than a grid twice as fine.
+N_ALPHAS = 12
 # Penalties that are tried at once; where the best is in none of the last so many, those
 # that are left only fit noise, and take most of the time.
 BLOCK = 4
+
+
+def lowest(x, values):
+    """Where a function is least: at the vertex of a parabola through three points.
+
+    Parameters
+    ----------
+    x : ndarray of shape (k,)
+        Evenly spaced points.
+    values : ndarray of shape (k,)
+        Values of the function at these points.
+
+    Returns
+    -------
+    float
+        The vertex of the parabola through the least value and its neighbours, no
+        further from it than half a step; at an end, the end.
+    """
+    best = int(np.argmin(values))
+    if not 0 < best < len(values) - 1:
+        return x[best]
+    before, least, after = values[best - 1 : best + 2]
+    bend = before - 2 * least + after
+    shift = 0.5 * (before - after) / bend if bend > 0 else 0.0
+    return x[best] + shift * (x[best + 1] - x[best])
 
 
 class AdditiveBasis:
@@ -120,13 +150,13 @@ class _Penalised:
         """How much of the target's variance a regression on all terms explains."""
         return self.Xy @ np.linalg.solve(self.C, self.Xy)
 
-    def path(self, alphas, start, explained):
+    def path(self, alphas, start, explained, tol=TOLERANCE):
         """Coefficients under falling penalties, from those of one before; (p, k)."""
         # Of rows and target the solver reads no more, given the products, than how
         # many and how large they are. An effect explains little of its target: a gap
         # is small in units of that.
         rows = np.zeros((1, len(self.C)), order="F")
-        tol = TOLERANCE * min(max(explained, 1e-12) / self.variance, 1.0)
+        tol = tol * min(max(explained, 1e-12) / self.variance, 1.0)
         return lasso_path(
             rows, np.sqrt([self.variance]), alphas=alphas, precompute=self.C,
             Xy=self.Xy, coef_init=start, check_input=False, max_iter=200, tol=tol,
@@ -143,9 +173,10 @@ class AdditiveLasso(RegressorMixin, BaseEstimator):
     """Lasso over a line, hinges and steps of each feature.
 
     The penalty is chosen by cross-validation on Gram matrices: the data are
-    read once, in chunks and in single precision, and the path is that of an equivalent
-    problem with as many rows as basis functions. Penalties are tried from the largest
-    on, until smaller ones no longer help. Predictions compute the terms that it chose.
+    read once, in chunks and in single precision, and the paths are found from the
+    products alone. Penalties are tried from the largest on, until smaller ones no longer
+    help; between those tried, the best is interpolated. Predictions compute the terms
+    that it chose.
 
     Parameters
     ----------
@@ -215,9 +246,9 @@ class AdditiveLasso(RegressorMixin, BaseEstimator):
         folds = len(gram)
         near = kept[best // BLOCK * folds : (best // BLOCK + 1) * folds]
         start = np.mean([path[:, best % BLOCK] for path in near], axis=0)
-        path = whole.path(alphas[best : best + 1], start, explained)
+        self.alpha_ = np.exp(lowest(np.log(alphas[: len(errors)]), errors))
+        path = whole.path([self.alpha_], start, explained, FINAL_TOLERANCE)
         found = whole.in_units(path)[:, 0]
-        self.alpha_ = alphas[best]
         self.coef_, self.intercept_ = found[:-1], found[-1] + center
         return self
 

@@ -360,6 +360,9 @@ class StackedEffect(StageAnswers, BaseEstimator):
                 r = Boost(self._bins, seed, True, max_iter=30, **_HALF)
                 train(r, rows, X, target, weight)
                 models = [r.additive, r]
+                if many:
+                    lines = AdditiveLasso(n_knots=0)
+                    models.append(train(lines, rows, X, target, weight))
                 if groups is not None:
                     mixed = train(MixedRidge(), rows, X, target, weight, groups)
                     models.append(mixed)
@@ -379,8 +382,9 @@ class StackedEffect(StageAnswers, BaseEstimator):
         done = self._each_fold(job, ("X", "R"))
         self._effect_models = [row[0][0] + row[1][0] for row in done]
         names = ["constant", "T", "X-additive", "X-boost", "R-additive", "R-boost"]
-        if many:  # R-additive serves as well
+        if many:
             names.remove("X-additive")
+            names.append("R-linear")
         names += ["R-mixed"] if groups is not None else []
         P = np.empty((len(y), len(names)), np.float32)
         P[:, 1] = mu[:, 1] - mu[:, 0]
