@@ -7,6 +7,7 @@ import pytest
 from scipy.optimize import minimize
 from sklearn.linear_model import LinearRegression
 
+from sklearn_causalrec.effects import stacked
 from sklearn_causalrec.effects.learners import Bins, Grouped, MixedRidge
 from sklearn_causalrec.effects.stacked import StackedEffect, convex_weights
 
@@ -199,6 +200,26 @@ def test_convex_weights_solve_the_constrained_problem():
         constraints={"type": "eq", "fun": lambda c: c.sum() - 1},
     ).x
     np.testing.assert_allclose(convex_weights(P, y, w), found, atol=2e-3)
+
+
+def test_lines_alone_predict_a_linear_effect_of_many_rows(monkeypatch):
+    monkeypatch.setattr(stacked, "MANY_ROWS", 2_000)
+    rng = np.random.default_rng(4)
+    X = rng.normal(size=(3_000, 6))
+    t = rng.binomial(1, 1 / (1 + np.exp(-X[:, 0])))
+    truth = 1 + 0.3 * X[:, 0] - 0.2 * X[:, 1]
+    y = np.sin(2 * X[:, 0]) + X[:, 2] + t * truth + rng.normal(size=3_000)
+    stage = StackedEffect(random_state=0).fit(X, y, t)
+    assert "X-additive" not in stage.weights_
+    assert stage.weights_["R-linear"] > 0.5
+    # what least squares make of it, were the rest of the outcome known
+    known = np.column_stack([np.ones(3_000), X]) * (t - 0.5)[:, None]
+    rest = y - np.sin(2 * X[:, 0]) - X[:, 2] - truth / 2
+    best = np.column_stack([np.ones(3_000), X]) @ np.linalg.lstsq(known, rest)[0]
+    assert error(stage.effect(X), truth) < 1.5 * error(best, truth)
+    bent = y + t * 2 * (X[:, 1] > 0)
+    stage = StackedEffect(random_state=0).fit(X, bent, t)
+    assert stage.weights_["R-linear"] < 0.3
 
 
 def test_bins_keep_order_and_rare_values():
