@@ -174,9 +174,9 @@ class AdditiveLasso(RegressorMixin, BaseEstimator):
 
     The penalty is chosen by cross-validation on Gram matrices: the data are
     read once, in chunks and in single precision, and the paths are found from the
-    products alone. Penalties are tried from the largest on, until smaller ones no longer
-    help; between those tried, the best is interpolated. Predictions compute the terms
-    that it chose.
+    products alone. Penalties are tried from the largest on, until smaller ones no
+    longer help; between those tried, the best is interpolated. Predictions compute the
+    terms that it chose.
 
     Parameters
     ----------
