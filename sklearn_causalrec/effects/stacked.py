@@ -363,7 +363,7 @@ class StackedEffect(StageAnswers, BaseEstimator):
                 models = [r.additive, r]
                 if many:
                     # a hinge or a step too many is most of the error of an effect that
-                    # is a line, and these cost a hundredth
+                    # is a line, and lines are a tenth of the terms
                     lines = AdditiveLasso(n_knots=0)
                     models.append(train(lines, rows, X, target, weight))
                 if groups is not None:
