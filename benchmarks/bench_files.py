@@ -75,7 +75,7 @@ def _arrays(part):
         if isinstance(array, np.ndarray)
     )
     if trees is not None:
-        total += sum(p.nodes.nbytes for stage in trees._predictors for p in stage)
+        total += sum(tree.nodes.nbytes for tree in trees.predictors_)
     return total + sum(o.nbytes for o in getattr(part, "offsets_", []))
 
 

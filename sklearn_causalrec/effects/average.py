@@ -57,8 +57,8 @@ def residual_regression(X, rest, weight, pull, fold):
     size = 1 + p + n_products * with_products
 
     def terms(b):
-        """Of the rows ``b``, one a column: contiguous products."""
-        Z = np.empty((size, len(X[b])))
+        """Of the rows ``b``, one a column: contiguous products, in single precision."""
+        Z = np.empty((size, len(X[b])), np.float32)
         Z[0] = 1
         Z[1 : p + 1] = np.clip((X[b].T - center[:, None]) / spread[:, None], -4, 4)
         if with_products:
@@ -72,24 +72,27 @@ def residual_regression(X, rest, weight, pull, fold):
     gram, pulled = np.zeros((fold.max() + 1, size, size + 1)), np.zeros(size)
     for b in blocks:
         Z = terms(b)
-        pulled += Z @ pull[b]
+        pulled += Z @ pull[b].astype(np.float32)
         for k, g in enumerate(gram):
             rows = np.flatnonzero((fold[b] == k) & (weight[b] > 0))
-            mine = np.ascontiguousarray(Z[:, rows])
-            weighted = mine * weight[b][rows]
-            g[:, :-1] += weighted @ mine.T
-            g[:, -1] += weighted @ rest[b][rows]
+            root = np.sqrt(weight[b][rows])
+            mine = Z[:, rows]
+            mine *= root.astype(np.float32)
+            g[:, :-1] += mine @ mine.T
+            g[:, -1] += mine @ (root * rest[b][rows]).astype(np.float32)
     # as much prior weight as each coefficient were worth one average row
     penalty = np.eye(size) * size * weight.sum() / (weight > 0).sum()
     total = gram.sum(0) + np.column_stack([penalty, np.zeros(size)])
     others = [total - g for g in gram]
     coefs = np.array([np.linalg.solve(g[:, :-1], g[:, -1]) for g in others])
     alpha = np.linalg.solve(total[:, :-1], pulled)
+    coefs = np.vstack([coefs, alpha]).astype(np.float32)
     fitted, representer = np.empty(n), np.empty(n)
     for b in blocks:
         Z = terms(b)
-        fitted[b] = np.take_along_axis(coefs @ Z, fold[b][None], 0)[0]
-        representer[b] = alpha @ Z
+        found = coefs @ Z
+        fitted[b] = np.take_along_axis(found, fold[b][None], 0)[0]
+        representer[b] = found[-1]
     return fitted, representer
 
 

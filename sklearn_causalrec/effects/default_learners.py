@@ -22,9 +22,10 @@ from sklearn.preprocessing import (
 )
 from sklearn.utils.fixes import parse_version
 
+from sklearn_causalrec.effects.additive import AdditiveLogit
 from sklearn_causalrec.effects.cross_fitting import MANY_ROWS
 from sklearn_causalrec.effects.kernel_ridge import KernelRidge
-from sklearn_causalrec.effects.learners import AdditiveLogit, Boost
+from sklearn_causalrec.effects.learners import Boost
 
 # How TargetEncoder is told its seed, before and since scikit-learn 1.9.
 _SEEDED = {"random_state": 0}
@@ -138,7 +139,8 @@ def stacked_outcome_learners(n):
         return lambda bins, seed: Boost(bins, seed, additive, **options)
 
     if n >= MANY_ROWS:
-        return (boost(True, max_iter=60, learning_rate=0.15, max_features=0.5),)
+        options = dict(max_iter=60, learning_rate=0.15, max_features=0.5)
+        return (boost(True, **options),)
     learners = (
         boost(False, max_iter=100, learning_rate=0.15),
         boost(True, max_iter=100, learning_rate=0.1, max_features=0.5),
@@ -150,9 +152,10 @@ def stacked_outcome_learners(n):
 
 def stacked_exposure_learners():
     """Boosting, and an additive logistic regression."""
+    options = dict(classify=True, max_iter=60)
     return (
-        lambda bins, seed: Boost(bins, seed, classify=True, max_iter=60),
-        lambda bins, seed: AdditiveLogit(),
+        lambda bins, seed: Boost(bins, seed, **options),
+        lambda bins, seed: AdditiveLogit(bins.basis),
     )
 
 

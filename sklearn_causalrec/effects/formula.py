@@ -10,8 +10,9 @@ offset for each user and item, and the kernels one by one. A tree asks for bins,
 
 import numpy as np
 
+from sklearn_causalrec.effects.additive import AdditiveLasso
 from sklearn_causalrec.effects.kernel_ridge import KernelRidge
-from sklearn_causalrec.effects.learners import AdditiveLasso, Boost, MixedRidge
+from sklearn_causalrec.effects.learners import Boost, MixedRidge
 
 # Candidates of a stack that are no single model, or need more than features.
 T, NETWORK, MIXED = "T", "T-network", "R-mixed"
@@ -122,8 +123,8 @@ class Formula:
 
     def _boost(self, model, factor, output):
         trees = model.trees
-        self.constant[output] += factor * float(np.ravel(trees._baseline_prediction)[0])
-        for (tree,) in trees._predictors:
+        self.constant[output] += factor * trees.baseline_
+        for tree in trees.predictors_:
             if tree.nodes["is_leaf"][0]:
                 self.constant[output] += factor * float(tree.nodes["value"][0])
             else:
@@ -134,13 +135,14 @@ class Formula:
         self.constant[output] -= (coef * mean / scale).sum()
 
     def _additive(self, model, factor, output):
-        p, n_knots = len(model.mean_), len(model.knots_)
+        basis = model.basis_
+        p, n_knots = len(basis.mean), len(basis.knots)
         line, hinge, step = np.split(factor * model.coef_, [p, p + n_knots])
         self.constant[output] += factor * model.intercept_
-        self._line(model.mean_, model.scale_, line, output)
-        for j, knot, h, s in zip(model.knot_of_, model.knots_, hinge, step):
+        self._line(basis.mean, basis.scale, line, output)
+        for j, knot, h, s in zip(basis.knot_of, basis.knots, hinge, step):
             if h or s:
-                place = model.mean_[j], model.scale_[j], knot
+                place = basis.mean[j], basis.scale[j], knot
                 self.knots.append((j, *place, h, s, output))
 
 
@@ -156,7 +158,7 @@ def is_sum(model):
     bool
     """
     if isinstance(model, Boost):  # probabilities are no sum of trees
-        return not hasattr(model.trees, "predict_proba")
+        return not model.trees.classify
     return isinstance(model, AdditiveLasso | MixedRidge | KernelRidge)
 
 

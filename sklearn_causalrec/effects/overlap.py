@@ -35,8 +35,9 @@ def warn_of_poor_overlap(propensity, clip, X, labels):
         Probability of every arm.
     clip : float
         What smaller probabilities count as.
-    X : ndarray of shape (n, p)
-        What the place is told by.
+    X : ndarray of shape (n, p) or callable
+        What the place is told by. A callable is called where it warns, with a slice
+        of the rows, and returns theirs: of a large log no copy is made.
     labels : sequence of length p
         Names of its columns.
 
@@ -54,9 +55,10 @@ def warn_of_poor_overlap(propensity, clip, X, labels):
     if low.mean() < SHARE:
         return False
     where, few = "", slice(None, None, -(-len(low) // TREE_ROWS))
+    X = X(few) if callable(X) else X[few]
     if X.shape[1]:
         tree = DecisionTreeClassifier(max_depth=1, min_samples_leaf=10, random_state=0)
-        tree = tree.fit(X[few], low[few]).tree_
+        tree = tree.fit(X, low[few]).tree_
         if tree.node_count > 1:
             right = tree.value[2][0][-1] > tree.value[1][0][-1]
             sign, cut = ">" if right else "<=", tree.threshold[0]

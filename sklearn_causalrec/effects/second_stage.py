@@ -74,7 +74,6 @@ class EffectMixin:
         rng = check_random_state(self.random_state)
         seeds = rng.randint(MAX_SEED, size=self.n_folds + 1).tolist()
         n_folds = self.n_folds if len(rows) < MANY_ROWS else min(3, self.n_folds)
-        options = dict(progress=progress)
         if len(self.arms_) == 1:
             knows_exposure = rows.catalogue is not None or rows.exposure is not None
             if (
@@ -84,7 +83,7 @@ class EffectMixin:
                 and len(rows) >= 2 * n_folds
             ):
                 fold = stratified_folds(rows.arm, n_folds, rng)
-                self._target_average(rows, fold, seeds[:n_folds], objective, options)
+                self._target_average(rows, fold, seeds[:n_folds], objective, progress)
             return
         if self.effect_learner == "t":
             self._tell_overlap(rows, self.propensity_)
@@ -115,12 +114,8 @@ class EffectMixin:
         if progress is None:
             with Progress(self.verbose) as progress:
                 return self._second_stage(rows, fold, seeds, progress)
-        n_folds, options = fold.max() + 1, dict(progress=progress)
-        if len(rows) >= MANY_ROWS:
-            # One validation part speaks for the networks of all folds.
-            options["epochs"] = self._ensemble.best_epoch(len(rows))
-            options["early_stopping"] = False
-        found = self._ensemble.cross_fit(rows, fold, seeds[:n_folds], **options)
+        n_folds = fold.max() + 1
+        found = self._ensemble.cross_fit(rows, fold, seeds[:n_folds], progress=progress)
         propensity = rows.propensity
         if propensity is not None and np.isnan(propensity).any():
             propensity = None
@@ -186,16 +181,23 @@ class EffectMixin:
 
     def _tell_overlap(self, rows, propensity):
         """Warn where arms hardly overlap."""
-        columns = self.log_encoder_.roles.in_units(rows.features)
-        labels = [c if isinstance(c, str) else f"column {c}" for c in columns]
-        X = np.column_stack([*columns.values(), np.zeros((len(rows), 0))])
+
+        def columns(part):
+            return self.log_encoder_.roles.in_units(rows.features[part])
+
+        def matrix(part):
+            none = np.zeros((len(rows.features[part]), 0))
+            return np.column_stack([*columns(part).values(), none])
+
+        named = columns(slice(0))
+        labels = [c if isinstance(c, str) else f"column {c}" for c in named]
         # of many arms, each is rare
         limit = min(self.clip, 0.5 / len(self.arms_))
-        warn_of_poor_overlap(propensity, limit, X, labels)
+        warn_of_poor_overlap(propensity, limit, matrix, labels)
 
-    def _target_average(self, rows, fold, seeds, objective, options):
+    def _target_average(self, rows, fold, seeds, objective, progress):
         """Move the intercept towards the average over all pairs."""
-        found = self._ensemble.cross_fit(rows, fold, seeds, **options)
+        found = self._ensemble.cross_fit(rows, fold, seeds, progress=progress)
         step = targeted_step(
             rows.y,
             found.outcome[:, 0],

@@ -7,6 +7,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_causalrec._utils.process import one_thread, quiet
+from sklearn_causalrec.effects.additive import AdditiveLasso
 from sklearn_causalrec.effects.average import average_effect, isotonic
 from sklearn_causalrec.effects.clusters import estimate
 from sklearn_causalrec.effects.compiled_stage import StageAnswers
@@ -22,7 +23,7 @@ from sklearn_causalrec.effects.default_learners import (
 from sklearn_causalrec.effects.intervals import normal_interval
 from sklearn_causalrec.effects.kernel_ridge import KernelRidge
 from sklearn_causalrec.effects.learners import (
-    AdditiveLasso,
+    Binned,
     Bins,
     Boost,
     Grouped,
@@ -36,10 +37,15 @@ from sklearn_causalrec.effects.row_intervals import (
     disagreement,
 )
 
+# Bytes up to which the bins of all rows are kept; those of more are found by chunks.
+SHARED_CODES = 2**26
 _HALF = dict(learning_rate=0.1, max_features=0.5)
 
 
-def _inputs(model, X, groups):
+def _inputs(model, X, groups=None, codes=None):
+    """What a model reads of the rows: bins and groups are for those that ask."""
+    if codes is not None and isinstance(model, Boost):
+        return Binned(X, codes)
     return Grouped(X, groups) if isinstance(model, MixedRidge) else X
 
 
@@ -56,7 +62,8 @@ class StackedEffect(StageAnswers, BaseEstimator):
     .. math:: \sum_i w_i (t_i - e_i)^2
               \Bigl(\frac{y_i - m_i}{t_i - e_i} - \tau(x_i)\Bigr)^2 .
 
-    The models of all folds are averaged for new rows.
+    From 10,000 rows on an R-learner of lines alone takes the place of the additive
+    X-learner. The models of all folds are averaged for new rows.
 
     Parameters
     ----------
@@ -66,9 +73,8 @@ class StackedEffect(StageAnswers, BaseEstimator):
     clip : float, default=0.01
         Propensities are kept inside ``[clip, 1 - clip]``.
     max_rows : int, default=100_000
-        Rows that one learner is trained on at most, drawn at random: boosted
-        trees copy their input to float64. Predictions, scores and weights use
-        every row.
+        Rows that one learner is trained on at most, drawn at random. Predictions,
+        scores and weights use every row.
     outcome_learners, exposure_learners : sequence of callables, default=None
         Each called as ``make(bins, seed)`` returns a regressor with
         ``fit(X, target, sample_weight)`` and ``predict``. None: two kinds of
@@ -243,11 +249,12 @@ class StackedEffect(StageAnswers, BaseEstimator):
         self._scale = np.sqrt(np.average((y - self._shift) ** 2, weights=w)) or 1.0
         few = np.sort(rng.permutation(n)[: self.max_rows])
         self._bins = Bins(X[few])
+        self._codes = self._bins(X) if X.size <= SHARED_CODES else None
         self._done = lambda: None
         return (y - self._shift) / self._scale
 
     def _forget(self):
-        del self._fold, self._mu, self._done, self._clusters
+        del self._fold, self._mu, self._done, self._clusters, self._codes
         vars(self).pop("_exposure", None)
 
     def _each_fold(self, job, parts):
@@ -256,11 +263,12 @@ class StackedEffect(StageAnswers, BaseEstimator):
         def run(i, k, rows, held):
             rng = np.random.RandomState([self._seeds[k], i])
 
-            def train(model, rows, X, target, weight):
+            def train(model, rows, X, target, weight, groups=None):
                 rows = rows[weight[rows] > 0]
                 if len(rows) > self.max_rows:
                     rows = np.sort(rng.choice(rows, self.max_rows, replace=False))
-                fitted = model.fit(X[rows], target[rows], weight[rows])
+                read = _inputs(model, X, groups, self._codes)[rows]
+                fitted = model.fit(read, target[rows], weight[rows])
                 if isinstance(model, KernelRidge):
                     model.positions_ = rows  # of the rows that it keeps
                 return fitted
@@ -276,6 +284,11 @@ class StackedEffect(StageAnswers, BaseEstimator):
                 self._fold, run, range(len(parts)), n_jobs=self.n_jobs, prefer="threads"
             )
 
+    def _at(self, models, X, rows, groups=None):
+        """Predictions of some rows of fit, a column a model."""
+        read = [_inputs(m, X, groups, self._codes) for m in models]
+        return np.transpose([chunked_predict(*m, rows) for m in zip(models, read)])
+
     def _fit_nuisances(self, X, y, treatment, net, net_exposure, known):
         w, fold = self._w, self._fold
         outcome = self.outcome_learners or stacked_outcome_learners(len(y))
@@ -287,7 +300,7 @@ class StackedEffect(StageAnswers, BaseEstimator):
             mine = rows if part == "exposure" else rows[treatment[rows] == part]
             models = [make(self._bins, self._seeds[k]) for make in makers]
             models = [train(m, mine, X, target, w) for m in models]
-            return models, np.transpose([chunked_predict(m, X, held) for m in models])
+            return models, self._at(models, X, held)
 
         self._known = known is not None
         parts = (0, 1) if self._known else (0, 1, "exposure")
@@ -323,7 +336,9 @@ class StackedEffect(StageAnswers, BaseEstimator):
         And by how much these models disagree.
         """
         c, models = self._outcome_weights[arm], self._outcome_models[k][arm]
-        parts = [chunked_predict(m, X, rows) for m in models]
+        codes = None if rows is None else self._codes
+        read = [_inputs(m, X, codes=codes) for m in models]
+        parts = [chunked_predict(*m, rows) for m in zip(models, read)]
         if net is not None and len(c) > len(models):
             parts.append(net[:, arm])
         # without the network's, the weights of the others (outcome_weights) are scaled
@@ -336,16 +351,23 @@ class StackedEffect(StageAnswers, BaseEstimator):
         rt = treatment - e
         target = (y - mu[:, 0] * (1 - e) - mu[:, 1] * e) / rt
         weight, even = w * rt**2, w * np.abs(rt)
+        many = len(y) >= MANY_ROWS
 
         def job(part, k, rows, held, train):
             seed = self._seeds[k]
+            # All trees: by how much these models disagree is what intervals of rows
+            # rest on, and boosting that ends early is too near the additive models.
             if part == "R":
                 r = Boost(self._bins, seed, True, max_iter=30, **_HALF)
                 train(r, rows, X, target, weight)
                 models = [r.additive, r]
+                if many:
+                    # a hinge or a step too many is most of the error of an effect that
+                    # is a line, and lines are a tenth of the terms
+                    lines = AdditiveLasso(n_knots=0)
+                    models.append(train(lines, rows, X, target, weight))
                 if groups is not None:
-                    grouped = Grouped(X, groups)
-                    mixed = train(MixedRidge(), rows, grouped, target, weight)
+                    mixed = train(MixedRidge(), rows, X, target, weight, groups)
                     models.append(mixed)
             else:
                 # The opposite arm's model saw neither the row nor fold k: imputing
@@ -356,15 +378,16 @@ class StackedEffect(StageAnswers, BaseEstimator):
                     other, _ = self._outcome(k, 1 - arm, X, rows=mine)
                     imputed[mine] = (y[mine] - other) * (2 * arm - 1)
                 x = Boost(self._bins, seed, max_iter=60, learning_rate=0.15)
-                models = [AdditiveLasso(), x]
-                models = [train(m, rows, X, imputed, even) for m in models]
-            return models, np.transpose(
-                [chunked_predict(m, _inputs(m, X, groups), held) for m in models]
-            )
+                models = [] if many else [AdditiveLasso(basis=self._bins.basis)]
+                models = [train(m, rows, X, imputed, even) for m in [*models, x]]
+            return models, self._at(models, X, held, groups)
 
         done = self._each_fold(job, ("X", "R"))
         self._effect_models = [row[0][0] + row[1][0] for row in done]
         names = ["constant", "T", "X-additive", "X-boost", "R-additive", "R-boost"]
+        if many:
+            names.remove("X-additive")
+            names.append("R-linear")
         names += ["R-mixed"] if groups is not None else []
         P = np.empty((len(y), len(names)), np.float32)
         P[:, 1] = mu[:, 1] - mu[:, 0]

@@ -157,13 +157,11 @@ def streamed_effects(model, rows, objective, progress):
     if len(np.unique(fold[sample])) < n_folds:
         sample = np.sort(rng.choice(len(rows), len(sample), replace=False))
         part = in_memory(rows, sample)
-    many = len(rows) >= MANY_ROWS
     outcome, exposure = model._ensemble.cross_fit_to(
         Path(rows.features.path).parent,
         rows,
         fold,
         seeds[:n_folds],
-        epochs=model._ensemble.best_epoch(len(rows)) if many else None,
         progress=progress,
     )
     return _second_stage(

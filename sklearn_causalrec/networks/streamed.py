@@ -1,7 +1,5 @@
 """Training on a log whose features stand on disk: shuffled blocks, a few at a time."""
 
-from dataclasses import replace
-
 import numpy as np
 import torch
 from torch.utils.data import Subset
@@ -242,8 +240,10 @@ class StreamedEnsemble(Ensemble):
             return Prediction(outcome, None)
         return Prediction(outcome, np.concatenate([said.exposure for said in found]))
 
-    def cross_fit_to(self, folder, rows, fold, seeds, *, epochs=None, progress):
+    def cross_fit_to(self, folder, rows, fold, seeds, *, progress):
         """What networks that did not see a row's fold say of the row, on disk.
+
+        They are trained as :meth:`Ensemble.cross_fit` trains them.
 
         Parameters
         ----------
@@ -255,8 +255,6 @@ class StreamedEnsemble(Ensemble):
             Labels 0 to k - 1.
         seeds : sequence of int
             One for each fold.
-        epochs : int or None, default=None
-            Number of epochs. None: as the settings and a part held out say.
         progress : Progress
             Gets a stage for each fold.
 
@@ -266,28 +264,15 @@ class StreamedEnsemble(Ensemble):
             In the units of y, and as probabilities; the latter None where no head
             estimates them.
         """
+        settings, epochs = self._fold_settings(rows), self.best_epoch(len(rows))
         parts = []
         for k, seed in enumerate(seeds):
-            part = StreamedEnsemble(self.settings, self.log_encoder)
-            kept = np.flatnonzero(fold != k)
-            most = epochs or self.settings.of_log(len(rows), len(kept)).max_epochs
-            progress.stage(f"fold {k + 1}/{len(seeds)}", most)
-            early = epochs is None
-            options = dict(epochs=epochs, early=early, progress=progress.step)
-            part.train(rows, [seed], kept=kept, **options)
+            part = StreamedEnsemble(settings, self.log_encoder)
+            progress.stage(f"fold {k + 1}/{len(seeds)}", epochs)
+            options = dict(epochs=epochs, progress=progress.step)
+            part.train(rows, [seed], kept=np.flatnonzero(fold != k), **options)
             parts.append(part)
         return _write_by_fold(folder, rows, fold, parts)
-
-    def train(self, rows, seeds, *, early=True, **options):
-        """As :meth:`Ensemble.train`; ``early`` False: for all epochs."""
-        if early:
-            return super().train(rows, seeds, **options)
-        before = self.settings
-        self.settings = replace(before, early_stopping=False)
-        try:
-            return super().train(rows, seeds, **options)
-        finally:
-            self.settings = before
 
 
 def _write_by_fold(folder, rows, fold, parts):

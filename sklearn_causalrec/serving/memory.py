@@ -57,7 +57,13 @@ def _check_boosted(model):
         categorical = np.asarray(mapper.is_categorical_, bool)
     if categorical.shape != (model.n_features_in_,):
         raise ValueError("boosted trees have other features than they say")
-    predictors = [predictor for stage in stages for predictor in stage]
+    _check_nodes([predictor for stage in stages for predictor in stage], categorical)
+
+
+def _check_nodes(predictors, categorical):
+    """Every node leads to one of its tree, and asks for a feature that there is."""
+    if not predictors:
+        return
     # All at once: a model has thousands of trees.
     parts = [predictor.nodes for predictor in predictors]
     sizes = [len(part) for part in parts]
@@ -83,6 +89,12 @@ def _check_boosted(model):
             raise ValueError("the sets of categories of a tree have another shape")
         lengths = np.repeat([len(s) for s in sets], sizes)
         _need(nodes["bitset_idx"][split] < lengths[split], "categorical splits")
+
+
+def _check_binned(model):
+    """Every node of every tree that was boosted on bins."""
+    n_features = len(np.ravel(vars(model).get("n_bins_", ())))
+    _check_nodes(vars(model).get("predictors_", ()), np.zeros(n_features, bool))
 
 
 def _check_bins(mapper):
@@ -113,10 +125,12 @@ def _check_sparse(matrix):
         matrix._check()
 
 
+PACKAGE = __name__.split(".")[0]
 _BOOSTED = "sklearn.ensemble._hist_gradient_boosting"
 CHECKS = {
     f"{_BOOSTED}.gradient_boosting.BaseHistGradientBoosting": _check_boosted,
     f"{_BOOSTED}.binning._BinMapper": _check_bins,
+    f"{PACKAGE}.effects.boosting.BinnedTrees": _check_binned,
     "sklearn.tree._classes.BaseDecisionTree": _check_trees,
     "sklearn.ensemble._base.BaseEnsemble": _check_trees,
     "scipy.sparse._base._spbase": _check_sparse,

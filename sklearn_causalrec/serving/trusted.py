@@ -130,7 +130,10 @@ FUNCTIONS = {
 PUBLIC_FUNCTIONS = ("sklearn.metrics",)
 
 # Old name -> new name of what has moved since a file was written.
-MOVED: dict[str, str] = {}
+MOVED = {
+    f"{PACKAGE}.effects.learners:{name}": f"{PACKAGE}.effects.additive:{name}"
+    for name in ("AdditiveLasso", "AdditiveLogit")
+}
 
 
 class NotTrustedError(ValueError):

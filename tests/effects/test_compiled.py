@@ -5,13 +5,13 @@ import pickle
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
-from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.linear_model import LinearRegression
 
+from sklearn_causalrec.effects.additive import AdditiveLasso
 from sklearn_causalrec.effects.compiled import Segments, Tables, first_beyond
 from sklearn_causalrec.effects.compiled_pairs import PairTables
 from sklearn_causalrec.effects.formula import Formula, NotAFormulaError, merged
-from sklearn_causalrec.effects.learners import AdditiveLasso, Bins, Boost
+from sklearn_causalrec.effects.learners import Bins, Boost
 from sklearn_causalrec.effects.stacked import StackedEffect
 
 EXACT = dict(rtol=0, atol=1e-12)
@@ -223,10 +223,8 @@ def test_segments_are_those_of_a_bisection(kind):
 def test_trees_with_more_leaves_are_refused():
     rng = np.random.default_rng(0)
     X = rng.normal(size=(300, 2))
-    model = Boost(Bins(X), 0, max_iter=2)
-    codes = model.bins(X)
-    model.trees = HistGradientBoostingRegressor(max_iter=2, max_leaf_nodes=20)
-    model.trees.fit(codes, X[:, 0] * X[:, 1])
+    model = Boost(Bins(X), 0, max_iter=2, max_leaf_nodes=20)
+    model.fit(X, X[:, 0] * X[:, 1])
     formula = Formula(2, 1)
     formula.add(model, 1.0)
     with pytest.raises(ValueError, match="leaves, more than 8"):

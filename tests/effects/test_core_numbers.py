@@ -23,12 +23,13 @@ from sklearn_causalrec.causal.estimation.query import Query
 from sklearn_causalrec.causal.estimation.strategies import adjustment
 from sklearn_causalrec.causal.estimation.strategies.instrument import InstrumentAnswer
 from sklearn_causalrec.effects import arms as arms_module
+from sklearn_causalrec.effects.additive import AdditiveLasso
 from sklearn_causalrec.effects.arms import ArmEffects
 from sklearn_causalrec.effects.clusters import ratio_of_means
 from sklearn_causalrec.effects.compiled_stage import _Models
 from sklearn_causalrec.effects.formula import outcome_weights
 from sklearn_causalrec.effects.kernel_ridge import KernelRidge
-from sklearn_causalrec.effects.learners import AdditiveLasso, Grouped, MixedRidge
+from sklearn_causalrec.effects.learners import Grouped, MixedRidge
 from sklearn_causalrec.effects.log_scores import LogScores
 from sklearn_causalrec.effects.outcome_difference import outcome_difference_interval
 from sklearn_causalrec.effects.stacked import StackedEffect

@@ -1,14 +1,14 @@
 """Effects by R-stacking against simulated truths and closed forms."""
 
 import pickle
-import warnings
 
 import numpy as np
 import pytest
 from scipy.optimize import minimize
-from sklearn.linear_model import LassoCV, LinearRegression
+from sklearn.linear_model import LinearRegression
 
-from sklearn_causalrec.effects.learners import AdditiveLasso, Bins, Grouped, MixedRidge
+from sklearn_causalrec.effects import stacked
+from sklearn_causalrec.effects.learners import Bins, Grouped, MixedRidge
 from sklearn_causalrec.effects.stacked import StackedEffect, convex_weights
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -202,19 +202,24 @@ def test_convex_weights_solve_the_constrained_problem():
     np.testing.assert_allclose(convex_weights(P, y, w), found, atol=2e-3)
 
 
-def test_additive_lasso_is_near_scikit_learns_on_the_same_terms():
-    rng = np.random.default_rng(9)
-    X = rng.normal(size=(800, 5))
-    y = np.maximum(X[:, 0], 0) + (X[:, 1] > 0) + rng.normal(size=800) * 0.3
-    ours = AdditiveLasso().fit(X, y)
-    B = ours._basis(X)
-    B = (B - B.mean(0)) / B.std(0)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        theirs = LassoCV(cv=3).fit(B, y)
-    assert error(ours.predict(X), theirs.predict(B)) < 0.06
-    weighted = AdditiveLasso().fit(X, y, np.full(800, 7.0))
-    np.testing.assert_allclose(weighted.predict(X), ours.predict(X), atol=1e-6)
+def test_lines_alone_predict_a_linear_effect_of_many_rows(monkeypatch):
+    monkeypatch.setattr(stacked, "MANY_ROWS", 2_000)
+    rng = np.random.default_rng(4)
+    X = rng.normal(size=(3_000, 6))
+    t = rng.binomial(1, 1 / (1 + np.exp(-X[:, 0])))
+    truth = 1 + 0.3 * X[:, 0] - 0.2 * X[:, 1]
+    y = np.sin(2 * X[:, 0]) + X[:, 2] + t * truth + rng.normal(size=3_000)
+    stage = StackedEffect(random_state=0).fit(X, y, t)
+    assert "X-additive" not in stage.weights_
+    assert stage.weights_["R-linear"] > 0.5
+    # what least squares make of it, were the rest of the outcome known
+    known = np.column_stack([np.ones(3_000), X]) * (t - 0.5)[:, None]
+    rest = y - np.sin(2 * X[:, 0]) - X[:, 2] - truth / 2
+    best = np.column_stack([np.ones(3_000), X]) @ np.linalg.lstsq(known, rest)[0]
+    assert error(stage.effect(X), truth) < 1.5 * error(best, truth)
+    bent = y + t * 2 * (X[:, 1] > 0)
+    stage = StackedEffect(random_state=0).fit(X, bent, t)
+    assert stage.weights_["R-linear"] < 0.3
 
 
 def test_bins_keep_order_and_rare_values():
