@@ -3,6 +3,7 @@
 from inspect import Parameter, signature
 
 import numpy as np
+import pandas as pd
 from joblib import delayed
 from sklearn import config_context
 from sklearn.base import is_classifier
@@ -10,8 +11,9 @@ from sklearn.utils import get_tags
 from sklearn.utils.validation import has_fit_parameter
 
 from sklearn_causalrec._utils.process import Shared, filters_kept, one_thread, parallel
-from sklearn_causalrec._utils.seeds import seeded
+from sklearn_causalrec._utils.seeds import permuted, seeded
 from sklearn_causalrec.effects.learners import convex_weights
+from sklearn_causalrec.encoding.disk_arrays import BLOCK_ROWS
 
 # From so many rows on, three folds leave enough to train on, and fewer learners do.
 MANY_ROWS = 10_000
@@ -19,9 +21,16 @@ MANY_ROWS = 10_000
 
 def stratified_folds(arm, n_folds, rng):
     """Fold of every row, every arm spread evenly; (n,) int."""
-    order = rng.permutation(len(arm))
+    arms, order = np.sort(pd.unique(arm)), permuted(len(arm), rng)
+    first = [int(np.count_nonzero(arm < a)) for a in arms]
     fold = np.empty(len(arm), int)
-    fold[order[np.argsort(arm[order], kind="stable")]] = np.arange(len(arm)) % n_folds
+    for start in range(0, len(arm), BLOCK_ROWS):  # sorting all would hold them thrice
+        rows = order[start : start + BLOCK_ROWS]
+        of = arm[rows]
+        for k, a in enumerate(arms):
+            mine = rows[of == a]
+            fold[mine] = (first[k] + np.arange(len(mine))) % n_folds
+            first[k] += len(mine)
     return fold
 
 

@@ -290,7 +290,7 @@ def randomized_rows(rows):
 def system_choice(rows):
     """1 for a row that the system chose, 0 for one shown at random; (n,)."""
     if rows.propensity is None:
-        return np.ones(len(rows))
+        return np.broadcast_to(1.0, len(rows))
     return np.isnan(rows.propensity)
 
 

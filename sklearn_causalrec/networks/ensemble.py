@@ -127,7 +127,7 @@ class Ensemble:
         if self.nets:  # which go on as they are, whatever these rows are like
             tilted = self.nets[0].criterion_.tilt is not None
         if tilted:
-            X["shift"] = torch.as_tensor(rows.shift, dtype=dtype)
+            X["shift"] = torch.as_tensor(np.array(rows.shift), dtype=dtype)
         if "propensity" in X and self.objective.is_ratio(self.log_encoder.n_arms):
             X["propensity"] = X["propensity"] / X["propensity"].nanmean()
         return X

@@ -12,7 +12,7 @@ from skorch import NeuralNet
 from skorch.dataset import Dataset
 from torch.utils.data import Subset
 
-from sklearn_causalrec.networks.batches import SliceLoader, rows_a_batch
+from sklearn_causalrec.networks.batches import SliceLoader, others, rows_a_batch
 from sklearn_causalrec.networks.network import CausalNetwork
 from sklearn_causalrec.networks.resumption import shared_and_kept
 from sklearn_causalrec.networks.text_tower import ADAPTER_RATE
@@ -281,7 +281,7 @@ class CausalNet(NeuralNet):
         before = len(self.history)
         dataset = Dataset(X, y)
         if held_out is not None:
-            kept = np.setdiff1d(kept, held_out, assume_unique=True)
+            kept = others(kept, held_out)
             parts = Subset(dataset, kept), Subset(dataset, held_out)
         elif len(kept) < len(y):
             parts = Subset(dataset, kept), None

@@ -17,6 +17,11 @@ SORTED_ROWS = 2**22  # rows that are sorted by user and time at once
 PREDICTED_ROWS = 2**17  # rows that are predicted at once
 
 
+def positions(n):
+    """0 to n - 1, in four bytes each where these hold them. (ndarray of int)"""
+    return np.arange(n, dtype=np.int32 if n <= np.iinfo(np.int32).max else np.int64)
+
+
 class TensorColumn:
     """A column of a log as a tensor of the rows that are asked for, and no others.
 
@@ -91,7 +96,10 @@ class StreamedLoader:
         if not self.shuffle:  # the same pairs at every validation
             self.pairs.manual_seed(0)
         mixed = self.shuffle and self.n > self.batch_size
-        for X, y in self._buffers():
+        for spans in self._buffers():
+            X, y = self._whole if self._whole is not None else self._read(spans)
+            if self.n <= self.buffer_rows:
+                self._whole = X, y
             order = torch.randperm(len(y), generator=self.generator) if mixed else None
             for start in range(0, len(y), self.batch_size):
                 part = slice(start, min(start + self.batch_size, len(y)))
@@ -100,13 +108,12 @@ class StreamedLoader:
                 if self.draw_pairs is not None:
                     batch["pairs"] = self.draw_pairs(batch, self.pairs)
                 yield batch, y[part]
+            del X, y, batch  # before the next are read
 
     def _buffers(self):
-        """Rows in memory, as many at a time as fit."""
+        """Spans of rows that are in memory together, as many at a time as fit."""
         if self.n <= self.buffer_rows:
-            if self._whole is None:
-                self._whole = self._read([(0, self.n)])
-            yield self._whole
+            yield [(0, self.n)]
             return
         blocks = np.arange(-(-self.n // BLOCK_ROWS))
         if self.shuffle:
@@ -120,18 +127,24 @@ class StreamedLoader:
                 held.append((start, end))
                 n_held, start = n_held + end - start, end
                 if n_held == self.buffer_rows:
-                    yield self._read(held)
+                    yield held
                     held, n_held = [], 0
         if held:
-            yield self._read(held)
+            yield held
 
     def _read(self, spans):
         """The rows of some spans, as tensors."""
         parts = [slice(a, b) if self.rows is None else self.rows[a:b] for a, b in spans]
 
         def read(column):
-            found = [column[part] for part in parts]
-            return found[0] if len(found) == 1 else torch.cat(found)
+            if len(parts) == 1:
+                return column[parts[0]]
+            first, start = column[parts[0]], 0
+            found = first.new_empty((sum(b - a for a, b in spans), *first.shape[1:]))
+            for part, (a, b) in zip(parts, spans):  # two copies at once are too many
+                found[start : start + b - a] = column[part] if start else first
+                start += b - a
+            return found
 
         return {name: read(column) for name, column in self.X.items()}, read(self.y)
 
@@ -264,7 +277,7 @@ class StreamedEnsemble(Ensemble):
         parts = []
         for k, seed in enumerate(seeds):
             part = StreamedEnsemble(self.settings, self.log_encoder)
-            kept = np.flatnonzero(fold != k)
+            kept = positions(len(rows))[fold != k]
             most = epochs or self.settings.of_log(len(rows), len(kept)).max_epochs
             progress.stage(f"fold {k + 1}/{len(seeds)}", most)
             early = epochs is None
@@ -273,8 +286,9 @@ class StreamedEnsemble(Ensemble):
             parts.append(part)
         return _write_by_fold(folder, rows, fold, parts)
 
-    def train(self, rows, seeds, *, early=True, **options):
+    def train(self, rows, seeds, *, early=True, kept=None, **options):
         """As :meth:`Ensemble.train`; ``early`` False: for all epochs."""
+        options["kept"] = positions(len(rows)) if kept is None else kept
         if early:
             return super().train(rows, seeds, **options)
         before = self.settings
