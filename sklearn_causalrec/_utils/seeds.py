@@ -1,6 +1,5 @@
 """Seeds of models that have none: nothing is drawn from numpy's global generator."""
 
-import numpy as np
 from sklearn.base import clone
 
 
@@ -33,23 +32,3 @@ def seeded(model, seed):
         if name.rpartition("__")[2] == "random_state" and value is None
     }
     return model.set_params(**unseeded)
-
-
-def permuted(n, rng):
-    """The numbers 0 to n - 1 in a random order, in half the memory.
-
-    Parameters
-    ----------
-    n : int
-        How many there are.
-    rng : RandomState or Generator
-        Draws the order.
-
-    Returns
-    -------
-    ndarray of shape (n,)
-        Those of ``rng.permutation(n)``, in int32 where that holds them.
-    """
-    order = np.arange(n, dtype=np.int32 if n <= np.iinfo(np.int32).max else np.int64)
-    rng.shuffle(order)
-    return order

@@ -11,7 +11,8 @@ from sklearn.utils import get_tags
 from sklearn.utils.validation import has_fit_parameter
 
 from sklearn_causalrec._utils.process import Shared, filters_kept, one_thread, parallel
-from sklearn_causalrec._utils.seeds import permuted, seeded
+from sklearn_causalrec._utils.seeds import seeded
+from sklearn_causalrec._utils.small import permuted
 from sklearn_causalrec.effects.learners import convex_weights
 from sklearn_causalrec.encoding.disk_arrays import BLOCK_ROWS
 

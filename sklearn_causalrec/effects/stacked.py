@@ -7,7 +7,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_causalrec._utils.process import one_thread, quiet
-from sklearn_causalrec._utils.seeds import permuted
+from sklearn_causalrec._utils.small import permuted
 from sklearn_causalrec.effects.average import average_effect, isotonic
 from sklearn_causalrec.effects.clusters import estimate
 from sklearn_causalrec.effects.compiled_stage import StageAnswers

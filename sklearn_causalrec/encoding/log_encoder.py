@@ -4,6 +4,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
+from sklearn_causalrec._utils.small import smallest, smallest_codes
 from sklearn_causalrec.encoding.arms import check_arms, distinct_arms, read_treatment
 from sklearn_causalrec.encoding.checks import (
     check_outcome,
@@ -27,13 +28,6 @@ from sklearn_causalrec.encoding.time_formats import shown
 from sklearn_causalrec.encoding.times import in_order
 
 MOST_BYTES = 2**28  # of an array on disk that is read as a whole
-
-
-def _smallest(values):
-    """The values in float32, where that holds them exactly."""
-    with np.errstate(over="ignore"):
-        small = values.astype(np.float32)
-    return small if np.array_equal(small, values) else values
 
 
 @dataclass
@@ -215,14 +209,14 @@ class LogEncoder:
         )
         large = isinstance(log.features, DiskArray)
         if large:  # the other numbers of a row count, too
-            y = _smallest(y)
+            y = smallest(y)
         treatment = self.one_source("treatment", treatment, log.treatment)
         propensity = self.one_source("propensity", propensity, log.propensity)
         arm, self.arms = check_arms(
             treatment, len(log), self.arms, any_number=self.many_arms
         )
         if large:
-            arm = arm.astype(np.uint8 if self.n_arms <= 256 else np.int32)
+            arm = smallest_codes(arm, self.n_arms)
         self._find_control(treatment, first, control)
         if len(self.arms) > 1:
             self._refuse_copies(log.features, y, arm, name)
@@ -264,8 +258,7 @@ class LogEncoder:
             self.gaps = self._first_of_gaps(rows.features)
             self.y_mean, self.y_scale, self.y_dtype = 0.0, 1.0, np.dtype(np.float32)
             if not self.binary:
-                given = rows.y[:, None], rows.weight, np.float64
-                mean, scale = weighted_moments(*given)
+                mean, scale = weighted_moments(rows.y[:, None], rows.weight, float)
                 self.y_mean, self.y_scale = float(mean[0]), float(scale[0])
                 if abs(self.y_mean) > FAR * self.y_scale:
                     self.y_dtype = np.dtype(np.float64)
@@ -406,25 +399,17 @@ class LogEncoder:
 
     def _refuse_copies(self, features, y, arm, name):
         """Features in the units of the log, against y and the values of the arms."""
-        told = self.arms.dtype.kind in "fiub"
-        n, offset = BLOCK_ROWS, self.roles._columns.offset_.astype(np.float32)
+        values = self.arms[arm] if self.arms.dtype.kind in "fiub" else None
         with np.errstate(over="ignore"):
-            others = [y[:n].astype(np.float32)]
-        if told:
-            others.append(self.arms[arm[:n]])
-        columns = {  # that are a copy as far as the first rows say
-            j: label
+            y = y.astype(np.float32, copy=False)
+        n, offset = BLOCK_ROWS, self.roles._columns.offset_.astype(np.float32)
+        others = [y[:n]] if values is None else [y[:n], values[:n]]
+        columns = {  # only those that are a copy as far as the first rows say
+            label: features[:, [j]][:, 0] + offset[j]
             for j, (label, column) in enumerate(self.roles.in_units(features[:n]).items())
             if label == name or any((column == other).all() for other in others)
         }
-        if not columns:
-            return
-        with np.errstate(over="ignore"):
-            y = y.astype(np.float32)
-        columns = {
-            label: features[:, [j]][:, 0] + offset[j] for j, label in columns.items()
-        }
-        refuse_copies(columns, y, self.arms[arm] if told else None, name)
+        refuse_copies(columns, y, values, name)
 
     def one_source(self, name, given, in_column):
         """The argument of fit or the column of X, whichever there is; or None."""

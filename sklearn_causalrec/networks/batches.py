@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch.utils.data import Subset
 
-from sklearn_causalrec._utils.seeds import permuted
+from sklearn_causalrec._utils.small import permuted
 from sklearn_causalrec.encoding.disk_arrays import BLOCK_ROWS
 
 # Logs of up to this many rows train in double precision: it costs nothing there, and

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch.utils.data import Subset
 
+from sklearn_causalrec._utils.small import positions
 from sklearn_causalrec.encoding.disk_arrays import DiskWriter
 from sklearn_causalrec.encoding.streamed_log import in_memory
 from sklearn_causalrec.networks.batches import held_out_rows, validation_rows
@@ -15,11 +16,6 @@ BLOCK_ROWS = 2**14  # rows that stay together until they are mixed
 BUFFER_BYTES = 2**27  # what is mixed at once: some blocks from all over the log
 SORTED_ROWS = 2**22  # rows that are sorted by user and time at once
 PREDICTED_ROWS = 2**17  # rows that are predicted at once
-
-
-def positions(n):
-    """0 to n - 1, in four bytes each where these hold them. (ndarray of int)"""
-    return np.arange(n, dtype=np.int32 if n <= np.iinfo(np.int32).max else np.int64)
 
 
 class TensorColumn:
