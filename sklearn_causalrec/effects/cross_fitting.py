@@ -3,7 +3,6 @@
 from inspect import Parameter, signature
 
 import numpy as np
-import pandas as pd
 from joblib import delayed
 from sklearn import config_context
 from sklearn.base import is_classifier
@@ -22,11 +21,12 @@ MANY_ROWS = 10_000
 
 def stratified_folds(arm, n_folds, rng):
     """Fold of every row, every arm spread evenly; (n,) int."""
-    arms, order = np.sort(pd.unique(arm)), permuted(len(arm), rng)
+    blocks = [slice(i, i + BLOCK_ROWS) for i in range(0, len(arm), BLOCK_ROWS)]
+    arms = np.unique(np.concatenate([np.unique(arm[block]) for block in blocks]))
     first = [int(np.count_nonzero(arm < a)) for a in arms]
-    fold = np.empty(len(arm), int)
-    for start in range(0, len(arm), BLOCK_ROWS):  # sorting all would hold them thrice
-        rows = order[start : start + BLOCK_ROWS]
+    order, fold = permuted(len(arm), rng), np.empty(len(arm), int)
+    for block in blocks:  # sorting all would hold them thrice
+        rows = order[block]
         of = arm[rows]
         for k, a in enumerate(arms):
             mine = rows[of == a]

@@ -31,8 +31,7 @@ def weighted_moments(X, weight, precision=None):
     absent = np.zeros(X.shape[1])
     shift = np.nan_to_num(X[0].astype(np.float64))
     for start in range(0, len(X), BLOCK_ROWS):
-        block = X[start : start + BLOCK_ROWS].astype(np.float64)
-        block -= shift
+        block = np.subtract(X[start : start + BLOCK_ROWS], shift, dtype=np.float64)
         # products of weights that share one place in memory are added otherwise
         w = np.ascontiguousarray(weight[start : start + BLOCK_ROWS])
         gaps = np.isnan(block)
@@ -41,6 +40,7 @@ def weighted_moments(X, weight, precision=None):
             block[gaps] = 0.0
         first += w @ block
         second += w @ np.square(block, out=block)
+        del block, gaps  # before the next
     total = np.maximum(total - absent, np.finfo(float).tiny)
     mean = first / total
     variance = np.maximum(second / total - mean**2, 0.0)

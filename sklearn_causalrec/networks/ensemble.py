@@ -21,6 +21,8 @@ from sklearn_causalrec.networks.net import CausalNet, make_net
 from sklearn_causalrec.networks.objectives.base import objective_class
 from sklearn_causalrec.networks.text_tower import layer_of, lend
 
+PREDICTED_ROWS = 2**17  # rows that are predicted at once, a multiple of those of a batch
+
 
 class Prediction(NamedTuple):
     """What an ensemble says of n rows."""
@@ -300,8 +302,25 @@ class Ensemble:
             Outcomes in the units of y.
         """
         X = network_inputs(rows)
-        outcome = exposure = 0.0
         lend(self.nets, self.log_encoder)
+        n = len(rows) if index is None else len(index)
+        if n <= PREDICTED_ROWS:
+            return self._predict(X, index)
+        whole = None
+        for start in range(0, n, PREDICTED_ROWS):  # what is on the way is small
+            stop = min(start + PREDICTED_ROWS, n)
+            part = np.arange(start, stop) if index is None else index[start:stop]
+            found = self._predict(X, part)
+            if whole is None:
+                whole = [x if x is None else np.empty((n, *x.shape[1:]), x.dtype)
+                         for x in found]  # fmt: skip
+            for out, values in zip(whole, found):
+                if out is not None:
+                    out[start:stop] = values
+        return Prediction(*whole)
+
+    def _predict(self, X, index):
+        outcome = exposure = 0.0
         for net in self.nets:
             link, logits = net.outputs(X, index)
             outcome = outcome + (expit(link) if self.binary else link)

@@ -10,12 +10,11 @@ from sklearn_causalrec._utils.small import positions
 from sklearn_causalrec.encoding.disk_arrays import DiskWriter
 from sklearn_causalrec.encoding.streamed_log import in_memory
 from sklearn_causalrec.networks.batches import held_out_rows, validation_rows
-from sklearn_causalrec.networks.ensemble import Ensemble, Prediction
+from sklearn_causalrec.networks.ensemble import PREDICTED_ROWS, Ensemble, Prediction
 
 BLOCK_ROWS = 2**14  # rows that stay together until they are mixed
 BUFFER_BYTES = 2**27  # what is mixed at once: some blocks from all over the log
 SORTED_ROWS = 2**22  # rows that are sorted by user and time at once
-PREDICTED_ROWS = 2**17  # rows that are predicted at once
 
 
 class TensorColumn:
