@@ -246,7 +246,10 @@ def factual_exposure(rows, estimated, is_ratio):
     """
     exposure, known = rows.exposure, rows.propensity
     if estimated is not None:
-        exposure = estimated[np.arange(len(rows)), rows.arm].astype(np.float64)
+        exposure = np.empty(len(rows))
+        for arm in range(estimated.shape[1]):
+            mine = rows.arm == arm
+            exposure[mine] = estimated[mine, arm]
     if known is None:
         return exposure
     if is_ratio:
