@@ -89,7 +89,9 @@ def distinct_arms(treatment):
     arms : ndarray of shape (n_arms,)
     codes : ndarray of int64 of shape (n,)
     """
-    found = pd.unique(treatment)
+    blocks = range(0, len(treatment), BLOCK_ROWS)  # a hash table is as long as they are
+    found = [pd.unique(treatment[start : start + BLOCK_ROWS]) for start in blocks]
+    found = pd.unique(np.concatenate(found)) if found else treatment
     arms = found[np.argsort(found, kind="stable")]
     return arms, _positions(treatment, pd.Index(arms), np.arange(len(arms)))
 

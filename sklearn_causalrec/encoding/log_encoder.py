@@ -406,7 +406,9 @@ class LogEncoder:
         others = [y[:n]] if values is None else [y[:n], values[:n]]
         columns = {  # only those that are a copy as far as the first rows say
             label: features[:, [j]][:, 0] + offset[j]
-            for j, (label, column) in enumerate(self.roles.in_units(features[:n]).items())
+            for j, (label, column) in enumerate(
+                self.roles.in_units(features[:n]).items()
+            )
             if label == name or any((column == other).all() for other in others)
         }
         refuse_copies(columns, y, values, name)

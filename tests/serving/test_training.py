@@ -36,6 +36,9 @@ every = 0
 """
 
 
+TOLD = "sklearn_causalrec.serving.training._memory"
+
+
 def log():
     data = make_exposure_log(400, n_users=30, n_items=20, random_state=0)
     weight = np.random.default_rng(1).exponential(size=400)
@@ -111,7 +114,7 @@ def test_a_log_larger_than_a_share_of_memory_is_streamed(
 
     monkeypatch.setattr(CausalDNNRecommender, "fit", fitted)
     for memory in (4 * size - 4, 4 * size):  # a quarter of the log, or not
-        monkeypatch.setattr("sklearn_causalrec.serving.training._memory", lambda: memory)
+        monkeypatch.setattr(TOLD, lambda size=memory: size)
         assert main(["train", "--check", config]) == 0
         streamed = "stream = true" == asked or (asked == "" and memory < 4 * size)
         how = "read as needed" if streamed else "read into memory"
