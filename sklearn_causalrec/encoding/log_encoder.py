@@ -404,11 +404,10 @@ class LogEncoder:
             y = y.astype(np.float32, copy=False)
         n, offset = BLOCK_ROWS, self.roles._columns.offset_.astype(np.float32)
         others = [y[:n]] if values is None else [y[:n], values[:n]]
+        few = self.roles.in_units(features[:n])
         columns = {  # only those that are a copy as far as the first rows say
             label: features[:, [j]][:, 0] + offset[j]
-            for j, (label, column) in enumerate(
-                self.roles.in_units(features[:n]).items()
-            )
+            for j, (label, column) in enumerate(few.items())
             if label == name or any((column == other).all() for other in others)
         }
         refuse_copies(columns, y, values, name)

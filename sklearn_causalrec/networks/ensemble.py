@@ -21,9 +21,7 @@ from sklearn_causalrec.networks.net import CausalNet, make_net
 from sklearn_causalrec.networks.objectives.base import objective_class
 from sklearn_causalrec.networks.text_tower import layer_of, lend
 
-PREDICTED_ROWS = (
-    2**17
-)  # rows that are predicted at once, a multiple of those of a batch
+PREDICTED_ROWS = 2**17  # rows that are predicted at once, some batches
 
 
 class Prediction(NamedTuple):
