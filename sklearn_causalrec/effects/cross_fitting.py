@@ -11,7 +11,9 @@ from sklearn.utils.validation import has_fit_parameter
 
 from sklearn_causalrec._utils.process import Shared, filters_kept, one_thread, parallel
 from sklearn_causalrec._utils.seeds import seeded
+from sklearn_causalrec._utils.small import permuted
 from sklearn_causalrec.effects.learners import convex_weights
+from sklearn_causalrec.encoding.disk_arrays import BLOCK_ROWS
 
 # From so many rows on, three folds leave enough to train on, and fewer learners do.
 MANY_ROWS = 10_000
@@ -19,9 +21,17 @@ MANY_ROWS = 10_000
 
 def stratified_folds(arm, n_folds, rng):
     """Fold of every row, every arm spread evenly; (n,) int."""
-    order = rng.permutation(len(arm))
-    fold = np.empty(len(arm), int)
-    fold[order[np.argsort(arm[order], kind="stable")]] = np.arange(len(arm)) % n_folds
+    blocks = [slice(i, i + BLOCK_ROWS) for i in range(0, len(arm), BLOCK_ROWS)]
+    arms = np.unique(np.concatenate([np.unique(arm[block]) for block in blocks]))
+    first = [int(np.count_nonzero(arm < a)) for a in arms]
+    order, fold = permuted(len(arm), rng), np.empty(len(arm), int)
+    for block in blocks:  # sorting all would hold them thrice
+        rows = order[block]
+        of = arm[rows]
+        for k, a in enumerate(arms):
+            mine = rows[of == a]
+            fold[mine] = (first[k] + np.arange(len(mine))) % n_folds
+            first[k] += len(mine)
     return fold
 
 

@@ -171,7 +171,8 @@ def summarize_overlap(rows, exposure, arms, clip, propensity=None):
     """
     if exposure is None:
         return None
-    w = rows.weight / np.maximum(exposure, clip)
+    w = np.maximum(exposure, clip)
+    np.divide(rows.weight, w, out=w)
     ess, calibration = {}, {}
     for code, arm in enumerate(arms.tolist()):
         mine = rows.arm == code

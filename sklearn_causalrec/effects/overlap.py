@@ -26,6 +26,11 @@ def at_the_clip(propensity, clip):
     return (propensity <= clip * 1.001).any(1)
 
 
+def told_by(n):
+    """Of n rows, those that tell where overlap is poor. (slice)"""
+    return slice(None, None, -(-n // TREE_ROWS))
+
+
 def warn_of_poor_overlap(propensity, clip, X, labels):
     """Warn where probabilities are at the clip, and say where that is.
 
@@ -35,9 +40,8 @@ def warn_of_poor_overlap(propensity, clip, X, labels):
         Probability of every arm.
     clip : float
         What smaller probabilities count as.
-    X : ndarray of shape (n, p) or callable
-        What the place is told by. A callable is called where it warns, with a slice
-        of the rows, and returns theirs: of a large log no copy is made.
+    X : ndarray of shape (n_few, p)
+        What the place is told by, of the rows that `told_by` names.
     labels : sequence of length p
         Names of its columns.
 
@@ -54,8 +58,7 @@ def warn_of_poor_overlap(propensity, clip, X, labels):
     low = at_the_clip(propensity, clip)
     if low.mean() < SHARE:
         return False
-    where, few = "", slice(None, None, -(-len(low) // TREE_ROWS))
-    X = X(few) if callable(X) else X[few]
+    where, few = "", told_by(len(low))
     if X.shape[1]:
         tree = DecisionTreeClassifier(max_depth=1, min_samples_leaf=10, random_state=0)
         tree = tree.fit(X, low[few]).tree_

@@ -17,6 +17,7 @@ from sklearn_causalrec.effects.intervals import check_alpha
 from sklearn_causalrec.effects.overlap import (
     at_the_clip,
     common_support,
+    told_by,
     warn_of_poor_overlap,
 )
 from sklearn_causalrec.effects.targeted import targeted_step
@@ -181,19 +182,13 @@ class EffectMixin:
 
     def _tell_overlap(self, rows, propensity):
         """Warn where arms hardly overlap."""
-
-        def columns(part):
-            return self.log_encoder_.roles.in_units(rows.features[part])
-
-        def matrix(part):
-            none = np.zeros((len(rows.features[part]), 0))
-            return np.column_stack([*columns(part).values(), none])
-
-        named = columns(slice(0))
-        labels = [c if isinstance(c, str) else f"column {c}" for c in named]
+        few = rows.features[told_by(len(rows))]
+        columns = self.log_encoder_.roles.in_units(few)
+        labels = [c if isinstance(c, str) else f"column {c}" for c in columns]
+        X = np.column_stack([*columns.values(), np.zeros((len(few), 0))])
         # of many arms, each is rare
         limit = min(self.clip, 0.5 / len(self.arms_))
-        warn_of_poor_overlap(propensity, limit, matrix, labels)
+        warn_of_poor_overlap(propensity, limit, X, labels)
 
     def _target_average(self, rows, fold, seeds, objective, progress):
         """Move the intercept towards the average over all pairs."""

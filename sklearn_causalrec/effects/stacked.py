@@ -7,6 +7,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_causalrec._utils.process import one_thread, quiet
+from sklearn_causalrec._utils.small import permuted
 from sklearn_causalrec.effects.additive import AdditiveLasso
 from sklearn_causalrec.effects.average import average_effect, isotonic
 from sklearn_causalrec.effects.clusters import estimate
@@ -247,7 +248,7 @@ class StackedEffect(StageAnswers, BaseEstimator):
         self._seeds = rng.randint(2**31 - 1, size=len(names))
         self._shift = np.average(y, weights=w)
         self._scale = np.sqrt(np.average((y - self._shift) ** 2, weights=w)) or 1.0
-        few = np.sort(rng.permutation(n)[: self.max_rows])
+        few = np.sort(permuted(n, rng)[: self.max_rows])
         self._bins = Bins(X[few])
         self._codes = self._bins(X) if X.size <= SHARED_CODES else None
         self._done = lambda: None
@@ -409,7 +410,7 @@ class StackedEffect(StageAnswers, BaseEstimator):
 
     def _fit_row_errors(self, X, net, groups):
         rng = np.random.RandomState(self._seeds[::-1])
-        rows = np.sort(rng.permutation(len(X))[:REFERENCE_ROWS])
+        rows = np.sort(permuted(len(X), rng)[:REFERENCE_ROWS])
         net = None if net is None else net(rows)
         groups = None if groups is None else groups[rows]
         floor = (self.ate_stderr_ / self._scale) ** 2

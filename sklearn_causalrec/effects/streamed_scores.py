@@ -263,11 +263,13 @@ def _score_all(
                 psi = relative * (score - np.average(score, weights=block.weight))
             wide["score"][t, here], wide["fitted"][t, here] = score, fitted
             influence[t, here] = _of_log(psi, score, block.weight, total / n)
+    blocks = [slice(i, i + SCORED_ROWS) for i in range(0, n, SCORED_ROWS)]
     for t in arms:
-        mean = np.average(wide["score"][t], weights=rows.weight)
-        influence[t] -= (rows.weight * (mean / (total / n))).astype(np.float32)
+        mean = sum(wide["score"][t, b] @ rows.weight[b] for b in blocks) / total
+        for b in blocks:
+            influence[t, b] -= rows.weight[b] * (mean / (total / n))
     effects.weight, effects.y, effects.arm = rows.weight, rows.y, rows.arm
-    effects.n_rows = np.bincount(rows.arm, minlength=n_arms)
+    effects.n_rows = np.array([np.count_nonzero(rows.arm == a) for a in range(n_arms)])
     effects.clusters, effects.sample = rows.clusters, sample
     effects.scores, effects.fitted = list(wide["score"]), list(wide["fitted"])
     effects.influence, effects.outcomes, effects.propensity = list(influence), mu, p

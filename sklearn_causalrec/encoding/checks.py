@@ -228,8 +228,11 @@ def refuse_large(values, name, largest=_LARGEST):
     ValueError
         If one is larger. The message names its row.
     """
-    large = np.abs(values) > largest
-    if large.any():
+    if not len(values) or not values.size:
+        return values
+    ends = np.fmin.reduce(values, axis=None), np.fmax.reduce(values, axis=None)
+    if max(-ends[0], ends[1]) > largest:
+        large = np.abs(values) > largest
         row, *_ = where = np.unravel_index(large.argmax(), large.shape)
         raise ValueError(
             f"{name} is {values[where]} in row {row}: squares of numbers beyond "

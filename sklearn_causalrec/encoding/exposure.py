@@ -246,7 +246,10 @@ def factual_exposure(rows, estimated, is_ratio):
     """
     exposure, known = rows.exposure, rows.propensity
     if estimated is not None:
-        exposure = estimated[np.arange(len(rows)), rows.arm].astype(np.float64)
+        exposure = np.empty(len(rows))
+        for arm in range(estimated.shape[1]):
+            mine = rows.arm == arm
+            exposure[mine] = estimated[mine, arm]
     if known is None:
         return exposure
     if is_ratio:
@@ -290,7 +293,7 @@ def randomized_rows(rows):
 def system_choice(rows):
     """1 for a row that the system chose, 0 for one shown at random; (n,)."""
     if rows.propensity is None:
-        return np.ones(len(rows))
+        return np.broadcast_to(1.0, len(rows))
     return np.isnan(rows.propensity)
 
 

@@ -357,6 +357,8 @@ def floats_of(column):
     """
     if column.dtype == object:
         return np.array([_as_float(value, column.name) for value in column], float)
+    if isinstance(column.dtype, np.dtype) and column.dtype.kind in "fiub":
+        return np.array(column.to_numpy(), float)  # gaps are NaN already
     return column.to_numpy(dtype=float, na_value=np.nan)
 
 

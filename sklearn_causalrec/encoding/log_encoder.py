@@ -4,6 +4,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
+from sklearn_causalrec._utils.small import smallest, smallest_codes
 from sklearn_causalrec.encoding.arms import check_arms, distinct_arms, read_treatment
 from sklearn_causalrec.encoding.checks import (
     check_outcome,
@@ -206,16 +207,24 @@ class LogEncoder:
         y, self.classes = check_outcome(
             estimator, y, len(log), self.binary, self.classes
         )
+        large = isinstance(log.features, DiskArray)
+        if large:  # the other numbers of a row count, too
+            y = smallest(y)
         treatment = self.one_source("treatment", treatment, log.treatment)
         propensity = self.one_source("propensity", propensity, log.propensity)
         arm, self.arms = check_arms(
             treatment, len(log), self.arms, any_number=self.many_arms
         )
+        if large:
+            arm = smallest_codes(arm, self.n_arms)
         self._find_control(treatment, first, control)
         if len(self.arms) > 1:
             self._refuse_copies(log.features, y, arm, name)
         propensity = check_propensity(propensity, len(log))
-        weight = check_weight(sample_weight, log.features)
+        if large and sample_weight is None:
+            weight = np.broadcast_to(1.0, len(log))
+        else:
+            weight = check_weight(sample_weight, log.features)
         rows = Rows(
             log.features,
             log.user,
@@ -249,14 +258,15 @@ class LogEncoder:
             self.gaps = self._first_of_gaps(rows.features)
             self.y_mean, self.y_scale, self.y_dtype = 0.0, 1.0, np.dtype(np.float32)
             if not self.binary:
-                mean, scale = weighted_moments(rows.y[:, None], rows.weight)
+                mean, scale = weighted_moments(rows.y[:, None], rows.weight, float)
                 self.y_mean, self.y_scale = float(mean[0]), float(scale[0])
                 if abs(self.y_mean) > FAR * self.y_scale:
                     self.y_dtype = np.dtype(np.float64)
         if self.public is not None and not self.binary:
             rows.y = np.clip(rows.y, *self.public.of_outcome(False))
         rows.total = float(rows.weight.sum())
-        rows.weight = rows.weight / rows.weight.mean()
+        if rows.weight.strides != (0,):
+            rows.weight = rows.weight / rows.weight.mean()
         if rows.user is not None:
             rows.user = self.users.learn(rows.user)
             if rows.clusters is not None:
@@ -391,18 +401,15 @@ class LogEncoder:
         """Features in the units of the log, against y and the values of the arms."""
         values = self.arms[arm] if self.arms.dtype.kind in "fiub" else None
         with np.errstate(over="ignore"):
-            y = y.astype(np.float32)
-        columns = self.roles.in_units(features[:BLOCK_ROWS])
-        if isinstance(features, np.ndarray):
-            columns = self.roles.in_units(features)
-        else:  # from disk, only those that are a copy as far as the first rows say
-            n, offset = BLOCK_ROWS, self.roles._columns.offset_.astype(np.float32)
-            others = [y[:n]] if values is None else [y[:n], values[:n]]
-            columns = {
-                name: features[:, [j]][:, 0] + offset[j]
-                for j, (name, column) in enumerate(columns.items())
-                if any((column == other).all() for other in others)
-            }
+            y = y.astype(np.float32, copy=False)
+        n, offset = BLOCK_ROWS, self.roles._columns.offset_.astype(np.float32)
+        others = [y[:n]] if values is None else [y[:n], values[:n]]
+        few = self.roles.in_units(features[:n])
+        columns = {  # only those that are a copy as far as the first rows say
+            label: features[:, [j]][:, 0] + offset[j]
+            for j, (label, column) in enumerate(few.items())
+            if label == name or any((column == other).all() for other in others)
+        }
         refuse_copies(columns, y, values, name)
 
     def one_source(self, name, given, in_column):

@@ -281,20 +281,7 @@ def _encoded(gathered, encoder, estimator, stream, first, control):
         )
     rows = encoder.fit_log(estimator, log, y, *of_fit, first=first, control=control)
     encoder.kept = np.concatenate(gathered.kept) if gathered.kept else np.ones(n, bool)
-    if rows.features.nbytes <= IN_MEMORY_BYTES:
-        return in_memory(rows)
-    rows.arm = rows.arm.astype(np.uint8 if encoder.n_arms <= 256 else np.int32)
-    rows.y = _smallest(rows.y)
-    if (rows.weight == 1).all():
-        rows.weight = np.broadcast_to(1.0, n)
-    return rows
-
-
-def _smallest(values):
-    """The values in float32, where that holds them exactly."""
-    with np.errstate(over="ignore"):
-        small = values.astype(np.float32)
-    return small if np.array_equal(small, values) else values
+    return in_memory(rows) if rows.features.nbytes <= IN_MEMORY_BYTES else rows
 
 
 def in_memory(rows, part=slice(None)):

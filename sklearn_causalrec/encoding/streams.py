@@ -237,6 +237,8 @@ class LogStream:
             raise ValueError(
                 f"the log breaks off after row {start}, in {place} or after: {error}"
             ) from None
+        finally:  # what the reader keeps to be quick next time
+            self._arrow.default_memory_pool().release_unused()
         if start == 0:
             raise ValueError("The log holds no row.")
 

@@ -4,6 +4,8 @@ import numpy as np
 import torch
 from torch.utils.data import Subset
 
+from sklearn_causalrec._utils.small import permuted
+from sklearn_causalrec.encoding.disk_arrays import BLOCK_ROWS
 from sklearn_causalrec.networks.devices import capabilities
 from sklearn_causalrec.networks.resident import block_order
 
@@ -233,7 +235,7 @@ def validation_rows(n, fraction, rng, groups=None, order=None):
     ndarray of int
         Positions of the rows.
     """
-    key = rng.permutation(n) if order is None else np.argsort(np.argsort(order))
+    key = permuted(n, rng) if order is None else np.argsort(np.argsort(order))
     if groups is None:
         return np.flatnonzero(key >= n - max(int(fraction * n), 1))
     by_group = np.lexsort((key, groups))
@@ -243,6 +245,28 @@ def validation_rows(n, fraction, rng, groups=None, order=None):
     held_out = rank >= size - np.floor(fraction * size + rng.random_sample())
     held_out &= rank > 0
     return np.sort(by_group[held_out])
+
+
+def others(kept, held_out):
+    """Rows to train on: those kept, without those of them that are held out.
+
+    Parameters
+    ----------
+    kept : array of int
+        Positions of rows, each once.
+    held_out : array of int
+        Some of them.
+
+    Returns
+    -------
+    ndarray of int
+        The others, in the order of ``kept``.
+    """
+    inside = np.ones(int(kept.max()) + 1, bool)
+    inside[held_out] = False
+    blocks = range(0, len(kept), BLOCK_ROWS)  # numpy widens positions of 4 bytes
+    blocks = (kept[start : start + BLOCK_ROWS] for start in blocks)
+    return np.concatenate([block[inside[block]] for block in blocks])
 
 
 def held_out_rows(rows, kept, fraction, seed):

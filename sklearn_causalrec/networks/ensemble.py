@@ -26,6 +26,7 @@ from sklearn_causalrec.networks.text_tower import layer_of, lend
 # rate that Adam then needs: steps are most of what they cost.
 LARGE_BATCH_ROWS = 10_000
 LARGER, FASTER = 4, 2.0
+PREDICTED_ROWS = 2**17  # rows that are predicted at once, some batches
 
 
 class Prediction(NamedTuple):
@@ -133,7 +134,7 @@ class Ensemble:
         if self.nets:  # which go on as they are, whatever these rows are like
             tilted = self.nets[0].criterion_.tilt is not None
         if tilted:
-            X["shift"] = torch.as_tensor(rows.shift, dtype=dtype)
+            X["shift"] = torch.as_tensor(np.array(rows.shift), dtype=dtype)
         if "propensity" in X and self.objective.is_ratio(self.log_encoder.n_arms):
             X["propensity"] = X["propensity"] / X["propensity"].nanmean()
         return X
@@ -318,8 +319,25 @@ class Ensemble:
             Outcomes in the units of y.
         """
         X = network_inputs(rows)
-        outcome = exposure = 0.0
         lend(self.nets, self.log_encoder)
+        n = len(rows) if index is None else len(index)
+        if n <= PREDICTED_ROWS:
+            return self._predict(X, index)
+        whole = None
+        for start in range(0, n, PREDICTED_ROWS):  # what is on the way is small
+            stop = min(start + PREDICTED_ROWS, n)
+            part = np.arange(start, stop) if index is None else index[start:stop]
+            found = self._predict(X, part)
+            if whole is None:
+                whole = [x if x is None else np.empty((n, *x.shape[1:]), x.dtype)
+                         for x in found]  # fmt: skip
+            for out, values in zip(whole, found):
+                if out is not None:
+                    out[start:stop] = values
+        return Prediction(*whole)
+
+    def _predict(self, X, index):
+        outcome = exposure = 0.0
         for net in self.nets:
             link, logits = net.outputs(X, index)
             outcome = outcome + (expit(link) if self.binary else link)

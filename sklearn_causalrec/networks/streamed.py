@@ -4,15 +4,15 @@ import numpy as np
 import torch
 from torch.utils.data import Subset
 
+from sklearn_causalrec._utils.small import positions
 from sklearn_causalrec.encoding.disk_arrays import DiskWriter
 from sklearn_causalrec.encoding.streamed_log import in_memory
 from sklearn_causalrec.networks.batches import held_out_rows, validation_rows
-from sklearn_causalrec.networks.ensemble import Ensemble, Prediction
+from sklearn_causalrec.networks.ensemble import PREDICTED_ROWS, Ensemble, Prediction
 
 BLOCK_ROWS = 2**14  # rows that stay together until they are mixed
 BUFFER_BYTES = 2**27  # what is mixed at once: some blocks from all over the log
 SORTED_ROWS = 2**22  # rows that are sorted by user and time at once
-PREDICTED_ROWS = 2**17  # rows that are predicted at once
 
 
 class TensorColumn:
@@ -94,7 +94,10 @@ class StreamedLoader:
         if not self.shuffle:  # the same pairs at every validation
             self.pairs.manual_seed(0)
         mixed = self.shuffle and self.n > self.batch_size
-        for X, y in self._buffers():
+        for spans in self._buffers():
+            X, y = self._whole if self._whole is not None else self._read(spans)
+            if self.n <= self.buffer_rows:
+                self._whole = X, y
             order = torch.randperm(len(y), generator=self.generator) if mixed else None
             for start in range(0, len(y), self.batch_size):
                 part = slice(start, min(start + self.batch_size, len(y)))
@@ -103,13 +106,12 @@ class StreamedLoader:
                 if self.draw_pairs is not None:
                     batch["pairs"] = self.draw_pairs(batch, self.pairs)
                 yield batch, y[part]
+            del X, y, batch  # before the next are read
 
     def _buffers(self):
-        """Rows in memory, as many at a time as fit."""
+        """Spans of rows that are in memory together, as many at a time as fit."""
         if self.n <= self.buffer_rows:
-            if self._whole is None:
-                self._whole = self._read([(0, self.n)])
-            yield self._whole
+            yield [(0, self.n)]
             return
         blocks = np.arange(-(-self.n // BLOCK_ROWS))
         if self.shuffle:
@@ -123,18 +125,24 @@ class StreamedLoader:
                 held.append((start, end))
                 n_held, start = n_held + end - start, end
                 if n_held == self.buffer_rows:
-                    yield self._read(held)
+                    yield held
                     held, n_held = [], 0
         if held:
-            yield self._read(held)
+            yield held
 
     def _read(self, spans):
         """The rows of some spans, as tensors."""
         parts = [slice(a, b) if self.rows is None else self.rows[a:b] for a, b in spans]
 
         def read(column):
-            found = [column[part] for part in parts]
-            return found[0] if len(found) == 1 else torch.cat(found)
+            if len(parts) == 1:
+                return column[parts[0]]
+            first, start = column[parts[0]], 0
+            found = first.new_empty((sum(b - a for a, b in spans), *first.shape[1:]))
+            for part, (a, b) in zip(parts, spans):  # two copies at once are too many
+                found[start : start + b - a] = column[part] if start else first
+                start += b - a
+            return found
 
         return {name: read(column) for name, column in self.X.items()}, read(self.y)
 
@@ -268,11 +276,17 @@ class StreamedEnsemble(Ensemble):
         parts = []
         for k, seed in enumerate(seeds):
             part = StreamedEnsemble(settings, self.log_encoder)
+            kept = positions(len(rows))[fold != k]
             progress.stage(f"fold {k + 1}/{len(seeds)}", epochs)
             options = dict(epochs=epochs, progress=progress.step)
-            part.train(rows, [seed], kept=np.flatnonzero(fold != k), **options)
+            part.train(rows, [seed], kept=kept, **options)
             parts.append(part)
         return _write_by_fold(folder, rows, fold, parts)
+
+    def train(self, rows, seeds, *, kept=None, **options):
+        """As :meth:`Ensemble.train`."""
+        kept = positions(len(rows)) if kept is None else kept
+        return super().train(rows, seeds, kept=kept, **options)
 
 
 def _write_by_fold(folder, rows, fold, parts):

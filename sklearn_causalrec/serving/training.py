@@ -7,6 +7,7 @@ import tomllib
 from contextlib import nullcontext
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from sklearn_causalrec.serving.trusted import find
 # What a file may say, by table; the first table is that of the file itself.
 KEYS = {
     "": ("estimator", "output", "timeout", "data", "parameters", "checkpoints"),
-    "data": ("path", "y", "sample_weight", "columns"),
+    "data": ("path", "y", "sample_weight", "columns", "stream"),
     "checkpoints": ("folder", "every"),
 }
 NEEDED = {"": ("estimator", "output", "data"), "data": ("path", "y")}
@@ -23,6 +24,9 @@ ESTIMATORS = {
     "CausalDNNRecommender": "sklearn_causalrec.recommender",
     "CounterfactualPolicy": "sklearn_causalrec.policy",
 }
+# A log of which the columns, at eight bytes a number, take more than this share of the
+# machine's memory is read from disk as it is needed, where the file leaves it open.
+MEMORY_SHARE = 0.25
 ROLES = ("user", "item", "time", "treatment", "propensity")
 
 
@@ -39,6 +43,7 @@ class Plan:
     y: str
     sample_weight: str | None
     columns: list | None
+    stream: bool | None
     output: Path
     folder: Path | None
     every: float
@@ -135,6 +140,7 @@ def read_plan(path):
         y=_text(data["y"], "data.y"),
         sample_weight=_text(data.get("sample_weight"), "data.sample_weight"),
         columns=_texts(data.get("columns"), "data.columns"),
+        stream=_truth(data.get("stream"), "data.stream"),
         output=here / _text(said["output"], "output"),
         folder=here / _text(kept["folder"], "checkpoints.folder") if kept else None,
         every=_seconds(kept.get("every", 60.0), "checkpoints.every"),
@@ -166,9 +172,10 @@ def checked(plan):
     if not os.access(folder, os.W_OK):
         raise PlanError(f"output: the folder {folder} cannot be written.")
     where = plan.folder or "none"
+    how = "read as needed" if _is_streamed(plan, log, read, 1) else "read into memory"
     return (
         f"{type(plan.estimator).__name__} on {log.count_rows():,} rows and "
-        f"{len(read)} columns of {plan.data}\n"
+        f"{len(read)} columns of {plan.data}, {how}\n"
         f"  outcome: {plan.y}\n  model: {plan.output}\n  checkpoints: {where}"
     )
 
@@ -177,21 +184,55 @@ def _trained(plan, log, ranks):
     from sklearn_causalrec.networks import checkpoints
     from sklearn_causalrec.serving.files import save
 
-    frame = log.to_table(columns=_check_columns(plan, log)).to_pandas()
-    if not len(frame):
+    rows = log.count_rows()
+    if not rows:
         raise PlanError(f"data.path: {plan.data} has no rows.")
-    y = frame.pop(plan.y)
-    given = {}
-    if plan.sample_weight is not None:
-        given["sample_weight"] = frame.pop(plan.sample_weight)
+    read = _check_columns(plan, log)
+    if _is_streamed(plan, log, read, ranks.size):
+        few = dict(batch_readahead=0, fragment_readahead=0, use_threads=False)
+        X = log if plan.columns is None else partial(log.to_batches, read, **few)
+        y, given = plan.y, {"sample_weight": plan.sample_weight}
+    else:
+        X, given = log.to_table(columns=read).to_pandas(), {}
+        y = X.pop(plan.y)
+        if plan.sample_weight is not None:
+            given["sample_weight"] = X.pop(plan.sample_weight)
     kept = nullcontext()
     if plan.folder is not None:
         kept = checkpoints(plan.folder, every=plan.every)
     with kept:
-        model = plan.estimator.fit(frame, y, **given)
+        model = plan.estimator.fit(X, y, **given)
         if ranks.first:
             save(model, plan.output)
-    return len(frame)
+    return rows
+
+
+def _is_streamed(plan, log, read, n_processes):
+    """Whether the log is read from disk as it is needed, and not into memory."""
+    reason = None
+    if not hasattr(plan.estimator, "effect_learner"):
+        reason = f"{type(plan.estimator).__name__} reads all rows at once"
+    elif plan.estimator.text is not None or plan.estimator.private is not None:
+        reason = "text= and private= read all rows at once"
+    elif plan.folder is not None:
+        reason = "checkpoints are written of logs in memory"
+    elif n_processes > 1:
+        reason = f"{n_processes} processes share a log in memory"
+    if plan.stream and reason is not None:
+        raise PlanError(f"data.stream is true, and {reason}: leave one of them out.")
+    if plan.stream is not None or reason is not None:
+        return bool(plan.stream)
+    memory = _memory()
+    size = 8 * log.count_rows() * len(read)
+    return memory is not None and size > MEMORY_SHARE * memory
+
+
+def _memory():
+    """The memory of the machine in bytes, or None where it is not told."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return None
 
 
 def _log(plan):
@@ -276,6 +317,12 @@ def _texts(value, where):
         _text(one, where)
     if value is not None and not isinstance(value, list):
         raise PlanError(f"{where} is {value!r}: a list of names is needed.")
+    return value
+
+
+def _truth(value, where):
+    if value is not None and not isinstance(value, bool):
+        raise PlanError(f"{where} is {value!r}: true or false is needed.")
     return value
 
 

@@ -36,6 +36,9 @@ every = 0
 """
 
 
+TOLD = "sklearn_causalrec.serving.training._memory"
+
+
 def log():
     data = make_exposure_log(400, n_users=30, n_items=20, random_state=0)
     weight = np.random.default_rng(1).exponential(size=400)
@@ -93,6 +96,38 @@ def test_a_log_on_a_store_of_fsspec(folder, store):
     assert np.array_equal(model.predict(features()), by_hand().predict(features()))
 
 
+@pytest.mark.parametrize("columns", ["", 'columns = ["user", "item", "shown"]'])
+@pytest.mark.parametrize("asked", ["", "stream = true", "stream = false"])
+def test_a_log_larger_than_a_share_of_memory_is_streamed(
+    folder, monkeypatch, capsys, columns, asked
+):
+    kept = PLAN[PLAN.index("[checkpoints]") :]
+    weight = 'sample_weight = "weight"'
+    config = changed(folder, (kept, ""), (weight, "\n".join([weight, columns, asked])))
+    size = 8 * 400 * len(columns.split(",") if columns else log().columns)
+    size += 16 * bool(columns) * 400  # y and the weight
+    read, fit = [], CausalDNNRecommender.fit
+
+    def fitted(self, X, y, **given):
+        read.append(X)
+        return fit(self, X, y, **given)
+
+    monkeypatch.setattr(CausalDNNRecommender, "fit", fitted)
+    for memory in (4 * size - 4, 4 * size):  # a quarter of the log, or not
+        monkeypatch.setattr(TOLD, lambda size=memory: size)
+        assert main(["train", "--check", config]) == 0
+        streamed = "stream = true" == asked or (asked == "" and memory < 4 * size)
+        how = "read as needed" if streamed else "read into memory"
+        assert how in capsys.readouterr().out
+        assert main(["train", config]) == 0
+        assert hasattr(read[-1], "iloc") != streamed
+    model = load(folder / "model.crec")
+    X, y, w = features(), log()["y"], log()["weight"]
+    X = X[["user", "item", "shown"]] if columns else X
+    fit(expected := by_hand(), X, y, sample_weight=w)
+    assert np.array_equal(model.predict(X), expected.predict(X))
+
+
 def test_check_fits_nothing(folder, capsys, monkeypatch):
     def fit(*args, **kwargs):
         raise AssertionError("fit was called")
@@ -125,6 +160,8 @@ def test_check_fits_nothing(folder, capsys, monkeypatch):
         ("CausalDNNRecommender", "Pipeline", "choose one of CausalDNNRecommender, Cou"),
         ("max_epochs = 2", "max_epochs = -2", "parameters: The 'max_epochs' parameter"),
         ("every = 0", "every = true", "checkpoints.every is True: a number of seconds"),
+        ('"weight"', '"weight"\nstream = 1', "data.stream is 1: true or false is ne"),
+        ('"weight"', '"weight"\nstream = true', "true, and checkpoints are written"),
         ('"model.crec"', "3", "output is 3: a text is needed"),
         ('output = "model.crec"', "", "plan.toml does not say output"),
         ('output = "model.crec"', "output =", "plan.toml is no TOML"),

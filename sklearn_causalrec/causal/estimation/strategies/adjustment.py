@@ -7,7 +7,7 @@ from sklearn_causalrec.causal.estimation.positivity import check_positivity
 from sklearn_causalrec.causal.estimation.problem import ArmMeans, Nuisances
 from sklearn_causalrec.causal.estimation.strategies.base import ArmStrategy
 from sklearn_causalrec.effects.average import arm_mean, isotonic
-from sklearn_causalrec.effects.overlap import warn_of_poor_overlap
+from sklearn_causalrec.effects.overlap import told_by, warn_of_poor_overlap
 
 # No probability counts less in a mean by adjustment: the regression of the residuals
 # makes up for the bias, and one row in twenty weighs less than one in a hundred.
@@ -107,6 +107,7 @@ class Adjustment(ArmStrategy):
         check_positivity(problem, names, query.treatments)
         means = aipw(problem, names)
         raw, variables = means.nuisances.raw_propensity, problem.variables
-        Z, labels = variables.matrix(names), variables.labels(names)
+        Z = variables.matrix(names)[told_by(len(raw))]
+        labels = variables.labels(names)
         warn_of_poor_overlap(raw, problem.clip, Z, labels)
         return means
