@@ -31,6 +31,14 @@ def check_timezone(timezone):
         ) from None
 
 
+def _all_plain(values):
+    """Whether a column holds datetimes without a zone and nothing else."""
+    if not isinstance(values, pd.Series) or len(values) == 0:
+        return False
+    dtype = values.dtype
+    return isinstance(dtype, np.dtype) and dtype.kind == "M" and not values.hasnans
+
+
 class TimeReader:
     """How the times of a column are written, learned from all of them.
 
@@ -97,6 +105,11 @@ class TimeReader:
         -------
         self
         """
+        if _all_plain(values):
+            self._note(self._first, "datetimes", [0], values)
+            self._note(self._zones, False, [0], values)
+            self.n += len(values)
+            return self
         self._learn(split_column(values, self.name), values)
         return self
 
@@ -128,6 +141,9 @@ class TimeReader:
             column, and for what can be read in two ways; the row is named.
         """
         self._settle()
+        as_they_are = self.timezone is None and self.unit is None
+        if as_they_are and self.zoned is False and _all_plain(values):
+            return values.astype("datetime64[us]").rename(None)
         parts = split_column(values, self.name)
         here = TimeReader(
             self.name, timezone=self.timezone, unit=self.unit, stamps=self.stamps

@@ -7,8 +7,8 @@ from numbers import Real
 import numpy as np
 import pandas as pd
 
-from sklearn_causalrec.encoding.frames import check_columns, plain_ids
-from sklearn_causalrec.encoding.past import PastIndex
+from sklearn_causalrec.encoding.frames import check_columns, coded, plain_ids
+from sklearn_causalrec.encoding.past import Clock, PastIndex
 from sklearn_causalrec.encoding.time_formats import shown
 
 
@@ -118,35 +118,107 @@ def join_table(decisions, table, key, time, name):
     )
 
 
-def outcomes_within(decisions, events, keys, time, window, aggregate, value):
+class Pairs:
+    """Pairs of user and item of two tables, each a whole number: ids are read once.
+
+    Parameters
+    ----------
+    decisions, events : DataFrame of shape (n, p), DataFrame of shape (m, q)
+        Without missing ids.
+    keys : list of str
+        The columns of user ids and item ids.
+
+    Attributes
+    ----------
+    n : int
+        The numbers are below it.
+    decisions, events : ndarray of shape (n,), ndarray of shape (m,)
+        The pair of each row.
+    strangers : list of str
+        The keys that have no id in both tables.
+    """
+
+    def __init__(self, decisions, events, keys):
+        self.n, number, self.strangers = 1, np.int64(0), []
+        for key in keys:
+            both = pd.concat([decisions[key], events[key]], ignore_index=True)
+            codes, distinct = coded(both)
+            seen = np.zeros(len(distinct), bool)
+            seen[codes[: len(decisions)]] = True
+            if not seen[codes[len(decisions) :]].any():
+                self.strangers.append(key)
+            self.n, number = self.n * len(distinct), number * len(distinct) + codes
+        self.decisions, self.events = np.split(number, [len(decisions)])
+
+
+def occur_twice(pairs, n_pairs, times):
+    """Whether two rows have the same pair and time.
+
+    Parameters
+    ----------
+    pairs : ndarray of shape (n,)
+        Below `n_pairs`.
+    n_pairs : int
+    times : ndarray of shape (n,)
+
+    Returns
+    -------
+    bool
+    """
+    clock = Clock(times)
+    if n_pairs * len(clock.times) >= 2**63:
+        rows = pd.DataFrame({"pair": pairs, "time": clock.rank})
+        return bool(rows.duplicated().any())
+    both = np.sort(pairs * len(clock.times) + clock.rank)
+    return bool((both[1:] == both[:-1]).any())
+
+
+def outcomes_within(pairs, at, happened, window, aggregate, values):
     """Aggregate the events after each decision, up to the end of its window.
 
     Only events of the same user and item count. An event at the time of the decision
     counts, and so does an event at the end of the window.
+
+    Parameters
+    ----------
+    pairs : Pairs
+        Of the decisions, and of the events that count.
+    at : ndarray of shape (n_decisions,)
+        The times of the decisions.
+    happened : ndarray of shape (n_events,)
+        The times of the events.
+    window : Timedelta or float
+        The length of the window.
+    aggregate : {"any", "count", "sum", "first"}
+        What becomes of the events.
+    values : ndarray of shape (n_events,) or None
+        Of the events, for "sum" and "first".
 
     Returns
     -------
     ndarray of shape (n_decisions,)
         The outcome of each decision, as float64.
     """
-    both = pd.concat([decisions[keys], events[keys]], ignore_index=True)
-    codes = both.groupby(keys, sort=False).ngroup().to_numpy()
-    of_decision, of_event = np.split(codes, [len(decisions)])
-    past = PastIndex(of_event, events[time].to_numpy())
-    at = decisions[time].to_numpy()
+    of_event, known = pd.factorize(pairs.events)
+    of_decision = pd.Index(known).get_indexer(pairs.decisions)
+    # Most decisions meet no event: theirs is known without a look at times.
+    met = np.flatnonzero(of_decision >= 0)
+    of_decision, at = of_decision[met], at[met]
+    past = PastIndex(of_event, happened)
     start = past.before(of_decision, at)[1]
     end = past.before(of_decision, at + window, or_at=True)[1]
-    if aggregate in ("any", "count"):
-        count = (end - start).astype(float)
-        return count if aggregate == "count" else (count > 0).astype(float)
-    values = events[value].to_numpy()[past.order]
-    if aggregate == "sum":
-        total = np.concatenate([[0.0], np.nancumsum(values)])
-        return total[end] - total[start]
-    first = np.full(len(decisions), np.nan)
-    some = end > start
-    first[some] = values[start[some]]
-    return first
+    out = np.full(len(pairs.decisions), np.nan if aggregate == "first" else 0.0)
+    if aggregate == "any":
+        out[met] = end > start
+    elif aggregate == "count":
+        out[met] = end - start
+    elif aggregate == "sum":
+        total = np.concatenate([[0.0], np.nancumsum(values[past.order])])
+        out[met] = total[end] - total[start]
+    else:
+        some = end > start
+        out[met[some]] = values[past.order[start[some]]]
+    return out
 
 
 def sample_unexposed(decisions, shown, catalogue, n, user, item, time, window, rng):
