@@ -19,6 +19,7 @@ from sklearn_causalrec.encoding.times import as_window, same_clock
 from sklearn_causalrec.interactions.leaks import evaluate_feature, refuse_leaks
 from sklearn_causalrec.interactions.point_in_time import (
     Pairs,
+    by_time,
     catalogue_of,
     check_ids,
     join_table,
@@ -158,14 +159,6 @@ def _decisions(
         decisions["treatment"] = 1
     decisions = decisions.reset_index(drop=True)
     return decisions, _not_shown(decisions["treatment"], control, sample)
-
-
-def _by_time(frame, time):
-    """The frame sorted by time, and the order of its rows; None where it was sorted."""
-    if frame[time].is_monotonic_increasing:
-        return frame.reset_index(drop=True), None
-    order = np.argsort(frame[time].to_numpy(), kind="stable")
-    return frame.iloc[order].reset_index(drop=True), order
 
 
 def _check_decisions(decisions, events, pairs, keys, time, weighted):
@@ -429,11 +422,11 @@ def build_examples(
     values = None
     if aggregate in ("sum", "first"):
         values = plain_numbers(frames["events"][value], f"events' {value}")
-    frames["events"], order = _by_time(frames["events"], time)
+    frames["events"], order = by_time(frames["events"], time)
     if values is not None and order is not None:
         values = values[order]
     if "impressions" in frames:
-        frames["impressions"], _ = _by_time(frames["impressions"], time)
+        frames["impressions"], _ = by_time(frames["impressions"], time)
     events, impressions = frames["events"], frames.get("impressions")
     length = as_window(window, events[time], unit=counts)
     decisions, off = _decisions(

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from sklearn_causalrec.encoding.frames import check_columns, coded, plain_ids
-from sklearn_causalrec.encoding.past import Clock, PastIndex
+from sklearn_causalrec.encoding.past import Clock
 from sklearn_causalrec.encoding.time_formats import shown
 
 
@@ -199,26 +199,45 @@ def outcomes_within(pairs, at, happened, window, aggregate, values):
     ndarray of shape (n_decisions,)
         The outcome of each decision, as float64.
     """
-    of_event, known = pd.factorize(pairs.events)
-    of_decision = pd.Index(known).get_indexer(pairs.decisions)
-    # Most decisions meet no event: theirs is known without a look at times.
-    met = np.flatnonzero(of_decision >= 0)
-    of_decision, at = of_decision[met], at[met]
-    past = PastIndex(of_event, happened)
-    start = past.before(of_decision, at)[1]
-    end = past.before(of_decision, at + window, or_at=True)[1]
-    out = np.full(len(pairs.decisions), np.nan if aggregate == "first" else 0.0)
-    if aggregate == "any":
-        out[met] = end > start
-    elif aggregate == "count":
-        out[met] = end - start
-    elif aggregate == "sum":
-        total = np.concatenate([[0.0], np.nancumsum(values[past.order])])
-        out[met] = total[end] - total[start]
+    clock = Clock(happened)
+    n_times, of_event, of_decision = len(clock.times) + 1, pairs.events, pairs.decisions
+    if pairs.n * n_times >= 2**63:  # numbers without gaps; -1 for a pair of no event
+        of_event, known = pd.factorize(of_event)
+        of_decision = pd.Index(known).get_indexer(of_decision)
+    keys = of_event * n_times + clock.rank
+    if aggregate in ("any", "count"):
+        keys.sort()
     else:
-        some = end > start
-        out[met[some]] = values[past.order[start[some]]]
+        order = np.argsort(keys, kind="stable")
+        keys, values = keys[order], values[order]
+    # Asked pair by pair, since a search that jumps about misses the caches.
+    asked = np.argsort(of_decision)
+    pair = of_decision[asked] * n_times
+    start = np.searchsorted(keys, pair + clock.before(at)[asked])
+    close = pair + clock.before(at + window, or_at=True)[asked]
+    met = np.flatnonzero(np.append(keys, 2**63 - 1)[start] < close)
+    start, asked = start[met], asked[met]
+    out = np.full(len(at), np.nan if aggregate == "first" else 0.0)
+    if aggregate == "any":
+        out[asked] = 1.0
+        return out
+    end = np.searchsorted(keys, close[met])
+    if aggregate == "count":
+        out[asked] = end - start
+    elif aggregate == "sum":
+        total = np.concatenate([[0.0], np.nancumsum(values)])
+        out[asked] = total[end] - total[start]
+    else:
+        out[asked] = values[start]
     return out
+
+
+def by_time(frame, time):
+    """The frame sorted by time, and the order of its rows; None where it was sorted."""
+    if frame[time].is_monotonic_increasing:
+        return frame.reset_index(drop=True), None
+    order = np.argsort(frame[time].to_numpy(), kind="stable")
+    return frame.iloc[order].reset_index(drop=True), order
 
 
 def sample_unexposed(decisions, shown, catalogue, n, user, item, time, window, rng):
