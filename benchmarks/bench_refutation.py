@@ -262,8 +262,8 @@ def strategies(n_logs, n=600):
     print(pd.DataFrame(rows).T.round(3).to_string(), flush=True)
 
 
-def cost(rounds=3):
-    """A fit with its interval and all of refute, in turns: the medians and the ratio."""
+def cost(rounds=2):
+    """A fit with its interval and all of refute, in turns: medians and their ratio."""
     for name in GRAPHS:
         for n, p in ((2000, 5),) if name != "adjustment" else SIZES:
             effect, X, y = by_strategy(name, 0, n)
