@@ -11,7 +11,7 @@ can see. ``more`` is both with 20 simulations in place of the default, 1.
 
 ``strategies``: the size of `DoCalculusEffect` with linear models, by strategy.
 
-``cost``: CPU seconds of a fit and of ``refute`` with its defaults, by strategy, in turns.
+``cost``: CPU seconds of a fit and of ``refute`` with its defaults, by strategy.
 
 Run ``python benchmarks/bench_refutation.py [size power more confounded strategies cost]
 [--logs N]``.

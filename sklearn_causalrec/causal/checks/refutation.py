@@ -126,7 +126,7 @@ def refute(
         - "placebo": the treatment is permuted, so that it does nothing;
         - "dummy_outcome": the outcome is permuted, so that nothing acts on it;
         - "random_common_cause": a random covariate is added, in the graph as a cause
-          of treatment and outcome;
+          of treatment and outcome; a coin where all columns have two values;
         - "subset": a random fifth of the rows is left out, or a half of them where
           `n_simulations` is 1 or 2;
         - "confounded_placebo": the treatment is drawn anew with the probabilities that

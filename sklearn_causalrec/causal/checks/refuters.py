@@ -220,7 +220,13 @@ class Changes:
         name = "random_common_cause"
         while name in self.X or (self.graph is not None and name in self.graph):
             name += "_"
-        X, params = self.X.assign(**{name: rng.normal(size=len(self.X))}), {}
+        # Among columns of two values another kind of column would ask for other models,
+        # or another strategy: the estimate would change by them.
+        coin = all(self.X[c].nunique() <= 2 for c in self.X)
+        drawn = (
+            rng.integers(2, size=len(self.X)) if coin else rng.normal(size=len(self.X))
+        )
+        X, params = self.X.assign(**{name: drawn}), {}
         if self.graph is not None:
             if getattr(self.estimator, "adjustment_set", None) is not None:
                 given = self.estimator.adjustment_set

@@ -380,6 +380,17 @@ def test_common_cause_enters_the_graph():
         assert params["adjustment_set"] == ["z", "random_common_cause"]
 
 
+def test_common_cause_is_a_coin_among_coins():
+    """A plug-in of counts stays one."""
+    X, y, _ = _log(3)
+    X = X.assign(z=(X["z"] > 0).astype(float))
+    fitted = Spy().fit(X, y)
+    Spy.seen = []
+    refute(fitted, X, y, methods="random_common_cause", random_state=0)
+    drawn = Spy.seen[-1][0]["random_common_cause"]
+    assert set(drawn) == {0, 1} and abs(drawn.mean() - 0.5) < 0.1
+
+
 def test_results_are_reproducible_and_the_estimator_is_left_alone():
     X, y, _ = _log(0)
     fitted = Ols(jitter=0.1, random_state=3).fit(X, y)
