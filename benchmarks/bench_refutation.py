@@ -7,12 +7,19 @@ inverse-probability weighting with linear models on linear data.
 ``power``: the same where something is wrong with the estimator: its outcome and
 exposure models are straight lines and the truth is bent; it reports half its standard
 error; a confounder is left out, measured or not, which none but the negative control
-can see.
+can see. ``more`` is both with 20 simulations in place of the default, 1.
 
-Run ``python benchmarks/bench_refutation.py [size power confounded] [--logs N]``.
+``strategies``: the size of `DoCalculusEffect` with linear models, by strategy.
+
+``cost``: CPU seconds of a fit and of ``refute`` with its defaults, by strategy.
+
+Run ``python benchmarks/bench_refutation.py [size power more confounded strategies cost]
+[--logs N]``.
 """
 
 import argparse
+import time
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -24,7 +31,9 @@ from sklearn.ensemble import (
     HistGradientBoostingClassifier,
     HistGradientBoostingRegressor,
 )
+from sklearn.linear_model import LinearRegression, LogisticRegression
 
+from sklearn_causalrec import CausalGraph, DoCalculusEffect
 from sklearn_causalrec.causal.checks.refutation import negative_control, refute
 
 DEFAULT = ("placebo", "dummy_outcome", "random_common_cause", "subset")
@@ -40,12 +49,14 @@ class Aipw(BaseEstimator):
         ignore=(),
         trees=False,
         scale=1.0,
+        bias=0.0,
         random_state=None,
     ):
         self.treatment = treatment
         self.ignore = ignore
         self.trees = trees
         self.scale = scale
+        self.bias = bias  # in standard errors
         self.random_state = random_state
 
     def fit(self, X, y, treatment=None):
@@ -66,6 +77,7 @@ class Aipw(BaseEstimator):
         self.score_ = (
             g[:, 1] - g[:, 0] + (y - g[np.arange(len(y)), t]) * (t - p) / (p * (1 - p))
         )
+        self.score_ += self.bias * self.score_.std() / np.sqrt(len(y))
         return self
 
     def _outcome(self, Z, y, new):
@@ -112,7 +124,7 @@ def log(seed, n, *, bent=False, share=0.5, hidden=0.0):
 
 
 def verdicts(
-    seed, n, estimator, methods=DEFAULT, tolerance=0.1, n_simulations=20, **world
+    seed, n, estimator, methods=DEFAULT, tolerance=0.1, n_simulations=1, **world
 ):
     X, y, before = log(seed, n, **world)
     fitted = estimator.set_params(random_state=seed).fit(X, y)
@@ -144,36 +156,157 @@ def study(name, n_logs, n_jobs, **options):
 
 
 CONFOUNDED = dict(methods=("confounded_placebo",), n=1000)
+SIZE = {
+    "linear, n = 500": dict(n=500, estimator=Aipw()),
+    "the same, tolerance 0": dict(n=500, estimator=Aipw(), tolerance=0.0),
+    "one in five treated": dict(n=1000, estimator=Aipw(), share=0.2),
+}
+POWER = {
+    "half the standard error": dict(n=500, estimator=Aipw(scale=0.5)),
+    "lines, truth bent": dict(n=1000, estimator=Aipw(), bent=True),
+    "measured confounder left out": dict(n=1000, estimator=Aipw(ignore=("a",))),
+    "latent confounder": dict(n=1000, estimator=Aipw(), hidden=0.7),
+    "biased by three standard errors": dict(n=500, estimator=Aipw(bias=3.0)),
+    "a third of the standard error": dict(n=500, estimator=Aipw(scale=0.333)),
+}
 STUDIES = {
-    "size": {
-        "linear, n = 500": dict(n=500, estimator=Aipw()),
-        "the same, tolerance 0": dict(n=500, estimator=Aipw(), tolerance=0.0),
-        "one in five treated": dict(n=1000, estimator=Aipw(), share=0.2),
-        "60 simulations": dict(n=500, estimator=Aipw(), n_simulations=60),
-    },
-    "power": {
-        "half the standard error": dict(n=500, estimator=Aipw(scale=0.5)),
-        "lines, truth bent": dict(n=1000, estimator=Aipw(), bent=True),
-        "measured confounder left out": dict(n=1000, estimator=Aipw(ignore=("a",))),
-        "latent confounder": dict(n=1000, estimator=Aipw(), hidden=0.7),
+    "size": SIZE,
+    "power": POWER,
+    "more": {
+        f"{name}, 20 refits": {**options, "n_simulations": 20}
+        for name, options in {**SIZE, **POWER}.items()
     },
     "confounded": {
         "linear": dict(estimator=Aipw(), **CONFOUNDED),
         "lines, truth bent": dict(estimator=Aipw(), bent=True, **CONFOUNDED),
+        "the same, 20 refits": dict(
+            estimator=Aipw(), bent=True, n_simulations=20, **CONFOUNDED
+        ),
         "boosted trees, truth bent": dict(
             estimator=Aipw(trees=True), bent=True, **CONFOUNDED
         ),
     },
 }
 
+
+# -- the strategies of DoCalculusEffect -----------------------------------------------
+
+FRONT = "t -> m; m -> y; t <-> y"
+GRAPHS = {
+    "adjustment": ("a -> t; a -> y; b -> y; t -> y", {}),
+    "frontdoor": (FRONT, {"strategy": "frontdoor"}),
+    "sequential": (FRONT, {"strategy": "sequential"}),
+    "primal-fixable": ("t -> m; m -> l; l -> y; t -> y; t <-> l; a -> m; a -> y", {}),
+    "general": (FRONT, {"strategy": "general"}),
+    "instrument": ("z -> t; t -> y; t <-> y; a -> y", {"strategy": "instrument"}),
+    "dose-response": ("a -> t; a -> y; b -> y; t -> y", {"discrete_treatment": False}),
+}
+LINEAR = dict(
+    outcome_model=LinearRegression(), treatment_model=LogisticRegression(C=1e6)
+)
+
+
+def graph_log(seed, n, name):
+    """Rows of a linear world of the graph; arrows of size 1/2, latent ones too."""
+    rng = np.random.default_rng([23, seed])
+    a, b, u, z, noise = rng.normal(size=(5, n))
+    graph = GRAPHS[name][0]
+    frame = {"a": a, "b": b}
+    index = a * ("a -> t" in graph) + u * ("t <->" in graph)
+    if name == "instrument":
+        frame["z"] = z = (z > 0).astype(float)
+        index = index + 3 * z - 1.5
+    t = 0.5 * index + rng.logistic(size=n)
+    t = t if name == "dose-response" else (t > 0).astype(int)
+    y = 0.5 * a + 0.5 * b * ("b -> y" in graph) + noise + u * ("t <-> y" in graph)
+    if "m" in graph:
+        m = (
+            0.8 * t + 0.5 * a * ("a -> m" in graph) + rng.logistic(size=n) > 0.4
+        ).astype(int)
+        frame["m"] = m
+        if "l" in graph:
+            frame["l"] = m = 0.5 * m + u + rng.normal(size=n)
+        y = y + m
+    if "t -> y" in graph:
+        y = y + t
+    frame["t"] = t
+    return pd.DataFrame(frame), pd.Series(y, name="y")
+
+
+def by_strategy(name, seed, n, **models):
+    graph, options = GRAPHS[name]
+    graph = CausalGraph(graph)
+    X, y = graph_log(seed, n, name)
+    X = X[[c for c in X if c in graph]]
+    effect = DoCalculusEffect(
+        graph, treatment="t", outcome="y", random_state=seed, **options, **models
+    )
+    return effect, X, y
+
+
+def strategies(n_logs, n=600):
+    """Share of logs that a right model is refused on."""
+    rows = {}
+    for name in GRAPHS:
+        refused = []
+        models = LINEAR
+        if name == "dose-response":
+            models = dict.fromkeys(LINEAR, LinearRegression())
+        for seed in range(n_logs):
+            effect, X, y = by_strategy(name, seed, n, **models)
+            effect.set_params(effect_model=None)
+            found = refute(effect.fit(X, y), X, y, random_state=seed, **asked(effect))
+            row = (found.results["p_value"] < 0.05).to_dict()
+            refused.append({**row, "verdict": not found.passed})
+        rows[name] = pd.DataFrame(refused).mean()
+    print(pd.DataFrame(rows).T.round(3).to_string(), flush=True)
+
+
+def cost(rounds=2):
+    """A fit with its interval and all of refute, in turns: medians and their ratio."""
+    for name in GRAPHS:
+        for n, p in ((2000, 5),) if name != "adjustment" else SIZES:
+            effect, X, y = by_strategy(name, 0, n)
+            if p > 5:
+                rng = np.random.default_rng(1)
+                more = {f"x{j}": rng.normal(size=n) for j in range(p - 2)}
+                X, effect = X.assign(**more), effect.set_params(graph=None)
+            took = []
+            for _ in range(rounds + 1):
+                start = time.process_time()
+                effect.fit(X, y).ate_interval(**asked(effect))
+                middle = time.process_time()
+                refute(effect, X, y, random_state=0, **asked(effect))
+                took.append((middle - start, time.process_time() - middle))
+            fit, tried = np.median(took[1:], axis=0)
+            print(
+                f"{name:16s} {n:7,d} x {X.shape[1] - 1:2d} fit {fit:7.2f} s "
+                f"refute {tried:7.2f} s ratio {tried / fit:5.2f}",
+                flush=True,
+            )
+
+
+SIZES = ((2000, 5), (2000, 50), (20_000, 5), (20_000, 50))
+
+
+def asked(effect):
+    """The contrast where the estimator has no arms to take it from."""
+    return {} if effect.arms_ else {"T0": 0, "T1": 1}
+
+
 if __name__ == "__main__":
+    warnings.simplefilter("ignore")
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", nargs="*", default=list(STUDIES))
+    parser.add_argument("what", nargs="*", default=[*STUDIES, "strategies", "cost"])
     parser.add_argument("--logs", type=int, default=200)
     parser.add_argument("--jobs", type=int, default=1)
     chosen = parser.parse_args()
     for what in chosen.what:
-        print(f"\n{what}: share of {chosen.logs} logs refused")
-        for name, options in STUDIES[what].items():
+        print(f"\n{what}: share of {chosen.logs} logs refused", flush=True)
+        if what == "strategies":
+            strategies(chosen.logs)
+        elif what == "cost":
+            cost()
+        for name, options in STUDIES.get(what, {}).items():
             shares = study(name, chosen.logs, chosen.jobs, **options)
             print(shares.round(3).to_frame().T.to_string(), flush=True)

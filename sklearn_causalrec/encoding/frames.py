@@ -5,6 +5,8 @@ from collections.abc import Hashable
 import numpy as np
 import pandas as pd
 
+_TEXT = pd.Series(["a"]).dtype
+
 
 def as_frame(X, name="X", *, arrays=False):
     """A pandas frame from a pandas or polars one.
@@ -135,6 +137,8 @@ def plain_ids(frame, keys):
 
 
 def _plain_id(ids):
+    if ids.dtype == _TEXT:  # is what pandas infers
+        return ids
     if ids.dtype.kind == "O":  # categories too
         return ids.astype(object).infer_objects()
     if ids.dtype.kind == "b" and ids.dtype != bool and not ids.isna().any():
@@ -143,3 +147,23 @@ def _plain_id(ids):
         if len(ids) == 0 or ids.max() <= np.iinfo(np.int64).max:
             return ids.astype("int64")
     return ids
+
+
+def coded(ids):
+    """The distinct ids of a column as they come, and the position of each row's.
+
+    Parameters
+    ----------
+    ids : Series of shape (n,)
+        None is missing.
+
+    Returns
+    -------
+    codes : ndarray of shape (n,), int64
+    distinct : Index
+    """
+    # Categories and others by their values, as they are in any table.
+    if ids.dtype != _TEXT and not isinstance(ids.dtype, np.dtype):
+        ids = ids.to_numpy()
+    codes, distinct = pd.factorize(ids)
+    return codes.astype(np.int64, copy=False), pd.Index(distinct)

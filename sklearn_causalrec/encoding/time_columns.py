@@ -135,6 +135,24 @@ def _float(value):
         return np.inf
 
 
+def all_plain(values):
+    """Whether a column holds datetimes without a zone and nothing else."""
+    if not isinstance(values, pd.Series) or len(values) == 0:
+        return False
+    dtype = values.dtype
+    return isinstance(dtype, np.dtype) and dtype.kind == "M" and not values.hasnans
+
+
+def nth(values, row):
+    """The value of a row of a Series or an array."""
+    return values.iloc[row] if isinstance(values, pd.Series) else values[row]
+
+
+def is_numeric(values):
+    """Whether a column is of numbers by its dtype."""
+    return getattr(getattr(values, "dtype", None), "kind", "O") in "fiu"
+
+
 def split_column(values, name):
     """The values of a column, by what they are.
 

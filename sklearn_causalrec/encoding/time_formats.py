@@ -250,3 +250,11 @@ def since_1970(numbers, unit):
 def is_number(value):
     """Whether a value is a plain number (and not a truth value)."""
     return isinstance(value, Real) and not isinstance(value, (bool, np.bool_))
+
+
+def order_of(match):
+    """Whether day or month comes first in a date that says it, or "ambiguous"."""
+    a, b = int(match["a"]), int(match["b"])
+    if a > 12 or b > 12:
+        return "day first" if a > 12 else "month first"
+    return "ambiguous" if a != b else "either"

@@ -3,11 +3,18 @@
 import numpy as np
 import pandas as pd
 
-from sklearn_causalrec.encoding.time_columns import as_wall, split_column
+from sklearn_causalrec.encoding.time_columns import (
+    all_plain,
+    as_wall,
+    is_numeric,
+    nth,
+    split_column,
+)
 from sklearn_causalrec.encoding.time_formats import (
     RANGES,
     STAMPS,
     UNITS,
+    order_of,
     parse_iso,
     read_stamps,
     shown,
@@ -97,6 +104,11 @@ class TimeReader:
         -------
         self
         """
+        if all_plain(values):
+            self._note(self._first, "datetimes", [0], values)
+            self._note(self._zones, False, [0], values)
+            self.n += len(values)
+            return self
         self._learn(split_column(values, self.name), values)
         return self
 
@@ -128,6 +140,9 @@ class TimeReader:
             column, and for what can be read in two ways; the row is named.
         """
         self._settle()
+        as_they_are = self.timezone is None and self.unit is None
+        if as_they_are and self.zoned is False and all_plain(values):
+            return values.astype("datetime64[us]").rename(None)
         parts = split_column(values, self.name)
         here = TimeReader(
             self.name, timezone=self.timezone, unit=self.unit, stamps=self.stamps
@@ -141,7 +156,7 @@ class TimeReader:
     def _note(self, where, key, rows, values):
         if key not in where and len(rows):
             row = int(rows[0])
-            where[key] = (self.n + row, _nth(values, row))
+            where[key] = (self.n + row, nth(values, row))
 
     def _learn(self, parts, values):
         rows, numbers = parts.numbers
@@ -167,7 +182,7 @@ class TimeReader:
             self._note(self._zones, match.groupdict().get("zone") is not None, [row],
                        values)  # fmt: skip
             if form == "day and month":
-                self._note(self._dated, _order(match), [row], values)
+                self._note(self._dated, order_of(match), [row], values)
         self.n += parts.n
 
     @property
@@ -323,7 +338,7 @@ class TimeReader:
         self._settle()
         index = values.index if isinstance(values, pd.Series) else None
         rows, numbers = parts.numbers
-        if self._kind == "number" or (self._kind is None and _is_numeric(values)):
+        if self._kind == "number" or (self._kind is None and is_numeric(values)):
             times = self._numbers(parts)
         elif self._kind == "duration":
             times = np.full(parts.n, np.timedelta64("NaT"), "timedelta64[us]")
@@ -338,7 +353,7 @@ class TimeReader:
         bad = times.isna().to_numpy()
         if errors == "raise" and bad.any():
             row = int(bad.argmax())
-            self._refuse(row, _nth(values, row))
+            self._refuse(row, nth(values, row))
         return times
 
     def _numbers(self, parts):
@@ -402,18 +417,3 @@ class TimeReader:
         if self._digits is not None:
             return f" of {self._digits} digits"
         return ""
-
-
-def _nth(values, row):
-    return values.iloc[row] if isinstance(values, pd.Series) else values[row]
-
-
-def _is_numeric(values):
-    return getattr(getattr(values, "dtype", None), "kind", "O") in "fiu"
-
-
-def _order(match):
-    a, b = int(match["a"]), int(match["b"])
-    if a > 12 or b > 12:
-        return "day first" if a > 12 else "month first"
-    return "ambiguous" if a != b else "either"

@@ -18,9 +18,12 @@ from sklearn_causalrec.encoding.time_reader import TimeReader
 from sklearn_causalrec.encoding.times import as_window, same_clock
 from sklearn_causalrec.interactions.leaks import evaluate_feature, refuse_leaks
 from sklearn_causalrec.interactions.point_in_time import (
+    Pairs,
+    by_time,
     catalogue_of,
     check_ids,
     join_table,
+    occur_twice,
     outcomes_within,
     plain_numbers,
     read_table,
@@ -124,7 +127,7 @@ def _decisions(
         # The value of an exposure, such as its watch time, is what came of it.
         decisions = decisions.drop(columns=[event] + ([value] if value else []))
     else:
-        decisions = impressions.copy()
+        decisions = impressions.copy(deep=False)
     named = dict(treatment=treatment, propensity=propensity, sample_weight=weight)
     for role, name in named.items():
         if name is None:
@@ -158,12 +161,12 @@ def _decisions(
     return decisions, _not_shown(decisions["treatment"], control, sample)
 
 
-def _check_decisions(decisions, events, keys, time, weighted):
+def _check_decisions(decisions, events, pairs, keys, time, weighted):
     """Refuse decisions that never meet the events, or that occur twice."""
-    for key in keys:
+    for key in pairs.strangers:  # to the events that count; perhaps not to all events
         refuse_strangers(key, decisions[key], "decisions", events[key], "events")
-    twice = decisions.duplicated([*keys, time])
-    if twice.any():
+    if occur_twice(pairs.decisions, pairs.n, decisions[time].to_numpy()):
+        twice = decisions.duplicated([*keys, time])
         row = decisions.loc[twice, [*keys, time]].iloc[0].to_dict()
         raise ValueError(
             f"{int(twice.sum())} decisions are there twice, the first {row}: one row a "
@@ -416,16 +419,14 @@ def build_examples(
             frames[name] = _table(frames[name], name, {**ids, "time": time})
     check_columns(frames["events"], event=event, value=value)
     frames, until, counts = _read_times(frames, time, until, timezone, unit)
-    wanted = frames["events"]
+    values = None
     if aggregate in ("sum", "first"):
-        wanted = wanted.copy()
-        wanted[value] = plain_numbers(wanted[value], f"events' {value}")
-    wanted = wanted.sort_values(time, kind="stable", ignore_index=True)
-    for name in ("events", "impressions"):
-        if name in frames:
-            frames[name] = frames[name].sort_values(
-                time, kind="stable", ignore_index=True
-            )
+        values = plain_numbers(frames["events"][value], f"events' {value}")
+    frames["events"], order = by_time(frames["events"], time)
+    if values is not None and order is not None:
+        values = values[order]
+    if "impressions" in frames:
+        frames["impressions"], _ = by_time(frames["impressions"], time)
     events, impressions = frames["events"], frames.get("impressions")
     length = as_window(window, events[time], unit=counts)
     decisions, off = _decisions(
@@ -433,7 +434,14 @@ def build_examples(
         sample_weight, control, n_unexposed > 0,
     )  # fmt: skip
     keys = [user, item]
-    _check_decisions(decisions, events, keys, time, sample_weight is not None)
+    wanted = slice(None)
+    if outcome is not None:
+        wanted = np.flatnonzero(events[event].isin(_as_list(outcome)))
+        if len(wanted) == 0:
+            raise ValueError(f"No event is an outcome={outcome!r}.")
+    counted = events[keys].iloc[wanted]
+    pairs = Pairs(decisions, counted, keys)
+    _check_decisions(decisions, events, pairs, keys, time, sample_weight is not None)
     for name, key in (("users", user), ("items", item)):
         if name in frames:
             frames[name] = read_table(frames[name], name, key, decisions)
@@ -463,12 +471,11 @@ def build_examples(
         decisions = decisions.sort_values(time, kind="stable", ignore_index=True)
         rows["sampled"] = len(sampled)
 
-    if outcome is not None:
-        wanted = wanted[wanted[event].isin(_as_list(outcome))]
-        if wanted.empty:
-            raise ValueError(f"No event is an outcome={outcome!r}.")
+        pairs = Pairs(decisions, counted, keys)
+
     followed = outcomes_within(
-        decisions, wanted, keys, time, length, aggregate, value
+        pairs, decisions[time].to_numpy(), events[time].to_numpy()[wanted], length,
+        aggregate, None if values is None else values[wanted],
     )  # fmt: skip
     end = max(events[time].max(), decisions[time].max()) if until is None else until
     over = (decisions[time] + length <= end).to_numpy()
@@ -481,8 +488,8 @@ def build_examples(
         decisions["sample_weight"] *= factor
         rows["negatives_left_out"] = int((keep & ~thinned).sum())
         keep &= thinned
-    decisions = decisions[keep].reset_index(drop=True)
-    followed = followed[keep]
+    if not np.all(keep):
+        decisions, followed = decisions[keep].reset_index(drop=True), followed[keep]
     positive = np.nan_to_num(followed) != 0
 
     for name, table, key in (("users", users, user), ("items", items, item)):

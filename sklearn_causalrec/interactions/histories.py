@@ -11,12 +11,15 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import check_scalar
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
-from sklearn_causalrec.encoding.frames import as_frame, check_columns
-from sklearn_causalrec.encoding.past import PastIndex, in_days
+from sklearn_causalrec.encoding.frames import as_frame, check_columns, coded
+from sklearn_causalrec.encoding.past import Clock, PastIndex, in_days, in_order
 from sklearn_causalrec.encoding.time_formats import shown
 from sklearn_causalrec.encoding.time_reader import TimeReader
 from sklearn_causalrec.encoding.times import as_window
-from sklearn_causalrec.interactions.point_in_time import check_ids, plain_numbers
+from sklearn_causalrec.interactions.point_in_time import (
+    check_ids,
+    plain_numbers,
+)
 
 _GROUPS = ("user", "item", "pair")
 
@@ -58,22 +61,24 @@ class _Past(TransformerMixin, BaseEstimator):
         check_columns(frame, user=self.user, item=self.item, time=self.time)
         check_ids(frame, [self.user, self.item])
         _no_missing(frame, [self.user, self.item])
-        users, items = frame[self.user].to_numpy(), frame[self.item].to_numpy()
+        user, users = coded(frame[self.user])
+        item, items = coded(frame[self.item])
         if reset:
             if len(frame) == 0:
                 raise ValueError(f"{name} is empty: there is no history.")
             self.feature_names_in_ = np.array(frame.columns, dtype=object)
             self.n_features_in_ = frame.shape[1]
-            self.users_ = pd.Index(pd.unique(users))
-            self.items_ = pd.Index(pd.unique(items))
+            self.users_, self.items_ = users, items
             self._clock = TimeReader(self.time, timezone=self.timezone, unit=self.unit)
             self._clock.look(frame[self.time])
         else:
             _spelt_alike(self.user, self.users_, users)
             _spelt_alike(self.item, self.items_, items)
+            # Ids are looked up once each, not once a row.
+            user = self.users_.get_indexer(users)[user]
+            item = self.items_.get_indexer(items)[item]
         times = self._clock.read(frame[self.time])
-        codes = self.users_.get_indexer(users), self.items_.get_indexer(items)
-        return frame, times.to_numpy(), *codes
+        return frame, times.to_numpy(), user, item
 
     def _known_at(self, times):
         """Return the latest times whose events are known at the times of the rows."""
@@ -235,24 +240,30 @@ class PastAggregates(_Past):
             values = plain_numbers(values, name)
             if len(values) != len(frame):
                 raise ValueError(f"X has {len(frame)} rows and y has {len(values)}.")
-        subsets = {"": np.ones(len(frame), bool)}
+        subsets = {"": slice(None)}
         self.kinds_ = []
         if self.event is not None:
             kinds = frame[self.event]
             self.kinds_ = sorted(kinds.dropna().unique(), key=str)
             subsets |= {f"_{k}": (kinds == k).to_numpy() for k in self.kinds_}
         self._start = times.min()
-        self._pairs = np.unique(user * len(self.items_) + item)
+        self._pairs = None
+        if "pair" in by:
+            pairs = np.sort(user * len(self.items_) + item)
+            self._pairs = pairs[np.diff(pairs, prepend=-1) != 0]
         self._parts = {}
+        everyone = Clock(times)
         for suffix, rows in subsets.items():
+            happened = times[rows]
+            clock = Clock(happened) if suffix else everyone
             for group in by:
                 codes = self._codes(group, user, item)[rows]
                 self._parts[group, suffix] = _Running(
-                    codes, times[rows], None if values is None else values[rows]
+                    codes, happened, None if values is None else values[rows], clock
                 )
-        everyone = np.zeros(len(frame), np.int64)
-        self._everyone = _Running(everyone, times, values)
         self._has_mean = values is not None
+        all_rows = np.zeros(len(frame), np.int64)
+        self._everyone = _Running(all_rows, times, values, everyone)
         return self
 
     def _codes(self, group, user, item):
@@ -290,15 +301,21 @@ class PastAggregates(_Past):
         known = self._known_at(times)
         columns = []
         if self._has_mean:
-            total, seen = self._everyone.sums(np.zeros(len(times), np.int64), known)
+            everyone = self._everyone
+            total, seen = everyone.sums(
+                *everyone.past.before(np.zeros(len(times), np.int64), known)
+            )
             overall = np.divide(total, seen, out=np.zeros(len(times)), where=seen > 0)
         beginning = np.maximum(in_days(times - self._start), 0.0)
-        for (group, _), part in self._parts.items():
+        ranks = {}
+        for (group, suffix), part in self._parts.items():
             codes = self._codes(group, user, item)
-            start, end = part.past.before(codes, known)
+            if suffix not in ranks:  # the groups of a kind share its times
+                ranks[suffix] = in_order(part.past.times, known)
+            start, end = part.past.before_ranks(codes, ranks[suffix])
             columns.append((end - start).astype(float))
             if self._has_mean:
-                total, seen = part.sums(codes, known)
+                total, seen = part.sums(start, end)
                 weight = seen + self.smoothing
                 smooth = total + self.smoothing * overall
                 mean = np.divide(smooth, weight, out=overall.copy(), where=weight > 0)
@@ -336,20 +353,31 @@ class PastAggregates(_Past):
 class _Running:
     """Running sums over time, within groups."""
 
-    def __init__(self, groups, times, values):
-        self.past = PastIndex(groups, times)
+    def __init__(self, groups, times, values, clock=None):
+        self.past = PastIndex(groups, times, clock)
         order = self.past.order
         self.times = times[order]
         if values is not None:
-            given = ~np.isnan(values[order])
-            zero = np.zeros(1)
-            ordered = np.where(given, values[order], 0.0)
-            self.total = np.concatenate([zero, np.cumsum(ordered)])
-            self.seen = np.concatenate([zero, np.cumsum(given)])
+            values = values[order]
+            missing = np.isnan(values)
+            self.seen = None  # all of them, where none is missing
+            if missing.any():
+                self.seen = _running(~missing)
+                values = np.where(missing, 0.0, values)
+            self.total = _running(values)
 
-    def sums(self, groups, times):
-        start, end = self.past.before(groups, times)
-        return self.total[end] - self.total[start], self.seen[end] - self.seen[start]
+    def sums(self, start, end):
+        """Sum and number of the values at the positions from start to end."""
+        seen = end - start if self.seen is None else self.seen[end] - self.seen[start]
+        return self.total[end] - self.total[start], seen
+
+
+def _running(values):
+    """Sums of the first 0, 1, ... values."""
+    total = np.empty(len(values) + 1)
+    total[0] = 0.0
+    np.cumsum(values, out=total[1:])
+    return total
 
 
 class HistorySequence(_Past):

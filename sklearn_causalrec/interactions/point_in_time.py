@@ -7,8 +7,8 @@ from numbers import Real
 import numpy as np
 import pandas as pd
 
-from sklearn_causalrec.encoding.frames import check_columns, plain_ids
-from sklearn_causalrec.encoding.past import PastIndex
+from sklearn_causalrec.encoding.frames import check_columns, coded, plain_ids
+from sklearn_causalrec.encoding.past import Clock
 from sklearn_causalrec.encoding.time_formats import shown
 
 
@@ -118,35 +118,126 @@ def join_table(decisions, table, key, time, name):
     )
 
 
-def outcomes_within(decisions, events, keys, time, window, aggregate, value):
+class Pairs:
+    """Pairs of user and item of two tables, each a whole number: ids are read once.
+
+    Parameters
+    ----------
+    decisions, events : DataFrame of shape (n, p), DataFrame of shape (m, q)
+        Without missing ids.
+    keys : list of str
+        The columns of user ids and item ids.
+
+    Attributes
+    ----------
+    n : int
+        The numbers are below it.
+    decisions, events : ndarray of shape (n,), ndarray of shape (m,)
+        The pair of each row.
+    strangers : list of str
+        The keys that have no id in both tables.
+    """
+
+    def __init__(self, decisions, events, keys):
+        self.n, number, self.strangers = 1, np.int64(0), []
+        for key in keys:
+            both = pd.concat([decisions[key], events[key]], ignore_index=True)
+            codes, distinct = coded(both)
+            seen = np.zeros(len(distinct), bool)
+            seen[codes[: len(decisions)]] = True
+            if not seen[codes[len(decisions) :]].any():
+                self.strangers.append(key)
+            self.n, number = self.n * len(distinct), number * len(distinct) + codes
+        self.decisions, self.events = np.split(number, [len(decisions)])
+
+
+def occur_twice(pairs, n_pairs, times):
+    """Whether two rows have the same pair and time.
+
+    Parameters
+    ----------
+    pairs : ndarray of shape (n,)
+        Below `n_pairs`.
+    n_pairs : int
+    times : ndarray of shape (n,)
+
+    Returns
+    -------
+    bool
+    """
+    clock = Clock(times)
+    if n_pairs * len(clock.times) >= 2**63:
+        rows = pd.DataFrame({"pair": pairs, "time": clock.rank})
+        return bool(rows.duplicated().any())
+    both = np.sort(pairs * len(clock.times) + clock.rank)
+    return bool((both[1:] == both[:-1]).any())
+
+
+def outcomes_within(pairs, at, happened, window, aggregate, values):
     """Aggregate the events after each decision, up to the end of its window.
 
     Only events of the same user and item count. An event at the time of the decision
     counts, and so does an event at the end of the window.
+
+    Parameters
+    ----------
+    pairs : Pairs
+        Of the decisions, and of the events that count.
+    at : ndarray of shape (n_decisions,)
+        The times of the decisions.
+    happened : ndarray of shape (n_events,)
+        The times of the events.
+    window : Timedelta or float
+        The length of the window.
+    aggregate : {"any", "count", "sum", "first"}
+        What becomes of the events.
+    values : ndarray of shape (n_events,) or None
+        Of the events, for "sum" and "first".
 
     Returns
     -------
     ndarray of shape (n_decisions,)
         The outcome of each decision, as float64.
     """
-    both = pd.concat([decisions[keys], events[keys]], ignore_index=True)
-    codes = both.groupby(keys, sort=False).ngroup().to_numpy()
-    of_decision, of_event = np.split(codes, [len(decisions)])
-    past = PastIndex(of_event, events[time].to_numpy())
-    at = decisions[time].to_numpy()
-    start = past.before(of_decision, at)[1]
-    end = past.before(of_decision, at + window, or_at=True)[1]
+    clock = Clock(happened)
+    n_times, of_event, of_decision = len(clock.times) + 1, pairs.events, pairs.decisions
+    if pairs.n * n_times >= 2**63:  # numbers without gaps; -1 for a pair of no event
+        of_event, known = pd.factorize(of_event)
+        of_decision = pd.Index(known).get_indexer(of_decision)
+    keys = of_event * n_times + clock.rank
     if aggregate in ("any", "count"):
-        count = (end - start).astype(float)
-        return count if aggregate == "count" else (count > 0).astype(float)
-    values = events[value].to_numpy()[past.order]
-    if aggregate == "sum":
+        keys.sort()
+    else:
+        order = np.argsort(keys, kind="stable")
+        keys, values = keys[order], values[order]
+    # Asked pair by pair, since a search that jumps about misses the caches.
+    asked = np.argsort(of_decision)
+    pair = of_decision[asked] * n_times
+    start = np.searchsorted(keys, pair + clock.before(at)[asked])
+    close = pair + clock.before(at + window, or_at=True)[asked]
+    met = np.flatnonzero(np.append(keys, 2**63 - 1)[start] < close)
+    start, asked = start[met], asked[met]
+    out = np.full(len(at), np.nan if aggregate == "first" else 0.0)
+    if aggregate == "any":
+        out[asked] = 1.0
+        return out
+    end = np.searchsorted(keys, close[met])
+    if aggregate == "count":
+        out[asked] = end - start
+    elif aggregate == "sum":
         total = np.concatenate([[0.0], np.nancumsum(values)])
-        return total[end] - total[start]
-    first = np.full(len(decisions), np.nan)
-    some = end > start
-    first[some] = values[start[some]]
-    return first
+        out[asked] = total[end] - total[start]
+    else:
+        out[asked] = values[start]
+    return out
+
+
+def by_time(frame, time):
+    """The frame sorted by time, and the order of its rows; None where it was sorted."""
+    if frame[time].is_monotonic_increasing:
+        return frame.reset_index(drop=True), None
+    order = np.argsort(frame[time].to_numpy(), kind="stable")
+    return frame.iloc[order].reset_index(drop=True), order
 
 
 def sample_unexposed(decisions, shown, catalogue, n, user, item, time, window, rng):

@@ -1,7 +1,7 @@
 """What each refuter does to the data, and how its refits are judged."""
 
 import numpy as np
-from scipy.stats import binom, chi2, norm
+from scipy.stats import binom, chi2, ncx2, norm
 from scipy.stats import t as student
 
 from sklearn_causalrec.causal.checks.refits import (
@@ -21,7 +21,8 @@ EXPECTED = {
     "subset": "no change: a share of the rows is left out",
 }
 _LEVEL = 0.05
-_SHARE = 0.8
+# Fewer refits than this have no spread to go by: standard errors judge them.
+FEW = 3
 
 
 # -- tests of what the refits say -----------------------------------------------------
@@ -51,6 +52,41 @@ def centered_p_value(values, tolerance=0.0):
     return float(min(1.0, student.sf(near, dof) + student.sf(far, dof)))
 
 
+def within_errors(values, errors, tolerance=0.0):
+    """P-value of the hypothesis that a few independent values all have means near 0.
+
+    Parameters
+    ----------
+    values : array-like of shape (m,)
+    errors : array-like of shape (m,)
+        Their standard errors.
+    tolerance : float
+        A mean no farther from 0 counts as 0.
+
+    Returns
+    -------
+    float
+        The chi-square test, at the means within the tolerance that are farthest from 0.
+        It sees both a bias and errors that are stated too small.
+    """
+    values, errors = np.asarray(values, float), np.asarray(errors, float)
+    if not (errors > 0).all():
+        return float((np.abs(values) <= max(tolerance, 1e-12)).all())
+    total = np.sum((values / errors) ** 2)
+    shift = np.sum((tolerance / errors) ** 2)
+    if shift == 0:
+        return float(chi2.sf(total, len(values)))
+    return float(np.clip(ncx2.sf(total, len(values), shift), 0.0, 1.0))
+
+
+def _within_one_error(values, error, tolerance):
+    """P-value of a mean near 0 where many values are no surer than one of them."""
+    beyond = max(abs(values.mean()) - tolerance, 0.0)
+    if beyond == 0 or error == 0:
+        return float(beyond == 0)
+    return float(2 * norm.sf(beyond / error))
+
+
 def _both(*p_values):
     """One p-value of several hypotheses (Bonferroni)."""
     return min(1.0, len(p_values) * min(p_values))
@@ -63,32 +99,69 @@ def _no_effect(points, lows, highs, tolerance):
     return _both(centered_p_value(points, tolerance), too_often)
 
 
-def _same_spread(points, base, stderr):
-    """Estimates on subsets vary as the standard error says they should.
+def _spread(stderr, share):
+    """Standard error of the estimate on a share of the rows around that of all rows.
 
     An asymptotically linear estimate on a share f of the rows varies around that of
-    all rows with the variance se² (1 - f) / f; what the estimator's own randomness
-    adds, refits on all rows show.
+    all rows with the variance se² (1 - f) / f: what the variances of nested samples
+    differ by (Hausman).
     """
-    expected = stderr**2 * (1 - _SHARE) / _SHARE + base.var(ddof=1)
+    return stderr * np.sqrt((1 - share) / share)
+
+
+def _same_spread(points, base, stderr, share):
+    """Estimates on subsets vary as the standard error says they should.
+
+    What the estimator's own randomness adds, refits on all rows show.
+    """
+    expected = _spread(stderr, share) ** 2 + base.var(ddof=1)
     dof = len(points) - 1
     return float(chi2.sf(dof * points.var(ddof=1) / expected, dof))
 
 
-def p_value_of(method, table, stderr, tolerance):
-    """P-value of what the method expects, by its table of refits."""
+def p_value_of(method, table, stderr, tolerance, share):
+    """P-value of what the method expects, by its table of refits.
+
+    Parameters
+    ----------
+    method : str
+        A key of EXPECTED.
+    table : DataFrame
+        The refits, with a column ``base`` where no change is expected.
+    stderr : float
+        The standard error of the original estimate.
+    tolerance : float
+        What is not held against it, in standard errors.
+    share : float
+        The share of the rows that "subset" kept.
+
+    Returns
+    -------
+    float
+    """
     points, slack = table["estimate"].to_numpy(), tolerance * stderr
+    few = len(table) < FEW
     if method == "random_common_cause":
-        return centered_p_value(points - table["base"], slack)
+        moved = points - table["base"].to_numpy()
+        if few:
+            # How much a covariate of no use moves an estimate is known of no
+            # estimator, but that it is less than the estimate's own error.
+            return _within_one_error(moved, stderr, slack)
+        return centered_p_value(moved, slack)
     if method == "subset":
         base = table["base"].to_numpy()
+        if few:
+            errors = np.full(len(points), _spread(stderr, share))
+            return within_errors(points - base, errors, slack)
         moved = centered_p_value(points - base, slack)
-        return _both(moved, _same_spread(points, base, stderr))
+        return _both(moved, _same_spread(points, base, stderr, share))
+    errors = standard_error(table["high"] - table["low"])
     if method == "confounded_placebo":
         # The draws share the probabilities they are drawn with, and those go with the
         # outcome's noise by chance as any estimate does: a mean of many is no surer.
-        error = standard_error(np.mean(table["high"] - table["low"]))
-        return float(2 * norm.sf(max(abs(points.mean()) - slack, 0) / error))
+        return _within_one_error(points, errors.mean(), slack)
+    if few:
+        return within_errors(points, errors, slack)
     return _no_effect(points, table["low"], table["high"], slack)
 
 
@@ -98,7 +171,8 @@ def p_value_of(method, table, stderr, tolerance):
 class Changes:
     """The data of an estimator, and what each refuter makes of them."""
 
-    def __init__(self, estimator, X, y, treatment):
+    def __init__(self, estimator, X, y, treatment, share):
+        self.share = share
         self.estimator, self.X, self.y = estimator, as_frame(X, arrays=True), y
         self.treatment = treatment
         self.columns = treatment_columns(estimator, self.X)
@@ -146,7 +220,13 @@ class Changes:
         name = "random_common_cause"
         while name in self.X or (self.graph is not None and name in self.graph):
             name += "_"
-        X, params = self.X.assign(**{name: rng.normal(size=len(self.X))}), {}
+        # Among columns of two values another kind of column would ask for other models,
+        # or another strategy: the estimate would change by them.
+        coin = all(self.X[c].nunique() <= 2 for c in self.X)
+        drawn = (
+            rng.integers(2, size=len(self.X)) if coin else rng.normal(size=len(self.X))
+        )
+        X, params = self.X.assign(**{name: drawn}), {}
         if self.graph is not None:
             if getattr(self.estimator, "adjustment_set", None) is not None:
                 given = self.estimator.adjustment_set
@@ -162,7 +242,7 @@ class Changes:
 
     def subset(self, rng):
         n = len(self.X)
-        rows = np.sort(rng.choice(n, int(_SHARE * n), replace=False))
+        rows = np.sort(rng.choice(n, int(self.share * n), replace=False))
         return (
             take(self.X, rows),
             take(self.y, rows),

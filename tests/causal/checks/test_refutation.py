@@ -75,10 +75,13 @@ def _log(seed, n=300, hidden=0.0):
     return X, pd.Series(y, name="y"), z + hidden * u + rng.normal(size=n)
 
 
-def _refuted(seed=0, methods=("placebo", "dummy_outcome"), hidden=0.0, **faults):
+def _refuted(
+    seed=0, methods=("placebo", "dummy_outcome"), hidden=0.0, n_simulations=20, **faults
+):
     X, y, _ = _log(seed, hidden=hidden)
     fitted = Ols(**faults).fit(X, y)
-    return refute(fitted, X, y, methods=methods, random_state=seed)
+    how = dict(n_simulations=n_simulations, random_state=seed)
+    return refute(fitted, X, y, methods=methods, **how)
 
 
 # -- the tests behind the verdicts ---------------------------------------------------
@@ -114,10 +117,27 @@ def test_spread_of_subsets_is_what_the_standard_error_implies():
         means = [rng.choice(y, 160, replace=False).mean() for _ in range(20)]
         error = y.std() / np.sqrt(200)
         base = np.full(20, y.mean())
-        rejected.append(refuters._same_spread(np.array(means), base, error) < 0.05)
-        narrow.append(refuters._same_spread(np.array(means), base, error / 2) < 0.05)
+        rejected.append(refuters._same_spread(np.array(means), base, error, 0.8) < 0.05)
+        narrow.append(
+            refuters._same_spread(np.array(means), base, error / 2, 0.8) < 0.05
+        )
     assert np.mean(rejected) == pytest.approx(0.05, abs=0.035)
     assert np.mean(narrow) > 0.95
+
+
+def test_few_values_are_judged_by_their_errors():
+    """One is a z-test, many a chi-square test; the edge of the tolerance holds 5 %."""
+    assert refuters.within_errors([1.96], [1.0]) == pytest.approx(0.05, abs=1e-3)
+    expected = stats.chi2.sf((1.5 / 0.5) ** 2 + 1, 2)
+    assert refuters.within_errors([1.5, -2.0], [0.5, 2.0]) == pytest.approx(expected)
+    rng = np.random.default_rng(0)
+    draws = rng.normal(size=(4000, 2))
+    at_edge = [refuters.within_errors(d + 0.5, [1, 1], 0.5) < 0.05 for d in draws]
+    assert np.mean(at_edge) == pytest.approx(0.05, abs=0.012)
+    one = np.mean([refuters.within_errors(d[:1] - 0.5, [1], 0.5) for d in draws])
+    assert one == pytest.approx(0.5, abs=0.03)  # uniform p-values
+    assert refuters.within_errors([0.0], [0.0]) == 1
+    assert refuters.within_errors([0.1], [0.0]) == 0
 
 
 # -- a sound estimator passes, faults are found --------------------------------------
@@ -131,6 +151,65 @@ def test_level_over_many_logs():
     ).T
     assert ((p < 0.05).mean() <= 0.17).all()
     assert p.min().min() > 0.0005
+
+
+@pytest.mark.parametrize("n_simulations", [1, 2])
+def test_level_of_few_refits(n_simulations):
+    """A right estimator is refused as often as promised: p-values are uniform."""
+    methods = ("placebo", "dummy_outcome", "random_common_cause", "subset")
+    found = [
+        _refuted(seed, methods, n_simulations=n_simulations) for seed in range(200)
+    ]
+    p = pd.DataFrame([f.results["p_value"] for f in found])
+    for method in ("placebo", "dummy_outcome", "subset"):
+        assert stats.kstest(p[method], "uniform").pvalue > 0.01
+    assert p["random_common_cause"].min() > 0.5  # a covariate of no use does nothing
+    assert 1 - np.mean([f.passed for f in found]) == pytest.approx(0.05, abs=0.035)
+
+
+def test_one_refit_finds_gross_faults():
+    """What is broken by several standard errors, or reports a tenth of its own."""
+    methods = ("placebo", "dummy_outcome", "random_common_cause", "subset")
+    faults = dict(bias=0.7), dict(scale=0.1)
+    for fault in faults:
+        found = [
+            _refuted(seed, methods, n_simulations=1, **fault) for seed in range(20)
+        ]
+        assert np.mean([not f.passed for f in found]) > 0.9
+    X, y, _ = _log(0)
+    # The outcome leaks into the treatment: no permutation takes that away.
+    leaked = dict(methods="placebo", random_state=0)
+
+    class Leaky(Ols):
+        def fit(self, X, y, treatment=None):
+            return super().fit(X.assign(t=X["t"] + (y > y.mean())), y, treatment)
+
+    assert not refute(Leaky().fit(X, y), X, y, **leaked).passed
+
+
+def test_defaults_cost_less_than_five_fits():
+    """Rows that are fitted, of all refits together."""
+    X, y, _ = _log(3)
+    fitted = Spy().fit(X, y)
+    Spy.seen = []
+    found = refute(fitted, X, y, random_state=0)
+    assert sum(len(seen[0]) for seen in Spy.seen) <= 4 * len(X)
+    assert [len(table) for table in found.refits.values()] == [1] * 4
+
+
+def test_half_of_the_rows_where_refits_are_few():
+    X, y, _ = _log(3)
+    fitted = Spy().fit(X, y)
+    for n_simulations, share in ((1, 0.5), (2, 0.5), (3, 0.8)):
+        Spy.seen = []
+        how = dict(methods="subset", n_simulations=n_simulations, random_state=0)
+        found = refute(fitted, X, y, **how)
+        assert len(Spy.seen[-1][0]) == share * len(X)
+    # One: the difference against what half of the rows make of it, which is one error.
+    found = refute(fitted, X, y, methods="subset", tolerance=0, random_state=0)
+    row = found.results.loc["subset"]
+    z = (row["refuted"] - row["estimate"]) / fitted.error_
+    assert row["p_value"] == pytest.approx(2 * stats.norm.sf(abs(z)))
 
 
 def test_a_biased_machine_is_found():
@@ -166,10 +245,14 @@ def test_change_by_an_irrelevant_covariate_is_found():
             return self
 
     X, y, _ = _log(0)
-    found = refute(
-        Counting().fit(X, y), X, y, methods="random_common_cause", random_state=0
-    )
-    assert found.results.loc["random_common_cause", "verdict"] == "fails"
+    for few_or_many in (1, 20):
+        found = refute(
+            Counting().fit(X, y), X, y, methods="random_common_cause",
+            n_simulations=few_or_many, random_state=0,
+        )  # fmt: skip
+        verdict = found.results.loc["random_common_cause", "verdict"]
+        # By 0.2, which is 1.4 standard errors: one refit does not see that.
+        assert verdict == ("fails" if few_or_many == 20 else "passes")
 
 
 def test_an_estimate_that_goes_with_the_number_of_rows_is_found():
@@ -180,7 +263,8 @@ def test_an_estimate_that_goes_with_the_number_of_rows_is_found():
             return self
 
     X, y, _ = _log(0)
-    found = refute(Shrunken().fit(X, y), X, y, methods="subset", random_state=0)
+    how = dict(methods="subset", n_simulations=20, random_state=0)
+    found = refute(Shrunken().fit(X, y), X, y, **how)
     assert found.results.loc["subset", "verdict"] == "fails"
     # It is the level that moved (by 120/240 - 120/300 = 0.1), not the spread.
     table = found.refits["subset"]
@@ -296,6 +380,17 @@ def test_common_cause_enters_the_graph():
         assert params["adjustment_set"] == ["z", "random_common_cause"]
 
 
+def test_common_cause_is_a_coin_among_coins():
+    """A plug-in of counts stays one."""
+    X, y, _ = _log(3)
+    X = X.assign(z=(X["z"] > 0).astype(float))
+    fitted = Spy().fit(X, y)
+    Spy.seen = []
+    refute(fitted, X, y, methods="random_common_cause", random_state=0)
+    drawn = Spy.seen[-1][0]["random_common_cause"]
+    assert set(drawn) == {0, 1} and abs(drawn.mean() - 0.5) < 0.1
+
+
 def test_results_are_reproducible_and_the_estimator_is_left_alone():
     X, y, _ = _log(0)
     fitted = Ols(jitter=0.1, random_state=3).fit(X, y)
@@ -352,8 +447,9 @@ def test_bad_input():
     fitted = Ols().fit(X, y)
     with pytest.raises(ValueError, match=r"methods must be among .* got \['magic'\]"):
         refute(fitted, X, y, methods=("placebo", "magic"))
-    with pytest.raises(ValueError, match="at least 3, got 2"):
-        refute(fitted, X, y, n_simulations=2)
+    for wrong in (0, 1.5):
+        with pytest.raises(ValueError, match="n_simulations"):
+            refute(fitted, X, y, n_simulations=wrong)
     with pytest.raises(NotFittedError):
         refute(Ols(), X, y)
     with pytest.raises(ValueError, match=r"which is 't', or pass treatment=\."):
