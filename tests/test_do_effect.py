@@ -691,12 +691,12 @@ def test_positivity_of_combinations_and_counts_is_no_error(rng):
         DoCalculusEffect(treatment="shown", **AVERAGE).fit(X, y)
 
 
-def test_poor_overlap_is_warned_of(rng):
-    n = 1500
+@pytest.mark.parametrize("n", [1500, 20_500])  # of many rows some tell where
+def test_poor_overlap_is_warned_of(rng, n):
     z = rng.normal(size=n)
     X = pd.DataFrame({"z": z, "shown": rng.binomial(1, sigmoid(5 * z))})
     y = z + X["shown"] + rng.normal(size=n)
-    with pytest.warns(UserWarning, match=r"poor overlap: in \d+ of 1500 rows, mostly"):
+    with pytest.warns(UserWarning, match=rf"poor overlap: in \d+ of {n} rows, mostly"):
         DoCalculusEffect(treatment="shown", **AVERAGE).fit(X, y)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
