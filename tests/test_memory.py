@@ -21,8 +21,8 @@ from sklearn_causalrec.encoding.moments import weighted_moments
 from sklearn_causalrec.encoding.roles import ColumnRoles
 from sklearn_causalrec.encoding.streamed_log import read_stream
 from sklearn_causalrec.encoding.streams import LogStream
-from sklearn_causalrec.networks.batches import held_out_rows, others
-from sklearn_causalrec.networks.net import SETTLED, CausalNet, settle
+from sklearn_causalrec.networks.batches import SETTLED, held_out_rows, others, settle
+from sklearn_causalrec.networks.net import CausalNet
 from sklearn_causalrec.networks.streamed import Columns, StreamedLoader, TensorColumn
 
 FEW, MANY = 140_000, 350_000  # of more than a block, which costs once

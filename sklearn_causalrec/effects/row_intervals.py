@@ -130,7 +130,7 @@ class RowErrors:
     folds is noisy. The other is what its features cannot tell: by how much users and
     items, or clusters, differ in the effect beyond what was predicted (`left_over`). A
     pair of them is seen once, so nothing tells how much pairs differ beyond their two
-    sides; they count as much as the geometric mean of the two.
+    sides; they count as much as both sides together.
 
     Parameters
     ----------
@@ -155,9 +155,7 @@ class RowErrors:
         self.left_over = 0.0
         if groups is not None:
             kinds = left_over(target - P @ mix, weight, fold, groups)
-            self.left_over = kinds.sum()
-            if len(kinds) == 2:
-                self.left_over += np.sqrt(kinds.prod())
+            self.left_over = kinds.sum() * len(kinds)  # of two, that of pairs too
 
     def refer(self, parts, doubt, offsets, floor):
         """Take some rows of ``fit`` for the average row.

@@ -12,10 +12,10 @@ from sklearn_causalrec._utils.lazy import lazily
 if TYPE_CHECKING:  # what type checkers see: the names below
     from sklearn_causalrec.networks.encoders import ENCODERS as ENCODERS
     from sklearn_causalrec.networks.encoders import Encoder as Encoder
-    from sklearn_causalrec.networks.net import DivergenceError as DivergenceError
     from sklearn_causalrec.networks.objectives import OBJECTIVES as OBJECTIVES
     from sklearn_causalrec.networks.objectives import Implicit as Implicit
     from sklearn_causalrec.networks.objectives import Objective as Objective
+    from sklearn_causalrec.networks.optimizers import DivergenceError as DivergenceError
     from sklearn_causalrec.networks.policy_objectives import (
         POLICY_OBJECTIVES as POLICY_OBJECTIVES,
     )
@@ -31,7 +31,7 @@ if TYPE_CHECKING:  # what type checkers see: the names below
 __getattr__, __dir__, __all__ = lazily(
     __name__,
     {
-        "DivergenceError": "net",
+        "DivergenceError": "optimizers",
         "ENCODERS": "encoders",
         "Encoder": "encoders",
         "Implicit": "objectives",

@@ -12,6 +12,7 @@ from sklearn_causalrec.networks.resident import block_order
 # Logs of up to this many rows train in double precision: it costs nothing there, and
 # a weight of 2 then equals a row given twice to the last digits shown.
 DOUBLE_ROWS = 1000
+SETTLED = 64  # losses of batches that are tensors at once
 # Rows are fetched so many at once, and cut into batches: small enough for a cache.
 CHUNK_ROWS = 4096
 # On a device, longer orders than this are drawn there: not those of the CPU.
@@ -350,3 +351,21 @@ def rate_of_batch(batch_size, n, device="cpu"):
     """
     usual = rows_a_batch(batch_size, n)
     return (rows_a_batch(batch_size, n, device) / usual) ** 0.5
+
+
+def settle(losses):
+    """Put numbers in the place of tensors, in place; those are the last of a list.
+
+    A tensor a batch that stays is in the way of the memory that batches share: an epoch
+    of 2,000 of them takes 200 MB more.
+
+    Parameters
+    ----------
+    losses : list of tensors and floats
+        Losses of batches.
+    """
+    first = len(losses)
+    while first and torch.is_tensor(losses[first - 1]):
+        first -= 1
+    if first < len(losses):
+        losses[first:] = torch.stack(losses[first:]).tolist()

@@ -227,29 +227,43 @@ class Ensemble:
             return self.most_epochs(n_rows)
         return int(np.median([np.argmin(loss) for loss in losses])) + 1
 
-    def _fold_settings(self, rows):
-        """Settings of networks that train a given number of epochs without folds."""
-        settings = replace(self.settings, early_stopping=False)
+    def of_folds(self, rows):
+        """Settings of the networks of folds, and how many epochs they train.
+
+        As many as were best for the networks of all rows (:meth:`best_epoch`): one
+        validation part speaks for all folds. Where rows are few and are of users with
+        a past, half of them are another log, and each fold stops by its own part:
+        effects of a history had a fifth more error by the epochs of all rows.
+
+        Parameters
+        ----------
+        rows : Rows
+            The log.
+
+        Returns
+        -------
+        settings : RecommenderSettings
+        epochs : int or None
+            None: until each stops early.
+        """
         names = (rows.user, rows.item, rows.history)
-        if (
-            len(rows) < LARGE_BATCH_ROWS
-            or settings.batch_size != "auto"
-            or settings.optimizer != "adam"
-            # ids have few rows each, and need their steps
-            or any(ids is not None for ids in names)
-        ):
-            return settings
-        return replace(
-            settings,
-            batch_size=LARGER * rows_a_batch("auto", len(rows)),
-            learning_rate=FASTER * settings.learning_rate,
-        )
+        own = any(ids is not None for ids in names)
+        if own and len(rows) < LARGE_BATCH_ROWS:
+            return self.settings, None
+        settings = replace(self.settings, early_stopping=False)
+        large = len(rows) >= LARGE_BATCH_ROWS and settings.batch_size == "auto"
+        if large and settings.optimizer == "adam" and not own:  # ids need their steps
+            settings = replace(
+                settings,
+                batch_size=LARGER * rows_a_batch("auto", len(rows)),
+                learning_rate=FASTER * settings.learning_rate,
+            )
+        return settings, self.best_epoch(len(rows))
 
     def cross_fit(self, rows, fold, seeds, *, progress=None):
         """What networks that did not see a row's fold say of the row.
 
-        They train as many epochs as were best for the networks of all rows
-        (:meth:`best_epoch`): one validation part speaks for all folds.
+        They train as :meth:`of_folds` says.
 
         Parameters
         ----------
@@ -267,13 +281,14 @@ class Ensemble:
         Prediction
             Of all rows.
         """
-        settings, epochs = self._fold_settings(rows), self.best_epoch(len(rows))
+        settings, epochs = self.of_folds(rows)
         outcome, exposure = None, None
         for k, seed in enumerate(seeds):
             part = Ensemble(settings, self.log_encoder)
             kept, held = np.flatnonzero(fold != k), np.flatnonzero(fold == k)
             if progress is not None:
-                progress.stage(f"fold {k + 1}/{len(seeds)}", epochs)
+                most = epochs or settings.of_log(len(rows), len(kept)).max_epochs
+                progress.stage(f"fold {k + 1}/{len(seeds)}", most)
             part.train(
                 rows,
                 [seed],

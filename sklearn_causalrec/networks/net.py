@@ -12,49 +12,29 @@ from skorch.dataset import Dataset
 from torch.utils.data import Subset
 
 from sklearn_causalrec.networks.batches import (
+    SETTLED,
     SliceLoader,
     others,
     rate_of_batch,
     rows_a_batch,
+    settle,
 )
 from sklearn_causalrec.networks.devices import in_blocks
 from sklearn_causalrec.networks.network import CausalNetwork
-from sklearn_causalrec.networks.optimizers import Adam, groups_of_weights
+from sklearn_causalrec.networks.optimizers import (
+    Adam,
+    DivergenceError,
+    groups_of_weights,
+    named,
+)
 from sklearn_causalrec.networks.resident import placed
 from sklearn_causalrec.networks.resumption import shared_and_kept
 from sklearn_causalrec.networks.text_tower import ADAPTER_RATE
 
 INFERENCE_ROWS = 8192
-# An id's vector has a gradient in its own rows alone, so id tables learn faster.
-ID_RATE = 10.0
-# Tables of so many ids or more move by the rows in a batch, see `Adam`.
-LAZY_IDS = 100_000
-SETTLED = 64  # losses of batches that are tensors at once
+LAZY_IDS = 100_000  # ids from which a table moves by the rows in a batch, see Adam
 # So many times the loss of a constant, or of the start, is no fit but an accident.
 BLOWN_UP = 100
-USUAL_RATE = 2e-3  # the estimators' default
-
-
-class DivergenceError(ValueError):
-    """Training has left the finite numbers; the estimator stays as it was.
-
-    See Also
-    --------
-    sklearn_causalrec.CausalDNNRecommender : Its ``fit`` raises it.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from sklearn_causalrec import CausalDNNRecommender
-    >>> from sklearn_causalrec.networks import DivergenceError
-    >>> X = np.random.default_rng(0).normal(size=(200, 2))
-    >>> model = CausalDNNRecommender(optimizer="sgd", learning_rate=1e4, random_state=0)
-    >>> try:
-    ...     model.fit(X, X[:, 0])
-    ... except DivergenceError as error:
-    ...     print(str(error)[:17])
-    training diverged
-    """
 
 
 class CausalNet(NeuralNet):
@@ -78,7 +58,7 @@ class CausalNet(NeuralNet):
     checkpoint = None  # what keeps the training, see resumption.py
     start = None  # the loss of the first batch, before any step
     learns_outcomes = True
-    id_rate = ID_RATE
+    id_rate = 10.0  # an id has a gradient in its own rows alone, so it learns faster
     lazy_ids = True  # no term of the loss reads a whole table
     resident = True  # its loader takes columns that stand on the device
     rows_at_once = INFERENCE_ROWS
@@ -237,7 +217,7 @@ class CausalNet(NeuralNet):
         self.history.record(f"{prefix}_loss", loss)
 
     def _refuse(self, what):
-        smaller = min(self.lr / 10, USUAL_RATE)
+        smaller = min(self.lr / 10, 2e-3)  # the estimators' default
         raise DivergenceError(
             f"training diverged: {what}. The steps are too large, with learning_rate="
             f"{self.lr:g} and the optimizer {self.optimizer.__name__}: set a smaller "
@@ -397,24 +377,6 @@ class CausalNet(NeuralNet):
         return outcome, exposure
 
 
-def settle(losses):
-    """Put numbers in the place of tensors, in place; those are the last of a list.
-
-    A tensor a batch that stays is in the way of the memory that batches share: an epoch
-    of 2,000 of them takes 200 MB more.
-
-    Parameters
-    ----------
-    losses : list of tensors and floats
-        Losses of batches.
-    """
-    first = len(losses)
-    while first and torch.is_tensor(losses[first - 1]):
-        first -= 1
-    if first < len(losses):
-        losses[first:] = torch.stack(losses[first:]).tolist()
-
-
 def make_net(
     module,
     criterion,
@@ -451,18 +413,13 @@ def make_net(
     CausalNet
         Of the class ``net_class``.
     """
-    optimizer = dict(optimizer=Adam)
-    if settings.optimizer == "sgd":
-        momentum = settings.momentum
-        optimizer = dict(optimizer=torch.optim.SGD, optimizer__momentum=momentum)
     batches = settings.batch_size, len(rows), settings.device
     net = net_class(
         module=module_class,
         criterion=criterion,
         **{f"module__{key}": value for key, value in module.items()},
         **{f"criterion__{key}": value for key, value in criterion_options.items()},
-        **optimizer,
-        optimizer__fused=True,
+        **named(settings.optimizer, settings.momentum),
         lr=settings.learning_rate * rate_of_batch(*batches),
         batch_size=rows_a_batch(*batches),
         iterator_train=SliceLoader,

@@ -9,6 +9,50 @@ import torch
 FUSED = getattr(torch, "_fused_adam_", None)
 
 
+class DivergenceError(ValueError):
+    """Training has left the finite numbers; the estimator stays as it was.
+
+    See Also
+    --------
+    sklearn_causalrec.CausalDNNRecommender : Its ``fit`` raises it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_causalrec import CausalDNNRecommender
+    >>> from sklearn_causalrec.networks import DivergenceError
+    >>> X = np.random.default_rng(0).normal(size=(200, 2))
+    >>> model = CausalDNNRecommender(optimizer="sgd", learning_rate=1e4, random_state=0)
+    >>> try:
+    ...     model.fit(X, X[:, 0])
+    ... except DivergenceError as error:
+    ...     print(str(error)[:17])
+    training diverged
+    """
+
+
+def named(name, momentum):
+    """An optimizer as skorch is told of it.
+
+    Parameters
+    ----------
+    name : {"adam", "sgd"}
+        Its name.
+    momentum : float
+        Of "sgd".
+
+    Returns
+    -------
+    dict
+        Parameters of a skorch net.
+    """
+    if name == "sgd":
+        own = dict(optimizer=torch.optim.SGD, optimizer__momentum=momentum)
+    else:
+        own = dict(optimizer=Adam)
+    return {**own, "optimizer__fused": True}
+
+
 def groups_of_weights(names, *, free, of_ids, of_adapters, decay):
     """Rates and decay of the weights, as skorch passes them to an optimizer.
 

@@ -272,12 +272,13 @@ class StreamedEnsemble(Ensemble):
             In the units of y, and as probabilities; the latter None where no head
             estimates them.
         """
-        settings, epochs = self._fold_settings(rows), self.best_epoch(len(rows))
+        settings, epochs = self.of_folds(rows)
         parts = []
         for k, seed in enumerate(seeds):
             part = StreamedEnsemble(settings, self.log_encoder)
             kept = positions(len(rows))[fold != k]
-            progress.stage(f"fold {k + 1}/{len(seeds)}", epochs)
+            most = epochs or settings.of_log(len(rows), len(kept)).max_epochs
+            progress.stage(f"fold {k + 1}/{len(seeds)}", most)
             options = dict(epochs=epochs, progress=progress.step)
             part.train(rows, [seed], kept=kept, **options)
             parts.append(part)

@@ -9,6 +9,7 @@ from sklearn.linear_model import LinearRegression, Ridge
 
 from sklearn_causalrec.effects.learners import Grouped, MixedRidge
 from sklearn_causalrec.effects.row_intervals import (
+    RowErrors,
     averaged_weights,
     disagreement,
     left_over,
@@ -79,6 +80,23 @@ def test_what_groups_leave_over():
     assert_allclose(np.mean(found, 0), np.mean(pairs, 0), rtol=0.25)
     nothing = [left_over(*residuals(seed, 0.0, 0.0)) for seed in range(6)]
     assert np.mean(nothing) < 0.03
+
+
+def test_pairs_that_differ_as_much_as_their_sides_are_counted():
+    """Offsets of users, of items, and of pairs, of which each is seen once."""
+    counted, alone = [], []
+    for seed in range(6):
+        rest, weight, fold, groups = residuals(seed, 0.8, 0.5)
+        rng = np.random.default_rng([1, seed])
+        rest += np.sqrt(0.64 + 0.25) * rng.normal(size=len(rest))
+        given = np.zeros((len(rest), 1)), rest, weight, np.ones(1), fold
+        rng = np.random.RandomState(0)
+        counted.append(RowErrors(*given, groups, None, rng).left_over)
+        users = Clusters(groups[:, :1], ["user"])
+        alone.append(RowErrors(*given, None, users, rng).left_over)
+    # All that a row is off by: 0.64 of its user, 0.25 of its item, as much of the pair.
+    assert_allclose(np.mean(counted), 2 * (0.64 + 0.25), rtol=0.2)
+    assert_allclose(np.mean(alone), 0.64, rtol=0.3)  # one side has no pairs
 
 
 def test_weights_are_averaged_over_candidates_that_are_as_good():

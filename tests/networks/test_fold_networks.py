@@ -92,4 +92,7 @@ def test_ids_keep_their_batches():
     frame = pd.DataFrame(X, columns=list("abc")).assign(u=np.arange(10_000) % 50)
     fitted = model(max_epochs=1, user="u").fit(frame, y, treatment=t)
     rows = fitted.log_encoder_.rows(fitted, frame)
-    assert fitted._ensemble._fold_settings(rows).batch_size == "auto"
+    settings, epochs = fitted._ensemble.of_folds(rows)
+    assert settings.batch_size == "auto" and epochs == 1
+    few = fitted.log_encoder_.rows(fitted, frame[:9_000])
+    assert fitted._ensemble.of_folds(few) == (fitted._ensemble.settings, None)
