@@ -186,7 +186,8 @@ def test_many_buffers_and_a_sample(log, path, in_memory, many_buffers):
     before = in_memory.ate_interval()
     assert low < 1 < high
     assert 0.75 < (high - low) / (before[1] - before[0]) < 1.33
-    assert abs(found.ate() - in_memory.ate()) < (before[1] - before[0]) / 3
+    truth = 1 + log.x2.mean()  # of these rows
+    assert abs(found.ate() - truth) < (before[1] - before[0]) / 4
     # over all rows: the rows of the sample alone would have a wider interval
     effects = found.effects_
     assert len(effects.scores[1]) == len(log)
