@@ -129,3 +129,14 @@ def test_a_dose_by_its_own_name_and_by_adjustment(rng):
     assert len(ates) == 1
     with pytest.raises(ValueError, match="a continuous treatment is estimated by adj"):
         DoCalculusEffect(treatment="dose", strategy="general").fit(X, y)
+
+
+def test_a_rule_whose_formula_is_no_product_is_refused_by_that():
+    graph = CausalGraph("w -> x; w -> m; w -> y; x -> m; m -> y; w <-> x; x <-> y")
+    assert graph.identify("y", "x").strategy == "primal-fixable"
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame(rng.normal(size=(60, 2)), columns=["w", "m"])
+    X["x"] = rng.integers(0, 2, 60)
+    model = DoCalculusEffect(graph, treatment="x", outcome="y", strategy="sequential")
+    with pytest.raises(ValueError, match="is no product of conditionals"):
+        model.fit(X, rng.normal(size=60))

@@ -62,6 +62,16 @@ class Sequential(ArmStrategy):
         """Whether the estimand is a product of conditionals."""
         return bool(problem.arms) and query.program is not None
 
+    def reason(self, query, problem):
+        """Why it does not apply, where it is the functional and not the graph's rule."""
+        if not problem.arms or query.program is not None:
+            return super().reason(query, problem)
+        return (
+            f"strategy={query.options.strategy!r} does not apply: in the graph the "
+            f"effect is identified by {query.estimand.strategy!r}, and what it is equal "
+            "to is no product of conditionals. Leave strategy='auto'."
+        )
+
     def program(self, query):
         """The product of conditionals that is estimated."""
         return query.program
