@@ -14,6 +14,7 @@ from skorch.dataset import Dataset
 from sklearn_causalrec import CausalDNNRecommender
 from sklearn_causalrec._utils.small import permuted, smallest
 from sklearn_causalrec.effects.cross_fitting import stratified_folds
+from sklearn_causalrec.effects.overlap import told_by
 from sklearn_causalrec.encoding.arms import arm_codes, distinct_arms
 from sklearn_causalrec.encoding.checks import refuse_large
 from sklearn_causalrec.encoding.log_encoder import LogEncoder, Rows
@@ -247,3 +248,10 @@ def test_many_rows_are_predicted_as_few_are(monkeypatch):
             expected = expected if rows_of is None else expected[index]
             assert part.dtype == expected.dtype
             assert np.allclose(part, expected, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("n", [1, 20_000, 20_001, 3_000_000])
+def test_where_overlap_is_poor_is_told_by_a_bounded_part(n):
+    few = range(n)[told_by(n)]
+    assert min(n, 10_000) <= len(few) <= 20_000
+    assert few[-1] > 0.99 * n - 1 - 3  # from all over the log

@@ -63,13 +63,13 @@ class Sequential(ArmStrategy):
         return bool(problem.arms) and query.program is not None
 
     def reason(self, query, problem):
-        """Why it does not apply, where it is the functional and not the graph's rule."""
+        """Why it does not apply: by the graph, or since it is no product."""
         if not problem.arms or query.program is not None:
             return super().reason(query, problem)
         return (
             f"strategy={query.options.strategy!r} does not apply: in the graph the "
-            f"effect is identified by {query.estimand.strategy!r}, and what it is equal "
-            "to is no product of conditionals. Leave strategy='auto'."
+            f"effect is identified by {query.estimand.strategy!r}, and its formula "
+            "is no product of conditionals. Leave strategy='auto'."
         )
 
     def program(self, query):
