@@ -22,16 +22,18 @@ def binned(x, y, w, at, n_bins=20):
     return (total / np.where(mass > 0, mass, 1))[np.searchsorted(edges, at)]
 
 
-def residual_regression(X, rest, weight, pull, fold):
-    """Cross-fitted ridge regression of residuals, and its Riesz representer.
+def residual_regression(X, rest, pooled, weight, pull, fold):
+    """Ridge regression of residuals, cross-fitted and of all rows, and what moves it.
 
     On ``X`` and, where the rows are twenty times as many, its products and squares.
 
     Parameters
     ----------
     X : ndarray of shape (n, p)
-    rest, weight : ndarray of shape (n,)
-        Residuals, and their weights in the regression.
+    rest, pooled : ndarray of shape (n,)
+        Residuals that are regressed in the other folds, and in all rows.
+    weight : ndarray of shape (n,)
+        Weights of the residuals in the regressions.
     pull : ndarray of shape (n,)
         Weight of each fitted value in the linear functional of interest.
     fold : ndarray of int of shape (n,)
@@ -39,7 +41,9 @@ def residual_regression(X, rest, weight, pull, fold):
     Returns
     -------
     fitted : ndarray of shape (n,)
-        By the coefficients of the other folds.
+        ``rest`` by the coefficients of the other folds.
+    whole : ndarray of shape (n,)
+        ``pooled`` by the coefficients of all rows.
     representer : ndarray of shape (n,)
         The function alpha of the terms z with sum weight alpha f = sum pull f for
         every f in their span: z' (sum weight z z')^-1 (sum pull z). A unit of
@@ -47,7 +51,7 @@ def residual_regression(X, rest, weight, pull, fold):
     """
     n, p = X.shape
     if not weight.any():  # every row was certain to have the arm
-        return np.zeros(n), np.zeros(n)
+        return np.zeros((3, n))
     blocks = [slice(i, i + CHUNK // 8) for i in range(0, n, CHUNK // 8)]
     center = X.mean(0, dtype=float)  # np.std would copy X
     spread = np.sqrt(sum(((X[b] - center) ** 2).sum(0) for b in blocks) / n)
@@ -69,7 +73,7 @@ def residual_regression(X, rest, weight, pull, fold):
                 first = last
         return Z
 
-    gram, pulled = np.zeros((fold.max() + 1, size, size + 1)), np.zeros(size)
+    gram, pulled = np.zeros((fold.max() + 1, size, size + 2)), np.zeros(size)
     for b in blocks:
         Z = terms(b)
         pulled += Z @ pull[b].astype(np.float32)
@@ -78,32 +82,35 @@ def residual_regression(X, rest, weight, pull, fold):
             root = np.sqrt(weight[b][rows])
             mine = Z[:, rows]
             mine *= root.astype(np.float32)
-            g[:, :-1] += mine @ mine.T
-            g[:, -1] += mine @ (root * rest[b][rows]).astype(np.float32)
+            both = np.stack([rest[b][rows], pooled[b][rows]], axis=1)
+            g[:, :size] += mine @ mine.T
+            g[:, size:] += mine @ (root[:, None] * both).astype(np.float32)
     # as much prior weight as each coefficient were worth one average row
     penalty = np.eye(size) * size * weight.sum() / (weight > 0).sum()
-    total = gram.sum(0) + np.column_stack([penalty, np.zeros(size)])
+    total = gram.sum(0) + np.column_stack([penalty, np.zeros((size, 2))])
     others = [total - g for g in gram]
-    coefs = np.array([np.linalg.solve(g[:, :-1], g[:, -1]) for g in others])
-    alpha = np.linalg.solve(total[:, :-1], pulled)
-    coefs = np.vstack([coefs, alpha]).astype(np.float32)
-    fitted, representer = np.empty(n), np.empty(n)
+    coefs = np.array([np.linalg.solve(g[:, :size], g[:, size]) for g in others])
+    right = np.column_stack([total[:, -1], pulled])
+    both = np.linalg.solve(total[:, :size], right).T
+    coefs = np.vstack([coefs, both]).astype(np.float32)
+    found = np.empty((3, n))
     for b in blocks:
-        Z = terms(b)
-        found = coefs @ Z
-        fitted[b] = np.take_along_axis(found, fold[b][None], 0)[0]
-        representer[b] = found[-1]
-    return fitted, representer
+        values = coefs @ terms(b)
+        found[0, b] = np.take_along_axis(values, fold[b][None], 0)[0]
+        found[1:, b] = values[-2:]
+    return found
 
 
 def arm_mean(X, y, mine, outcome, propensity, weight, fold, *, known, clip):
     r"""Mean outcome under one arm by AIPW, from calibrated nuisances [1]_.
 
-    The outcome is calibrated and then corrected by a regression of their
-    residuals, both out of fold, so that a residual is never one of a fit to its own
-    row. The regression makes the residuals uncorrelated with ``X`` under the weights
-    :math:`(1 - g) / g`, the direction in which estimating a propensity linear in its
-    logit moves the mean.
+    The outcome is calibrated and then corrected by a regression of the residuals. The
+    mean rests on one calibration and one regression of all rows: where few rows have
+    the arm, those of a part of them would add a quarter to its spread. Its error rests
+    on both out of fold, so that no residual is one of a fit to its own row, and so do
+    the scores, moved to the mean. The regression makes the residuals uncorrelated with
+    ``X`` under the weights :math:`(1 - g) / g`, the direction in which estimating a
+    propensity linear in its logit moves the mean.
 
     If one nuisance is inconsistent the other's estimation error no longer drops out
     of the mean. With a wrong propensity :math:`g`, an error :math:`\delta` of the
@@ -130,7 +137,9 @@ def arm_mean(X, y, mine, outcome, propensity, weight, fold, *, known, clip):
     known : bool
         Whether ``propensity`` is known, and has no error to pass on.
     clip : float
-        Propensities are kept inside ``[clip, 1 - clip]``.
+        Propensities are kept inside ``[clip, 1 - clip]``, or between half the share of
+        the arm and its counterpart where that is nearer to 0 and 1: of an arm that one
+        row in 20 had, a probability of 0.03 is nothing out of the common.
 
     Returns
     -------
@@ -148,20 +157,28 @@ def arm_mean(X, y, mine, outcome, propensity, weight, fold, *, known, clip):
     .. [3] Benkeser, D. et al. (2017). "Doubly robust nonparametric inference on
        the average treatment effect." Biometrika 104(4).
     """
-    g = np.clip(propensity, clip, 1 - clip)
+    part = np.average(mine, weights=weight)
+    least, others = min(clip, part / 2), min(clip, (1 - part) / 2)
+    g = np.clip(propensity, least, 1 - others)
 
-    def calibrated(k, train, held):
-        rows = train[mine[train]]
-        return isotonic(outcome[rows], y[rows], weight[rows], outcome[held])
+    def calibrated(rows, at):
+        rows = rows[mine[rows]]
+        return isotonic(outcome[rows], y[rows], weight[rows], outcome[at])
 
-    q = out_of_fold(fold, calibrated)
+    q = out_of_fold(fold, lambda k, train, held: calibrated(train, held))
+    pooled = calibrated(np.arange(len(y)), slice(None))
     odds, wrong = np.where(mine, (1 - g) / g, 0), (mine - g) / g
-    fitted, alpha = residual_regression(X, y - q, weight * odds, weight * wrong, fold)
+    fitted, extra, alpha = residual_regression(
+        X, y - q, y - pooled, weight * odds, weight * wrong, fold
+    )
     rest = np.where(mine, y - q - fitted, 0.0)
     score = q + fitted + rest / g
+    pooled += extra
+    pooled += np.where(mine, y - pooled, 0.0) / g
+    score += np.average(pooled - score, weights=weight)
     passed_on = alpha * odds
     share = binned(q, mine.astype(float), weight, q)
-    passed_on += binned(q, wrong - passed_on, weight, q) / np.maximum(share, clip)
+    passed_on += binned(q, wrong - passed_on, weight, q) / np.maximum(share, least)
     correction = passed_on * rest
     if not known:
         correction += wrong * binned(g[mine], rest[mine], weight[mine], g)
@@ -184,7 +201,7 @@ def average_effect(X, y, treatment, outcome, propensity, weight, fold, *, known,
     known : bool
         Whether ``propensity`` is known: it is then used as it is.
     clip : float
-        Propensities are kept inside ``[clip, 1 - clip]``.
+        The least propensity, see `arm_mean`.
 
     Returns
     -------
@@ -194,7 +211,6 @@ def average_effect(X, y, treatment, outcome, propensity, weight, fold, *, known,
     e = propensity
     if not known:
         e = isotonic(e, treatment, weight, e)
-    e = np.clip(e, clip, 1 - clip)
     score, correction = 0.0, 0.0
     for arm, sign, g in ((0, -1, 1 - e), (1, 1, e)):
         found = arm_mean(

@@ -84,8 +84,9 @@ def test_representer_of_a_linear_functional():
     weight, pull = rng.uniform(0, 2, size=5000), rng.normal(size=5000) + X[:, 0]
     f = terms(X) @ rng.normal(size=10)
     fold = np.arange(5000) % 4
-    fitted, alpha = residual_regression(X, f, weight, pull, fold)
+    fitted, whole, alpha = residual_regression(X, f, 2 * f, weight, pull, fold)
     np.testing.assert_allclose(fitted, f, atol=0.05 * f.std())
+    np.testing.assert_allclose(whole, 2 * f, atol=0.05 * f.std())
     np.testing.assert_allclose(np.sum(weight * alpha * f), pull @ f, rtol=0.02)
 
 
@@ -93,8 +94,10 @@ def test_regression_does_not_see_its_own_fold():
     rng = np.random.default_rng(5)
     X, y = rng.normal(size=(400, 2)), rng.normal(size=400)
     fold, ones = np.arange(400) % 2, np.ones(400)
-    before, _ = residual_regression(X, y, ones, ones, fold)
-    after, _ = residual_regression(X, np.where(fold == 0, 9.0, y), ones, ones, fold)
+    other = np.where(fold == 0, 9.0, y)
+    before, whole, _ = residual_regression(X, y, y, ones, ones, fold)
+    after, same, _ = residual_regression(X, other, y, ones, ones, fold)
+    np.testing.assert_array_equal(whole, same)
     np.testing.assert_allclose(before[fold == 0], after[fold == 0], atol=1e-9)
     assert not np.allclose(before[fold == 1], after[fold == 1])
 
