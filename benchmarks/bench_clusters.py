@@ -44,6 +44,14 @@ def clustered(rng, n_users=100, size=30, by="user", unequal=False, spread=0.7):
     return X, t, y + rng.normal(size=n), user
 
 
+def confounded(rng, n=1500):
+    """One confounder: chances of the arm from 1 in 90 to 89 in 90 in 2.5 spreads."""
+    z = rng.normal(size=n)
+    t = (rng.random(n) < expit(1.5 * z)).astype(int)
+    y = TRUTH * t + 1.5 * z + rng.normal(size=n)
+    return pd.DataFrame({"z": z}), t, y, None
+
+
 def alone(rng, kind, n=2000):
     """Five features and independent rows."""
     x = rng.normal(size=(n, 5))
@@ -67,6 +75,7 @@ DESIGNS = {
     "100 users, by user, unequal": lambda rng: clustered(rng, 100, 30, unequal=True),
     "100 users, by row": lambda rng: clustered(rng, 100, 30, by="row"),
     "poor overlap": lambda rng: alone(rng, "overlap"),
+    "one strong confounder": confounded,
     "one row in 20 treated": lambda rng: alone(rng, "rare"),
     "lognormal noise": lambda rng: alone(rng, "lognormal"),
 }
