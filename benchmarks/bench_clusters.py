@@ -45,7 +45,7 @@ def clustered(rng, n_users=100, size=30, by="user", unequal=False, spread=0.7):
 
 
 def confounded(rng, n=1500):
-    """One confounder: chances of the arm from 1 in 90 to 89 in 90 in 2.5 spreads."""
+    """One confounder: chances of the arm of 0.02 and 0.98 at 2.5 spreads."""
     z = rng.normal(size=n)
     t = (rng.random(n) < expit(1.5 * z)).astype(int)
     y = TRUTH * t + 1.5 * z + rng.normal(size=n)
