@@ -133,7 +133,8 @@ def arm_mean(X, y, mine, outcome, propensity, weight, fold, *, known, clip):
     propensity : ndarray of shape (n,)
         Cross-fitted, or known, probabilities of the arm.
     fold : ndarray of int of shape (n,)
-        Folds 0 to k - 1.
+        Parts 0 to k - 1 that calibrations are left out by: the folds, or parts of them
+        (:func:`~sklearn_causalrec.effects.clusters.parts_of_folds`).
     known : bool
         Whether ``propensity`` is known, and has no error to pass on.
     clip : float

@@ -9,6 +9,10 @@ from sklearn_causalrec.effects.intervals import Estimate
 FEW_CLUSTERS = 30
 # With this share of the treatment's variance between clusters, it goes by cluster.
 BY_CLUSTER = 0.9
+# So many parts say nearly what leaving out each row, or cluster, says.
+N_PARTS = 20
+# Of so many rows, or clusters, a fold is as good as a part of it.
+MANY_UNITS = 10_000
 
 
 def error(influence, clusters):
@@ -223,6 +227,37 @@ def share_between(arm, codes):
         inside = ((mine - (np.bincount(codes, mine) / size)[codes]) ** 2).sum()
         shares.append(1 - inside / max(free, 1) / total if free else 0.0)
     return max(shares, default=0.0)
+
+
+def parts_of_folds(fold, clusters=None):
+    """Parts of the folds, twenty in all, for what is cheap enough to be fitted so often.
+
+    Parameters
+    ----------
+    fold : ndarray of int of shape (n,)
+        Folds 0 to k - 1.
+    clusters : Clusters, default=None
+        Which rows belong together. Those that folds keep whole are kept whole.
+
+    Returns
+    -------
+    ndarray of int of shape (n,)
+        Parts 0 to m - 1; the folds where the rows, or the clusters, are many.
+    """
+    unit = np.arange(len(fold))
+    for codes in () if clusters is None else clusters.codes.T:
+        first = np.unique(codes, return_index=True)[1]
+        if (fold[first][codes] == fold).all():
+            unit = codes
+    first = np.unique(unit, return_index=True)[1]
+    if len(first) >= MANY_UNITS:
+        return fold
+    share = -(-N_PARTS // (fold.max() + 1))
+    part = np.empty(len(first), int)
+    for k in range(fold.max() + 1):
+        mine = np.flatnonzero(fold[first] == k)
+        part[mine] = k * share + np.arange(len(mine)) % share
+    return np.unique(part[unit], return_inverse=True)[1]
 
 
 def cross_fitting_folds(arm, n_folds, rng, clusters=None, *, ids_are_read=False):

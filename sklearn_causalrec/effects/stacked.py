@@ -10,7 +10,7 @@ from sklearn_causalrec._utils.process import one_thread, quiet
 from sklearn_causalrec._utils.small import permuted
 from sklearn_causalrec.effects.additive import AdditiveLasso
 from sklearn_causalrec.effects.average import average_effect, isotonic
-from sklearn_causalrec.effects.clusters import estimate
+from sklearn_causalrec.effects.clusters import estimate, parts_of_folds
 from sklearn_causalrec.effects.compiled_stage import StageAnswers
 from sklearn_causalrec.effects.cross_fitting import (
     MANY_ROWS,
@@ -456,7 +456,7 @@ class StackedEffect(StageAnswers, BaseEstimator):
             self._mu,
             self.propensity_,
             self._w,
-            self._fold,
+            parts_of_folds(self._fold, self._clusters),
             known=self._known,
             clip=self.clip,
         )

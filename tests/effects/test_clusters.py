@@ -11,6 +11,7 @@ from sklearn_causalrec.effects.clusters import (
     estimate,
     folds_by,
     outer,
+    parts_of_folds,
     share_between,
 )
 from sklearn_causalrec.encoding.cluster_columns import Clusters
@@ -147,3 +148,29 @@ def test_few_clusters_are_said(rng):
     with pytest.raises(ValueError, match="all rows belong to one cluster 'shop'"):
         one = Clusters(np.zeros((600, 1), int), ["shop"])
         cross_fitting_folds(arm, 5, np.random.RandomState(0), one)
+
+
+def test_parts_are_of_one_fold_and_keep_clusters_whole(rng):
+    codes = rng.integers(0, 60, 900)
+    clusters = one_way(codes)
+    fold = (rng.permutation(60) % 3)[codes]
+    for found, units in (
+        (parts_of_folds(fold, clusters), 60),
+        (parts_of_folds(rng.permutation(900) % 3, clusters), 900),  # folds of rows
+        (parts_of_folds(fold), 900),
+    ):
+        sizes = np.bincount(found)
+        assert len(sizes) == 21
+        assert sizes.min() > 0
+        if units == 60:
+            assert len(np.unique(np.column_stack([codes, found]), axis=0)) == 60
+            assert len(np.unique(np.column_stack([fold, found]), axis=0)) == 21
+
+
+def test_few_clusters_and_many_rows_have_the_parts_they_can_have(rng):
+    codes = np.repeat(np.arange(6), 10)
+    parts = parts_of_folds(codes % 3, one_way(codes))
+    assert len(np.unique(np.column_stack([codes, parts]), axis=0)) == 6
+    assert parts.max() == 5
+    many = rng.integers(0, 3, 10_000)
+    assert parts_of_folds(many) is many

@@ -7,6 +7,7 @@ from sklearn_causalrec.causal.estimation.positivity import check_positivity
 from sklearn_causalrec.causal.estimation.problem import ArmMeans, Nuisances
 from sklearn_causalrec.causal.estimation.strategies.base import ArmStrategy
 from sklearn_causalrec.effects.average import arm_mean, isotonic
+from sklearn_causalrec.effects.clusters import parts_of_folds
 from sklearn_causalrec.effects.overlap import told_by, warn_of_poor_overlap
 
 # No probability counts less in a mean by adjustment: the regression of the residuals
@@ -70,7 +71,8 @@ def aipw(problem, names):
 
 def _calibrated_scores(problem, Z, outcomes, raw):
     """Scores of each arm, whose spread counts what estimated nuisances pass on."""
-    y, n_arms, fold = problem.y, len(problem.arms), problem.fold
+    y, n_arms = problem.y, len(problem.arms)
+    parts = parts_of_folds(problem.fold, problem.clusters)
     weight = np.ones(len(y)) if problem.weight is None else problem.weight
     known = problem.propensity is not None and not np.isnan(problem.propensity).any()
     clip = 1e-6 if known else max(problem.clip, min(CLIP, 0.5 / n_arms))
@@ -80,7 +82,7 @@ def _calibrated_scores(problem, Z, outcomes, raw):
         if not known:
             chance = isotonic(chance, mine.astype(float), weight, chance)
         score, correction = arm_mean(
-            Z, y, mine, outcomes[:, a], chance, weight, fold, known=known, clip=clip
+            Z, y, mine, outcomes[:, a], chance, weight, parts, known=known, clip=clip
         )
         passed_on = np.average(correction, weights=weight)
         scores[:, a] = score - correction + passed_on
