@@ -230,7 +230,7 @@ def share_between(arm, codes):
 
 
 def parts_of_folds(fold, clusters=None):
-    """Parts of the folds, twenty in all, for what is cheap enough to be fitted so often.
+    """Parts of the folds, twenty in all, for what is quick enough to be fitted often.
 
     Parameters
     ----------

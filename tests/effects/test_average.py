@@ -132,7 +132,7 @@ def test_calibration_costs_little_where_overlap_is_poor():
 
 
 def test_a_rare_arm_has_a_clip_of_its_own():
-    """One row in 25 has the arm: chances of 0.02 to 0.06 are kept, not raised to 0.1."""
+    """One row in 25 has the arm: chances of 0.02 to 0.06 are not raised to 0.1."""
     n = 40_000
     rng = np.random.default_rng(6)
     x = rng.uniform(-1, 1, size=n)
