@@ -252,9 +252,10 @@ def parts_of_folds(fold, clusters=None):
     first = np.unique(unit, return_index=True)[1]
     if len(first) >= MANY_UNITS:
         return fold
-    share = -(-N_PARTS // (fold.max() + 1))
+    n_folds = int(fold.max()) + 1
+    share = -(-N_PARTS // n_folds)
     part = np.empty(len(first), int)
-    for k in range(fold.max() + 1):
+    for k in range(n_folds):
         mine = np.flatnonzero(fold[first] == k)
         part[mine] = k * share + np.arange(len(mine)) % share
     return np.unique(part[unit], return_inverse=True)[1]
