@@ -41,6 +41,11 @@ from sklearn_causalrec.effects.row_intervals import (
 # Bytes up to which the bins of all rows are kept; those of more are found by chunks.
 SHARED_CODES = 2**26
 _HALF = dict(learning_rate=0.1, max_features=0.5)
+# Of the X-learner. Its target is noise for the most part, and of many rows 60 trees
+# learn more of it than of the effect. Few large steps err less than many, and still
+# disagree between folds, which intervals of rows rest on.
+_SLOW = dict(max_iter=60, learning_rate=0.15)
+_QUICK = dict(max_iter=15, learning_rate=0.3)
 
 
 def _inputs(model, X, groups=None, codes=None):
@@ -378,7 +383,7 @@ class StackedEffect(StageAnswers, BaseEstimator):
                     mine = rows[treatment[rows] == arm]
                     other, _ = self._outcome(k, 1 - arm, X, rows=mine)
                     imputed[mine] = (y[mine] - other) * (2 * arm - 1)
-                x = Boost(self._bins, seed, max_iter=60, learning_rate=0.15)
+                x = Boost(self._bins, seed, **(_QUICK if many else _SLOW))
                 models = [] if many else [AdditiveLasso(basis=self._bins.basis)]
                 models = [train(m, rows, X, imputed, even) for m in [*models, x]]
             return models, self._at(models, X, held, groups)
