@@ -152,7 +152,7 @@ def stacked_outcome_learners(n):
 
 def stacked_exposure_learners():
     """Boosting, and an additive logistic regression."""
-    options = dict(classify=True, max_iter=60)
+    options = dict(classify=True, max_iter=30, learning_rate=0.2)
     return (
         lambda bins, seed: Boost(bins, seed, **options),
         lambda bins, seed: AdditiveLogit(bins.basis),
