@@ -14,8 +14,8 @@ Run from the repository root, with the package that is to be measured on the pat
 
 `compare` prints paired differences and their standard errors, and the ratio of the
 sums of seconds. `waiting` is `fit` and `predict` beside those of an estimator without a
-second stage, in turns. `growth` fits the exponent between the first and the last size. `peak`
-measures memory in a fresh process.
+second stage, in turns. `growth` fits the exponent between the first and the last size.
+`peak` measures memory in a fresh process.
 """
 
 import argparse
