@@ -18,6 +18,7 @@ from sklearn_causalrec.effects.cross_fitting import (
     stratified_folds,
 )
 from sklearn_causalrec.effects.default_learners import (
+    imputed_effect_learner,
     stacked_exposure_learners,
     stacked_outcome_learners,
 )
@@ -41,11 +42,6 @@ from sklearn_causalrec.effects.row_intervals import (
 # Bytes up to which the bins of all rows are kept; those of more are found by chunks.
 SHARED_CODES = 2**26
 _HALF = dict(learning_rate=0.1, max_features=0.5)
-# Of the X-learner. Its target is noise for the most part, and of many rows 60 trees
-# learn more of it than of the effect. Few large steps err less than many, and still
-# disagree between folds, which intervals of rows rest on.
-_SLOW = dict(max_iter=60, learning_rate=0.15)
-_QUICK = dict(max_iter=15, learning_rate=0.3)
 
 
 def _inputs(model, X, groups=None, codes=None):
@@ -383,7 +379,7 @@ class StackedEffect(StageAnswers, BaseEstimator):
                     mine = rows[treatment[rows] == arm]
                     other, _ = self._outcome(k, 1 - arm, X, rows=mine)
                     imputed[mine] = (y[mine] - other) * (2 * arm - 1)
-                x = Boost(self._bins, seed, **(_QUICK if many else _SLOW))
+                x = imputed_effect_learner(len(y))(self._bins, seed)
                 models = [] if many else [AdditiveLasso(basis=self._bins.basis)]
                 models = [train(m, rows, X, imputed, even) for m in [*models, x]]
             return models, self._at(models, X, held, groups)

@@ -230,7 +230,8 @@ def test_few_large_trees_predict_a_bent_effect_of_many_rows(monkeypatch):
     y = np.sin(2 * X[:, 0]) + X[:, 2] + t * truth + rng.normal(0, 2, size=10_000)
     found = StackedEffect(random_state=0).fit(X, y, t)
     assert found.weights_["X-boost"] > 0.4
-    monkeypatch.setattr(stacked, "_QUICK", stacked._SLOW)
+    as_of_few = stacked.imputed_effect_learner(1_000)
+    monkeypatch.setattr(stacked, "imputed_effect_learner", lambda n: as_of_few)
     before = StackedEffect(random_state=0).fit(X, y, t)
     assert error(found.effect(X), truth) < 0.96 * error(before.effect(X), truth)
 
