@@ -8,12 +8,14 @@ Run from the repository root, with the package that is to be measured on the pat
 
     python benchmarks/bench_second_stage.py errors before.csv [--seeds 500 510]
     python benchmarks/bench_second_stage.py compare before.csv after.csv
+    python benchmarks/bench_second_stage.py waiting [--seeds 500 510]
     python benchmarks/bench_second_stage.py growth 10000 100000 1000000
     python benchmarks/bench_second_stage.py peak [rows]
 
 `compare` prints paired differences and their standard errors, and the ratio of the
-sums of seconds. `growth` fits the exponent between the first and the last size. `peak`
-measures memory in a fresh process.
+sums of seconds. `waiting` is `fit` and `predict` beside those of an estimator without a
+second stage, in turns. `growth` fits the exponent between the first and the last size.
+`peak` measures memory in a fresh process.
 """
 
 import argparse
@@ -128,6 +130,25 @@ def compare(before, after):
             )
 
 
+def waiting(seeds):
+    """`fit` and `predict`, with a second stage that waits and without one."""
+    from sklearn_causalrec import CausalDNNRecommender
+
+    measure(600, 5, "linear", 0)
+    seconds = {"stacked": [], "t": []}
+    for seed in range(*seeds):
+        X, y, t, _, X_new, _ = simulated(*LOGS["20k"], seed)
+        turns = list(seconds.items())
+        for learner, taken in turns if seed % 2 else turns[::-1]:
+            model = CausalDNNRecommender(effect_learner=learner, random_state=seed)
+            start = time.process_time()
+            model.fit(X, y, treatment=t)
+            model.predict(X_new)
+            taken.append(time.process_time() - start)
+    a, b = (np.array(taken) for taken in seconds.values())
+    print(f"stacked {a.mean():.2f} s, t {b.mean():.2f} s: {a.sum() / b.sum():.2f}x")
+
+
 def growth(sizes):
     """Seconds by the number of rows, and their exponent."""
     measure(600, 5, "linear", 0)
@@ -193,6 +214,8 @@ def main():
         errors(o.given[0], o.logs, o.seeds)
     elif o.what == "compare":
         compare(*o.given)
+    elif o.what == "waiting":
+        waiting(o.seeds)
     elif o.what == "growth":
         growth([int(n) for n in o.given] or [10_000, 100_000, 1_000_000])
     elif o.what == "peak":

@@ -95,6 +95,8 @@ class BinnedTrees:
         mean = np.average(y, weights=np.broadcast_to(w, y.shape))
         self.baseline_ = float(logit(mean) if self.classify else mean)
         self.n_bins_ = codes.max(axis=0).astype(np.uint32) + 1
+        # of no more bins than there are, and one of missing values, which no row has
+        n_bins = int(self.n_bins_.max()) + 1
         self.predictors_ = []
         rng = np.random.default_rng(self.random_state)
         raw = np.full(len(y), self.baseline_)
@@ -110,7 +112,7 @@ class BinnedTrees:
                 gradients.astype(np.float32),
                 hessians.astype(np.float32),
                 max_leaf_nodes=self.max_leaf_nodes,
-                n_bins=256,
+                n_bins=n_bins,
                 n_bins_non_missing=self.n_bins_,
                 feature_fraction_per_split=self.max_features,
                 rng=rng,

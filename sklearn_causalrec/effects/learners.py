@@ -59,7 +59,8 @@ class Bins:
         self.basis = AdditiveBasis(X)
         self.edges = []
         for x in np.asarray(X).T:
-            values = np.unique(x)
+            x = np.sort(x)  # quantiles of sorted values are found at once
+            values = x[np.append(True, x[1:] != x[:-1])]
             if len(values) > n_bins:
                 inner = np.linspace(0, 1, n_bins + 1)[1:-1]
                 self.edges.append(np.unique(np.quantile(x, inner).astype(x.dtype)))

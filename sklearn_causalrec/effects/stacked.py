@@ -18,6 +18,7 @@ from sklearn_causalrec.effects.cross_fitting import (
     stratified_folds,
 )
 from sklearn_causalrec.effects.default_learners import (
+    imputed_effect_learner,
     stacked_exposure_learners,
     stacked_outcome_learners,
 )
@@ -378,7 +379,7 @@ class StackedEffect(StageAnswers, BaseEstimator):
                     mine = rows[treatment[rows] == arm]
                     other, _ = self._outcome(k, 1 - arm, X, rows=mine)
                     imputed[mine] = (y[mine] - other) * (2 * arm - 1)
-                x = Boost(self._bins, seed, max_iter=60, learning_rate=0.15)
+                x = imputed_effect_learner(len(y))(self._bins, seed)
                 models = [] if many else [AdditiveLasso(basis=self._bins.basis)]
                 models = [train(m, rows, X, imputed, even) for m in [*models, x]]
             return models, self._at(models, X, held, groups)

@@ -6,8 +6,11 @@ import warnings
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
+from scipy.optimize import minimize
+from scipy.special import expit
 from sklearn.linear_model import Lasso, LassoCV
 
+from sklearn_causalrec.effects import additive
 from sklearn_causalrec.effects.additive import (
     N_ALPHAS,
     AdditiveBasis,
@@ -116,6 +119,30 @@ def test_a_basis_that_is_given_is_used(log):
     assert logit.terms.basis_ is basis
     p = logit.predict(X)
     assert p[y > np.median(y)].mean() > 0.7 > 0.4 > p[y < np.median(y)].mean()
+
+
+@pytest.mark.parametrize("newton_terms", [200, 0])
+def test_logits_are_those_of_least_penalised_log_loss(log, monkeypatch, newton_terms):
+    """By scipy, on terms computed one by one; few of them closely, many roughly."""
+    monkeypatch.setattr(additive, "NEWTON_TERMS", newton_terms)
+    X, y, w = log
+    t = (y > np.median(y)).astype(float)
+    logit = AdditiveLogit().fit(X, t, w)
+    Z = all_terms(logit.terms.basis_, X)[:, logit.chosen]
+
+    def loss(c):
+        z = c[0] + Z @ c[1:]
+        return (w * (np.logaddexp(0, z) - t * z)).sum() + c[1:] @ c[1:] / (2 * 0.1)
+
+    def slope(c):
+        short = w * (expit(c[0] + Z @ c[1:]) - t)
+        return np.append(short.sum(), short @ Z + c[1:] / 0.1)
+
+    start = np.zeros(1 + Z.shape[1])
+    best = minimize(loss, start, jac=slope, method="BFGS", options={"gtol": 1e-6}).x
+    expected = expit(best[0] + Z @ best[1:])
+    far = 1e-4 if newton_terms else 0.02
+    assert_allclose(logit.predict(X), expected, atol=far)
 
 
 def test_noise_has_no_terms_and_predicts_its_mean():

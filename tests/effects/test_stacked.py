@@ -222,6 +222,20 @@ def test_lines_alone_predict_a_linear_effect_of_many_rows(monkeypatch):
     assert stage.weights_["R-linear"] < 0.3
 
 
+def test_few_large_trees_predict_a_bent_effect_of_many_rows(monkeypatch):
+    rng = np.random.default_rng(4)
+    X = rng.normal(size=(10_000, 5))
+    t = rng.binomial(1, 1 / (1 + np.exp(-X[:, 0])))
+    truth = np.tanh(2 * X[:, 0]) + (X[:, 1] > 0.3) * (X[:, 2] > -0.3)
+    y = np.sin(2 * X[:, 0]) + X[:, 2] + t * truth + rng.normal(0, 2, size=10_000)
+    found = StackedEffect(random_state=0).fit(X, y, t)
+    assert found.weights_["X-boost"] > 0.4
+    as_of_few = stacked.imputed_effect_learner(1_000)
+    monkeypatch.setattr(stacked, "imputed_effect_learner", lambda n: as_of_few)
+    before = StackedEffect(random_state=0).fit(X, y, t)
+    assert error(found.effect(X), truth) < 0.96 * error(before.effect(X), truth)
+
+
 def test_bins_keep_order_and_rare_values():
     x = np.r_[np.zeros(990), np.ones(10)]
     many = np.random.default_rng(0).normal(size=1000)

@@ -71,17 +71,19 @@ def test_without_a_validation_part_all_epochs(epochs):
 )
 def test_larger_batches_of_many_rows(monkeypatch, n, options, larger):
     X, y, t = make_log(n)
-    fitted = model(max_epochs=1, lazy_effects=True, **options).fit(X, y, treatment=t)
+    fitted = model(max_epochs=4, lazy_effects=True, **options).fit(X, y, treatment=t)
     seen = []
 
-    def stop(self, *args, **kwargs):
-        seen.append(self.settings)
+    def stop(self, *args, epochs, **kwargs):
+        seen.append((self.settings, epochs))
         raise KeyboardInterrupt
 
     monkeypatch.setattr(Ensemble, "train", stop)
     with pytest.raises(KeyboardInterrupt):
         fitted.effect(X[:5])
-    (settings,) = seen
+    ((settings, epochs),) = seen
+    best = fitted._ensemble.best_epoch(n)
+    assert epochs == ({3: 2, 4: 3}[best] if larger else best)
     assert settings.learning_rate == (2 if larger else 1) * fitted.learning_rate
     assert settings.batch_size == (512 if larger else options.get("batch_size", "auto"))
     assert settings.early_stopping is False
