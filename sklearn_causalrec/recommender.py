@@ -18,6 +18,7 @@ from sklearn_causalrec._utils.judging import (
     never_nan,
     warn_if_judged,
 )
+from sklearn_causalrec._utils.memory import give_back
 from sklearn_causalrec._utils.postponed import Postponed
 from sklearn_causalrec._utils.progress import Progress
 from sklearn_causalrec._utils.warn import warn_user
@@ -897,10 +898,12 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
             rows = in_memory(rows, sample_of(rows, rng))
             ensemble = ensemble.plain()
         heads = ensemble.predict(rows).exposure
+        give_back(len(rows))  # the outcomes
         exposure = factual_exposure(rows, heads, is_ratio)
         clip, p = self.nets_[0].criterion_.clip, None
         if len(self.arms_) > 1:
             p = arm_probabilities(rows, heads)
+        del heads  # as long as the log
         self.propensity_ = p
         self.overlap_ = summarize_overlap(rows, exposure, self.arms_, clip, p)
 

@@ -1,6 +1,8 @@
 """What a fit holds in memory for each row of its log, and what it computes so."""
 
 import gc
+import subprocess
+import sys
 import tracemalloc
 import weakref
 
@@ -12,8 +14,10 @@ from sklearn.base import BaseEstimator
 from skorch.dataset import Dataset
 
 from sklearn_causalrec import CausalDNNRecommender
+from sklearn_causalrec._utils.memory import MANY_ROWS, _trim, give_back
 from sklearn_causalrec._utils.small import permuted, smallest
 from sklearn_causalrec.effects.cross_fitting import stratified_folds
+from sklearn_causalrec.effects.intervals import summarize_overlap
 from sklearn_causalrec.effects.overlap import told_by
 from sklearn_causalrec.encoding.arms import arm_codes, distinct_arms
 from sklearn_causalrec.encoding.checks import refuse_large
@@ -84,14 +88,61 @@ def test_rows_to_train_on_are_chosen_in_twenty_bytes_a_row():
     assert peak < 16  # 8 + 8 + 4 by np.setdiff1d and a permutation of int64
 
 
-def test_folds_are_drawn_in_fourteen_bytes_a_row():
+def test_folds_are_drawn_in_eight_bytes_a_row():
     def work(n):
         arm = np.random.default_rng(0).integers(0, 3, n).astype(np.uint8)
         return lambda: stratified_folds(arm, 3, np.random.RandomState(0))
 
     peak, kept = bytes_a_row(work)
-    assert kept < 8.1
-    assert peak < 14  # 40 by sorting
+    assert kept < 1.1
+    assert peak < 8  # 40 by sorting
+
+
+def test_overlap_is_told_one_arm_at_a_time():
+    def work(n):
+        rng = np.random.default_rng(0)
+        rows = Rows(np.zeros((n, 0), np.float32), arm=np.arange(n) % 4)
+        rows.weight, exposure = rng.uniform(size=n), rng.uniform(size=n)
+        return lambda: summarize_overlap(rows, exposure, np.arange(4), 0.01)
+
+    peak, _ = bytes_a_row(work)
+    assert peak < 8  # a byte, and three numbers of each row of an arm; 15 of all rows
+
+
+def test_no_fit_imports_the_compiler_of_torch():
+    code = """
+import sys
+import numpy as np
+from sklearn_causalrec import CausalDNNRecommender
+
+X = np.random.default_rng(0).normal(size=(200, 2))
+treatment = np.arange(200) % 2
+model = CausalDNNRecommender(max_epochs=2, random_state=0)
+model.fit(X, X[:, 0] + treatment, treatment=treatment).predict(X, treatment)
+print("torch._dynamo" in sys.modules, "sympy" in sys.modules)
+"""
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout.split() == ["False", "False"], done.stderr
+
+
+def resident():
+    """Bytes of the process that stand in memory."""
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * 4096
+
+
+@pytest.mark.skipif(_trim() is None, reason="the C library has no malloc_trim")
+def test_what_was_freed_is_given_back():
+    pieces = [np.ones(12_000) for _ in range(1000)]  # of the heap: smaller than a map
+    pieces = pieces[::10]
+    give_back(MANY_ROWS - 1)  # too few rows to be worth it
+    before = resident()
+    give_back(MANY_ROWS)
+    assert before - resident() > 60e6  # of the 86 MB between the pieces
+    assert sum(piece.sum() for piece in pieces) == 1.2e6
 
 
 def test_a_log_in_memory_is_not_copied_to_find_copies():

@@ -11,9 +11,9 @@ from sklearn_causalrec import CausalDNNRecommender, DoCalculusEffect, forget
 from sklearn_causalrec.baselines import GlobalMean
 from sklearn_causalrec.datasets import make_event_log
 from sklearn_causalrec.effects.additive import AdditiveLogit
-from sklearn_causalrec.effects.learners import Boost
+from sklearn_causalrec.effects.learners import Bins, Boost
 from sklearn_causalrec.effects.removal import keeps_rows
-from sklearn_causalrec.effects.streamed_scores import sample_of
+from sklearn_causalrec.effects.streamed_scores import _OpenStage, sample_of
 from sklearn_causalrec.encoding.cluster_columns import Clusters
 from sklearn_causalrec.encoding.log_encoder import Rows
 from sklearn_causalrec.interactions import (
@@ -222,6 +222,40 @@ def test_scores_outside_of_the_sample_are_those_of_another_split(
     error = found.effects_.scores[1][rest].mean() - by_hand[rest].mean()
     assert abs(error) < 0.02
     assert abs(found.ate() - 1) < 0.1
+
+
+def test_models_of_all_folds_read_the_same_bins(monkeypatch):
+    """Each model asked for itself gives the same numbers, bit for bit."""
+    monkeypatch.setattr(
+        "sklearn_causalrec.effects.stacked.stacked_exposure_learners",
+        lambda: (lambda bins, seed: Boost(bins, seed, classify=True, max_iter=9),),
+    )
+    rng = np.random.default_rng(0)
+    X, treatment = rng.normal(size=(700, 3)), rng.integers(0, 2, 700)
+    net, heads = rng.normal(size=(700, 2)), rng.uniform(0.2, 0.8, 700)
+    few, new = slice(500), slice(500, None)
+    stage = _OpenStage(n_folds=3, random_state=0).fit(
+        X[few], X[few, 0] + treatment[few] + rng.normal(size=500), treatment[few],
+        outcome_oof=net[few], exposure_oof=heads[few],
+    )  # fmt: skip
+    alone = []
+    for arm, c in enumerate(stage._outcome_weights):
+        said = [models[arm][0].predict(X[new]) for models in stage._outcome_models]
+        own = (net[new, arm] - stage._shift) / stage._scale
+        parts = [np.transpose([mine, own]) @ (c / c.sum()) for mine in said]
+        alone.append(np.mean(parts, axis=0))
+    models, c = stage._exposure
+    e = np.mean([own[0].predict(X[new]) for own in models], axis=0)
+    e = np.clip(np.column_stack([e, heads[new]]) @ c, stage.clip, 1 - stage.clip)
+
+    found, bins = [], Bins.__call__
+    monkeypatch.setattr(
+        Bins, "__call__", lambda self, X: found.append(len(X)) or bins(self, X)
+    )
+    mu, propensity, _ = stage.at_new(X[new], net[new], heads[new], None)
+    assert found == [200]  # once, and not by each of nine models
+    assert np.array_equal(mu, np.transpose(alone))
+    assert np.array_equal(propensity, e)
 
 
 def test_three_arms_and_clusters(log, many_buffers):

@@ -20,11 +20,12 @@ MANY_ROWS = 10_000
 
 
 def stratified_folds(arm, n_folds, rng):
-    """Fold of every row, every arm spread evenly; (n,) int."""
+    """Fold of every row, every arm spread evenly; (n,) int, a byte each as a rule."""
     blocks = [slice(i, i + BLOCK_ROWS) for i in range(0, len(arm), BLOCK_ROWS)]
     arms = np.unique(np.concatenate([np.unique(arm[block]) for block in blocks]))
     first = [int(np.count_nonzero(arm < a)) for a in arms]
-    order, fold = permuted(len(arm), rng), np.empty(len(arm), int)
+    order = permuted(len(arm), rng)
+    fold = np.empty(len(arm), np.min_scalar_type(n_folds))
     for block in blocks:  # sorting all would hold them thrice
         rows = order[block]
         of = arm[rows]

@@ -142,8 +142,10 @@ def _kish(weight):
     if not weight.any():
         return 0.0
     # By a power of two, which is exact, so that squares can't overflow.
-    weight = np.ldexp(weight, -np.frexp(np.abs(weight).max())[1])
-    return float(weight.sum() ** 2 / (weight**2).sum())
+    most = max(weight.max(), -weight.min())
+    weight = np.ldexp(weight, -np.frexp(most)[1])
+    total = weight.sum()
+    return float(total**2 / np.square(weight, out=weight).sum())
 
 
 def summarize_overlap(rows, exposure, arms, clip, propensity=None):
@@ -171,14 +173,15 @@ def summarize_overlap(rows, exposure, arms, clip, propensity=None):
     """
     if exposure is None:
         return None
-    w = np.maximum(exposure, clip)
-    np.divide(rows.weight, w, out=w)
     ess, calibration = {}, {}
-    for code, arm in enumerate(arms.tolist()):
+    for code, arm in enumerate(arms.tolist()):  # one arm at once is in memory again
         mine = rows.arm == code
-        ess[arm] = _kish(w[mine])
-        inverse = rows.weight[mine] / exposure[mine]
-        calibration[arm] = float(inverse.sum() / rows.weight.sum())
+        weight, seen = rows.weight[mine], exposure[mine]
+        calibration[arm] = float((weight / seen).sum() / rows.weight.sum())
+        np.maximum(seen, clip, out=seen)
+        np.divide(weight, seen, out=weight)
+        del seen
+        ess[arm] = _kish(weight)
     low = exposure if propensity is None else propensity.min(1)
     return {
         "clipped": float((low < clip).mean()),

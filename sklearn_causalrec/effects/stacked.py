@@ -44,7 +44,7 @@ SHARED_CODES = 2**26
 _HALF = dict(learning_rate=0.1, max_features=0.5)
 
 
-def _inputs(model, X, groups=None, codes=None):
+def inputs(model, X, groups=None, codes=None):
     """What a model reads of the rows: bins and groups are for those that ask."""
     if codes is not None and isinstance(model, Boost):
         return Binned(X, codes)
@@ -269,7 +269,7 @@ class StackedEffect(StageAnswers, BaseEstimator):
                 rows = rows[weight[rows] > 0]
                 if len(rows) > self.max_rows:
                     rows = np.sort(rng.choice(rows, self.max_rows, replace=False))
-                read = _inputs(model, X, groups, self._codes)[rows]
+                read = inputs(model, X, groups, self._codes)[rows]
                 fitted = model.fit(read, target[rows], weight[rows])
                 if isinstance(model, KernelRidge):
                     model.positions_ = rows  # of the rows that it keeps
@@ -288,7 +288,7 @@ class StackedEffect(StageAnswers, BaseEstimator):
 
     def _at(self, models, X, rows, groups=None):
         """Predictions of some rows of fit, a column a model."""
-        read = [_inputs(m, X, groups, self._codes) for m in models]
+        read = [inputs(m, X, groups, self._codes) for m in models]
         return np.transpose([chunked_predict(*m, rows) for m in zip(models, read)])
 
     def _fit_nuisances(self, X, y, treatment, net, net_exposure, known):
@@ -332,14 +332,14 @@ class StackedEffect(StageAnswers, BaseEstimator):
             self._exposure, known = ([row[2][0] for row in done], c), P @ c
         self.propensity_ = np.clip(known, self.clip, 1 - self.clip)
 
-    def _outcome(self, k, arm, X, net=None, rows=None):
+    def _outcome(self, k, arm, X, net=None, rows=None, codes=None):
         """Outcome of ``arm`` by the models of fold ``k`` and the network's, if any.
 
-        And by how much these models disagree.
+        And by how much these models disagree. ``codes`` are the bins of X, if known.
         """
         c, models = self._outcome_weights[arm], self._outcome_models[k][arm]
-        codes = None if rows is None else self._codes
-        read = [_inputs(m, X, codes=codes) for m in models]
+        codes = codes if rows is None else self._codes
+        read = [inputs(m, X, codes=codes) for m in models]
         parts = [chunked_predict(*m, rows) for m in zip(models, read)]
         if net is not None and len(c) > len(models):
             parts.append(net[:, arm])
@@ -436,7 +436,7 @@ class StackedEffect(StageAnswers, BaseEstimator):
             (low, apart), (high, more) = (self._outcome(k, a, X, own) for a in (0, 1))
             out[k, :, 1], doubt = high - low, doubt + (apart + more) / self._n_folds
             for j, m in enumerate(models, 2):
-                read = _inputs(m, X, groups)
+                read = inputs(m, X, groups)
                 out[k, :, j] = chunked_predict(m, read)
                 if isinstance(m, MixedRidge):
                     offsets += share * m.offset_variance(read)

@@ -18,7 +18,7 @@ from sklearn_causalrec.effects.clusters import FEW_CLUSTERS, cross_fitting_folds
 from sklearn_causalrec.effects.cross_fitting import MANY_ROWS, stratified_folds
 from sklearn_causalrec.effects.learners import chunked_predict
 from sklearn_causalrec.effects.overlap import at_the_clip
-from sklearn_causalrec.effects.stacked import StackedEffect
+from sklearn_causalrec.effects.stacked import StackedEffect, inputs
 from sklearn_causalrec.effects.targeted import targeted_step
 from sklearn_causalrec.encoding.exposure import factual_exposure
 from sklearn_causalrec.encoding.streamed_log import in_memory
@@ -76,16 +76,22 @@ class _OpenStage(StackedEffect):
         """
         net = (net - self._shift) / self._scale
         folds = range(self._n_folds)
+        codes = self._bins(X)  # once for the models of all folds
         mu = [
-            np.mean([self._outcome(k, arm, X, net)[0] for k in folds], axis=0)
+            np.mean(
+                [self._outcome(k, arm, X, net, codes=codes)[0] for k in folds], axis=0
+            )
             for arm in (0, 1)
         ]
         e = None
         if not self._known:
             models, c = self._exposure
             parts = [
-                np.mean([chunked_predict(own[j], X) for own in models], axis=0)
-                for j in range(len(models[0]))
+                np.mean(
+                    [chunked_predict(m, inputs(m, X, codes=codes)) for m in kind],
+                    axis=0,
+                )
+                for kind in zip(*models)
             ]
             e = np.column_stack([*parts, exposure]) @ c
             e = np.clip(e, self.clip, 1 - self.clip)

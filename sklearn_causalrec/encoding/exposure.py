@@ -248,8 +248,7 @@ def factual_exposure(rows, estimated, is_ratio):
     if estimated is not None:
         exposure = np.empty(len(rows))
         for arm in range(estimated.shape[1]):
-            mine = rows.arm == arm
-            exposure[mine] = estimated[mine, arm]
+            np.copyto(exposure, estimated[:, arm], where=rows.arm == arm)
     if known is None:
         return exposure
     if is_ratio:

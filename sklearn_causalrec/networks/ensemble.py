@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from scipy.special import expit, logit, softmax
 
+from sklearn_causalrec._utils.memory import give_back
+from sklearn_causalrec._utils.small import positions
 from sklearn_causalrec.networks.batches import (
     PairSampler,
     held_out_rows,
@@ -168,11 +170,12 @@ class Ensemble:
         list of dict
             A record an epoch and member.
         """
+        give_back(len(rows))  # what reading the log has freed, or the fold before
         encoder = self.log_encoder
         dtype = self.nets[0].dtype if self.nets else training_dtype(len(rows))
         X = self._inputs(rows, dtype)
         y = self._targets(rows, dtype)
-        kept = np.arange(len(rows)) if kept is None else kept
+        kept = positions(len(rows)) if kept is None else kept
         settings = self.settings.of_log(len(rows), len(kept))
         epochs = settings.max_epochs if epochs is None else epochs
         early = settings.stops_early(len(kept), epochs)
@@ -343,6 +346,7 @@ class Ensemble:
         n = len(rows) if index is None else len(index)
         if n <= PREDICTED_ROWS:
             return self._predict(X, index)
+        give_back(n)  # what training has freed
         whole = None
         for start in range(0, n, PREDICTED_ROWS):  # what is on the way is small
             stop = min(start + PREDICTED_ROWS, n)

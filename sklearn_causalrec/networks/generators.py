@@ -42,6 +42,15 @@ class OwnGenerators(TorchDispatchMode):
         self._generators = {}
         self._batches = 0
 
+    @classmethod
+    def _should_skip_dynamo(cls):
+        """No: torch would import its compiler, which no fit asks for, to keep it away.
+
+        That takes seconds, and 90 MB. Torch names this method in its guide to modes; a
+        version that does not ask for it imports its compiler, and works the same.
+        """
+        return False
+
     def on(self, device):
         """The generator of a device."""
         device = torch.device(device)
