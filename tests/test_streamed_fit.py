@@ -51,7 +51,7 @@ def few_learners():
         makers = (lambda bins, seed: Boost(bins, seed, True, max_iter=30),)
         patch.setattr(stage + "stacked_outcome_learners", lambda n: makers)
         makers_of_exposure = (lambda bins, seed: AdditiveLogit(),)
-        patch.setattr(stage + "stacked_exposure_learners", lambda: makers_of_exposure)
+        patch.setattr(stage + "stacked_exposure_learners", lambda n: makers_of_exposure)
         yield
 
 

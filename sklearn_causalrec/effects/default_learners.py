@@ -150,11 +150,13 @@ def stacked_outcome_learners(n):
     return learners
 
 
-def stacked_exposure_learners():
-    """Boosting, and an additive logistic regression."""
-    options = dict(classify=True, max_iter=30, learning_rate=0.2)
+def stacked_exposure_learners(n):
+    """Boosting, of many rows by fewer steps, and an additive logistic regression."""
+    options = dict(max_iter=60)
+    if n >= MANY_ROWS:
+        options = dict(max_iter=30, learning_rate=0.2)
     return (
-        lambda bins, seed: Boost(bins, seed, **options),
+        lambda bins, seed: Boost(bins, seed, classify=True, **options),
         lambda bins, seed: AdditiveLogit(bins.basis),
     )
 

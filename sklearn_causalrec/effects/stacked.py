@@ -294,7 +294,7 @@ class StackedEffect(StageAnswers, BaseEstimator):
     def _fit_nuisances(self, X, y, treatment, net, net_exposure, known):
         w, fold = self._w, self._fold
         outcome = self.outcome_learners or stacked_outcome_learners(len(y))
-        exposure = self.exposure_learners or stacked_exposure_learners()
+        exposure = self.exposure_learners or stacked_exposure_learners(len(y))
 
         def job(part, k, rows, held, train):
             makers = exposure if part == "exposure" else outcome

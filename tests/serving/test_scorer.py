@@ -37,7 +37,7 @@ def few_trees():
     def outcomes(n):
         return (lambda bins, seed: Boost(bins, seed, True, max_iter=8),)
 
-    def exposures():
+    def exposures(n):
         return (lambda bins, seed: Boost(bins, seed, max_iter=4),)
 
     with pytest.MonkeyPatch.context() as patch:
