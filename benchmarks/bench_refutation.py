@@ -13,8 +13,10 @@ can see. ``more`` is both with 20 simulations in place of the default, 1.
 
 ``cost``: CPU seconds of a fit and of ``refute`` with its defaults, by strategy.
 
-Run ``python benchmarks/bench_refutation.py [size power more confounded strategies cost]
-[--logs N]``.
+``parts``: size and power of "parts", which is no default.
+
+Run ``python benchmarks/bench_refutation.py [size power more confounded parts strategies
+cost] [--logs N] [--first-seed N] [--strategies NAME ...]``.
 """
 
 import argparse
@@ -146,15 +148,14 @@ def verdicts(
     return row
 
 
-def study(name, n_logs, n_jobs, **options):
-    rows = Parallel(n_jobs)(
-        delayed(verdicts)(seed, **options) for seed in range(n_logs)
-    )
+def study(name, seeds, n_jobs, **options):
+    rows = Parallel(n_jobs)(delayed(verdicts)(seed, **options) for seed in seeds)
     shares = pd.DataFrame(rows).mean()
     shares.name = name
     return shares
 
 
+PARTS = dict(methods=("parts",))
 CONFOUNDED = dict(methods=("confounded_placebo",), n=1000)
 SIZE = {
     "linear, n = 500": dict(n=500, estimator=Aipw()),
@@ -175,6 +176,12 @@ STUDIES = {
     "more": {
         f"{name}, 20 refits": {**options, "n_simulations": 20}
         for name, options in {**SIZE, **POWER}.items()
+    },
+    "parts": {
+        "linear, n = 500": dict(n=500, estimator=Aipw(), **PARTS),
+        "linear, n = 1000": dict(n=1000, estimator=Aipw(), **PARTS),
+        "half, n = 500": dict(n=500, estimator=Aipw(scale=0.5), **PARTS),
+        "half, n = 1000": dict(n=1000, estimator=Aipw(scale=0.5), **PARTS),
     },
     "confounded": {
         "linear": dict(estimator=Aipw(), **CONFOUNDED),
@@ -244,27 +251,31 @@ def by_strategy(name, seed, n, **models):
     return effect, X, y
 
 
-def strategies(n_logs, n=600):
+def strategies(seeds, names, n=600):
     """Share of logs that a right model is refused on."""
     rows = {}
-    for name in GRAPHS:
+    for name in names:
         refused = []
         models = LINEAR
         if name == "dose-response":
             models = dict.fromkeys(LINEAR, LinearRegression())
-        for seed in range(n_logs):
+        for seed in seeds:
             effect, X, y = by_strategy(name, seed, n, **models)
             effect.set_params(effect_model=None)
-            found = refute(effect.fit(X, y), X, y, random_state=seed, **asked(effect))
+            effect.fit(X, y)
+            how = dict(random_state=seed, **asked(effect))
+            found = refute(effect, X, y, **how)
+            parts = refute(effect, X, y, methods="parts", **how)
             row = (found.results["p_value"] < 0.05).to_dict()
-            refused.append({**row, "verdict": not found.passed})
+            row |= {"verdict": not found.passed, "parts": not parts.passed}
+            refused.append(row)
         rows[name] = pd.DataFrame(refused).mean()
     print(pd.DataFrame(rows).T.round(3).to_string(), flush=True)
 
 
-def cost(rounds=2):
+def cost(names, rounds=2):
     """A fit with its interval and all of refute, in turns: medians and their ratio."""
-    for name in GRAPHS:
+    for name in names:
         for n, p in ((2000, 5),) if name != "adjustment" else SIZES:
             effect, X, y = by_strategy(name, 0, n)
             if p > 5:
@@ -299,14 +310,17 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("what", nargs="*", default=[*STUDIES, "strategies", "cost"])
     parser.add_argument("--logs", type=int, default=200)
+    parser.add_argument("--first-seed", type=int, default=0)
+    parser.add_argument("--strategies", nargs="+", default=list(GRAPHS))
     parser.add_argument("--jobs", type=int, default=1)
     chosen = parser.parse_args()
+    seeds = range(chosen.first_seed, chosen.first_seed + chosen.logs)
     for what in chosen.what:
         print(f"\n{what}: share of {chosen.logs} logs refused", flush=True)
         if what == "strategies":
-            strategies(chosen.logs)
+            strategies(seeds, chosen.strategies)
         elif what == "cost":
-            cost()
+            cost(chosen.strategies)
         for name, options in STUDIES.get(what, {}).items():
-            shares = study(name, chosen.logs, chosen.jobs, **options)
+            shares = study(name, seeds, chosen.jobs, **options)
             print(shares.round(3).to_frame().T.to_string(), flush=True)

@@ -4,7 +4,8 @@ from numbers import Real
 from typing import NamedTuple
 
 import numpy as np
-from scipy.stats import norm, t
+from scipy.special import ndtri
+from scipy.stats import t
 
 from sklearn_causalrec.encoding.checks import column
 
@@ -36,7 +37,7 @@ def normal_quantile(alpha):
     1.96
     """
     check_alpha(alpha)
-    return float(norm.isf(alpha / 2))
+    return float(-ndtri(alpha / 2))
 
 
 def normal_interval(mean, error, alpha, degrees=np.inf):

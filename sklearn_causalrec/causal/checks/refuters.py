@@ -19,10 +19,13 @@ EXPECTED = {
     "dummy_outcome": "no effect: the outcome is permuted",
     "random_common_cause": "no change: a random covariate is added",
     "subset": "no change: a share of the rows is left out",
+    "parts": "parts of the rows agree within their errors",
 }
 _LEVEL = 0.05
 # Fewer refits than this have no spread to go by: standard errors judge them.
 FEW = 3
+# Parts that the rows are split into, and rows that a part has at least.
+MOST_PARTS, LEAST_ROWS = 10, 100
 
 
 # -- tests of what the refits say -----------------------------------------------------
@@ -79,6 +82,30 @@ def within_errors(values, errors, tolerance=0.0):
     return float(np.clip(ncx2.sf(total, len(values), shift), 0.0, 1.0))
 
 
+def agreement(values, errors):
+    """P-value of the hypothesis that independent estimates are of the same number.
+
+    Parameters
+    ----------
+    values : array-like of shape (m,)
+        The estimates.
+    errors : array-like of shape (m,)
+        Their standard errors.
+
+    Returns
+    -------
+    float
+        Cochran's test: the squares of what the estimates differ from their mean by,
+        in standard errors, by a chi-square with m - 1 degrees of freedom.
+    """
+    values, errors = np.asarray(values, float), np.asarray(errors, float)
+    if not (errors > 0).all():
+        return float(np.ptp(values) <= 1e-12)
+    weight = 1 / errors**2
+    rest = values - np.average(values, weights=weight)
+    return float(chi2.sf(np.sum(weight * rest**2), len(values) - 1))
+
+
 def _within_one_error(values, error, tolerance):
     """P-value of a mean near 0 where many values are no surer than one of them."""
     beyond = max(abs(values.mean()) - tolerance, 0.0)
@@ -126,8 +153,8 @@ def p_value_of(method, table, stderr, tolerance, share):
     ----------
     method : str
         A key of EXPECTED.
-    table : DataFrame
-        The refits, with a column ``base`` where no change is expected.
+    table : dict of str to ndarray
+        Columns of the refits, with ``base`` where no change is expected.
     stderr : float
         The standard error of the original estimate.
     tolerance : float
@@ -139,23 +166,28 @@ def p_value_of(method, table, stderr, tolerance, share):
     -------
     float
     """
-    points, slack = table["estimate"].to_numpy(), tolerance * stderr
-    few = len(table) < FEW
+    points, slack = table["estimate"], tolerance * stderr
+    few = len(points) < FEW
     if method == "random_common_cause":
-        moved = points - table["base"].to_numpy()
+        moved = points - table["base"]
         if few:
             # How much a covariate of no use moves an estimate is known of no
             # estimator, but that it is less than the estimate's own error.
             return _within_one_error(moved, stderr, slack)
         return centered_p_value(moved, slack)
     if method == "subset":
-        base = table["base"].to_numpy()
+        base = table["base"]
         if few:
-            errors = np.full(len(points), _spread(stderr, share))
+            # The error of a curve is not that of a mean: where half of the rows are
+            # smoothed more widely, it says itself how much surer all rows are.
+            own = standard_error(table["high"] - table["low"]) ** 2 - stderr**2
+            errors = np.sqrt(np.maximum(own, _spread(stderr, share) ** 2))
             return within_errors(points - base, errors, slack)
         moved = centered_p_value(points - base, slack)
         return _both(moved, _same_spread(points, base, stderr, share))
     errors = standard_error(table["high"] - table["low"])
+    if method == "parts":
+        return agreement(points, errors)
     if method == "confounded_placebo":
         # The draws share the probabilities they are drawn with, and those go with the
         # outcome's noise by chance as any estimate does: a mean of many is no surer.
@@ -242,7 +274,21 @@ class Changes:
 
     def subset(self, rng):
         n = len(self.X)
-        rows = np.sort(rng.choice(n, int(self.share * n), replace=False))
+        return self._only(rng.choice(n, int(self.share * n), replace=False))
+
+    def split(self, seed):
+        """Parts of the rows that share none, for ``part``; returns how many."""
+        n = len(self.X)
+        order = np.random.default_rng(seed).permutation(n)
+        n_parts = max(2, min(MOST_PARTS, n // LEAST_ROWS))
+        self.pieces = np.array_split(order, n_parts)
+        return n_parts
+
+    def part(self, k, rng):
+        return self._only(self.pieces[k])
+
+    def _only(self, rows):
+        rows = np.sort(rows)
         return (
             take(self.X, rows),
             take(self.y, rows),

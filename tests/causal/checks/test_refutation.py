@@ -205,11 +205,66 @@ def test_half_of_the_rows_where_refits_are_few():
         how = dict(methods="subset", n_simulations=n_simulations, random_state=0)
         found = refute(fitted, X, y, **how)
         assert len(Spy.seen[-1][0]) == share * len(X)
-    # One: the difference against what half of the rows make of it, which is one error.
-    found = refute(fitted, X, y, methods="subset", tolerance=0, random_state=0)
-    row = found.results.loc["subset"]
-    z = (row["refuted"] - row["estimate"]) / fitted.error_
-    assert row["p_value"] == pytest.approx(2 * stats.norm.sf(abs(z)))
+    # One: the difference against what half of the rows make of it, which is one error
+    # of a mean, or more if the half says so.
+    ruled = []
+    for seed in range(6):
+        found = refute(fitted, X, y, methods="subset", tolerance=0, random_state=seed)
+        row, half = found.results.loc["subset"], found.refits["subset"].iloc[0]
+        own = (half["high"] - half["low"]) / 2 / stats.norm.ppf(0.975)
+        more = own**2 - fitted.error_**2
+        ruled.append(more > fitted.error_**2)
+        z = (row["refuted"] - row["estimate"]) ** 2 / max(more, fitted.error_**2)
+        assert row["p_value"] == pytest.approx(stats.chi2.sf(z, 1))
+    assert set(ruled) == {True, False}
+
+
+def test_agreement_is_a_test_of_equal_means():
+    """Of two it is a z-test of their difference; of many it holds its level."""
+    p = refuters.agreement([1.0, 2.5], [0.3, 0.4])
+    assert p == pytest.approx(2 * stats.norm.sf(1.5 / 0.5))
+    rng = np.random.default_rng(0)
+    errors = rng.uniform(0.5, 2, size=7)
+    draws = 3 + errors * rng.normal(size=(4000, 7))
+    assert np.mean([refuters.agreement(d, errors) for d in draws]) == pytest.approx(
+        0.5, abs=0.02
+    )
+    assert refuters.agreement([1.0, 1.0], [0.0, 0.0]) == 1
+    assert refuters.agreement([1.0, 2.0], [0.0, 1.0]) == 0
+
+
+@pytest.mark.parametrize("n, n_parts", [(150, 2), (300, 3), (2050, 10)])
+def test_parts_share_no_row_and_leave_none_out(n, n_parts):
+    X, y, _ = _log(3, n)
+    fitted = Spy().fit(X, y)
+    Spy.seen = []
+    found = refute(fitted, X, y, methods="parts", random_state=0)
+    assert len(found.refits["parts"]) == len(Spy.seen) == n_parts
+    rows = np.concatenate([seen[0].index for seen in Spy.seen])
+    assert sorted(rows) == list(range(n))
+    for Xs, ys, *_ in Spy.seen:
+        pd.testing.assert_frame_equal(Xs, X.loc[Xs.index])
+        pd.testing.assert_series_equal(ys, y.loc[Xs.index])
+    table = found.refits["parts"]
+    errors = (table["high"] - table["low"]) / 2 / stats.norm.ppf(0.975)
+    expected = refuters.agreement(table["estimate"], errors)
+    assert found.results.loc["parts", "p_value"] == pytest.approx(expected)
+    again = refute(fitted, X, y, methods="parts", random_state=0)
+    pd.testing.assert_frame_equal(again.refits["parts"], table)
+
+
+def test_parts_find_an_interval_half_as_wide_as_it_should_be():
+    refused = {}
+    for scale in (1.0, 0.5):
+        refused[scale] = []
+        for seed in range(40):
+            X, y, _ = _log(seed, 1000)
+            found = refute(
+                Ols(scale=scale).fit(X, y), X, y, methods="parts", random_state=seed
+            )
+            refused[scale].append(not found.passed)
+    assert np.mean(refused[1.0]) <= 0.15  # more of 40 at 0.05: 0.003 by chance
+    assert np.mean(refused[0.5]) > 0.75  # 0.90, less three errors
 
 
 def test_a_biased_machine_is_found():
