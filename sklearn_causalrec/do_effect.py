@@ -133,8 +133,8 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
         it takes two values, or at most 20 values, each many times.
     clip : float, default=0.01
         The bound that smaller probabilities of arms are raised to. Averages by
-        adjustment are corrected for it, and take 0.05 if that is more, but at most half
-        the share of the arm.
+        adjustment are corrected for it, and take 0.05 if that is more, less for
+        rare arms: in proportion to twice the share of the arm.
     cv : int, default=5
         The number of folds of the cross-fitting, at least 2.
     n_half_samples : int, default=None

@@ -224,7 +224,7 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         "head" for others. A known propensity is used in any case.
     clip : float, default=0.05
         The least exposure probability: smaller ones count as this. In average effects
-        it is at most half the share of an arm, so that a rare arm is not clipped.
+        it is less for a rare arm, in proportion to twice the share of the arm.
     effect_learner : {"stacked", "t"}, default="stacked"
         What estimates the effect. "stacked" is the second stage. "t" is the
         difference of the outcome heads, without intervals.

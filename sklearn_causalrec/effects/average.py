@@ -138,9 +138,9 @@ def arm_mean(X, y, mine, outcome, propensity, weight, fold, *, known, clip):
     known : bool
         Whether ``propensity`` is known, and has no error to pass on.
     clip : float
-        Propensities are kept inside ``[clip, 1 - clip]``, or between half the share of
-        the arm and its counterpart where that is nearer to 0 and 1: of an arm that one
-        row in 20 had, a probability of 0.03 is nothing out of the common.
+        Propensities are kept inside ``[clip, 1 - clip]``. For an arm of a share p below
+        a half the bound is ``2 * p * clip``: with 0.05, no row weighs more than ten
+        average rows of its arm, however rare that is.
 
     Returns
     -------
@@ -159,7 +159,7 @@ def arm_mean(X, y, mine, outcome, propensity, weight, fold, *, known, clip):
        the average treatment effect." Biometrika 104(4).
     """
     part = np.average(mine, weights=weight)
-    least, others = min(clip, part / 2), min(clip, (1 - part) / 2)
+    least, others = (clip * min(1, 2 * share) for share in (part, 1 - part))
     g = np.clip(propensity, least, 1 - others)
 
     def calibrated(rows, at):
