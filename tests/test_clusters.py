@@ -68,10 +68,10 @@ def test_a_column_or_an_argument_says_the_same(make, visits):
 @BOTH
 def test_rows_that_repeat_add_nothing(make, rng):
     """Ten copies of a row are one row, if the clusters say so."""
-    X = pd.DataFrame(rng.normal(size=(300, 2)), columns=["a", "b"])
+    X = pd.DataFrame(rng.normal(size=(800, 2)), columns=["a", "b"])
     t = rng.binomial(1, 1 / (1 + np.exp(-X["a"])))
-    y = X["a"].to_numpy() + t + rng.normal(size=300)
-    many = np.repeat(np.arange(300), 10)
+    y = X["a"].to_numpy() + t + rng.normal(size=800)
+    many = np.repeat(np.arange(800), 10)
     once = np.diff(make().fit(X, y, treatment=t).ate_interval())[0]
     model = make().fit(X.iloc[many], y[many], treatment=t[many], cluster=many)
     wide = np.diff(model.ate_interval())[0]

@@ -71,15 +71,19 @@ def many_buffers(on_disk, monkeypatch):
     monkeypatch.setattr(SCORES + "SCORED_ROWS", 500)
 
 
-@pytest.fixture(scope="module")
-def log():
+def made(seed):
     """Two arms, by x0; the effect is 1 on average, and goes by x2."""
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(seed)
     n = 2400
     log = pd.DataFrame(rng.normal(size=(n, 3)), columns=["x0", "x1", "x2"])
     shown = rng.random(n) < 1 / (1 + np.exp(-log.x0))
     log["y"] = log.x0 + log.x1 + shown * (1 + log.x2) + 0.5 * rng.normal(size=n)
     return log.assign(shown=shown.astype(int))
+
+
+@pytest.fixture(scope="module")
+def log():
+    return made(0)
 
 
 @pytest.fixture(scope="module")
@@ -186,8 +190,16 @@ def test_many_buffers_and_a_sample(log, path, in_memory, many_buffers):
     before = in_memory.ate_interval()
     assert low < 1 < high
     assert 0.75 < (high - low) / (before[1] - before[0]) < 1.33
-    truth = 1 + log.x2.mean()  # of these rows
-    assert abs(found.ate() - truth) < (before[1] - before[0]) / 4
+    # one log is a matter of luck: as near the truth as fits in memory, over several
+    errors = []
+    for seed in range(6):
+        other = made(seed)
+        kept = quick(max_epochs=20).fit(features(other), other.y, treatment=other.shown)
+        read = quick(max_epochs=20).fit([other], "y", "shown")
+        truth = 1 + other.x2.mean()  # of these rows
+        errors.append((read.ate() - truth, kept.ate() - truth))
+    read, kept = np.sqrt(np.mean(np.square(errors), axis=0))
+    assert read < 1.25 * kept
     # over all rows: the rows of the sample alone would have a wider interval
     effects = found.effects_
     assert len(effects.scores[1]) == len(log)
@@ -228,7 +240,7 @@ def test_models_of_all_folds_read_the_same_bins(monkeypatch):
     """Each model asked for itself gives the same numbers, bit for bit."""
     monkeypatch.setattr(
         "sklearn_causalrec.effects.stacked.stacked_exposure_learners",
-        lambda: (lambda bins, seed: Boost(bins, seed, classify=True, max_iter=9),),
+        lambda n: (lambda bins, seed: Boost(bins, seed, classify=True, max_iter=9),),
     )
     rng = np.random.default_rng(0)
     X, treatment = rng.normal(size=(700, 3)), rng.integers(0, 2, 700)

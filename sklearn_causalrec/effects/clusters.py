@@ -229,7 +229,7 @@ def share_between(arm, codes):
     return max(shares, default=0.0)
 
 
-def parts_of_folds(fold, clusters=None):
+def parts_of_folds(fold, clusters=None, groups=None):
     """Parts of the folds, twenty in all, for what is quick enough to be fitted often.
 
     Parameters
@@ -238,6 +238,8 @@ def parts_of_folds(fold, clusters=None):
         Folds 0 to k - 1.
     clusters : Clusters, default=None
         Which rows belong together. Those that folds keep whole are kept whole.
+    groups : ndarray of int of shape (n,), default=None
+        Codes from 0 of groups that are kept whole likewise, and go first.
 
     Returns
     -------
@@ -245,7 +247,8 @@ def parts_of_folds(fold, clusters=None):
         Parts 0 to m - 1; the folds where the rows, or the clusters, are many.
     """
     unit = np.arange(len(fold))
-    for codes in () if clusters is None else clusters.codes.T:
+    ways = [] if clusters is None else list(clusters.codes.T)
+    for codes in ways if groups is None else [*ways, groups]:
         first = np.unique(codes, return_index=True)[1]
         if (fold[first][codes] == fold).all():
             unit = codes

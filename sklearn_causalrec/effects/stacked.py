@@ -445,7 +445,7 @@ class StackedEffect(StageAnswers, BaseEstimator):
         return out, doubt, offsets
 
     # ------------------------------------------------------ the average effect
-    def _fit_average(self, X, y, treatment):
+    def _fit_average(self, X, y, treatment, groups=None):
         e = self.propensity_
         if not self._known:
             e = np.clip(isotonic(e, treatment, self._w, e), self.clip, 1 - self.clip)
@@ -457,7 +457,7 @@ class StackedEffect(StageAnswers, BaseEstimator):
             self._mu,
             self.propensity_,
             self._w,
-            parts_of_folds(self._fold, self._clusters),
+            parts_of_folds(self._fold, self._clusters, groups),
             known=self._known,
             clip=self.clip,
         )

@@ -99,7 +99,7 @@ class AverageWithinGroups(StackedEffect):
         X = np.column_stack([X, *told]).astype(np.float32)
         y = self._start(X, y, treatment, w, fold, clusters)
         self._fit_nuisances(X, y, treatment, None, None, None)
-        self._fit_average(X, y, treatment)
+        self._fit_average(X, y, treatment, smallest)
         self.outcome_oof_ = self._mu * self._scale + self._shift
         self._forget()
         return self

@@ -154,6 +154,8 @@ def test_parts_are_of_one_fold_and_keep_clusters_whole(rng):
     codes = rng.integers(0, 60, 900)
     clusters = one_way(codes)
     fold = (rng.permutation(60) % 3)[codes]
+    by_groups = parts_of_folds(fold, None, codes)
+    np.testing.assert_array_equal(by_groups, parts_of_folds(fold, clusters))
     for found, units in (
         (parts_of_folds(fold, clusters), 60),
         (parts_of_folds(rng.permutation(900) % 3, clusters), 900),  # folds of rows

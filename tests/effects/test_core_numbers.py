@@ -62,7 +62,7 @@ def test_what_is_passed_on_leaves_the_mean_alone(monkeypatch):
     monkeypatch.setattr(adjustment, "arm_mean", lambda *a, **o: (score, correction))
     problem = SimpleNamespace(
         y=score, arm=np.array([0, 1, 0]), arms=[0, 1], fold=np.zeros(3, int),
-        weight=weight, propensity=np.full(3, 0.5), clip=0.01,
+        weight=weight, propensity=np.full(3, 0.5), clip=0.01, clusters=None,
     )  # fmt: skip
     found = adjustment._calibrated_scores(
         problem, None, np.zeros((3, 2)), np.ones((3, 2))

@@ -235,7 +235,8 @@ def test_what_is_left_out(log, model, index):
         dict(exclude=best[["user", "item"]].to_numpy(), exclude_seen=False),
         dict(exclude_seen=False, k=300),
         dict(exclude_seen="rated"),
-        dict(min_effect=float(best["score"].median()), exclude_seen=False),
+        # not at a score itself: the last bit of one is not the same on all machines
+        dict(min_effect=float(best["score"].median()) - 1e-4, exclude_seen=False),
         dict(min_effect=1e9),
     ]
     for option in options:

@@ -193,5 +193,5 @@ def _truth(value, key, where):
 
 
 def _written(key, value):
-    key = str(key)[:40]
+    key = repr(str(key)[:40])[1:-1]  # no line of it ends a line of the message
     return key if value is None else f"{key}={shown(value, 60)}"
