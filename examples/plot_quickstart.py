@@ -240,6 +240,6 @@ print(f"{time.perf_counter() - start:.0f} s")
 # the end; the model that knows which rows were random says 36 %, and 34 % is true. In
 # the shop the ten items with the best outcomes bring 1.3 purchases a user, the ten with
 # the largest estimated effects 2.9, of 3.2 that are possible. The effect of showing is
-# 0.074 on average (interval 0.027 to 0.122; in truth 0.064), where the log shows 0.21.
+# 0.073 on average (interval 0.025 to 0.121; in truth 0.064), where the log shows 0.21.
 # From here: :class:`~sklearn_causalrec.CausalDNNRecommender`,
 # :func:`~sklearn_causalrec.recommend`.
