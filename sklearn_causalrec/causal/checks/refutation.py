@@ -142,9 +142,8 @@ def refute(
         The number of refits for each method. More find smaller faults: one refit finds
         a bias of three standard errors nine times in ten, and an interval half as wide
         as it should be every second time; twenty always do, and "parts" of 1,000 rows
-        nine times in ten. With 3 or more, as many
-        refits on the original data are the yardstick of "no change", since estimators
-        have randomness of their own.
+        nine times in ten. With 3 or more, as many refits on the original data are the
+        yardstick of "no change", since estimators have randomness of their own.
     T0, T1 : scalar, default=None
         The arms or doses whose average effect is tried. None are those of the
         estimator's ``ate``.
