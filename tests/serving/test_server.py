@@ -1,5 +1,6 @@
 """The server in one process: answers, refusals, batches, replacement of the model."""
 
+import asyncio
 import errno
 import json
 import logging
@@ -9,6 +10,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -485,6 +487,39 @@ def test_metrics_count(served, tmp_path):
         "causalrec_waiting 0.0",
     ):
         assert line in text.splitlines(), line
+
+
+@pytest.mark.parametrize("answered", [True, False])
+def test_who_has_an_answer_is_counted(answered):
+    """A worker that is killed right after an answer has counted it."""
+    from sklearn_causalrec.serving.server.edge import Edge
+    from sklearn_causalrec.serving.server.metrics import Metrics
+
+    metrics, seen = Metrics(), []
+    labels = {"route": "other", "status": "200" if answered else "0"}
+
+    def count():
+        return metrics.registry.get_sample_value("causalrec_requests_total", labels)
+
+    async def app(scope, receive, send):
+        if answered:  # else the client has gone before an answer
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            await send({"type": "http.response.body", "body": b"1", "more_body": True})
+            await send({"type": "http.response.body", "body": b"2"})
+
+    async def receive():
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message):
+        seen.append((message.get("body"), count()))
+
+    access = SimpleNamespace(who=lambda scope: None, count=lambda caller: None)
+    scope = {"type": "http", "method": "GET", "path": "/a", "headers": []}
+    scope["query_string"] = b""
+    asyncio.run(Edge(app, access, metrics, 10, 1.0)(scope, receive, send))
+    assert count() == 1.0
+    if answered:
+        assert seen == [(None, None), (b"1", None), (b"2", 1.0)]
 
 
 def test_a_guard_stands_before_every_answer(served):

@@ -58,7 +58,14 @@ class Edge:
         mine = uuid.uuid4().hex
         state = scope.setdefault("state", {})
         state["id"] = mine
-        status = None
+        status, counted = None, False
+
+        def count():
+            nonlocal counted
+            if not counted:
+                route = getattr(scope.get("route"), "path", "other")
+                self.metrics.requests.labels(route, status or 0).inc()
+                counted = True
 
         async def answer(message):
             nonlocal status
@@ -66,6 +73,8 @@ class Edge:
                 status = message["status"]
                 own = (b"x-request-id", mine.encode())
                 message["headers"] = [*message["headers"], own, *HEADERS]
+            elif not message.get("more_body", False):
+                count()  # before the last byte: whoever has an answer is counted
             await send(message)
 
         whole = False  # whether the body was read: else the connection has to end
@@ -93,8 +102,8 @@ class Edge:
                 text = "The server failed. Its log has the place."
                 await problem(500, text, request=mine)(scope, receive, answer)
         finally:
+            count()
             route = getattr(scope.get("route"), "path", "other")
-            self.metrics.requests.labels(route, status or 0).inc()
             self.metrics.seconds.labels(route).observe(time.perf_counter() - start)
 
     async def _body(self, scope, receive):
