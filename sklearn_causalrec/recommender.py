@@ -223,9 +223,8 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         and item were logged. "auto" is "popularity" for the objective "relmf", and
         "head" for others. A known propensity is used in any case.
     clip : float, default=0.05
-        The least exposure probability: smaller ones count as this. Average effects
-        calibrate them then, and let those of a rare arm be less: ``clip`` times twice
-        the share of the arm.
+        The least exposure probability: smaller ones count as this. In average effects
+        it is less for a rare arm, in proportion to twice the share of the arm.
     effect_learner : {"stacked", "t"}, default="stacked"
         What estimates the effect. "stacked" is the second stage. "t" is the
         difference of the outcome heads, without intervals.

@@ -236,6 +236,27 @@ def test_scores_outside_of_the_sample_are_those_of_another_split(
     assert abs(found.ate() - 1) < 0.1
 
 
+def test_known_chances_below_the_clip_are_used_as_they_are(log, many_buffers):
+    """One row in 25 has the arm: scores of the sample, and of the rows outside of it,
+    rest on the known chances, by which the average is not biased."""
+    rng = np.random.default_rng(4)
+    p = np.where(log.x2 > 0, 0.06, 0.02)
+    shown = (rng.random(len(log)) < p).astype(int)
+    chance = np.where(shown == 1, p, 1 - p)
+    table = log.assign(shown=shown, p=chance, y=shown + rng.normal(0, 9, 2400))
+    found = quick(clip=0.05).fit([table], "y", "shown", "p")
+    both = np.column_stack([1 - p, p]).astype(np.float32)
+    assert np.array_equal(found.propensity_, both)
+    effects, one = found.effects_, shown == 1
+    outside = np.ones(len(log), bool)
+    outside[effects.sample] = False
+    for part in (outside, ~outside):
+        rows = np.flatnonzero(part & one & (p < 0.05))
+        off = effects.y[rows] - effects.outcomes[rows, 1]
+        weight = np.polyfit(off, effects.scores[1][rows], 1)[0]
+        assert 40 < weight < 60, weight
+
+
 def test_models_of_all_folds_read_the_same_bins(monkeypatch):
     """Each model asked for itself gives the same numbers, bit for bit."""
     monkeypatch.setattr(
@@ -258,7 +279,7 @@ def test_models_of_all_folds_read_the_same_bins(monkeypatch):
         alone.append(np.mean(parts, axis=0))
     models, c = stage._exposure
     e = np.mean([own[0].predict(X[new]) for own in models], axis=0)
-    e = np.clip(np.column_stack([e, heads[new]]) @ c, stage.clip, 1 - stage.clip)
+    e = np.column_stack([e, heads[new]]) @ c
 
     found, bins = [], Bins.__call__
     monkeypatch.setattr(

@@ -226,7 +226,8 @@ class ArmEffects(ArmAnswers):
 
     def att(self, t0, t1, *, clustered=True):
         """Average effect among the rows that had arm t1, an `Estimate`."""
-        p = np.maximum(self.propensity, self.clip)
+        p = self.propensity.copy()  # of t1 it is in no denominator
+        p[:, t0] = np.maximum(p[:, t0], self.clip)
         given = self.y, self.arm, t0, t1, self.outcomes, p, self.weight
         found = average_on_treated(*given, self.clusters if clustered else None)
         return self._doubted(found, found.error**2, t0, t1)

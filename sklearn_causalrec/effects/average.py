@@ -22,6 +22,26 @@ def binned(x, y, w, at, n_bins=20):
     return (total / np.where(mass > 0, mass, 1))[np.searchsorted(edges, at)]
 
 
+def least_and_most(share, clip):
+    """Bounds of the propensity of an arm that a share of the rows have.
+
+    Parameters
+    ----------
+    share : float
+        Between 0 and 1.
+    clip : float
+        The bounds are ``clip`` and ``1 - clip``, but for an arm of a share p below a
+        half, and for the others where theirs is, ``2 * p`` times nearer to 0 or 1. With
+        0.05, no row weighs more than ten average rows of its arm, however rare that is.
+
+    Returns
+    -------
+    least, most : float
+    """
+    least, others = (clip * min(1, 2 * part) for part in (share, 1 - share))
+    return least, 1 - others
+
+
 def residual_regression(X, rest, pooled, weight, pull, fold):
     """Ridge regression of residuals, cross-fitted and of all rows, and what moves it.
 
@@ -138,9 +158,7 @@ def arm_mean(X, y, mine, outcome, propensity, weight, fold, *, known, clip):
     known : bool
         Whether ``propensity`` is known, and has no error to pass on.
     clip : float
-        Propensities are kept inside ``[clip, 1 - clip]``. For an arm of a share p below
-        a half the bound is ``2 * p * clip``: with 0.05, no row weighs more than ten
-        average rows of its arm, however rare that is.
+        Propensities are kept inside the bounds of `least_and_most`.
 
     Returns
     -------
@@ -158,9 +176,8 @@ def arm_mean(X, y, mine, outcome, propensity, weight, fold, *, known, clip):
     .. [3] Benkeser, D. et al. (2017). "Doubly robust nonparametric inference on
        the average treatment effect." Biometrika 104(4).
     """
-    part = np.average(mine, weights=weight)
-    least, others = (clip * min(1, 2 * share) for share in (part, 1 - part))
-    g = np.clip(propensity, least, 1 - others)
+    least, most = least_and_most(np.average(mine, weights=weight), clip)
+    g = np.clip(propensity, least, most)
 
     def calibrated(rows, at):
         rows = rows[mine[rows]]

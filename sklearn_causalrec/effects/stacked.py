@@ -73,7 +73,9 @@ class StackedEffect(StageAnswers, BaseEstimator):
         Folds of the cross-fitting where ``fit`` is given none; three suffice
         from 10,000 rows on and are used there.
     clip : float, default=0.01
-        Propensities are kept inside ``[clip, 1 - clip]``.
+        Propensities are kept inside ``[clip, 1 - clip]``; in the average those of a
+        rare arm may be less, see
+        :func:`~sklearn_causalrec.effects.average.least_and_most`.
     max_rows : int, default=100_000
         Rows that one learner is trained on at most, drawn at random. Predictions,
         scores and weights use every row.
@@ -95,9 +97,9 @@ class StackedEffect(StageAnswers, BaseEstimator):
     outcome_oof_ : ndarray of shape (n_samples, 2)
         Cross-fitted stacked outcomes under each arm, in units of ``y``.
     propensity_ : ndarray of shape (n_samples,)
-        Cross-fitted (or given) propensities after clipping.
+        Cross-fitted (or given) propensities, not clipped.
     calibrated_ : ndarray of shape (n_samples,)
-        The same, calibrated by isotonic regression unless given, and clipped again.
+        The same, calibrated by isotonic regression unless given.
     scores_ : ndarray of shape (n_samples,)
         Doubly robust (AIPW) scores of the effect; their mean is ``ate_``.
     influence_ : ndarray of shape (n_samples,)
@@ -330,7 +332,7 @@ class StackedEffect(StageAnswers, BaseEstimator):
             P = stack(2, exposure, net_exposure)
             c = convex_weights(P, treatment.astype(float), w)
             self._exposure, known = ([row[2][0] for row in done], c), P @ c
-        self.propensity_ = np.clip(known, self.clip, 1 - self.clip)
+        self.propensity_ = known
 
     def _outcome(self, k, arm, X, net=None, rows=None, codes=None):
         """Outcome of ``arm`` by the models of fold ``k`` and the network's, if any.
@@ -350,6 +352,7 @@ class StackedEffect(StageAnswers, BaseEstimator):
 
     def _fit_candidates(self, X, y, treatment, net, groups):
         w, e, mu = self._w, self.propensity_, self._mu
+        e = np.clip(e, self.clip, 1 - self.clip)
         rt = treatment - e
         target = (y - mu[:, 0] * (1 - e) - mu[:, 1] * e) / rt
         weight, even = w * rt**2, w * np.abs(rt)
@@ -448,7 +451,7 @@ class StackedEffect(StageAnswers, BaseEstimator):
     def _fit_average(self, X, y, treatment, groups=None):
         e = self.propensity_
         if not self._known:
-            e = np.clip(isotonic(e, treatment, self._w, e), self.clip, 1 - self.clip)
+            e = isotonic(e, treatment, self._w, e)
         self.calibrated_ = e
         score, influence = average_effect(
             X,

@@ -13,7 +13,7 @@ from sklearn.utils import check_random_state
 
 from sklearn_causalrec._utils.warn import warn_user
 from sklearn_causalrec.effects.arms import ArmEffects
-from sklearn_causalrec.effects.average import average_effect
+from sklearn_causalrec.effects.average import average_effect, least_and_most
 from sklearn_causalrec.effects.clusters import FEW_CLUSTERS, cross_fitting_folds
 from sklearn_causalrec.effects.cross_fitting import MANY_ROWS, stratified_folds
 from sklearn_causalrec.effects.learners import chunked_predict
@@ -94,7 +94,6 @@ class _OpenStage(StackedEffect):
                 for kind in zip(*models)
             ]
             e = np.column_stack([*parts, exposure]) @ c
-            e = np.clip(e, self.clip, 1 - self.clip)
         effect = self.effect(X, net * self._scale + self._shift, groups)
         return np.column_stack(mu), e, effect
 
@@ -309,7 +308,6 @@ def _scores(stage, block, pair, t, given, outcome, exposure, known, fold):
     treatment = (block.arm == t).astype(int)
     if known is not None:
         e = np.where(treatment == 1, known, 1 - known)
-        e = np.clip(e, stage.clip, 1 - stage.clip)
     y = (block.y[pair] - stage._shift) / stage._scale
     mine, w, fold = treatment[pair], block.weight[pair], fold[pair].astype(int)
     rows_of = np.zeros((2, int(fold.max(initial=0)) + 1), int)
@@ -320,7 +318,8 @@ def _scores(stage, block, pair, t, given, outcome, exposure, known, fold):
             known=known is not None, clip=stage.clip,
         )  # fmt: skip
     else:  # too few rows of an arm here to calibrate by
-        m, g = mu[pair], e[pair]
+        share = (mine.sum() + 1) / (len(mine) + 2)  # neither none nor all
+        m, g = mu[pair], np.clip(e[pair], *least_and_most(share, stage.clip))
         rest = y - m[np.arange(len(y)), mine]
         score = m[:, 1] - m[:, 0] + rest * np.where(mine == 1, 1 / g, -1 / (1 - g))
         relative = w / w.mean() if len(w) else w

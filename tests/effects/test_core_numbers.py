@@ -483,7 +483,7 @@ def test_the_effect_on_the_treated_clips_probabilities():
         outcomes=np.zeros((4, 2)), weight=np.ones(4), clusters=None,
         _doubted=lambda found, variance, t0, t1: found,
     )  # fmt: skip
-    expected = (4 + 8 - 1 * 0.01 / 0.01 - 2 * 0.5 / 0.5) / 2
+    expected = (4 + 8 - 1 * 0.001 / 0.01 - 2 * 0.5 / 0.5) / 2
     assert ArmEffects.att(given, 0, 1).value == pytest.approx(expected)
 
 

@@ -117,7 +117,27 @@ def test_known_propensities_are_used_as_they_are(fitted):
     _, X, y, t, _ = fitted
     e = 1 / (1 + np.exp(-X[:, 0].astype(float)))
     stage = StackedEffect(random_state=0).fit(X, y, t, propensity=e)
-    np.testing.assert_allclose(stage.propensity_, np.clip(e, 0.01, 0.99))
+    np.testing.assert_array_equal(stage.propensity_, e)
+    np.testing.assert_array_equal(stage.calibrated_, e)
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_probabilities_of_a_rare_arm_reach_the_average_below_the_clip(known):
+    """With 3 % treated and a clip of 0.05 the least weight is 1 / 0.003, not 20."""
+    rng = np.random.default_rng(4)
+    n, p = 4000, np.repeat([0.01, 0.05], 2000)
+    X = np.column_stack([p > 0.03, rng.normal(size=n)]).astype(np.float32)
+    t = rng.binomial(1, p)
+    y = X[:, 1] + t + rng.normal(size=n)
+    given = dict(fold=np.arange(n) % 3, propensity=p if known else None)
+    stage = StackedEffect(clip=0.05, random_state=0).fit(X, y, t, **given)
+    low, one = X[:, 0] == 0, t == 1
+    assert stage.calibrated_[low].mean() == pytest.approx(0.01, abs=0.005)
+    # The score of a treated row is what its outcome is off, times its weight.
+    rows = np.flatnonzero(low & one)
+    off = y[rows] - stage.outcome_oof_[rows, 1]
+    weight = np.polyfit(off, stage.scores_[rows], 1)[0]
+    assert weight > (90 if known else 50)
 
 
 def test_a_good_network_is_used_and_its_outcomes_are_asked_for():
