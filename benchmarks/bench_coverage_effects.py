@@ -7,7 +7,8 @@ Every log has 2,000 rows. "correct": all nuisance models contain the truth (line
 logistic regressions). "regressions wrong": every outcome regression is a constant.
 "probabilities wrong": every treatment probability is a constant. The models (a) and (b)
 are those of the R package flexCausal (A. Guo, R. Nabi), whose published answer on one
-log of (a) is 1.96 (1.30 to 2.62).
+log of (a) is 1.96 (1.30 to 2.62). "default" with ``--rows 5000`` is what the far and
+the bent mediator are for: the default models, where arms hardly share the mediator.
 """
 
 import argparse
@@ -45,6 +46,23 @@ def frontdoor(n, rng):
     y = M1 + M2 + 0.5 * C + U + rng.normal(size=n)
     graph = "C -> T; C -> M1; C -> Y; T -> M1; T -> M2; M1 -> M2; M1 -> Y; M2 -> Y"
     return pd.DataFrame(dict(C=C, T=T, M1=M1, M2=M2)), y, graph + "; T <-> Y", "T", 2.0
+
+
+def one_mediator(n, rng, slope=2.0):
+    """A mediator that the arms hardly share: means two standard deviations apart."""
+    U = rng.normal(size=n)
+    T = rng.binomial(1, sigmoid(slope * U))
+    M = 2 * T + rng.normal(size=n)
+    y = M + slope * U + rng.normal(size=n)
+    return pd.DataFrame(dict(T=T, M=M)), y, "T -> M -> Y; T <-> Y", "T", 2.0
+
+
+def bent_mediator(n, rng):
+    """The same with an outcome that is a wave; E sin(a + b Z) = sin(a) exp(-b^2/2)."""
+    X, y, *_ = one_mediator(n, rng, 1.0)
+    y = y - X["M"] + 2 * np.sin(1.5 * X["M"])
+    truth = 2 * np.exp(-(1.5**2) / 2) * np.sin(3)
+    return X, y, "T -> M -> Y; T <-> Y", "T", truth
 
 
 def _mediators(n, rng):
@@ -102,6 +120,8 @@ def sequence(n, rng):
 MODELS = {
     "adjustment": adjustment,
     "front door, two mediators": frontdoor,
+    "front door, far mediator": one_mediator,
+    "front door, bent mediator": bent_mediator,
     "flexCausal (a), front door": flexcausal_a,
     "flexCausal (b), primal fixable": flexcausal_b,
     "two treatments in sequence": sequence,

@@ -7,7 +7,10 @@ import numpy as np
 import pandas as pd
 
 from sklearn_causalrec.causal.estimation.nuisances import ArmRegression, classify
+from sklearn_causalrec.effects.average import residual_regression
 from sklearn_causalrec.effects.clusters import estimate
+from sklearn_causalrec.effects.cross_fitting import as_models
+from sklearn_causalrec.effects.default_learners import nuisance_regressors
 
 
 class Program:
@@ -141,6 +144,13 @@ class SequentialMean:
     ratio of the target law to the observed law up to there. By Bayes' rule the ratio is
     a product of treatment probabilities given more and more of the past, so that no
     density of a mediator is ever estimated [2]_ [3]_.
+
+    What a regression errs by drops out of the mean where the weighted rows look like
+    those that it is wanted of. Where they don't, since probabilities are clipped or
+    wrong, the influence counts what a least-squares fit to terms of the nodes passes
+    on, by the Riesz representer of the difference, see
+    :func:`~sklearn_causalrec.effects.average.residual_regression`. It is left out
+    where it would make the error smaller: the means are not corrected by such a fit.
     """
 
     def __init__(self, problem, program, codes, arms=None):
@@ -198,7 +208,8 @@ class SequentialMean:
             key(c): np.repeat(problem.y[:, None], self.n_folds, 1) for c in copies
         }
         scores = np.zeros(n)
-        for number, block in enumerate(reversed(program.blocks())):
+        blocks = program.blocks()[::-1]
+        for number, block in enumerate(blocks):
             name = block[0]
             _, nodes = program.before(name)
             X = problem.variables.matrix(nodes)
@@ -237,10 +248,42 @@ class SequentialMean:
                 )  # fmt: skip
                 mean = np.stack([fit.by(k, X) for k in range(self.n_folds)], 1)
                 follow[key(copy)] = mean
-                weight = self._weight(block, setting, copy)[own]
-                scores[rows] += (weight * (ahead[key(copy)] - mean)[own])[rows]
+                weight = np.where(rows, self._weight(block, setting, copy)[own], 0.0)
+                rest = weight * (ahead[key(copy)] - mean)[own]
+                pull = weight - self._wanted(blocks[number + 1 :], setting, copy)
+                scores += rest - self._passed_on(X, weight, pull, rest, mean)
         (last,) = follow.values()
         return scores + last[own]
+
+    def _passed_on(self, X, weight, pull, rest, mean):
+        """What the regression of a block adds to the influence, of mean 0, (n,)."""
+        zero = np.zeros(len(X))
+        *_, alpha = residual_regression(X, zero, zero, weight, pull, zero.astype(int))
+        found = alpha * rest
+        if len(as_models(self.problem.outcome_model, nuisance_regressors)) == 1:
+            # A model may have fewer terms: by how much those of the folds differ. Of
+            # stacks, the weights do as well, which the folds share.
+            of_folds = (self.n_folds - 1) * np.var(pull @ mean / len(X))
+            found *= np.sqrt(
+                min(1.0, of_folds / max(np.mean(found**2) / len(X), 1e-300))
+            )
+        if np.var(rest - found) <= np.var(rest):
+            return zero
+        return found - found.mean()
+
+    def _wanted(self, earlier, setting, copy):
+        """Weights by which rows look like those that a block's mean is wanted of.
+
+        Those of the block before it: of the ones that are left, the first.
+        """
+        if not earlier:
+            return np.ones(len(self.problem.y))
+        name, own = earlier[0][0], (np.arange(len(self.problem.y)), self.problem.fold)
+        before = {v: c for v, c in copy.items() if v != name}
+        rows = self._rows(self._met(name, setting, before))
+        if name in copy:
+            rows &= self.codes[name] == copy[name]
+        return np.where(rows, self._weight(earlier[0], setting, before)[own], 0.0)
 
     def _distinct(self, copies, without):
         rest = [{v: a for v, a in c.items() if v != without} for c in copies]
