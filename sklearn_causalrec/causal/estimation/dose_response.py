@@ -7,6 +7,7 @@ from sklearn.base import is_classifier
 from sklearn.preprocessing import SplineTransformer
 
 from sklearn_causalrec._utils.warn import warn_user
+from sklearn_causalrec.causal.estimation.corrected import Corrected
 from sklearn_causalrec.effects.clusters import estimate, outer
 from sklearn_causalrec.effects.cross_fitting import CrossFit, as_models
 from sklearn_causalrec.effects.default_learners import (
@@ -89,7 +90,9 @@ class DoseResponse:
 
     are regressed on cubic splines of T [2]_. The covariance is robust to
     heteroscedasticity and includes the sampling error of both averages over z.
-    Estimates are consistent where the outcome regression or the density is.
+    Estimates are consistent where the outcome regression or the density is. The
+    outcome regression is corrected by one of its residuals, whose error is counted
+    where the densities are wrong (`corrected.Corrected`).
 
     Parameters
     ----------
@@ -181,7 +184,8 @@ class DoseResponse:
         jobs = {"seed": self.seed, "n_jobs": self.n_jobs}
         self._TZ, self._t, self._fold = np.column_stack([t, Z]), t, fold
         outcome = as_models(self.outcome_model, dose_regressors)
-        self._outcome = CrossFit(outcome, self._TZ, y, fold, **jobs)
+        fit = CrossFit(outcome, self._TZ, y, fold, **jobs)
+        self._outcome = Corrected(fit, self._TZ, y, fold)
         self._density = ConditionalDensity(models, t, Z, fold, **jobs)
         self._residual = y - self._outcome(self._TZ)
         self.support_ = float(t.min()), float(t.max())
@@ -233,6 +237,12 @@ class DoseResponse:
         left = left / np.maximum(1 - leverage, 0.1)  # HC3
         self.influence_ = (basis * (w * left)[:, None] + by_pi) @ weighted
         self.influence_ += (basis * (average - basis @ plug_in)[:, None] + by_mu) @ flat
+        # what the corrected outcomes err by, where the weights do not undo it
+        terms = self._outcome.terms
+        moved = flat @ (basis.T @ terms.over(t, self._TZ) / n)
+        moved -= weighted @ ((basis * w[:, None]).T @ terms(self._TZ) / n)
+        passed_on = self._outcome.passed_on(self._TZ, moved)
+        self.influence_ += passed_on * residual[:, None]
         self.covariance_ = outer(self.influence_, clusters) / n**2
         return self
 
@@ -376,7 +386,7 @@ class DoseResponse:
 
     def outcome(self, dose, Z):
         """Outcome regression at doses and covariates, (n,)."""
-        return self._outcome.at(np.column_stack([dose, Z]))
+        return self._outcome.fit.at(np.column_stack([dose, Z]))
 
     def average_derivative(self):
         r"""Mean over rows of the slope of the outcome in the dose.
@@ -404,7 +414,12 @@ class DoseResponse:
             riesz[held] = (f(u - h) - f(u + h)) / np.maximum(2 * step * f(u), 1e-300)
         # the density says nothing beyond its last residual
         bound = 5 / self._density.sd / np.sqrt(self.clip / 0.02)
-        score = slope + np.clip(riesz, -bound, bound) * self._residual
+        riesz = np.clip(riesz, -bound, bound)
+        terms = self._outcome.terms
+        moved = (terms(up) - terms(down)).mean(0) / (2 * step)
+        moved -= riesz @ terms(TZ) / len(TZ)
+        passed_on = self._outcome.passed_on(TZ, moved[None])[:, 0] * self._residual
+        score = slope + riesz * self._residual + passed_on - passed_on.mean()
         found = estimate(float(score.mean()), score, self._clusters)
         if self.halves_ is None:
             return found

@@ -7,15 +7,21 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 from sklearn.dummy import DummyRegressor
-from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import FunctionTransformer
+from sklearn.preprocessing import (
+    FunctionTransformer,
+    PolynomialFeatures,
+    StandardScaler,
+)
 
+from sklearn_causalrec.causal.estimation.corrected import Corrected, Terms
 from sklearn_causalrec.causal.estimation.dose_response import (
     DoseResponse,
     ResidualDensity,
     _interpolation,
 )
+from sklearn_causalrec.effects.cross_fitting import CrossFit
 from sklearn_causalrec.effects.default_learners import DoseByRest
 
 
@@ -71,10 +77,98 @@ def test_doubly_robust(outcome, treatment):
 
 
 def test_both_wrong_is_wrong():
-    """The data are confounded: with neither nuisance right the answer is off."""
-    model = DoseResponse(DummyRegressor(), DummyRegressor()).fit(*log(0, 4_000))
-    contrast, error, _ = model.contrast(-1, 1)
+    """Confounded by a wave, which no correction has: with neither nuisance right the
+    answer is off."""
+    rng = np.random.default_rng(0)
+    Z = rng.uniform(-2, 2, size=(4_000, 1))
+    wave = np.sin(5 * Z[:, 0])
+    t = wave + rng.normal(size=4_000)
+    y = truth(t) + 2 * wave + rng.normal(size=4_000)
+    model = DoseResponse(DummyRegressor(), DummyRegressor())
+    contrast, error, _ = model.fit(y, t, Z, np.arange(4_000) % 5).contrast(-1, 1)
     assert contrast - truth(1) + truth(-1) > 3 * error
+
+
+def test_a_model_that_is_too_simple_is_corrected():
+    """Squares and products of the covariates are in the answer, whoever left them out:
+    a constant as model of y errs as the right one does. Uncorrected, it errs twice."""
+    errors, counted = np.zeros((2, 30)), []
+    for seed in range(30):
+        for found, outcome in zip(errors, (RIGHT, DummyRegressor())):
+            model = DoseResponse(outcome, LinearRegression()).fit(*log(seed + 31_000))
+            contrast = model.contrast(-1, 1)
+            found[seed] = contrast.value - truth(1) + truth(-1)
+        counted.append(contrast.error)
+    right, simple = errors.std(1)
+    assert simple < 1.2 * right
+    assert 0.75 < np.mean(counted) / simple < 1.3
+
+
+def test_errors_count_what_a_wrong_density_passes_on(monkeypatch):
+    """With a constant for the dose all rests on the outcome, whose error is counted:
+    without it the error is a tenth short of the spread."""
+    errors, counted, less = [], [], []
+
+    def answers(model):
+        return model.contrast(-1, 1), model.average_derivative()
+
+    for seed in range(40):
+        model = DoseResponse(RIGHT, DummyRegressor())
+        found = answers(model.fit(*log(seed + 32_000)))
+        errors.append([one.value for one in found])
+        counted.append([one.error for one in found])
+        if seed < 10:
+            with monkeypatch.context() as patch:
+                zero = lambda self, X, moved: np.zeros((len(X), len(moved)))  # noqa: E731
+                patch.setattr(Corrected, "passed_on", zero)
+                without = answers(model.fit(*log(seed + 32_000)))
+            less.append([one.error for one in without])
+    ratio = np.mean(counted, 0) / np.std(errors, 0)
+    assert ((ratio > 0.8) & (ratio < 1.3)).all(), ratio
+    assert (np.mean(counted[:10], 0) > 1.03 * np.mean(less, 0)).all()
+
+
+def test_corrections_are_a_ridge_regression():
+    """And what they pass on is what one more unit of an outcome moves, times n."""
+    rng = np.random.default_rng(0)
+    X, fold = rng.uniform(-2, 2, size=(300, 3)), np.arange(300) % 3
+    y = X[:, 0] * X[:, 1] + rng.normal(size=300)
+
+    def corrected(y):
+        fit = CrossFit([DummyRegressor()], X, np.zeros(300), fold)  # it learns nothing
+        return Corrected(fit, X, y, fold)
+
+    found = corrected(y)
+    Z = PolynomialFeatures(2, include_bias=False).fit_transform(
+        StandardScaler().fit_transform(X)
+    )
+
+    def ridge(rows, y):
+        one = np.column_stack([np.ones(300), Z])  # the constant is drawn in as well
+        return Ridge(one.shape[1], fit_intercept=False).fit(one[rows], y[rows]), one
+
+    for k in range(3):
+        model, one = ridge(fold != k, y)
+        np.testing.assert_allclose(found.by(k, X), model.predict(one))
+        np.testing.assert_allclose(found(X)[fold == k], found.by(k, X)[fold == k])
+    np.testing.assert_allclose(
+        found.at(X), np.mean([found.by(k, X) for k in range(3)], 0)
+    )
+    moved = rng.normal(size=(2, 10))
+    passed_on, all_rows = found.passed_on(X, moved), np.ones(300, bool)
+    for i in (0, 7):
+        more = y + (np.arange(300) == i)
+        change = ridge(all_rows, more)[0].coef_ - ridge(all_rows, y)[0].coef_
+        np.testing.assert_allclose(passed_on[i], 300 * moved @ change)
+    doses = np.array([-9.0, -0.3, 0.0, 1.7])
+    for dose, mean in zip(doses, found.terms.over(doses, X)):
+        there = np.column_stack([np.full(300, dose), X[:, 1:]])
+        np.testing.assert_allclose(mean, found.terms(there).mean(0), atol=1e-12)
+
+
+def test_many_columns_have_no_products():
+    terms = Terms(np.random.default_rng(0).normal(size=(300, 6)))
+    assert terms(np.zeros((1, 6))).shape == (1, 7)  # 21 products want 420 rows
 
 
 def test_randomised_dose_without_covariates():
