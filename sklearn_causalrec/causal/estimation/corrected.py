@@ -86,10 +86,6 @@ class Corrected:
         """Predictions of any rows by the models without fold ``k``."""
         return self.fit.by(k, X) + self.terms(X) @ self.coefs[k]
 
-    def at(self, X):
-        """Predictions of new rows: the mean over the folds' models."""
-        return self.fit.at(X) + self.terms(X) @ np.mean(self.coefs, 0)
-
     def passed_on(self, X, moved):
         """What the correction adds to influences, a unit of residual a row, (n, b).
 
