@@ -44,6 +44,19 @@ def clustered(rng, n_users=100, size=30, by="user", unequal=False, spread=0.7):
     return X, t, y + rng.normal(size=n), user
 
 
+def two_ways(rng, n_users=150, n_items=100, n=3000):
+    """The treatment goes by item; users and items have means of their own."""
+    user, item = rng.integers(n_users, size=n), rng.integers(n_items, size=n)
+    x, z = rng.normal(size=(n_items, 3))[item], rng.normal(size=(n_users, 2))[user]
+    chance = expit(0.8 * x[:, 0] - 0.5 * x[:, 1])
+    t = (rng.random(n_items)[item] < chance).astype(int)
+    own = 0.5 * rng.normal(size=n_items)[item] + 0.5 * rng.normal(size=n_users)[user]
+    effect = TRUTH + 0.5 * x[:, 0] + 0.3 * z[:, 1]
+    y = x[:, 0] + 0.5 * np.abs(x[:, 1]) + z[:, 0] + effect * t + own
+    X = pd.DataFrame(np.hstack([x, z]), columns=["x0", "x1", "x2", "z0", "z1"])
+    return X, t, y + rng.normal(size=n), np.column_stack([user, item])
+
+
 def confounded(rng, n=1500):
     """One confounder: chances of the arm of 0.02 and 0.98 at 2.5 spreads."""
     z = rng.normal(size=n)
@@ -72,6 +85,8 @@ DESIGNS = {
     "50 users, by user": lambda rng: clustered(rng, 50, 40),
     "100 users, by user": lambda rng: clustered(rng, 100, 30),
     "300 users, by user": lambda rng: clustered(rng, 300, 10),
+    "1,000 users, by user": lambda rng: clustered(rng, 1000, 3),
+    "100 items, by item, two ways": two_ways,
     "100 users, by user, unequal": lambda rng: clustered(rng, 100, 30, unequal=True),
     "100 users, by row": lambda rng: clustered(rng, 100, 30, by="row"),
     "poor overlap": lambda rng: alone(rng, "overlap"),
