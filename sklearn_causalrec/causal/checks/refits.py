@@ -3,6 +3,7 @@
 import numpy as np
 from sklearn.base import clone
 
+from sklearn_causalrec.encoding.cluster_columns import cluster_names, is_auto
 from sklearn_causalrec.encoding.contrasts import named_arms
 
 
@@ -18,6 +19,21 @@ def treatment_columns(estimator, X):
     named = getattr(estimator, "treatment", None)
     named = [named] if isinstance(named, str) else list(named or ())
     return [name for name in named if name in X.columns]
+
+
+def cluster_codes(estimator, X):
+    """Codes of the rows that belong together by a column of X, or None.
+
+    Where they do in two ways, those of the first, users before items.
+    """
+    cluster = getattr(estimator, "cluster", None)
+    names = cluster_names(cluster)
+    if is_auto(cluster):
+        roles = (getattr(estimator, role, None) for role in ("user", "item"))
+        names = [name for name in roles if name is not None]
+    if not names:
+        return None
+    return np.unique(X[names[0]].astype(str), return_inverse=True)[1]
 
 
 def covariates(estimator, X):

@@ -144,6 +144,9 @@ def refute(
         as it should be every second time; twenty always do, and "parts" of 1,000 rows
         nine times in ten. With 3 or more, as many refits on the original data are the
         yardstick of "no change", since estimators have randomness of their own.
+
+        Where `estimator` counts that rows of a cluster go together, "subset" and
+        "parts" draw clusters, with all of their rows: of two ways, those of the first.
     T0, T1 : scalar, default=None
         The arms or doses whose average effect is tried. None are those of the
         estimator's ``ate``.

@@ -5,11 +5,13 @@ from scipy.stats import binom, chi2, ncx2, norm
 from scipy.stats import t as student
 
 from sklearn_causalrec.causal.checks.refits import (
+    cluster_codes,
     covariates,
     take,
     treatment_columns,
     with_common_cause,
 )
+from sklearn_causalrec.effects.clusters import FEW_CLUSTERS
 from sklearn_causalrec.effects.intervals import standard_error
 from sklearn_causalrec.encoding.frames import as_frame
 
@@ -24,7 +26,8 @@ EXPECTED = {
 _LEVEL = 0.05
 # Fewer refits than this have no spread to go by: standard errors judge them.
 FEW = 3
-# Parts that the rows are split into, and rows that a part has at least.
+# Parts that the rows are split into, and rows that a part has at least. Of clusters,
+# it has as many as an error needs that is to be relied on.
 MOST_PARTS, LEAST_ROWS = 10, 100
 
 
@@ -215,7 +218,7 @@ class Changes:
                 f"{getattr(estimator, 'treatment', None)!r}, or pass treatment=."
             )
         self.graph = getattr(estimator, "graph", None)
-        self.propensity = None
+        self.propensity, self.clusters = None, cluster_codes(estimator, self.X)
 
     def _with_rows_of_treatment(self, rows):
         if self.treatment is not None:
@@ -274,15 +277,26 @@ class Changes:
 
     def subset(self, rng):
         n = len(self.X)
-        return self._only(rng.choice(n, int(self.share * n), replace=False))
+        if self.clusters is not None:
+            n = self.clusters.max() + 1
+        return self._only(self._of(rng.choice(n, int(self.share * n), replace=False)))
 
     def split(self, seed):
         """Parts of the rows that share none, for ``part``; returns how many."""
-        n = len(self.X)
+        n, most = len(self.X), len(self.X) // LEAST_ROWS
+        if self.clusters is not None:
+            n = self.clusters.max() + 1
+            most = min(most, n // FEW_CLUSTERS)
         order = np.random.default_rng(seed).permutation(n)
-        n_parts = max(2, min(MOST_PARTS, n // LEAST_ROWS))
-        self.pieces = np.array_split(order, n_parts)
+        n_parts = max(2, min(MOST_PARTS, most))
+        self.pieces = [self._of(part) for part in np.array_split(order, n_parts)]
         return n_parts
+
+    def _of(self, units):
+        """The rows of some clusters; without clusters, the rows themselves."""
+        if self.clusters is None:
+            return units
+        return np.flatnonzero(np.isin(self.clusters, units))
 
     def part(self, k, rng):
         return self._only(self.pieces[k])

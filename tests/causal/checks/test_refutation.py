@@ -267,6 +267,78 @@ def test_parts_find_an_interval_half_as_wide_as_it_should_be():
     assert np.mean(refused[0.5]) > 0.75  # 0.90, less three errors
 
 
+class ByUser(BaseEstimator):
+    """Difference of the means of users, who are treated whole; its error by user, or,
+    where it is told so, as if all rows were alone."""
+
+    def __init__(self, cluster="user", user=None, rows_alone=False):
+        self.cluster, self.user, self.rows_alone = cluster, user, rows_alone
+        self.treatment = "t"
+
+    def fit(self, X, y, treatment=None):
+        ByUser.seen.append(X["user"].value_counts())
+        by = ["row"] if self.rows_alone else ["user"]
+        frame = pd.DataFrame(dict(X, y=np.asarray(y))).assign(row=range(len(X)))
+        means = frame.groupby([*by, "t"])["y"].mean().groupby("t")
+        self.effect_ = means.mean().diff()[1]
+        self.error_ = np.sqrt((means.var() / means.count()).sum())
+        return self
+
+    ate, ate_interval = Ols.ate, Ols.ate_interval
+
+
+def _log_of_users(seed, n_users=120, size=10):
+    rng = np.random.default_rng([6, seed])
+    user = np.repeat(np.arange(n_users), size)
+    t = rng.permutation(n_users)[user] % 2
+    y = t + rng.normal(size=n_users)[user] + rng.normal(size=len(user))
+    return pd.DataFrame({"user": user, "t": t}), pd.Series(y, name="y")
+
+
+@pytest.mark.parametrize(
+    "how, whole",
+    [
+        (dict(cluster="user"), True),
+        (dict(cluster=["user", "t"]), True),
+        (dict(cluster="auto", user="user"), True),
+        (dict(cluster="auto"), False),
+        (dict(cluster=None, user="user"), False),
+    ],
+)
+def test_clusters_are_drawn_whole(how, whole):
+    X, y = _log_of_users(0)
+    ByUser.seen = []
+    fitted = ByUser(**how).fit(X, y)
+    refute(fitted, X, y, methods=("subset", "parts"), random_state=0)
+    ByUser.seen.pop(0)
+    assert len(ByUser.seen) == 1 + (4 if whole else 10)
+    assert sum(map(sum, ByUser.seen)) == 600 + 1200
+    assert all((size == 10).all() == whole for size in ByUser.seen)
+
+
+def test_few_clusters_are_few_parts():
+    """Errors of fewer than 30 clusters are not to be relied on."""
+    for n_users, n_parts in ((25, 2), (119, 3), (120, 4)):
+        X, y = _log_of_users(0, n_users, 100)
+        ByUser.seen = []
+        refute(ByUser().fit(X, y), X, y, methods="parts", random_state=0)
+        assert len(ByUser.seen) == 1 + n_parts
+
+
+def test_errors_that_ignore_users_are_found():
+    """As if rows were alone, they are a third of what they should be."""
+    refused = {False: [], True: []}
+    for alone, verdicts in refused.items():
+        for seed in range(30):
+            X, y = _log_of_users(seed, 400, 20)
+            ByUser.seen = []
+            fitted = ByUser(rows_alone=alone).fit(X, y)
+            how = dict(methods=("subset", "parts"), random_state=seed)
+            verdicts.append(not refute(fitted, X, y, **how).passed)
+    assert np.mean(refused[False]) <= 0.17  # more of 30 at 0.05: 0.003 by chance
+    assert np.mean(refused[True]) > 0.9
+
+
 def test_a_biased_machine_is_found():
     found = _refuted(bias=0.3)
     assert found.results["verdict"].tolist() == ["fails", "fails"]
