@@ -26,6 +26,7 @@ from sklearn_causalrec.baselines.blend import BlendRecommender, default_members
 from sklearn_causalrec.causal.graph import CausalGraph
 from sklearn_causalrec.causal.identification.inputs import check_inputs, name_roles
 from sklearn_causalrec.effects.intervals import check_alpha, summarize_overlap
+from sklearn_causalrec.effects.overlap import at_the_clip, least_of_arms
 from sklearn_causalrec.effects.removal import keeps_rows, remove
 from sklearn_causalrec.effects.second_stage import MAX_SEED, EffectMixin
 from sklearn_causalrec.effects.streamed_scores import sample_of, streamed_effects
@@ -332,7 +333,8 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         seconds.
     overlap_ : dict or None
         How well the arms overlap: ``clipped``, the share of rows in which an arm, be it
-        the one that the row did not have, is less likely than `clip`; and by arm the
+        the one that the row did not have, is less likely than `clip`, or, of an arm
+        that few rows have, than `clip` in proportion; and by arm the
         ``effective_sample_size`` and the ``calibration``. The latter is the mean of the
         inverse exposure before clipping, which is 1 if the exposure is right. With one
         arm the exposure is a density ratio.
@@ -900,12 +902,13 @@ class CausalDNNRecommender(EffectMixin, BaseEstimator):
         heads = ensemble.predict(rows).exposure
         give_back(len(rows))  # the outcomes
         exposure = factual_exposure(rows, heads, is_ratio)
-        clip, p = self.nets_[0].criterion_.clip, None
+        clip, p, unlikely = self.nets_[0].criterion_.clip, None, None
         if len(self.arms_) > 1:
             p = arm_probabilities(rows, heads)
+            unlikely = at_the_clip(p, least_of_arms(p, clip))
         del heads  # as long as the log
         self.propensity_ = p
-        self.overlap_ = summarize_overlap(rows, exposure, self.arms_, clip, p)
+        self.overlap_ = summarize_overlap(rows, exposure, self.arms_, clip, unlikely)
 
     def _find_facts(self, rows, again, whole):
         """Catalogue, exposure and what else the log says, once; they travel in rows.

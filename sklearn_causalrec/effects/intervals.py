@@ -149,7 +149,7 @@ def _kish(weight):
     return float(total**2 / np.square(weight, out=weight).sum())
 
 
-def summarize_overlap(rows, exposure, arms, clip, propensity=None):
+def summarize_overlap(rows, exposure, arms, clip, unlikely=None):
     """How well the arms overlap, and how well the probabilities are calibrated.
 
     Parameters
@@ -162,9 +162,9 @@ def summarize_overlap(rows, exposure, arms, clip, propensity=None):
         Values of the arms.
     clip : float
         The least exposure that weights are made of.
-    propensity : ndarray of shape (n, n_arms), default=None
-        Probability of every arm, of which ``clipped`` is the share of rows where one is
-        below the clip. None: that of the arm that each row had.
+    unlikely : ndarray of bool of shape (n,), default=None
+        The rows in which some arm is below the clip, whose share is ``clipped``. None:
+        those whose own exposure is.
 
     Returns
     -------
@@ -183,9 +183,9 @@ def summarize_overlap(rows, exposure, arms, clip, propensity=None):
         np.divide(weight, seen, out=weight)
         del seen
         ess[arm] = _kish(weight)
-    low = exposure if propensity is None else propensity.min(1)
+    unlikely = exposure < clip if unlikely is None else unlikely
     return {
-        "clipped": float((low < clip).mean()),
+        "clipped": float(unlikely.mean()),
         "effective_sample_size": ess,
         "calibration": calibration,
     }

@@ -1,5 +1,6 @@
 """Overlap of the arms: where it fails, which rows have it, and the treated."""
 
+import numpy as np
 from sklearn.tree import DecisionTreeClassifier
 
 from sklearn_causalrec._utils.warn import warn_user
@@ -9,6 +10,35 @@ SHARE = 0.01  # of the rows, from which on poor overlap is told
 TREE_ROWS = 20_000  # that tell where it is
 
 
+def least_of_arms(propensity, clip):
+    """What smaller probabilities of each arm count as in averages.
+
+    The clip, but less for an arm that few rows have, in proportion, as in
+    :func:`~sklearn_causalrec.effects.average.least_and_most`: that an arm is rare
+    everywhere is no lack of overlap. Of many arms, each is rare.
+
+    Parameters
+    ----------
+    propensity : ndarray of shape (n, n_arms)
+        Probability of every arm; their means stand for the shares of the arms.
+    clip : float
+        That of two arms which are as frequent.
+
+    Returns
+    -------
+    ndarray of shape (n_arms,)
+    """
+    n_arms = propensity.shape[1]
+    share = propensity.mean(0, dtype=float)
+    return min(clip, 0.5 / n_arms) * np.minimum(1.0, n_arms * share)
+
+
+def told_clip(clip):
+    """The clip in words, of one number or of one for each arm."""
+    most, least = np.max(clip), np.min(clip)
+    return f"{most:g}" + ("" if least > 0.8 * most else f" (of a rare arm {least:.2g})")
+
+
 def at_the_clip(propensity, clip):
     """Whether some arm of a row is as unlikely as the clip, or more.
 
@@ -16,8 +46,8 @@ def at_the_clip(propensity, clip):
     ----------
     propensity : ndarray of shape (n, n_arms)
         Probability of every arm, kept above the clip or not.
-    clip : float
-        What smaller probabilities count as.
+    clip : float or ndarray of shape (n_arms,)
+        What smaller probabilities count as, of each arm or of all.
 
     Returns
     -------
@@ -38,8 +68,8 @@ def warn_of_poor_overlap(propensity, clip, X, labels):
     ----------
     propensity : ndarray of shape (n, n_arms)
         Probability of every arm.
-    clip : float
-        What smaller probabilities count as.
+    clip : float or ndarray of shape (n_arms,)
+        What smaller probabilities count as, of each arm or of all.
     X : ndarray of shape (n_few, p)
         What the place is told by, of the rows that `told_by` names.
     labels : sequence of length p
@@ -68,9 +98,9 @@ def warn_of_poor_overlap(propensity, clip, X, labels):
             where = f", mostly at {labels[tree.feature[0]]} {sign} {cut:.4g}"
     warn_user(
         f"poor overlap: in {int(low.sum())} of {len(low)} rows{where} an arm has an "
-        f"estimated probability below clip={clip:g}. The effect there rests on the "
-        "outcome model. Consider leaving such rows out, keep = common_support(), or "
-        "asking for the effect on the treated, att()."
+        f"estimated probability below clip={told_clip(clip)}. The effect there rests "
+        "on the outcome model. Consider leaving such rows out, keep = "
+        "common_support(), or asking for the effect on the treated, att()."
     )
     return True
 
@@ -82,8 +112,8 @@ def common_support(propensity, clip, least=None):
     ----------
     propensity : ndarray of shape (n, n_arms), or None
         Cross-fitted probability of every arm.
-    clip : float
-        What smaller probabilities count as.
+    clip : float or ndarray of shape (n_arms,)
+        What smaller probabilities count as, of each arm or of all.
     least : float or None, default=None
         The least probability of every arm. None: above the clip.
 
@@ -109,7 +139,9 @@ def common_support(propensity, clip, least=None):
             f"least is {least!r}: a probability that all {n_arms} arms can have, so "
             f"between 0 and {1 / n_arms:.3g}."
         )
-    return (propensity >= least).all(1) & ~at_the_clip(propensity, min(clip, least))
+    return (propensity >= least).all(1) & ~at_the_clip(
+        propensity, np.minimum(clip, least)
+    )
 
 
 def average_on_treated(y, arm, t0, t1, outcome, propensity, weight=None, clusters=None):

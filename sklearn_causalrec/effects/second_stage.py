@@ -17,6 +17,7 @@ from sklearn_causalrec.effects.intervals import check_alpha
 from sklearn_causalrec.effects.overlap import (
     at_the_clip,
     common_support,
+    least_of_arms,
     told_by,
     warn_of_poor_overlap,
 )
@@ -139,7 +140,7 @@ class EffectMixin:
         )
         p = effects.propensity
         self._tell_overlap(rows, p)
-        clipped = float(at_the_clip(p, self.clip).mean())
+        clipped = float(at_the_clip(p, least_of_arms(p, self.clip)).mean())
         return dict(
             effects_=effects,
             propensity_=p,
@@ -186,9 +187,8 @@ class EffectMixin:
         columns = self.log_encoder_.roles.in_units(few)
         labels = [c if isinstance(c, str) else f"column {c}" for c in columns]
         X = np.column_stack([*columns.values(), np.zeros((len(few), 0))])
-        # of many arms, each is rare
-        limit = min(self.clip, 0.5 / len(self.arms_))
-        warn_of_poor_overlap(propensity, limit, X, labels)
+        least = least_of_arms(propensity, self.clip)
+        warn_of_poor_overlap(propensity, least, X, labels)
 
     def _target_average(self, rows, fold, seeds, objective, progress):
         """Move the intercept towards the average over all pairs."""
@@ -471,7 +471,8 @@ class EffectMixin:
         ----------
         least : float, default=None
             The least probability of every arm; 0.1 is a common choice [1]_. None stands
-            for more than `clip`.
+            for more than `clip`, or, of an arm that few rows have, for more than `clip`
+            in proportion.
 
         Returns
         -------
@@ -491,7 +492,9 @@ class EffectMixin:
            96(1).
         """
         check_is_fitted(self, "nets_")
-        inside = common_support(self.propensity_, self.clip, least)
+        p = self.propensity_
+        clip = None if p is None else least_of_arms(p, self.clip)
+        inside = common_support(p, clip, least)
         kept = self.log_encoder_.kept.copy()
         kept[kept] = inside
         return kept

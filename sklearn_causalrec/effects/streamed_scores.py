@@ -17,7 +17,7 @@ from sklearn_causalrec.effects.average import average_effect, least_and_most
 from sklearn_causalrec.effects.clusters import FEW_CLUSTERS, cross_fitting_folds
 from sklearn_causalrec.effects.cross_fitting import MANY_ROWS, stratified_folds
 from sklearn_causalrec.effects.learners import chunked_predict
-from sklearn_causalrec.effects.overlap import at_the_clip
+from sklearn_causalrec.effects.overlap import at_the_clip, least_of_arms
 from sklearn_causalrec.effects.stacked import StackedEffect, inputs
 from sklearn_causalrec.effects.targeted import targeted_step
 from sklearn_causalrec.encoding.exposure import factual_exposure
@@ -215,7 +215,7 @@ def _second_stage(
     effects = effects.closed()
     p = effects.propensity
     model._tell_overlap(part, p if len(p) == len(part) else p[sample])
-    clipped = float(at_the_clip(p, model.clip).mean())
+    clipped = float(at_the_clip(p, least_of_arms(p, model.clip)).mean())
     return dict(
         effects_=effects,
         propensity_=p,

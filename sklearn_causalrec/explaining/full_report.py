@@ -12,7 +12,7 @@ from sklearn_causalrec._utils.tables import number
 from sklearn_causalrec._utils.typing import Arm, Seed
 from sklearn_causalrec._utils.unwrap import unwrap
 from sklearn_causalrec.effects.intervals import check_alpha
-from sklearn_causalrec.effects.overlap import at_the_clip
+from sklearn_causalrec.effects.overlap import at_the_clip, least_of_arms, told_clip
 from sklearn_causalrec.encoding.checks import text
 from sklearn_causalrec.explaining.drawing import histograms, intervals
 from sklearn_causalrec.explaining.model import Model
@@ -212,10 +212,12 @@ def _log(page, model, X):
         page.add(title, text)
     if isinstance(p, np.ndarray) and p.ndim == 2 and p.shape[1] > 1:
         least = max(clip, 0.05 if p.shape[1] < 6 else 0.3 / p.shape[1])
+        kept = clip if p.min() > 0.999 * clip else 0.0  # below it none is told apart
+        least = np.maximum(least_of_arms(p, least), kept)
         low = float(at_the_clip(p, least).mean())
         text = (
             f"In {number(100 * low, 2)} % of the rows some arm has an estimated "
-            f"probability of {number(least, 2)} or less. "
+            f"probability of {told_clip(least)} or less. "
         )
         text += (
             "There the finding rests on models of the outcome, not on comparisons."

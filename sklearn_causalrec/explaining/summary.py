@@ -8,6 +8,7 @@ from sklearn_causalrec.causal.checks.diagnostics import rows_to_overturn
 from sklearn_causalrec.causal.checks.risk import e_value
 from sklearn_causalrec.causal.checks.sensitivity import Sensitivity
 from sklearn_causalrec.effects.arms import ate_table
+from sklearn_causalrec.effects.overlap import least_of_arms, told_clip
 from sklearn_causalrec.explaining.report import Report
 from sklearn_causalrec.explaining.words import finding
 
@@ -110,7 +111,9 @@ def log_checks(estimator):
     found = estimator.overlap_
     if found is not None:
         several = len(estimator.arms_) > 1
-        least = estimator.clip
+        p, least = estimator.propensity_, estimator.clip
+        if several and isinstance(p, np.ndarray):
+            least = told_clip(least_of_arms(p, least))
         yield (
             f"Overlap: in {number(100 * found['clipped'], 2)} % of the rows "
             + (f"an arm is less likely than {least}." if several else
