@@ -140,10 +140,10 @@ class DoCalculusEffect(RegressorMixin, BaseEstimator):
     n_half_samples : int, default=None
         The number of halves of the rows, 20 to 40, that are fitted as well. The errors
         of `ate_interval`, `ate_table`, `dose_response` and `average_derivative` are
-        then the larger ones of the influence function, which takes both nuisance models
-        to be right, and of the spread of the halves, which counts what a model passes
-        on where the other one is wrong. It costs half a fit each. None takes the
-        influence function alone, as do `att`, averages over other rows, and paths.
+        then the larger ones of the influence function, which counts some of what a
+        model passes on where the other one is wrong, and of the spread of the halves,
+        which counts all of it. It costs half a fit each. None takes the influence
+        function alone, as do `att`, averages over other rows, and paths.
     n_jobs : int, default=None
         The number of nuisance models fitted at once, through joblib.
     random_state : int, RandomState instance or None, default=None
