@@ -15,7 +15,11 @@ from sklearn_causalrec._testing.discrete_scm import DiscreteSCM, random_admg
 from sklearn_causalrec.causal.estimation.answers import ArmsAnswer
 from sklearn_causalrec.causal.estimation.nuisances import ArmRegression
 from sklearn_causalrec.causal.estimation.problem import Problem, Variables
-from sklearn_causalrec.causal.estimation.program import Program, path_effects
+from sklearn_causalrec.causal.estimation.program import (
+    Program,
+    SequentialMean,
+    path_effects,
+)
 from sklearn_causalrec.causal.estimation.query import Options, Query
 from sklearn_causalrec.causal.estimation.strategies.sequential import sequential
 from sklearn_causalrec.effects.clusters import ratio_of_means
@@ -161,7 +165,7 @@ def test_scores_are_an_influence_function():
     assert 0.7 < errors.mean() / estimates.std() < 1.35
 
 
-def test_errors_count_what_a_clip_leaves_to_the_regression():
+def test_errors_count_what_a_clip_leaves_to_the_regression(monkeypatch):
     """A mediator that the arms hardly share: clipped, weights no longer make up for
     what splines err beyond an arm's own rows. Without it the ratio is 0.43."""
     graph, found = CausalGraph("T -> M -> Y; T <-> Y"), []
@@ -180,6 +184,11 @@ def test_errors_count_what_a_clip_leaves_to_the_regression():
     estimates, errors, _ = np.transpose(found)
     assert abs(estimates.mean() - 2) < 4 * estimates.std() / np.sqrt(40)
     assert 0.75 < errors.mean() / estimates.std() < 1.3
+    none = lambda self, X, *given: np.zeros(len(X))  # noqa: E731
+    monkeypatch.setattr(SequentialMean, "_passed_on", none)
+    value, error, _ = sequential(problem).contrast(0, 1)
+    assert value == pytest.approx(estimates[-1], abs=1e-12)  # it is left alone
+    assert error < 0.7 * errors[-1]
 
 
 def test_a_score_is_what_its_row_adds():
