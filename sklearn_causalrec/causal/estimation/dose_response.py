@@ -239,8 +239,9 @@ class DoseResponse:
         self.influence_ += (basis * (average - basis @ plug_in)[:, None] + by_mu) @ flat
         # what the corrected outcomes err by, where the weights do not undo it
         terms = self._outcome.terms
-        moved = flat @ (basis.T @ terms.over(t, self._TZ) / n)
-        moved -= weighted @ ((basis * w[:, None]).T @ terms(self._TZ) / n)
+        powers, means = terms.means(t, self._TZ)
+        moved = flat @ (basis.T @ powers / n) @ means
+        moved -= weighted @ (terms.sums(basis * w[:, None], self._TZ) / n)
         passed_on = self._outcome.passed_on(self._TZ, moved)
         self.influence_ += passed_on * residual[:, None]
         self.covariance_ = outer(self.influence_, clusters) / n**2
@@ -278,12 +279,7 @@ class DoseResponse:
 
     def _on_grid(self, k, at, Z):
         """Outcome and density at every grid point for every row: two (GRID, m)."""
-        m = len(Z)
-        mu, step = np.empty((len(at), m)), max(1, 200_000 // max(m, 1))
-        for i in range(0, len(at), step):
-            some = at[i : i + step]
-            rows = np.column_stack([np.repeat(some, m), np.tile(Z, (len(some), 1))])
-            mu[i : i + step] = self._outcome.by(k, rows).reshape(len(some), m)
+        mu = self._outcome.at_doses(k, at, np.column_stack([np.zeros(len(Z)), Z]))
         mean, scale = self._density.location_scale(k, Z)
         pi = self._density.density[k]((at[:, None] - mean) / scale) / scale
         return mu, pi
@@ -416,9 +412,10 @@ class DoseResponse:
         bound = 5 / self._density.sd / np.sqrt(self.clip / 0.02)
         riesz = np.clip(riesz, -bound, bound)
         terms = self._outcome.terms
-        moved = (terms(up) - terms(down)).mean(0) / (2 * step)
-        moved -= riesz @ terms(TZ) / len(TZ)
-        passed_on = self._outcome.passed_on(TZ, moved[None])[:, 0] * self._residual
+        one = np.ones((len(TZ), 1))
+        moved = (terms.sums(one, up) - terms.sums(one, down)) / (2 * step)
+        moved = (moved - terms.sums(riesz[:, None], TZ)) / len(TZ)
+        passed_on = self._outcome.passed_on(TZ, moved)[:, 0] * self._residual
         score = slope + riesz * self._residual + passed_on - passed_on.mean()
         found = estimate(float(score.mean()), score, self._clusters)
         if self.halves_ is None:

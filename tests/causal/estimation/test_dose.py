@@ -15,6 +15,7 @@ from sklearn.preprocessing import (
     StandardScaler,
 )
 
+from sklearn_causalrec.causal.estimation import corrected as corrected_module
 from sklearn_causalrec.causal.estimation.corrected import Corrected, Terms
 from sklearn_causalrec.causal.estimation.dose_response import (
     DoseResponse,
@@ -158,9 +159,22 @@ def test_corrections_are_a_ridge_regression():
         change = ridge(all_rows, more)[0].coef_ - ridge(all_rows, y)[0].coef_
         np.testing.assert_allclose(passed_on[i], 300 * moved @ change)
     doses = np.array([-9.0, -0.3, 0.0, 1.7])
-    for dose, mean in zip(doses, found.terms.over(doses, X)):
+    powers, means = found.terms.means(doses, X)
+    at = found.at_doses(1, doses, X)
+    for dose, mean, every in zip(doses, powers @ means, at):
         there = np.column_stack([np.full(300, dose), X[:, 1:]])
         np.testing.assert_allclose(mean, found.terms(there).mean(0), atol=1e-12)
+        np.testing.assert_allclose(every, found.by(1, there), atol=1e-12)
+
+
+@pytest.mark.parametrize("size", [7, 100])
+def test_corrections_by_blocks_are_those_of_all_rows(size, monkeypatch):
+    y, t, Z, fold = log(5, 300)
+    whole = DoseResponse(LinearRegression(), LinearRegression()).fit(y, t, Z, fold)
+    monkeypatch.setattr(corrected_module, "BLOCK", size)
+    parts = DoseResponse(LinearRegression(), LinearRegression()).fit(y, t, Z, fold)
+    np.testing.assert_allclose(parts.influence_, whole.influence_, rtol=1e-8, atol=1e-9)
+    assert parts.average_derivative() == pytest.approx(whole.average_derivative())
 
 
 def test_many_columns_have_no_products():
