@@ -30,7 +30,8 @@ def least_of_arms(propensity, clip):
     """
     n_arms = propensity.shape[1]
     share = propensity.mean(0, dtype=float)
-    return min(clip, 0.5 / n_arms) * np.minimum(1.0, n_arms * share)
+    most = clip if n_arms == 2 else min(clip, 0.5 / n_arms)
+    return most * np.minimum(1.0, n_arms * share)
 
 
 def told_clip(clip):

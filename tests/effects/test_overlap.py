@@ -25,6 +25,7 @@ def test_bounds_of_two_arms_are_those_of_averages():
         least, most = least_and_most(share, 0.05)
         found = least_of_arms(shares(1 - share, share), 0.05)
         np.testing.assert_allclose(found, [1 - most, least])
+    np.testing.assert_allclose(least_of_arms(shares(0.5, 0.5), 0.4), 0.4)
 
 
 def test_of_many_arms_each_is_rare():
