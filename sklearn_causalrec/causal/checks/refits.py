@@ -33,7 +33,8 @@ def cluster_codes(estimator, X):
         names = [name for name in roles if name is not None]
     if not names:
         return None
-    return np.unique(X[names[0]].astype(str), return_inverse=True)[1]
+    ids = X[names[0]] if names[0] in X.columns else X.iloc[:, names[0]]  # by position
+    return np.unique(ids.astype(str), return_inverse=True)[1]
 
 
 def covariates(estimator, X):

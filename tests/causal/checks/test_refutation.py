@@ -6,10 +6,12 @@ from scipy import stats
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
 
-from sklearn_causalrec import CausalGraph
+from sklearn_causalrec import CausalDNNRecommender, CausalGraph
 from sklearn_causalrec.causal.checks import refuters
+from sklearn_causalrec.causal.checks.refits import cluster_codes
 from sklearn_causalrec.causal.checks.refutation import negative_control, refute
 from sklearn_causalrec.causal.checks.refuters import centered_p_value
+from sklearn_causalrec.encoding.frames import as_frame
 
 
 class Ols(BaseEstimator):
@@ -314,6 +316,15 @@ def test_clusters_are_drawn_whole(how, whole):
     assert len(ByUser.seen) == 1 + (4 if whole else 10)
     assert sum(map(sum, ByUser.seen)) == 600 + 1200
     assert all((size == 10).all() == whole for size in ByUser.seen)
+
+
+@pytest.mark.parametrize("frame", [np.asarray, pl.DataFrame])
+def test_clusters_of_arrays_go_by_position(frame):
+    X = frame(pd.DataFrame({"user": [3.0, 5, 3], "item": [1.0, 1, 2]}))
+    of = CausalDNNRecommender(user=0, item=1)
+    assert cluster_codes(of, as_frame(X, arrays=True)).tolist() == [0, 1, 0]
+    of = CausalDNNRecommender(item=1)
+    assert cluster_codes(of, as_frame(X, arrays=True)).tolist() == [0, 0, 1]
 
 
 def test_few_clusters_are_few_parts():
