@@ -121,6 +121,18 @@ def test_known_propensities_are_used_as_they_are(fitted):
     np.testing.assert_array_equal(stage.calibrated_, e)
 
 
+def test_effects_of_rows_are_learned_with_probabilities_inside_the_clip(fitted):
+    _, X, y, t, _ = fitted
+    e = 1 / (1 + np.exp(-3 * X[:, 0].astype(float)))
+    assert (e < 0.05).any()
+    one, other = (
+        StackedEffect(clip=0.1, random_state=0).fit(X, y, t, propensity=p)
+        for p in (e, np.clip(e, 0.1, 0.9))
+    )
+    assert one.weights_ == other.weights_
+    np.testing.assert_array_equal(one.effect_oof_, other.effect_oof_)
+
+
 @pytest.mark.parametrize("known", [True, False])
 def test_probabilities_of_a_rare_arm_reach_the_average_below_the_clip(known):
     """With 3 % treated and a clip of 0.05 the least weight is 1 / 0.003, not 20."""

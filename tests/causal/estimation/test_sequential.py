@@ -1,6 +1,7 @@
 """Products of conditionals against exact interventional means."""
 
 from collections import Counter
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -189,6 +190,19 @@ def test_errors_count_what_a_clip_leaves_to_the_regression(monkeypatch):
     value, error, _ = sequential(problem).contrast(0, 1)
     assert value == pytest.approx(estimates[-1], abs=1e-12)  # it is left alone
     assert error < 0.7 * errors[-1]
+
+
+def test_what_is_passed_on_never_makes_an_error_smaller():
+    """Rows that weigh half as much too much, or too little: alpha is 1/2, or -1/2."""
+    rng = np.random.default_rng(0)
+    X, rest, weight = rng.normal(size=(4000, 1)), rng.normal(size=4000), np.ones(4000)
+    of = SimpleNamespace(problem=SimpleNamespace(outcome_model=None), n_folds=2)
+    given = of, X, weight
+    none = SequentialMean._passed_on(*given, weight / 2, rest, None)
+    np.testing.assert_array_equal(none, 0)
+    found = SequentialMean._passed_on(*given, -weight / 2, rest, None)
+    expected = rest.mean() / 2 - rest / 2
+    np.testing.assert_allclose(found, expected, rtol=0.01, atol=0.01)
 
 
 def test_a_score_is_what_its_row_adds():
