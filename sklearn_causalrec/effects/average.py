@@ -6,6 +6,8 @@ from sklearn.isotonic import IsotonicRegression
 from sklearn_causalrec.effects.cross_fitting import out_of_fold
 from sklearn_causalrec.effects.learners import CHUNK
 
+FAR = 4.0  # standard deviations that a term of a residual regression is kept inside
+
 
 def isotonic(x, y, w, at):
     """Weighted isotonic regression of ``y`` on ``x``, evaluated ``at`` points."""
@@ -30,9 +32,10 @@ def least_and_most(share, clip):
     share : float
         Between 0 and 1.
     clip : float
-        The bounds are ``clip`` and ``1 - clip``, but for an arm of a share p below a
-        half, and for the others where theirs is, ``2 * p`` times nearer to 0 or 1. With
-        0.05, no row weighs more than ten average rows of its arm, however rare that is.
+        The bounds are ``clip`` and ``1 - clip``. For an arm of a share p below a half
+        the lower one is ``2 * p * clip``, and where its complement is below a half the
+        upper one likewise. With 0.05, no row weighs more than ten average rows of its
+        arm, however rare that is.
 
     Returns
     -------
@@ -40,6 +43,11 @@ def least_and_most(share, clip):
     """
     least, others = (clip * min(1, 2 * part) for part in (share, 1 - share))
     return least, 1 - others
+
+
+def with_products(n, p):
+    """Whether a regression of n residuals has the products of its p columns, too."""
+    return p * (p + 1) // 2 <= min(n / 20, 400)
 
 
 def residual_regression(X, rest, pooled, weight, pull, fold):
@@ -76,16 +84,15 @@ def residual_regression(X, rest, pooled, weight, pull, fold):
     center = X.mean(0, dtype=float)  # np.std would copy X
     spread = np.sqrt(sum(((X[b] - center) ** 2).sum(0) for b in blocks) / n)
     spread[spread < 1e-9] = 1.0
-    n_products = p * (p + 1) // 2
-    with_products = n_products <= min(n / 20, 400)
-    size = 1 + p + n_products * with_products
+    products = with_products(n, p)
+    size = 1 + p + p * (p + 1) // 2 * products
 
     def terms(b):
         """Of the rows ``b``, one a column: contiguous products, in single precision."""
         Z = np.empty((size, len(X[b])), np.float32)
         Z[0] = 1
-        Z[1 : p + 1] = np.clip((X[b].T - center[:, None]) / spread[:, None], -4, 4)
-        if with_products:
+        Z[1 : p + 1] = np.clip((X[b].T - center[:, None]) / spread[:, None], -FAR, FAR)
+        if products:
             first = p + 1
             for j in range(1, p + 1):
                 last = first + p + 1 - j

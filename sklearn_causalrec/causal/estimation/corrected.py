@@ -3,7 +3,8 @@
 import numpy as np
 from sklearn.preprocessing import PolynomialFeatures
 
-FAR = 4.0  # standard deviations that a column is kept inside
+from sklearn_causalrec.effects.average import FAR, with_products
+
 BLOCK = 2**14  # rows whose terms are held at once
 
 
@@ -17,11 +18,10 @@ class Terms:
     """
 
     def __init__(self, X):
-        n, p = X.shape
         self.center, spread = X.mean(0), X.std(0)
         self.spread = np.where(spread > 1e-9, spread, 1.0)
-        few = p * (p + 1) // 2 <= min(n / 20, 400)
-        self.products = PolynomialFeatures(2 if few else 1).fit(X[:1])
+        degree = 2 if with_products(*X.shape) else 1
+        self.products = PolynomialFeatures(degree).fit(X[:1])
         self.size = self.products.n_output_features_
 
     def __call__(self, X):
